@@ -1,0 +1,88 @@
+"""The body of an event: what every receiver gets, the same to the byte at every attempt. Pure."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from notifier.model import Change, EventType, Labels, PreviousRun, SyncRun
+
+LARGEST: Final = 256 * 1024  # bytes
+SHORTEST_CUT: Final = 1_000  # characters: no string is cut below this
+ELLIPSIS: Final = "…"
+
+
+def event_body(
+    *,
+    type: EventType,  # noqa: A002 - the interface's name
+    seen_at: datetime,
+    workspace: str,
+    app_url: str,
+    labels: Labels,
+    sync_label: str | None,
+    run: SyncRun,
+    previous_run: PreviousRun | None,
+    changes: Sequence[Change],
+) -> bytes:
+    """UTF-8 JSON in the shape of Standard Webhooks: type, timestamp, data. Over 256 KiB the longest strings are cut."""
+    history = f"{app_url}/syncs/{run.sync_id}/history"
+    document = {
+        "type": type.value,
+        "timestamp": timestamp(seen_at),
+        "data": {
+            "workspace": workspace,
+            "labels": dict(labels),
+            "sync": {"id": run.sync_id, "label": sync_label, "url": history},
+            "sync_run": {**run.fields, "url": f"{history}?sync_run_id={run.id}"},
+            "previous_run": previous_run and {"id": previous_run.id, "status": previous_run.status},
+            "changes": [{"field": c.field, "old": c.old, "new": c.new} for c in changes],
+        },
+    }
+    return encoded(document)
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: 2026-11-23T10:15:30.123Z."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def encoded(document: dict[str, Any]) -> bytes:
+    """The document as bytes, its longest strings cut where it is too large; `data.truncated` then says so."""
+    whole = _dump(document)
+    if len(whole) <= LARGEST:
+        return whole
+    document["data"]["truncated"] = True
+    longest = max((len(text) for text in _strings(document)), default=SHORTEST_CUT)
+    low, high = SHORTEST_CUT, max(longest, SHORTEST_CUT)
+    while low < high:  # the greatest length at which it fits; at the least, the shortest cut
+        middle = (low + high + 1) // 2
+        if len(_dump(_cut(document, middle))) <= LARGEST:
+            low = middle
+        else:
+            high = middle - 1
+    return _dump(_cut(document, low))
+
+
+def _dump(document: object) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _cut(value: Any, most: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= most else value[: most - 1] + ELLIPSIS
+    if isinstance(value, dict):
+        return {key: _cut(item, most) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, most) for item in value]
+    return value

@@ -1,0 +1,122 @@
+"""The Census API over aiohttp: one session a workspace, one gate that all its requests pass.
+
+Raises the errors of `notifier.errors`; what to do about them is the scheduler's to say.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+import aiohttp
+import structlog
+from aiolimiter import AsyncLimiter
+
+from notifier.census import wire
+from notifier.errors import Throttled, Unreachable, Unusable
+from notifier.http import AnswerTooLarge, Timeouts, date_of, describe, proxy_for, read_capped, retry_after
+from notifier.model import SyncRun
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
+LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each
+PAGE: Final = 100  # the API's own maximum
+RETRY_AFTER_429: Final = timedelta(seconds=30)  # where the API does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer: its body, and the API's clock."""
+
+    body: bytes
+    date: datetime | None
+
+
+class Gate:
+    """What one workspace's requests pass: concurrency, rate, and pauses that the API asked for.
+
+    The rate limiter is a leaky bucket: never more than `rate` in a second beyond one burst of that size.
+    """
+
+    def __init__(self, rate: float, concurrency: int) -> None:
+        self.slots = asyncio.Semaphore(concurrency)
+        self._limiter = AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(1, 1 / rate)
+        self._open_at = 0.0
+
+    def pause(self, wait: timedelta) -> None:
+        """No request begins before `wait` has passed."""
+        self._open_at = max(self._open_at, asyncio.get_running_loop().time() + wait.total_seconds())
+
+    def paused_for(self) -> float:
+        """Seconds until requests may begin again, 0 when they may."""
+        return max(0.0, self._open_at - asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def passage(self) -> AsyncIterator[None]:
+        """Waits for a place, the rate and the end of a pause, in this order."""
+        async with self.slots:
+            await self._limiter.acquire()
+            while wait := self.paused_for():  # noqa: ASYNC110 - a pause may grow while it is waited out
+                await asyncio.sleep(wait)
+            yield
+
+
+class CensusClient:
+    """The calls that the notifier needs. `patient`: wait out a 429 and ask again, instead of raising Throttled."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, api_key: str, gate: Gate, *, patient: bool = True
+    ) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._headers = {
+            "Authorization": f"Bearer {api_key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
+        self._proxy = proxy_for(self._base_url)
+        self._patient = patient
+        self.gate = gate
+
+    async def runs(self, sync_id: int, *, page: int, per_page: int) -> Answer:
+        """One page of a sync's runs, newest first, undecoded: most polls end by seeing that nothing changed."""
+        return await self._get(f"/syncs/{sync_id}/sync_runs?page={page}&per_page={per_page}&order=desc")
+
+    async def run(self, run_id: int) -> SyncRun:
+        """One run. Raises NotFound."""
+        return wire.one_run((await self._get(f"/sync_runs/{run_id}")).body)
+
+    async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
+        """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""
+        answer = await self._get(f"/syncs?page={page}&per_page={PAGE}&order=asc")
+        return wire.syncs_page(answer.body), answer.date
+
+    async def _get(self, path: str) -> Answer:
+        while True:
+            try:
+                async with self.gate.passage():
+                    return await self._ask(path)
+            except Throttled as throttled:
+                self.gate.pause(throttled.retry_after)
+                if not self._patient:
+                    raise
+
+    async def _ask(self, path: str) -> Answer:
+        try:
+            async with self._session.get(
+                self._base_url + path, headers=self._headers, proxy=self._proxy, allow_redirects=False
+            ) as answer:
+                if answer.status == 429:
+                    raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
+                error = wire.error_of(answer.status)
+                if error is not None:
+                    raise error
+                return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))
+        except AnswerTooLarge as error:
+            raise Unusable(describe(error)) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(describe(error)) from error

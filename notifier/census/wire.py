@@ -1,0 +1,234 @@
+"""Answers of the Census API, read into our own values. No I/O.
+
+The API has changed its words without notice (dagster-io/dagster issues 14542 and 16428), so all but `id` may be
+missing, null or of another type: a field that can't be read is as good as absent, and the object is kept as it came.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from notifier.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
+from notifier.model import Sync, SyncRun, Watched
+
+LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def _text(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _truth(value: object) -> bool | None:
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "t", "yes", "1") or None
+    return bool(value) or None
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:  # the year 1 or 9999, moved by its offset
+        return None
+
+
+def _id(value: object) -> int:
+    """An ID: a positive whole number that a database can hold; digits in a string will do."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value) if len(value) < 20 else 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise ValueError("not an ID")
+    return value
+
+
+def _id_or_none(value: object) -> int | None:
+    try:
+        return _id(value)
+    except ValueError:
+        return None
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+Truth = Annotated[bool | None, BeforeValidator(_truth)]
+Time = Annotated[datetime | None, BeforeValidator(_time)]
+
+
+class _Run(BaseModel):
+    """What we read of a run; the rest travels along as it came."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    id: Annotated[int, BeforeValidator(_id)]
+    sync_id: Annotated[int | None, BeforeValidator(_id_or_none)] = None
+    status: Text = None
+    canceled: Truth = None
+    error_code: Text = None
+    error_message: Text = None
+    error_detail: Text = None
+    created_at: Time = None
+    updated_at: Time = None
+    completed_at: Time = None
+
+
+class _Sync(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    id: Annotated[int, BeforeValidator(_id)]
+    label: Text = Field(default=None, validation_alias=AliasChoices("label", "name"))
+    status: Text = None
+    paused: Truth = None
+    created_at: Time = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Where a list ends. `more` is None where the answer does not tell; `total` is None likewise."""
+
+    more: bool | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunsPage:
+    """One page of a sync's runs, newest first. `unreadable`: items without an ID."""
+
+    runs: tuple[SyncRun, ...]
+    paging: Paging
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncsPage:
+    """One page of a workspace's syncs."""
+
+    syncs: tuple[Sync, ...]
+    paging: Paging
+    unreadable: int
+
+
+def error_of(status: int) -> CensusError | None:
+    """The error that a status means, None for 2xx. 429 is the client's: it needs a header."""
+    if 200 <= status < 300:
+        return None
+    name = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    said = f"HTTP {status} {name}".strip()
+    if status in (401, 403):
+        return Unauthorized(status, f"{said}: the API key is wrong or lacks access")
+    if status in (404, 410):
+        return NotFound(said)
+    if status >= 500 or status in (408, 425):
+        return Unreachable(said)
+    if 300 <= status < 400:
+        return Unusable(f"{said}: redirects are not followed; check the workspace's region or base_url")
+    return Unusable(said)
+
+
+def decode(body: bytes) -> Any:
+    """The JSON value of a body. Broken UTF-8, lone surrogates and NaN are mended rather than refused."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return _mended(json.loads(body.decode("utf-8", "replace"), parse_constant=lambda _: None))
+    except (ValueError, RecursionError) as error:
+        raise Unusable("the answer is not JSON") from error
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return LONE_SURROGATES.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return None
+    return value
+
+
+def runs_page(body: bytes, sync_id: int) -> RunsPage:
+    """Reads an answer to "List sync runs". Raises Unusable where there is no list."""
+    document = decode(body)
+    items = list(_items(document))
+    runs = [_run(item, sync_id) for item in items]
+    readable = tuple(run for run in runs if run is not None)
+    return RunsPage(readable, _paging(document, len(items)), len(runs) - len(readable))
+
+
+def one_run(body: bytes) -> SyncRun:
+    """Reads an answer to "Fetch sync run". Raises Unusable where there is no run."""
+    document = decode(body)
+    item = document.get("data") if isinstance(document, dict) else None
+    run = _run(item, None)
+    if run is None:
+        raise Unusable("the answer holds no sync run")
+    return run
+
+
+def syncs_page(body: bytes) -> SyncsPage:
+    """Reads an answer to "List syncs". Raises Unusable where there is no list."""
+    document = decode(body)
+    items = list(_items(document))
+    syncs = [_sync(item) for item in items]
+    readable = tuple(sync for sync in syncs if sync is not None)
+    return SyncsPage(readable, _paging(document, len(items)), len(syncs) - len(readable))
+
+
+def _items(document: Any) -> Iterator[Any]:
+    data = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(data, list):
+        raise Unusable("the answer holds no list")
+    yield from data
+
+
+def _run(item: Any, sync_id: int | None) -> SyncRun | None:
+    if not isinstance(item, dict):
+        return None
+    try:
+        run = _Run.model_validate(item)
+    except ValidationError:
+        return None
+    of_sync = sync_id if sync_id is not None else run.sync_id
+    if of_sync is None:
+        return None
+    watched = Watched(run.status, run.canceled, run.error_code, run.error_message, run.error_detail)
+    return SyncRun(run.id, of_sync, watched, run.created_at, run.updated_at, run.completed_at, item)
+
+
+def _sync(item: Any) -> Sync | None:
+    if not isinstance(item, dict):
+        return None
+    try:
+        sync = _Sync.model_validate(item)
+    except ValidationError:
+        return None
+    return Sync(sync.id, sync.label, sync.status, bool(sync.paused), sync.created_at)
+
+
+def _paging(document: dict[str, Any], count: int) -> Paging:
+    paging = document.get("pagination")
+    if not isinstance(paging, dict):
+        return Paging(more=None if count else False, total=None)
+    total = paging.get("total_records")
+    page, last = paging.get("page"), paging.get("last_page")
+    more: bool | None = None
+    if "next_page" in paging:
+        more = paging["next_page"] is not None
+    elif isinstance(page, int) and isinstance(last, int):
+        more = page < last
+    return Paging(more=more, total=total if isinstance(total, int) and not isinstance(total, bool) else None)

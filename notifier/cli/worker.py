@@ -1,0 +1,59 @@
+"""`run` and `migrate`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+import uvloop
+
+from notifier import log, service
+from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.store.lock import worker_lock
+from notifier.store.migrate import migrate as migrate_database
+
+Format = Annotated[log.LogFormat, typer.Option("--log-format", help="auto: readable on a terminal, JSON elsewhere.")]
+Level = Annotated[log.LogLevel, typer.Option("--log-level", help="The least that is logged.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(run)
+    app.command()(migrate)
+
+
+def new_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop's factory."""
+    return uvloop.new_event_loop
+
+
+def run(
+    config: Config = DEFAULT_CONFIG,
+    once: Annotated[
+        bool, typer.Option("--once", help="One round: poll everything, deliver what is pending, end.")
+    ] = False,
+    log_format: Format = log.LogFormat.AUTO,
+    log_level: Level = log.LogLevel.INFO,
+) -> None:
+    """The worker: polls, stores and delivers until SIGTERM or SIGINT.
+
+    With --once it exits 1 when a workspace could not be read, else 3 when deliveries are left pending or died, else 0.
+    """
+    log.configure(log_format, log_level)
+    watchlist = load(config)
+    with asyncio.Runner(loop_factory=new_loop()) as runner:
+        if not once:
+            runner.run(service.run(watchlist))
+            return
+        read, delivered = runner.run(service.run_once(watchlist))
+    if not read:
+        raise typer.Exit(1)
+    if not delivered:
+        raise typer.Exit(3)
+
+
+def migrate(config: Config = DEFAULT_CONFIG) -> None:
+    """Brings the database to the newest schema. `run` does so by itself."""
+    path = load(config).database_path
+    with worker_lock(path):
+        changed = migrate_database(path)
+    typer.echo(f"{path}: {'brought to the newest schema' if changed else 'is at the newest schema already'}")

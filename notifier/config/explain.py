@@ -1,0 +1,198 @@
+"""Validation errors of pydantic as mistakes that a person can mend. No input is ever taken from the error itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from notifier.config.models import (
+    CROSS_FIELD,
+    DeliverySettings,
+    Part,
+    Route,
+    SlackReceiver,
+    SlackWebhookReceiver,
+    SyncSelector,
+    Watch,
+    Watchlist,
+    WebhookReceiver,
+    Workspace,
+)
+from notifier.config.nodes import Path
+from notifier.config.scalars import EMPTY, UNRESOLVED, FromEnvironment, plain_value
+from notifier.config.wording import Mistake, Quotes, closest
+from notifier.model import EventType
+
+Data = Mapping[str, object]
+RECEIVERS: Final[Mapping[str, type[Part]]] = {
+    "slack": SlackReceiver,
+    "slack_webhook": SlackWebhookReceiver,
+    "webhook": WebhookReceiver,
+}
+_NOTHING: Final = object()
+
+
+def explain(invalid: ValidationError, data: Data, quotes: Quotes) -> Iterator[Mistake]:
+    """One mistake for each error, except those that say again what was already reported."""
+    for error in invalid.errors(include_url=False, include_input=False):
+        path, at_key = _path(error["loc"], error["type"])
+        value = _value_at(data, path)
+        if _says_nothing_new(error["type"], path, value, data):
+            continue
+        if value is EMPTY and error["type"] != "extra_forbidden":
+            yield Mistake(path, "has no value; give one, or leave it out")
+            continue
+        yield Mistake(path, _message(cast("Mapping[str, Any]", error), path, value, data, quotes), at_key)
+
+
+def _says_nothing_new(kind: str, path: Path, value: object, data: Data) -> bool:
+    if value is UNRESOLVED:
+        return kind != "extra_forbidden"
+    if kind in {"missing", "union_tag_not_found"}:
+        return _is_misspelt(path, data)
+    # pydantic counts the valid members only, and says why the others are not.
+    return kind == CROSS_FIELD or (kind == "too_short" and bool(value))
+
+
+def _path(loc: tuple[int | str, ...], kind: str) -> tuple[Path, bool]:
+    """The path in the file: without the tags that pydantic adds for the members of a union."""
+    at_key = kind == "extra_forbidden"
+    if loc[-1:] == ("[key]",):
+        loc, at_key = loc[:-1], True
+    match loc:
+        case ("receivers", str() as name, _, *rest):
+            return ("receivers", name, *rest), at_key
+        case ("receivers", str() as name) if kind.startswith("union_tag"):
+            return ("receivers", name, "type"), at_key
+        case ("watches", int() as index, "syncs", _, *rest):
+            return ("watches", index, "syncs", *rest), at_key
+        case ("routes", int() as index, "syncs", int() as item, *_):
+            return ("routes", index, "syncs", item), at_key
+        case _:
+            return loc, at_key
+
+
+def _value_at(data: object, path: Path) -> object:
+    """What stands there; UNRESOLVED also below such a value."""
+    for step in path:
+        if data is UNRESOLVED:
+            return UNRESOLVED
+        if (isinstance(data, dict) and step in data) or (
+            isinstance(data, tuple) and isinstance(step, int) and step < len(data)
+        ):
+            data = data[step]
+        else:
+            return _NOTHING
+    return data
+
+
+def _part_at(path: Path, data: Data) -> type[Part] | None:
+    """The class of the mapping at a path."""
+    match path:
+        case ():
+            return Watchlist
+        case ("delivery",):
+            return DeliverySettings
+        case ("workspaces", _):
+            return Workspace
+        case ("watches", _):
+            return Watch
+        case ("watches", _, "syncs"):
+            return SyncSelector
+        case ("routes", _):
+            return Route
+        case ("receivers", _):
+            return RECEIVERS.get(str(_value_at(data, (*path, "type"))))
+        case _:
+            return None
+
+
+def _keys_at(path: Path, data: Data) -> frozenset[str]:
+    part = _part_at(path, data)
+    return frozenset(part.model_fields) if part else frozenset()
+
+
+def _is_misspelt(path: Path, data: Data) -> bool:
+    """Whether the missing key is there under another spelling, which is reported as an unknown key."""
+    *above, missing = path
+    given = _value_at(data, tuple(above))
+    known = _keys_at(tuple(above), data) or frozenset({"type"})
+    return isinstance(given, dict) and any(
+        closest(key, known - given.keys()) == missing for key in given.keys() - known
+    )
+
+
+def _message(error: Mapping[str, Any], path: Path, value: object, data: Data, quotes: Quotes) -> str:
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        given = _value_at(data, path[:-1])
+        known = _keys_at(path[:-1], data)
+        left = known - given.keys() if isinstance(given, dict) else known
+        meant = closest(str(path[-1]), sorted(left)) or closest(str(path[-1]), sorted(known))
+        return (
+            f'unknown key; did you mean "{meant}"?' if meant else f"unknown key; known are {', '.join(sorted(known))}"
+        )
+    if kind == "value_error":
+        reason = str(error["ctx"]["error"])
+        return _event(value, reason, quotes) if path[2:3] == ("events",) else reason
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if kind in _WORDINGS:
+        return _WORDINGS[kind](value, path, quotes)
+    if kind in {"syncs_kind", "sync_kind"}:
+        return str(error["msg"])
+    return "is not valid here"  # pydantic's own words could repeat the value
+
+
+def _event(value: object, reason: str, quotes: Quotes) -> str:
+    return quotes.unknown("event", value, tuple(EventType)) if isinstance(value, str) else reason
+
+
+def _choice(value: object, path: Path, quotes: Quotes) -> str:
+    match path:
+        case ("version",):
+            return "must be the number 1, the version of the format that this notifier reads"
+        case ("workspaces", _, "region"):
+            return quotes.unknown("region", value, ("us", "eu"))
+        case ("watches", _, "syncs"):
+            return 'must be all, or a mapping such as {label: "Salesforce *"}'
+        case ("receivers", _, "type"):
+            return quotes.unknown("type of receiver", value, tuple(RECEIVERS))
+        case _:
+            return "is not one of the known values"
+
+
+def _number(words: str) -> Callable[[object, Path, Quotes], str]:
+    def wording(value: object, _path: Path, _quotes: Quotes) -> str:
+        quoted = isinstance(value, str) and not isinstance(value, FromEnvironment)
+        is_number = quoted and isinstance(plain_value(str(value)), int | float)
+        return f"must be {words}; remove the quotes" if is_number else f"must be {words}"
+
+    return wording
+
+
+def _text(value: object, _path: Path, _quotes: Quotes) -> str:
+    return "must be text; put it in quotes" if isinstance(value, int | float) else "must be text"
+
+
+_WORDINGS: Final[Mapping[str, Callable[[object, Path, Quotes], str]]] = {
+    "literal_error": _choice,
+    "union_tag_invalid": _choice,
+    "int_type": _number("a whole number"),
+    "int_from_float": _number("a whole number"),
+    "float_type": _number("a number"),
+    "string_type": _text,
+}
+_WORDS: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "union_tag_not_found": f"is missing; give one of {', '.join(RECEIVERS)}",
+    "greater_than": "must be more than 0",
+    "less_than_equal": "is too large",
+    "finite_number": "must be a finite number",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty; give at least one, or leave it out where it is optional",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping: key: value",
+    "model_type": "must be a mapping: key: value",
+    "model_attributes_type": "must be a mapping: key: value",
+}

@@ -1,0 +1,88 @@
+"""A watchlist file to a `Watchlist`, or to all that is wrong with it.
+
+    bytes -> compose (YAML, positions) -> resolve (${NAME}) -> rules and models -> Watchlist
+
+No problem's text has a secret or anything else that came from the environment.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from notifier.config import nodes, rules
+from notifier.config.compose import compose
+from notifier.config.explain import explain
+from notifier.config.interpolation import Resolver
+from notifier.config.models import Watchlist
+from notifier.config.schema import watchlist_schema
+from notifier.config.values import HEADER_NAME
+from notifier.config.wording import Mistake, Quotes
+from notifier.errors import Problem, WatchlistError
+
+__all__ = ["load_watchlist", "watchlist_schema"]
+
+LARGEST_FILE: Final = 10_000_000
+
+
+def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
+    """Read and check a watchlist; `env` is where `${NAME}` and `${NAME_FILE}` are looked up.
+
+    Raises WatchlistError with all problems at once, sorted by their place, and nothing else.
+    """
+    file = str(path)
+    root, problems = compose(_read(path, file), file)
+    resolver = Resolver(env, file)
+    data = resolver.mapping(root)
+    problems += resolver.problems
+    quotes = Quotes(data)
+    mistakes = list(rules.mistakes(data, quotes))
+    watchlist = None
+    try:
+        watchlist = Watchlist.model_validate(data)
+    except ValidationError as invalid:
+        mistakes += explain(invalid, data, quotes)
+    problems += _placed(mistakes, root, file)
+    # Outside of the except block: nothing that a traceback could show has seen a value.
+    if watchlist is None or problems:
+        raise WatchlistError(tuple(dict.fromkeys(problems)))
+    return watchlist
+
+
+def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterable[Problem]:
+    for mistake in mistakes:
+        position = nodes.locate(root, mistake.path, at_key=mistake.at_key)
+        yield Problem(*position, nodes.format_path(_shown(mistake.path)), mistake.message, file)
+
+
+def _shown(path: nodes.Path) -> nodes.Path:
+    """What is no header name may be a header's value in the wrong place: `{Authorization Bearer …}`."""
+    match path:
+        case ("receivers", _, "headers", name) if not HEADER_NAME.fullmatch(str(name)):
+            return path[:-1]
+    return path
+
+
+def _read(path: Path, file: str) -> str:
+    def unreadable(reason: str, line: int = 1, column: int = 1) -> WatchlistError:
+        return WatchlistError((Problem(line, column, "", reason, file),))
+
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise unreadable("there is no such file; give the watchlist's with --config") from None
+    except IsADirectoryError:
+        raise unreadable("is a directory, not a watchlist") from None
+    except OSError as error:
+        raise unreadable(f"can't be read: {error.strerror or 'unknown reason'}") from None
+    except ValueError:
+        raise unreadable("is not a file name") from None
+    if len(content) > LARGEST_FILE:
+        raise unreadable(f"is larger than {LARGEST_FILE // 1_000_000} MB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        good = content[: error.start].decode("utf-8-sig")
+        raise unreadable("not UTF-8 text", good.count("\n") + 1, len(good) - good.rfind("\n")) from None

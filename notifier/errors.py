@@ -1,0 +1,98 @@
+"""Every error of ours: one class for each decision of the caller.
+
+NotifierError
+├── WatchlistError          edit the watchlist: all its problems, one a line            (exit code 2)
+├── CensusError             the Census API did not give what was asked
+│   ├── Unauthorized        401, 403: someone must mend the key; tried again every 5 minutes
+│   ├── Throttled           429: the whole workspace waits as long as it says
+│   ├── Unreachable         no answer, or a 5xx: back off, try again
+│   ├── Unusable            an answer that can't be understood: back off, try again
+│   └── NotFound            404, 410: this one object is gone; the others go on
+└── StoreError
+    ├── StoreUnavailable    full or locked for now: nothing was written, try again
+    ├── DatabaseUnusable    wrong file, wrong version, not writable: stop               (exit code 1)
+    └── AlreadyRunning      another worker holds the database's lock: stop              (exit code 1)
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class NotifierError(Exception):
+    """The root; its text is fit for the user's eyes and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a watchlist. Lines and columns count from 1."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    file: str = "watchlist.yaml"
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: "
+        return where + (f"{self.path}: " if self.path else "") + self.message
+
+
+class WatchlistError(NotifierError):
+    """The watchlist can't be used as it is; carries every problem found."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class CensusError(NotifierError):
+    """The Census API did not give what was asked."""
+
+
+class Unauthorized(CensusError):
+    """401 or 403, as `status` says."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class NotFound(CensusError):
+    """404 or 410: the object is not, or no longer, in the key's workspace."""
+
+
+class Throttled(CensusError):
+    """429: no request of this workspace for `retry_after`."""
+
+    def __init__(self, retry_after: timedelta) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"too many requests, asked to wait {retry_after.total_seconds():g} s")
+
+
+class Unreachable(CensusError):
+    """No connection, a time-out, or a 5xx."""
+
+
+class Unusable(CensusError):
+    """An answer that is not what the API documents: not JSON, another shape, too large, a redirect."""
+
+
+class StoreError(NotifierError):
+    """The database did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """For now: the disk is full, or another process holds the write lock. Nothing of the transaction was written."""
+
+
+class DatabaseUnusable(StoreError):
+    """For good: not a database, damaged, from a newer version, not writable."""
+
+
+class AlreadyRunning(StoreError):
+    """Another worker has the database."""
+
+    def __init__(self, path: str, pid: int | None) -> None:
+        self.pid = pid
+        who = f"the worker with PID {pid}" if pid else "another worker"
+        super().__init__(f"{path} is in use by {who}; one worker a database")

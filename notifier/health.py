@@ -1,0 +1,106 @@
+"""How a workspace's API fares: when it is down, how long to leave it alone, and what is said about it, once."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from notifier.errors import CensusError, StoreUnavailable, Unauthorized
+from notifier.model import WorkspaceState
+from notifier.pace import back_off
+
+log = structlog.get_logger(__name__)
+
+AUTH_RETRY: Final = timedelta(minutes=5)
+DOWN_AFTER: Final = 3  # failures in a row, of any polls: one sync that fails among others is not the workspace
+
+
+class Health:
+    """The state of one workspace. While it is down, one poll at a time asks whether it is back."""
+
+    def __init__(
+        self,
+        state: WorkspaceState,
+        save: Callable[[WorkspaceState], Awaitable[None]],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.state = state
+        self._save = save
+        self._clock = clock
+        self._jitter = jitter
+        self._failures = 0  # in a row, over all polls
+        self._rounds = 0
+        self._down_until: float | None = None
+        self._up = asyncio.Event()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether polls have to go one by one."""
+        return self._down_until is not None
+
+    async def until_asked_again(self) -> None:
+        """Waits out the time for which a workspace that is down is left alone."""
+        if self._down_until is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._down_until):
+                await self._up.wait()
+
+    async def answered(self) -> None:
+        """The API gave a usable answer, or said of one object that it is gone."""
+        self._failures = self._rounds = 0
+        self._down_until = None
+        self._up.set()
+        first = self.state.last_polled_at is None
+        self.state = replace(self.state, last_polled_at=self._clock())
+        if not self.state.ok:
+            self.state = replace(self.state, ok=True, last_error=None)
+            log.info("workspace answers again", workspace=self.state.name)
+            await self.save()
+        elif first:
+            await self.save()
+
+    async def failed(self, error: CensusError) -> None:
+        """A poll failed. After three in a row the workspace is down: left alone for longer and longer, to 5 minutes."""
+        self._failures += 1
+        if self._failures < DOWN_AFTER or self._left_alone():
+            return
+        self._rounds += 1
+        await self._down(back_off(self._rounds, self._jitter()), error)
+
+    async def refused(self, error: Unauthorized) -> None:
+        """The key was refused. Only a person can mend that; asked again every 5 minutes."""
+        self._failures += 1
+        if not self._left_alone():
+            await self._down(AUTH_RETRY.total_seconds(), error)
+
+    async def _down(self, wait: float, error: CensusError) -> None:
+        self._down_until = asyncio.get_running_loop().time() + wait
+        self._up.clear()
+        if self.state.ok or self.state.last_error != str(error):
+            if self.state.ok or isinstance(error, Unauthorized):
+                log.error(
+                    "workspace can't be read",
+                    workspace=self.state.name,
+                    error=str(error),
+                    remedy="mend its api_key in the watchlist" if isinstance(error, Unauthorized) else None,
+                )
+            self.state = replace(self.state, ok=False, last_error=str(error))
+            await self.save()
+
+    def _left_alone(self) -> bool:
+        return self._down_until is not None and asyncio.get_running_loop().time() < self._down_until
+
+    async def save(self) -> None:
+        """Keeps the state for `status`. A database that can't be written now gets it with the next sign of life."""
+        try:
+            await self._save(self.state)
+        except StoreUnavailable as error:
+            log.debug("workspace's state could not be kept", workspace=self.state.name, error=str(error))

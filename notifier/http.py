@@ -1,0 +1,173 @@
+"""What every HTTP client of ours obeys: capped answers, no redirects, refused addresses, proxies, Retry-After."""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp.abc import AbstractCookieJar
+from yarl import URL
+
+import notifier
+
+USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
+LONGEST_HOLD: Final = timedelta(hours=1)
+CHUNK: Final = 64 * 1024
+
+
+class AnswerTooLarge(aiohttp.ClientPayloadError):
+    """The body is larger than its reader takes."""
+
+
+class AddressRefused(OSError):
+    """The peer's address is link-local (cloud metadata) or multicast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Of one request; `total` also ends an answer that drips."""
+
+    connect: timedelta
+    read: timedelta
+    total: timedelta
+
+    def of_aiohttp(self) -> aiohttp.ClientTimeout:
+        connect = self.connect.total_seconds()
+        return aiohttp.ClientTimeout(
+            total=self.total.total_seconds(), sock_connect=connect, sock_read=self.read.total_seconds()
+        )
+
+
+def refuse_address(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+    """aiohttp's socket factory: sees the final address, of an IP literal and after DNS rebinding too."""
+    family, kind, protocol, _, address = info
+    ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_link_local or ip.is_multicast:
+        raise AddressRefused("link-local and multicast addresses are refused")
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    return made
+
+
+def new_session(
+    *, timeouts: Timeouts, tls: ssl.SSLContext, connections: int, keep_idle: timedelta, per_host: int = 0
+) -> aiohttp.ClientSession:
+    """A session for the life of its client. `keep_idle` must exceed the time between two requests to a host."""
+    connector = aiohttp.TCPConnector(
+        limit=connections,
+        limit_per_host=per_host,
+        keepalive_timeout=keep_idle.total_seconds(),
+        ssl=tls,
+        socket_factory=refuse_address,
+        ttl_dns_cache=60,
+    )
+    jar: AbstractCookieJar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeouts.of_aiohttp(),
+        cookie_jar=jar,
+        trust_env=False,  # would send the credentials of ~/.netrc; proxies are looked up in proxy_for
+        auto_decompress=False,  # aiohttp inflates without bound; read_capped does it
+        headers={"User-Agent": USER_AGENT},
+        skip_auto_headers=("Accept",),
+    )
+
+
+def proxy_for(url: str) -> URL | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY (either case) ask for, or None."""
+    target = URL(url)
+    proxy = getproxies().get(target.scheme)
+    if not proxy or target.host is None or proxy_bypass(target.host):
+        return None
+    return URL(proxy if "://" in proxy else f"http://{proxy}")
+
+
+async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, inflated, of at most `most` bytes. Raises AnswerTooLarge, ClientPayloadError for broken gzip."""
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        inflate = None
+    elif encoding in ("gzip", "x-gzip", "deflate"):
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # takes gzip's and zlib's headers
+    else:
+        raise aiohttp.ClientPayloadError(f"content encoding {encoding[:20]!r} was not asked for")
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        try:
+            plain = chunk if inflate is None else inflate.decompress(chunk, most - size + 1)
+        except zlib.error as error:
+            raise aiohttp.ClientPayloadError("the compressed body is broken") from error
+        size += len(plain)
+        if size > most:
+            answer.close()
+            raise AnswerTooLarge(f"the answer is larger than {most} bytes")
+        parts.append(plain)
+    return b"".join(parts)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Retry-After in seconds or as an HTTP date; None where absent, unreadable or past. An hour at most."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        wait = timedelta(seconds=min(int(text[:9]), 10**6))
+    else:
+        try:
+            due = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        wait = (due.replace(tzinfo=UTC) if due.tzinfo is None else due) - now
+    return min(wait, LONGEST_HOLD) if wait > timedelta(0) else None
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """The Date header: the server's own clock."""
+    try:
+        date = parsedate_to_datetime(headers.get("Date", ""))
+    except ValueError:
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong on the wire, in words that hold no address: a webhook's URL is a secret."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return "no connection: TLS failed"
+        case aiohttp.ClientConnectorDNSError():
+            return "no connection: the host's name can't be resolved"
+        case aiohttp.ClientProxyConnectionError():
+            return "no connection: the proxy can't be reached"
+        case aiohttp.ClientHttpProxyError():
+            return f"no connection: the proxy answered HTTP {error.status}"
+        case aiohttp.ClientConnectorError():
+            cause = error.os_error
+            return f"no connection: {cause if isinstance(cause, AddressRefused) else _os_reason(cause)}"
+        case asyncio.TimeoutError():
+            return "no answer in time"
+        case AnswerTooLarge():
+            return str(error)
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return "the connection was dropped before an answer"
+        case aiohttp.ClientPayloadError():
+            return "the answer broke off or is not as announced"
+        case _:
+            return f"the request failed ({type(error).__name__})"
+
+
+def _os_reason(error: OSError) -> str:
+    reasons = {ConnectionRefusedError: "connection refused", TimeoutError: "no answer in time"}
+    for kind, reason in reasons.items():
+        if isinstance(error, kind):
+            return reason
+    return (error.strerror or type(error).__name__).lower() if not error.filename else type(error).__name__

@@ -1,0 +1,184 @@
+"""Which delivery of one receiver may be sent next. Pure bookkeeping: no clock, no I/O.
+
+A lane is one sync's pending deliveries in order; only its first may be under way. A delivery that stepped aside has a
+lane of its own. Times are seconds of one monotonic clock.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from notifier.model import PendingDelivery
+
+LONGEST_LANE: Final = 20  # deliveries of a lane held in memory; the rest is read when these are done
+
+LaneKey = tuple[str, int, int]  # workspace, sync, and the delivery's ID where it goes alone (else 0)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One sync's deliveries. `more`: the database has some beyond `last_id`."""
+
+    key: LaneKey
+    waiting: deque[PendingDelivery] = field(default_factory=deque)
+    last_id: int = 0
+    more: bool = False
+    flying: bool = False
+
+    @property
+    def head(self) -> PendingDelivery:
+        return self.waiting[0]
+
+
+class Lanes:
+    """All lanes of one receiver: what is ready in the order of its age, what sleeps until when."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._ready: list[tuple[int, LaneKey]] = []
+        self._sleeping: list[tuple[float, int, LaneKey]] = []
+        self._failing: set[LaneKey] = set()
+        self._starving: set[LaneKey] = set()
+        self.flying = 0
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def clear(self) -> None:
+        """Forgets all but what is under way; the database is about to be read again."""
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.flying}
+        for lane in self._lanes.values():
+            lane.waiting = deque([lane.head])
+            lane.last_id, lane.more = lane.head.id, False
+        self._ready, self._sleeping, self._failing, self._starving = [], [], set(), set()
+
+    def add(self, delivery: PendingDelivery, due: float, now: float) -> None:
+        """Takes one from the database; they come in the order of their IDs."""
+        key = (delivery.workspace, delivery.sync_id, delivery.id if delivery.aside else 0)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key)
+        if lane.flying and lane.head.id == delivery.id:
+            return
+        if lane.more or len(lane.waiting) >= LONGEST_LANE:
+            lane.more = True
+            return
+        lane.waiting.append(delivery)
+        lane.last_id = delivery.id
+        if len(lane.waiting) == 1:
+            self._offer(lane, due, now)
+
+    def _offer(self, lane: Lane, due: float, now: float) -> None:
+        if due <= now:
+            heapq.heappush(self._ready, (lane.head.id, lane.key))
+        else:
+            heapq.heappush(self._sleeping, (due, lane.head.id, lane.key))
+        if lane.head.first_failed_at is not None:
+            self._failing.add(lane.key)
+
+    def wake(self, now: float) -> None:
+        """Moves what is due from sleeping to ready."""
+        while self._sleeping and self._sleeping[0][0] <= now:
+            _, delivery_id, key = heapq.heappop(self._sleeping)
+            heapq.heappush(self._ready, (delivery_id, key))
+
+    def wake_all(self) -> None:
+        """All that sleeps is due: the receiver works again."""
+        self.wake(float("inf"))
+
+    def next_due(self) -> float | None:
+        """When the next sleeper is due."""
+        return self._sleeping[0][0] if self._sleeping else None
+
+    def take(self) -> Lane | None:
+        """The lane of the oldest ready delivery, which is under way from now on."""
+        while self._ready:
+            delivery_id, key = heapq.heappop(self._ready)
+            lane = self._lanes.get(key)
+            if lane is not None and self._is_current(lane, delivery_id):
+                return self._take(lane)
+        return None
+
+    def take_oldest(self) -> Lane | None:
+        """As `take`, whether it is due or not: to try a broken receiver with."""
+        idle = [lane for lane in self._lanes.values() if not lane.flying and lane.waiting]
+        return self._take(min(idle, key=lambda lane: lane.head.id)) if idle else None
+
+    def _take(self, lane: Lane) -> Lane:
+        lane.flying = True
+        self.flying += 1
+        self._failing.discard(lane.key)
+        return lane
+
+    @staticmethod
+    def _is_current(lane: Lane, delivery_id: int) -> bool:
+        return not lane.flying and bool(lane.waiting) and lane.head.id == delivery_id
+
+    def landed(self, lane: Lane, due: float | None, now: float, *, next_due: float) -> None:
+        """An attempt is over: its delivery sleeps until `due`, or is finished (None) and the next one is offered."""
+        lane.flying = False
+        self.flying -= 1
+        if due is not None:
+            self._offer(lane, due, now)
+            return
+        lane.waiting.popleft()
+        if lane.waiting:
+            self._offer(lane, next_due, now)
+        else:
+            self._emptied(lane)
+
+    def _emptied(self, lane: Lane) -> None:
+        if lane.more:
+            self._starving.add(lane.key)
+        else:
+            del self._lanes[lane.key]
+
+    def drop(self, lane: Lane) -> None:
+        """Leaves a lane alone for the rest of a `run --once`."""
+        lane.flying = False
+        self.flying -= 1
+        del self._lanes[lane.key]
+
+    def starving(self) -> list[Lane]:
+        """Lanes that are empty here but not in the database."""
+        return [self._lanes[key] for key in self._starving]
+
+    def refill(self, lane: Lane, deliveries: list[PendingDelivery], due: float, now: float, *, more: bool) -> None:
+        """Takes what the database had beyond `last_id`; those that stepped aside have lanes of their own already."""
+        self._starving.discard(lane.key)
+        lane.more = more
+        lane.waiting.extend(delivery for delivery in deliveries if not delivery.aside)
+        if deliveries:
+            lane.last_id = deliveries[-1].id
+        if lane.waiting:
+            self._offer(lane, due, now)
+        else:
+            self._emptied(lane)
+
+    @property
+    def any_failing(self) -> bool:
+        """Whether some head may have failed and wait."""
+        return bool(self._failing)
+
+    def failing(self) -> Iterator[Lane]:
+        """Lanes whose head has failed and waits to be tried again."""
+        for key in list(self._failing):
+            lane = self._lanes.get(key)
+            if lane is None or lane.flying or not lane.waiting or lane.head.first_failed_at is None:
+                self._failing.discard(key)
+            else:
+                yield lane
+
+    def step_aside(self, lane: Lane, due: float, now: float) -> None:
+        """The head goes on alone, its followers at once."""
+        head = lane.waiting.popleft()
+        self._failing.discard(lane.key)
+        alone = Lane((*lane.key[:2], head.id), deque([head]), head.id)
+        self._lanes[alone.key] = alone
+        self._offer(alone, due, now)
+        if lane.waiting:
+            self._offer(lane, now, now)
+        else:
+            self._emptied(lane)

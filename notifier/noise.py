@@ -1,0 +1,40 @@
+"""Which Slack receivers a watchlist would flood with `queued` and `working`. Pure."""
+
+from typing import Final
+
+from notifier.config.models import SlackReceiver, SlackWebhookReceiver, Watch, Watchlist
+from notifier.model import EventType
+from notifier.route import Subject, receivers_of
+
+QUIET: Final = 10  # syncs whose every start a channel can bear
+NOISE: Final = (EventType.QUEUED, EventType.WORKING)
+
+
+def noisy_receivers(watchlist: Watchlist, many: int = QUIET + 1) -> tuple[str, ...]:
+    """Slack receivers that get `queued` or `working` of more than 10 syncs.
+
+    A watch of all syncs, or of some by their label, counts as `many`: how many there are only the API knows.
+    """
+    slack = {
+        name for name, kind in watchlist.receivers.items() if isinstance(kind, SlackReceiver | SlackWebhookReceiver)
+    }
+    counts = dict.fromkeys(slack, 0)
+    for watch in watchlist.watches:
+        weight = _weight(watch, many)
+        for name in slack & _receivers(watchlist, watch):
+            counts[name] += weight
+    return tuple(name for name in watchlist.receivers if counts.get(name, 0) > QUIET)
+
+
+def _weight(watch: Watch, many: int) -> int:
+    if watch.sync_run is not None:
+        return 0
+    return 1 if watch.sync is not None else many
+
+
+def _receivers(watchlist: Watchlist, watch: Watch) -> set[str]:
+    names: set[str] = set()
+    for kind in NOISE:
+        subject = Subject(kind, watch.workspace, watch.sync or 0, None, watch.labels)
+        names.update(receivers_of(subject, watchlist.routes, list(watchlist.receivers)))
+    return names

@@ -1,0 +1,67 @@
+"""When to poll what, decided without I/O: intervals, their stretching, back-off. Pure.
+
+All times here are seconds of one monotonic clock.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil, floor
+from typing import Final
+
+GOLDEN: Final = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
+LONGEST_BACK_OFF: Final = 300.0
+FIRST_BACK_OFF: Final = 1.0
+LISTINGS: Final = 10  # polls at rest between two listings of the workspace...
+LONGEST_LISTING_INTERVAL: Final = 240.0  # ...but new syncs are picked up within five minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """What the watchlist asks for, and the factor by which the request budget stretches it."""
+
+    rest: float
+    active: float
+    stretch: float = 1.0
+
+
+def phase(number: int) -> float:
+    """The place of the n-th poller in the interval, from 0 to 1."""
+    return (number * GOLDEN) % 1.0
+
+
+def next_poll(now: float, number: int, intervals: Intervals, *, active: bool) -> float:
+    """When to poll again after a poll at `now`: by its own clock while active, else at its place in the interval.
+
+    Never later than one interval from now.
+    """
+    if active:
+        return now + intervals.active * intervals.stretch
+    interval = intervals.rest * intervals.stretch
+    place = phase(number) * interval
+    turn = floor((now - place) / interval) + 1
+    due = place + turn * interval
+    return due if due > now else due + interval
+
+
+def back_off(failures: int, jitter: float) -> float:
+    """Seconds to wait after the n-th failure in a row: 1, 2, 4 ... 300, and up to 20 % more (`jitter` from 0 to 1)."""
+    return min(FIRST_BACK_OFF * 2.0 ** min(failures - 1, 20), LONGEST_BACK_OFF) * (1 + 0.2 * jitter)
+
+
+def listing_interval(rest: timedelta) -> float:
+    """Seconds between two listings of a workspace."""
+    return min(LISTINGS * rest.total_seconds(), LONGEST_LISTING_INTERVAL)
+
+
+def demand(
+    *, resting: int, active: int, outside: int, intervals: Intervals, listing_pages: int, listing: float
+) -> float:
+    """Requests a second that the intervals ask for; `outside` are runs that active syncs fetch one by one."""
+    return resting / intervals.rest + (active + outside) / intervals.active + listing_pages / listing
+
+
+def stretch(needed: float, allowed: float) -> float:
+    """The one factor for all intervals: 1 while the budget is enough. In steps of 5 %, so that it does not flicker."""
+    if needed <= allowed:
+        return 1.0
+    return ceil(needed / allowed * 20) / 20

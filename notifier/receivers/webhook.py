@@ -1,0 +1,89 @@
+"""Webhooks, signed as Standard Webhooks has it (https://www.standardwebhooks.com)."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+from standardwebhooks import Webhook
+
+from notifier.config.models import WebhookReceiver
+from notifier.http import CHUNK, describe, proxy_for, read_capped, retry_after
+from notifier.model import Broken, Delivered, Message, Outcome, Refused, Retry
+
+CONCURRENCY: Final = 16
+MESSAGE_REFUSED: Final = frozenset({400, 413, 415, 422})
+RECEIVER_BROKEN: Final = frozenset({401, 403, 404, 405, 410})
+BODY_TIMEOUT: Final = 2.0  # seconds; the status line has said it all, the body only frees the connection
+
+
+def outcome_of(status: int, after: timedelta | None) -> Outcome:
+    """What a status means for the message and for the receiver."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    reason = f"HTTP {status} {phrase}".strip()
+    if 200 <= status < 300:
+        return Delivered(after)
+    if status in MESSAGE_REFUSED:
+        return Refused(reason, after)
+    if status in RECEIVER_BROKEN:
+        return Broken(reason, after)
+    if 300 <= status < 400:
+        return Broken(f"{reason}: redirects are not followed", after)
+    return Retry(reason, after)
+
+
+class WebhookSender:
+    """Posts events to one HTTP endpoint."""
+
+    concurrency = CONCURRENCY
+
+    def __init__(
+        self,
+        name: str,
+        settings: WebhookReceiver,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name = name
+        self._session = session
+        self._url = settings.url.get_secret_value()
+        self._headers = {key: value.get_secret_value() for key, value in settings.headers.items()}
+        self._signer = Webhook(settings.secret.get_secret_value()) if settings.secret else None
+        self._proxy = proxy_for(self._url)
+        self._clock = clock
+
+    async def send(self, message: Message) -> Outcome:
+        """One POST. A time-out or a dropped connection leaves open whether the receiver has the message."""
+        now = self._clock().astimezone(UTC)
+        headers = {
+            **self._headers,
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "webhook-id": message.event_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
+        if self._signer is not None:
+            headers["webhook-signature"] = self._signer.sign(message.event_id, now, message.body.decode())
+        try:
+            async with self._session.post(
+                self._url, data=message.body, headers=headers, proxy=self._proxy, allow_redirects=False
+            ) as answer:
+                outcome = outcome_of(answer.status, retry_after(answer.headers, now))
+                await self._drain(answer)
+                return outcome
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Retry(describe(error))
+        except ValueError:
+            # aiohttp's complaint about a URL or a header would show it
+            return Broken("the request can't be made: its URL or a header is not valid")
+
+    async def _drain(self, answer: aiohttp.ClientResponse) -> None:
+        """Reads a short body so that the connection can be used again; a long or slow one closes it."""
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                await read_capped(answer, CHUNK)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            answer.close()

@@ -1,0 +1,81 @@
+"""When a delivery is tried again, and when it is given up. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from notifier.config.models import DeliverySettings
+from notifier.model import (
+    Broken,
+    Delivered,
+    DeliveryState,
+    Outcome,
+    PendingDelivery,
+    Refused,
+    Retry,
+    Settlement,
+)
+
+STEPS_ASIDE_AFTER: Final = timedelta(minutes=15)
+PROBE_INTERVAL: Final = timedelta(minutes=5)
+LONGEST_REASON: Final = 500  # characters of an outcome kept for `deliveries`
+
+
+def back_off(attempts: int, settings: DeliverySettings, jitter: float) -> timedelta:
+    """Time to wait after the n-th failed attempt: doubling from `first_retry` to `longest_retry`, up to 20 % more."""
+    doubled = settings.first_retry * 2 ** min(attempts - 1, 40) if attempts < 40 else settings.longest_retry
+    return min(doubled, settings.longest_retry) * (1 + 0.2 * jitter)
+
+
+def settled(
+    delivery: PendingDelivery, outcome: Outcome, settings: DeliverySettings, now: datetime, jitter: float
+) -> Settlement:
+    """What an attempt's outcome makes of its delivery."""
+    attempts = delivery.attempts + 1
+    state, reason, next_attempt_at = DeliveryState.PENDING, None, None
+    first_failed_at = delivery.first_failed_at
+    match outcome:
+        case Delivered():
+            state = DeliveryState.DELIVERED
+        case Refused():
+            state, reason = DeliveryState.DEAD, outcome.reason
+        case Broken():
+            # It waits for the receiver, however long that takes: only a person can mend it.
+            reason, next_attempt_at = outcome.reason, now
+        case Retry():
+            reason = outcome.reason
+            first_failed_at = first_failed_at or now
+            if now - delivery.clock_started_at >= settings.give_up_after:
+                state = DeliveryState.DEAD
+                reason = f"given up after {attempts} attempts: {reason}"
+            else:
+                next_attempt_at = now + (outcome.after or back_off(attempts, settings, jitter))
+    return Settlement(
+        delivery_id=delivery.id,
+        state=state,
+        attempts=attempts,
+        settled_at=now,
+        next_attempt_at=next_attempt_at,
+        first_failed_at=first_failed_at,
+        aside=delivery.aside,
+        last_error=reason[:LONGEST_REASON] if reason else None,
+    )
+
+
+def hold_of(outcome: Outcome) -> timedelta | None:
+    """How long the receiver asked to be left alone, whatever else it said."""
+    match outcome:
+        case Delivered() | Refused():
+            return outcome.hold
+        case Broken() | Retry():
+            return outcome.after
+
+
+def may_step_aside(delivery: PendingDelivery, last_accepted_at: datetime | None, now: datetime) -> bool:
+    """Whether it has failed for 15 minutes while its receiver accepted others: its followers need not wait longer."""
+    return (
+        not delivery.aside
+        and delivery.first_failed_at is not None
+        and now - delivery.first_failed_at >= STEPS_ASIDE_AFTER
+        and last_accepted_at is not None
+        and last_accepted_at > delivery.first_failed_at
+    )

@@ -1,0 +1,305 @@
+"""When to poll what in one workspace.
+
+One loop hands out polls in the order they are due, at most `max_concurrent_requests` at once; another lists the
+workspace's syncs. A workspace that is down is asked by one poll at a time; when it answers, all go on.
+"""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from notifier import pace
+from notifier.census.client import CensusClient
+from notifier.config.models import Workspace
+from notifier.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
+from notifier.health import AUTH_RETRY, Health
+from notifier.poll import Observer, RunFate, RunTarget, SyncTarget
+from notifier.roster import Changes, Roster, read_listing
+
+log = structlog.get_logger(__name__)
+
+STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
+
+
+@dataclass(slots=True, eq=False)
+class Poller:
+    """One target and when it is due. `number` is its place in the interval, `failures` those in a row."""
+
+    target: SyncTarget | RunTarget
+    number: int
+    due: float
+    failures: int = 0
+    reported: bool = False
+    removed: bool = False
+    active: bool = False
+    outside: int = 0
+
+
+class WorkspaceWatcher:
+    """Polls all that the watchlist covers in one workspace."""
+
+    def __init__(
+        self,
+        settings: Workspace,
+        client: CensusClient,
+        observer: Observer,
+        roster: Roster,
+        health: Health,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = roster.workspace
+        self.health = health
+        self._settings = settings
+        self._client = client
+        self._observer = observer
+        self._roster = roster
+        self._clock = clock
+        self._jitter = jitter
+        self._intervals = pace.Intervals(
+            settings.poll_interval.total_seconds(), settings.active_poll_interval.total_seconds()
+        )
+        self._listing_interval = pace.listing_interval(settings.poll_interval)
+        self._listing_pages = 1
+        self._pollers: dict[int, Poller] = {}  # by the identity of their target
+        self._due: list[tuple[float, int, Poller]] = []
+        self._count = 0
+        self._wake = asyncio.Event()
+        self._active = 0
+        self._outside = 0
+        self._stretch_reported = False
+
+    # --- the loops ---
+
+    async def run(self) -> None:
+        """Watches until cancelled. Raises DatabaseUnusable."""
+        self._apply(await self._roster.load(self.health.state.first_listed_at))
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._list_for_ever(), name=f"list syncs of {self.name}")
+            loops.create_task(self._poll_for_ever(), name=f"poll {self.name}")
+
+    async def run_once(self) -> bool:
+        """One round: a listing, then every target once. False when something could not be read or kept."""
+        self._apply(await self._roster.load(self.health.state.first_listed_at))
+        listed = await self._list()
+        everyone = list(self._pollers.values())
+        places = asyncio.Semaphore(self._settings.max_concurrent_requests)
+
+        async def one(poller: Poller) -> None:
+            async with places:
+                await self._poll(poller)
+
+        async with asyncio.TaskGroup() as polls:
+            for poller in everyone:
+                polls.create_task(one(poller))
+        await self.health.save()
+        return listed and not any(poller.failures for poller in everyone)
+
+    async def _list_for_ever(self) -> None:
+        failures = 0
+        while True:
+            await self.health.until_asked_again()
+            failures = 0 if await self._list() else failures + 1
+            wait = self._listing_interval * self._intervals.stretch
+            await asyncio.sleep(min(wait, pace.back_off(failures, self._jitter())) if failures else wait)
+
+    async def _poll_for_ever(self) -> None:
+        places = asyncio.Semaphore(self._settings.max_concurrent_requests)
+
+        async def one(poller: Poller) -> None:
+            try:
+                await self._poll(poller)
+            finally:
+                places.release()
+            self._schedule(poller)
+
+        async with asyncio.TaskGroup() as polls:
+            while True:
+                await self.health.until_asked_again()
+                await places.acquire()
+                poller = await self._next_due()
+                task = polls.create_task(one(poller), name=f"poll {self.name}")
+                if self.health.is_down:
+                    await asyncio.wait([task])
+
+    async def _next_due(self) -> Poller:
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._due and self._due[0][2].removed:
+                heapq.heappop(self._due)
+            wait = self._due[0][0] - loop.time() if self._due else None
+            if wait is not None and wait <= 0:
+                return heapq.heappop(self._due)[2]
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _schedule(self, poller: Poller) -> None:
+        if not poller.removed:
+            heapq.heappush(self._due, (poller.due, poller.number, poller))
+            self._wake.set()
+
+    # --- what the targets are ---
+
+    async def _list(self) -> bool:
+        """Lists the workspace's syncs and brings the targets in line; False when that failed."""
+        try:
+            listing = await read_listing(self._client, self._clock())
+            changes = await self._roster.apply(listing)
+        except Unauthorized as error:
+            await self.health.refused(error)
+            return False
+        except StoreUnavailable:
+            return False  # the store has said so
+        except CensusError as error:
+            await self.health.failed(error)
+            log.debug("syncs could not be listed", workspace=self.name, error=str(error))
+            if isinstance(error, NotFound):
+                self._apply(await self._roster.apply_failure())
+            return False
+        self._apply(changes)
+        self._listing_pages = listing.pages
+        if self.health.state.first_listed_at != self._roster.first_listed_at:
+            self.health.state = replace(self.health.state, first_listed_at=self._roster.first_listed_at)
+            await self.health.save()
+        await self.health.answered()
+        self._stretch()
+        return True
+
+    def _apply(self, changes: Changes) -> None:
+        now = asyncio.get_running_loop().time()
+        for target in changes.removed:
+            poller = self._pollers.pop(id(target))
+            poller.removed = True
+            self._count_activity(poller, active=False, outside=0)
+        for target in changes.added:
+            active = isinstance(target, RunTarget) or bool(target.followed)
+            poller = Poller(target, self._count, now)
+            self._count += 1
+            self._pollers[id(target)] = poller
+            self._count_activity(poller, active=active, outside=0)
+            self._schedule(poller)
+
+    # --- one poll ---
+
+    async def _poll(self, poller: Poller) -> None:
+        """Polls and says when next. Whatever goes wrong with one target, the others go on."""
+        now = asyncio.get_running_loop().time
+        try:
+            await self._observe(poller)
+        except NotFound as error:
+            await self.health.answered()
+            self._report(poller, "watched sync is not found", error)
+            poller.due = pace.next_poll(now(), poller.number, self._intervals, active=False)
+            return
+        except Unauthorized as error:
+            await self._on_unauthorized(poller, error)
+            return
+        except CensusError as error:
+            await self.health.failed(error)
+            poller.failures += 1
+            wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
+            poller.due = now() + wait
+            log.debug("poll failed", workspace=self.name, error=str(error), failures=poller.failures)
+            return
+        except StoreUnavailable:
+            poller.failures += 1
+            poller.due = now() + STORE_RETRY
+            return
+        except DatabaseUnusable:
+            raise
+        except Exception:
+            poller.failures += 1
+            poller.due = now() + pace.back_off(poller.failures + 5, self._jitter())
+            log.exception("poll failed by a fault of the notifier; please report it", workspace=self.name)
+            return
+        await self.health.answered()
+        poller.failures, poller.reported = 0, False
+        self._settle(poller)
+
+    async def _observe(self, poller: Poller) -> None:
+        target = poller.target
+        if isinstance(target, SyncTarget):
+            await self._observer.poll_sync(target)
+            return
+        fate = await self._observer.poll_run(target, self._roster.sync_label, self._roster.is_watched)
+        if fate is RunFate.LEFT_TO_ITS_SYNC:
+            await self._roster.hand_over(target)
+        elif fate is RunFate.ENDED:
+            self._roster.end_run(target)
+        if fate is not RunFate.GOES_ON:
+            self._apply(Changes(removed=[target]))
+
+    async def _on_unauthorized(self, poller: Poller, error: Unauthorized) -> None:
+        """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up."""
+        poller.failures += 1
+        poller.due = asyncio.get_running_loop().time()
+        if error.status == 401 or len(self._pollers) == 1:
+            await self.health.refused(error)
+            return
+        poller.due += AUTH_RETRY.total_seconds()
+        self._report(poller, "the API key may not read this sync", error)
+        await self.health.failed(error)
+
+    def _report(self, poller: Poller, sentence: str, error: CensusError) -> None:
+        if not poller.reported:
+            poller.reported = True
+            target = poller.target
+            what = {"sync_id": target.sync_id} if isinstance(target, SyncTarget) else {"sync_run_id": target.run_id}
+            log.warning(sentence, workspace=self.name, **what, error=str(error))
+
+    # --- pace ---
+
+    def _settle(self, poller: Poller) -> None:
+        target = poller.target
+        if isinstance(target, SyncTarget):
+            active, outside = target.is_active(self._clock()), len(target.outside)
+        else:
+            active, outside = target.active, 0
+        if not poller.removed and (active != poller.active or outside != poller.outside):
+            self._count_activity(poller, active=active, outside=outside)
+            self._stretch()
+        now = asyncio.get_running_loop().time()
+        poller.due = pace.next_poll(now, poller.number, self._intervals, active=active)
+
+    def _count_activity(self, poller: Poller, *, active: bool, outside: int) -> None:
+        self._active += active - poller.active
+        self._outside += outside - poller.outside
+        poller.active, poller.outside = active, outside
+
+    def _stretch(self) -> None:
+        """Keeps the intervals within the budget, by one factor for all."""
+        allowed = self._settings.max_requests_per_second
+        needed = pace.demand(
+            resting=len(self._pollers) - self._active,
+            active=self._active,
+            outside=self._outside,
+            intervals=self._intervals,
+            listing_pages=self._listing_pages,
+            listing=self._listing_interval,
+        )
+        factor = pace.stretch(needed, allowed)
+        self._intervals = replace(self._intervals, stretch=factor)
+        stretched = factor > 1
+        self.health.state = replace(
+            self.health.state, stretch=factor, needed_rate=round(needed, 2) if stretched else None
+        )
+        if stretched and not self._stretch_reported:
+            self._stretch_reported = True
+            log.warning(
+                "intervals are stretched: the watchlist asks for more requests than max_requests_per_second",
+                workspace=self.name,
+                factor=factor,
+                needed_requests_per_second=round(needed, 2),
+                max_requests_per_second=allowed,
+            )

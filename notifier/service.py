@@ -1,0 +1,266 @@
+"""The worker: builds store, sessions and clients, runs the named loops, ends cleanly.
+
+One TaskGroup holds every loop; a loop that dies stops the service, and the container's restart policy begins anew.
+"""
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import aiohttp
+import structlog
+
+import notifier
+from notifier import receivers
+from notifier.census.client import TIMEOUTS, CensusClient, Gate
+from notifier.config.models import Watchlist, Workspace
+from notifier.deliver import Deliverer, ReceiverQueue
+from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.health import Health
+from notifier.http import Timeouts, new_session
+from notifier.model import ReceiverState, WorkspaceState
+from notifier.poll import Observer
+from notifier.roster import Roster
+from notifier.scheduler import WorkspaceWatcher
+from notifier.store.lock import worker_lock
+from notifier.store.migrate import migrate
+from notifier.store.store import Store, open_store
+from notifier.watch import watches_of
+
+log = structlog.get_logger(__name__)
+
+SIGN_OF_LIFE: Final = timedelta(seconds=60)
+STORE_CHECK: Final = timedelta(seconds=5)
+PRUNE_EVERY: Final = timedelta(hours=1)
+GRACE: Final = 7.0  # seconds for attempts under way when the worker is asked to stop; it ends within 10
+HARD_END: Final = 9.5  # seconds after which the process ends whatever hangs (a DNS look-up can)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """All parts of a running worker."""
+
+    watchlist: Watchlist
+    store: Store
+    watchers: tuple[WorkspaceWatcher, ...]
+    deliverer: Deliverer
+    started_at: datetime
+
+    async def sign_of_life(self) -> None:
+        """Tells `status` that the worker is well, and what it knows of its workspaces."""
+        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
+        for watcher in self.watchers:
+            await self.store.save_workspace(watcher.health.state)
+
+    async def prune(self) -> None:
+        """Removes what is older than the watchlist's retention."""
+        await self.store.prune(datetime.now(UTC) - self.watchlist.retention)
+
+
+@asynccontextmanager
+async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncIterator[Worker]:
+    """Locks and migrates the database, opens everything, closes it again. Raises StoreError."""
+    path = watchlist.database_path
+    async with AsyncExitStack() as stack:
+        stack.enter_context(worker_lock(path))
+        migrate(path)
+        store = await stack.enter_async_context(open_store(path))
+        tls = ssl.create_default_context()
+        queues = await _queues(watchlist, store, stack, tls, once=once)
+        deliverer = Deliverer(queues, store)
+        await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
+        states = await store.workspaces()
+        for gone in states.keys() - watchlist.workspaces.keys():
+            await store.forget_workspace(gone)
+        watchers = []
+        for name, settings in watchlist.workspaces.items():
+            session = await stack.enter_async_context(_census_session(settings, tls))
+            state = states.get(name, WorkspaceState(name))
+            watchers.append(_watcher(watchlist, name, session, store, deliverer, state, once=once))
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC))
+        yield worker
+
+
+async def _queues(
+    watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, *, once: bool
+) -> dict[str, ReceiverQueue]:
+    timeout = watchlist.delivery.timeout
+    session = await stack.enter_async_context(
+        new_session(
+            timeouts=Timeouts(connect=timeout, read=timeout, total=timeout),
+            tls=tls,
+            connections=0,  # each receiver bounds its own
+            keep_idle=timedelta(seconds=60),
+        )
+    )
+    states = await store.receivers()
+    return {
+        name: ReceiverQueue(
+            receivers.build(name, settings, session),
+            states.get(name, ReceiverState(name)),
+            store,
+            watchlist.delivery,
+            once=once,
+        )
+        for name, settings in watchlist.receivers.items()
+    }
+
+
+def _census_session(settings: Workspace, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    return new_session(
+        timeouts=TIMEOUTS,
+        tls=tls,
+        connections=settings.max_concurrent_requests,
+        keep_idle=max(settings.poll_interval * 2, timedelta(minutes=5)),
+    )
+
+
+def _watcher(
+    watchlist: Watchlist,
+    name: str,
+    session: aiohttp.ClientSession,
+    store: Store,
+    deliverer: Deliverer,
+    state: WorkspaceState,
+    *,
+    once: bool,
+) -> WorkspaceWatcher:
+    settings = watchlist.workspaces[name]
+    gate = Gate(settings.max_requests_per_second, settings.max_concurrent_requests)
+    client = CensusClient(session, settings.api_url, settings.api_key.get_secret_value(), gate, patient=not once)
+    observer = Observer(
+        name,
+        settings.app_url,
+        client,
+        store,
+        routes=watchlist.routes,
+        receivers=list(watchlist.receivers),
+        recorded=deliverer.wake,
+    )
+    roster = Roster(name, watches_of(name, watchlist.watches), store)
+    health = Health(state, store.save_workspace)
+    return WorkspaceWatcher(settings, client, observer, roster, health)
+
+
+async def run(watchlist: Watchlist) -> None:
+    """The worker, until SIGTERM or SIGINT. Raises StoreError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _asked_to_stop, stop)
+    await serve(watchlist, stop)
+
+
+def _asked_to_stop(stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        asyncio.get_running_loop().call_later(HARD_END, _end_hard)
+    stop.set()
+
+
+def _end_hard() -> None:
+    log.error("something hangs; ending all the same")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
+    """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
+    async with open_worker(watchlist) as worker:
+        log.info(
+            "notifier started",
+            version=notifier.__version__,
+            watches=len(watchlist.watches),
+            receivers=len(watchlist.receivers),
+            database=str(watchlist.database_path),
+        )
+        await worker.sign_of_life()
+        watching = asyncio.create_task(_watch(worker), name="watch")
+        delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
+        stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
+        try:
+            await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await _end(watching)
+            worker.deliverer.stop()
+            await asyncio.wait((delivering,), timeout=GRACE)
+            await _end(delivering)
+            await _farewell(worker)
+        finally:
+            for task in (watching, delivering, stopping):
+                task.cancel()
+            await asyncio.gather(watching, delivering, stopping, return_exceptions=True)
+        log.info("notifier stopped")
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    """Ends a loop; its own error, if it had one, is raised here. Of a group, ours is the one worth telling."""
+    task.cancel()
+    (error,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(error, BaseExceptionGroup):
+        raise _first(error, StoreError) or error
+    if isinstance(error, Exception):
+        raise error
+
+
+def _first(group: BaseExceptionGroup[BaseException], kind: type[StoreError]) -> StoreError | None:
+    for error in group.exceptions:
+        found = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, kind):
+            return found
+    return None
+
+
+async def _farewell(worker: Worker) -> None:
+    try:
+        await worker.sign_of_life()
+    except StoreUnavailable as error:
+        log.warning("the last sign of life could not be kept", error=str(error))
+
+
+async def _watch(worker: Worker) -> None:
+    async with asyncio.TaskGroup() as loops:
+        for watcher in worker.watchers:
+            loops.create_task(watcher.run(), name=f"watch {watcher.name}")
+        loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life")
+        loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention")
+        loops.create_task(_look_after_store(worker), name="look after the database")
+
+
+async def _every(interval: timedelta, act: Callable[[], Awaitable[None]]) -> None:
+    """Acts now and then; what a database that can't be written now leaves undone is done the next time."""
+    while True:
+        try:
+            await act()
+        except StoreUnavailable as error:
+            log.debug("put off: the database can't be written", error=str(error))
+        await asyncio.sleep(interval.total_seconds())
+
+
+async def _look_after_store(worker: Worker) -> None:
+    """Notices a database that was deleted or replaced, and tries one that could not be written."""
+    while True:
+        await asyncio.sleep(STORE_CHECK.total_seconds())
+        if not worker.store.is_in_place():
+            raise DatabaseUnusable(f"{worker.store.path} was deleted or replaced while the worker ran")
+        if not worker.store.works:
+            with suppress(StoreUnavailable):
+                await worker.sign_of_life()
+
+
+async def run_once(watchlist: Watchlist) -> tuple[bool, bool]:
+    """One round. Whether everything could be read, and whether everything was delivered. Raises StoreError."""
+    async with open_worker(watchlist, once=True) as worker:
+        await worker.sign_of_life()
+        read = True
+        for complete in await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers)):
+            read = read and complete
+        delivered = await worker.deliverer.drain_once()
+        await worker.prune()
+        await worker.sign_of_life()
+        return read, delivered

@@ -1,0 +1,55 @@
+"""A Census API and a webhook receiver to try the notifier against: for tests, the demo and benchmarks.
+
+Written from census-openapi.yaml alone. It shares no code with the notifier, so that a wrong belief about the API can
+not stand on both sides of a test.
+"""
+
+from notifier.simulator.census import CensusSimulator, RecordedRequest
+from notifier.simulator.defaults import ABSENT, GENERATED
+from notifier.simulator.faults import (
+    Big,
+    Body,
+    Delay,
+    Drip,
+    Fault,
+    FaultHandle,
+    GzipBomb,
+    Hang,
+    Redirect,
+    Reset,
+    Status,
+    Transform,
+)
+from notifier.simulator.scenario import Scenario, ScenarioError, Step, play
+from notifier.simulator.scenario_file import load_scenario
+from notifier.simulator.sink import ReceivedWebhook, WebhookSink
+from notifier.simulator.thread import SimulatorThread
+from notifier.simulator.workspace import UnknownObjectError
+
+__all__ = [
+    "ABSENT",
+    "GENERATED",
+    "Big",
+    "Body",
+    "CensusSimulator",
+    "Delay",
+    "Drip",
+    "Fault",
+    "FaultHandle",
+    "GzipBomb",
+    "Hang",
+    "ReceivedWebhook",
+    "RecordedRequest",
+    "Redirect",
+    "Reset",
+    "Scenario",
+    "ScenarioError",
+    "SimulatorThread",
+    "Status",
+    "Step",
+    "Transform",
+    "UnknownObjectError",
+    "WebhookSink",
+    "load_scenario",
+    "play",
+]

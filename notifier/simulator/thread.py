@@ -1,0 +1,241 @@
+"""A simulator and a sink in a thread of their own, for tests that block (a worker as a subprocess).
+
+Everything that touches the simulator runs in its event loop: the methods here hand the call over and wait for it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from notifier.simulator import scenario
+from notifier.simulator.census import CensusSimulator, RecordedRequest
+from notifier.simulator.defaults import GENERATED, Marker
+from notifier.simulator.faults import Fault, FaultHandle
+from notifier.simulator.sink import ReceivedWebhook, Wanted, WebhookSink
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class SimulatorThread:
+    """`with SimulatorThread() as simulator:` serves `base_url` (Census) and `sink_url` (webhooks).
+
+    The methods are those of CensusSimulator, safe from any thread; those of the sink are under `sink`.
+    """
+
+    def __init__(
+        self, *, api_key: str = "simulated-key", latency: float = 0.0, port: int = 0, sink_port: int = 0
+    ) -> None:
+        self.base_url = ""
+        self.sink_url = ""
+        self.simulator = CensusSimulator(api_key=api_key, latency=latency)
+        self.sink = SinkFacade(self, WebhookSink())
+        self._ports = (port, sink_port)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="census-simulator", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._started.result(timeout=30)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=30)
+
+    @property
+    def api_key(self) -> str:
+        """The key that the simulated workspace takes."""
+        return self.simulator.api_key
+
+    def add_sync(
+        self,
+        *,
+        id: int | None = None,  # noqa: A002 the API's own name
+        label: str | Marker | None = GENERATED,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """See CensusSimulator."""
+        return self.call(self.simulator.add_sync, id=id, label=label, **fields)
+
+    def update_sync(self, sync_id: int, **fields: Any) -> dict[str, Any]:
+        """See CensusSimulator."""
+        return self.call(self.simulator.update_sync, sync_id, **fields)
+
+    def remove_sync(self, sync_id: int) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.remove_sync, sync_id)
+
+    def add_run(
+        self,
+        sync_id: int,
+        *,
+        id: int | None = None,  # noqa: A002 the API's own name
+        status: str = "queued",
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """See CensusSimulator."""
+        return self.call(self.simulator.add_run, sync_id, id=id, status=status, **fields)
+
+    def update_run(self, run_id: int, **fields: Any) -> dict[str, Any]:
+        """See CensusSimulator."""
+        return self.call(self.simulator.update_run, run_id, **fields)
+
+    def remove_run(self, run_id: int) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.remove_run, run_id)
+
+    def set_records(self, run_id: int, records: list[dict[str, Any]]) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.set_records, run_id, records)
+
+    def run(self, run_id: int) -> dict[str, Any]:
+        """See CensusSimulator."""
+        return self.call(self.simulator.run, run_id)
+
+    def sync(self, sync_id: int) -> dict[str, Any]:
+        """See CensusSimulator."""
+        return self.call(self.simulator.sync, sync_id)
+
+    def fault(self, fault: Fault, *, path: str = "*", times: int | None = None) -> FaultHandle:
+        """See CensusSimulator; the handle may be cleared from any thread."""
+        return self.remote(self.call(self.simulator.fault, fault, path=path, times=times))
+
+    def clear_faults(self) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.clear_faults)
+
+    def forget_requests(self) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.forget_requests)
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """A copy of the record."""
+        return self.call(lambda: list(self.simulator.requests))
+
+    @property
+    def request_count(self) -> int:
+        """See CensusSimulator."""
+        return self.simulator.request_count
+
+    @property
+    def connections(self) -> int:
+        """See CensusSimulator."""
+        return self.simulator.connections
+
+    @property
+    def max_open_requests(self) -> int:
+        """See CensusSimulator."""
+        return self.simulator.max_open_requests
+
+    def play(self, story: scenario.Scenario, *, speed: float = 1.0) -> "Future[scenario.Names]":
+        """Starts a scenario in the background; the future ends with it and can be cancelled."""
+        return self.submit(scenario.play(self.simulator, story, speed=speed))
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Runs a function in the simulator's event loop and gives its result or raises its error."""
+
+        async def called() -> _T:
+            return function(*args, **kwargs)
+
+        return self.submit(called()).result(timeout=30)
+
+    def submit(self, work: Coroutine[Any, Any, _T]) -> "Future[_T]":
+        """Starts a coroutine in the simulator's event loop."""
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("the simulator's thread is not running")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def remote(self, inner: FaultHandle) -> FaultHandle:
+        """The same handle for use from any thread."""
+        return FaultHandle(lambda: self.call(inner.clear), lambda: inner.hits)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        port, sink_port = self._ports
+        async with self.simulator.serve(port=port) as base_url, self.sink.inner.serve(port=sink_port) as sink_url:
+            self.base_url, self.sink_url = base_url, sink_url
+            self._loop = asyncio.get_running_loop()
+            self._started.set_result(None)
+            await self._stop.wait()
+            self._loop = None
+
+
+class SinkFacade:
+    """The thread's WebhookSink, safe from any thread."""
+
+    def __init__(self, thread: SimulatorThread, inner: WebhookSink) -> None:
+        self._thread = thread
+        self.inner = inner
+
+    @property
+    def received(self) -> list[ReceivedWebhook]:
+        """A copy of what was received."""
+        return self._thread.call(lambda: list(self.inner.received))
+
+    @property
+    def accepted(self) -> list[ReceivedWebhook]:
+        """Those answered 2xx."""
+        return self._thread.call(lambda: self.inner.accepted)
+
+    @property
+    def max_open_requests(self) -> int:
+        """The most requests that were open at once."""
+        return self.inner.max_open_requests
+
+    @property
+    def connections(self) -> int:
+        """TCP connections accepted so far."""
+        return self.inner.connections
+
+    def answer(
+        self,
+        status: int = 200,
+        *,
+        times: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        delay: float = 0.0,
+        path: str = "*",
+    ) -> FaultHandle:
+        """See WebhookSink."""
+        push = self.inner.answer
+        handle = self._thread.call(push, status, times=times, headers=headers, body=body, delay=delay, path=path)
+        return self._thread.remote(handle)
+
+    def hang(self, *, times: int | None = None, path: str = "*") -> FaultHandle:
+        """See WebhookSink."""
+        return self._thread.remote(self._thread.call(self.inner.hang, times=times, path=path))
+
+    def drop(self, *, times: int | None = None, path: str = "*") -> FaultHandle:
+        """See WebhookSink."""
+        return self._thread.remote(self._thread.call(self.inner.drop, times=times, path=path))
+
+    def drip(self, *, interval: float = 0.05, times: int | None = None, path: str = "*") -> FaultHandle:
+        """See WebhookSink."""
+        return self._thread.remote(self._thread.call(self.inner.drip, interval=interval, times=times, path=path))
+
+    def reset(self) -> None:
+        """See WebhookSink."""
+        self._thread.call(self.inner.reset)
+
+    def wait_for(self, wanted: Wanted, timeout: float = 10.0) -> list[ReceivedWebhook]:
+        """Blocks until it holds; see WebhookSink. The condition runs in the simulator's thread."""
+        return self._thread.submit(self.inner.wait_for(wanted, timeout)).result()

@@ -1,0 +1,155 @@
+"""The state of the simulated workspace: syncs, their runs in order of creation, and each one's JSON, made once.
+
+Made to hold 10,000 syncs under constant polling: an object is serialised when it is first asked for after a change,
+and a page is cut from a list that is kept in order.
+"""
+
+from bisect import insort_right
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from notifier.simulator import defaults
+
+
+class UnknownObjectError(LookupError):
+    """The simulator holds no sync or run of that ID."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """An object of the API, where it stands in the order of creation, and its JSON."""
+
+    value: dict[str, Any]
+    created: datetime
+    _json: bytes | None = None
+
+    def json(self) -> bytes:
+        """The object serialised; kept until it changes."""
+        if self._json is None:
+            self._json = orjson.dumps(self.value)
+        return self._json
+
+    def replace(self, value: dict[str, Any]) -> None:
+        """Takes the new value and forgets the JSON of the old one."""
+        self.value = value
+        self._json = None
+
+
+@dataclass(slots=True)
+class StoredSync(Stored):
+    """A sync and its runs, oldest first."""
+
+    runs: list[Stored] = field(default_factory=list)
+
+
+class Workspace:
+    """Syncs and runs. Every method that hands out an object hands out a copy of it."""
+
+    def __init__(self) -> None:
+        self._syncs: dict[int, StoredSync] = {}
+        self._runs: dict[int, Stored] = {}
+        self._order: list[StoredSync] = []
+        self._records: dict[int, list[dict[str, Any]]] = {}
+        self._last_sync_id = 0
+        self._last_run_id = 100_000  # far from the IDs of syncs: one taken for the other shows
+
+    def syncs(self) -> Sequence[Stored]:
+        """All syncs, oldest first. Not a copy: to be read at once."""
+        return self._order
+
+    def runs_of(self, sync_id: int) -> Sequence[Stored]:
+        """The sync's runs, oldest first. Not a copy: to be read at once."""
+        return self.stored_sync(sync_id).runs
+
+    def stored_sync(self, sync_id: int) -> StoredSync:
+        """The sync as it is kept. Raises UnknownObjectError."""
+        try:
+            return self._syncs[sync_id]
+        except KeyError:
+            raise UnknownObjectError(f"the simulator has no sync {sync_id}") from None
+
+    def stored_run(self, run_id: int) -> Stored:
+        """The run as it is kept. Raises UnknownObjectError."""
+        try:
+            return self._runs[run_id]
+        except KeyError:
+            raise UnknownObjectError(f"the simulator has no sync run {run_id}") from None
+
+    def add_sync(
+        self, sync_id: int | None, label: str | defaults.Marker | None, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Adds a sync; raises ValueError for an ID that is taken."""
+        number = self._last_sync_id + 1 if sync_id is None else sync_id
+        if number in self._syncs:
+            raise ValueError(f"the simulator already has a sync {number}")
+        self._last_sync_id = max(self._last_sync_id, number)
+        now = datetime.now(UTC)
+        text = f"Sync {number}" if isinstance(label, defaults.Marker) else label
+        value = defaults.new_sync(number, text, deepcopy(given), now)
+        sync = StoredSync(value, defaults.moment_of(value.get("created_at"), now))
+        self._syncs[number] = sync
+        insort_right(self._order, sync, key=lambda stored: stored.created)
+        return deepcopy(value)
+
+    def update_sync(self, sync_id: int, given: dict[str, Any]) -> dict[str, Any]:
+        """Changes a sync's fields; `updated_at` becomes now unless given."""
+        sync = self.stored_sync(sync_id)
+        stamp = {"updated_at": defaults.timestamp(datetime.now(UTC))}
+        sync.replace(defaults.merged(sync.value | stamp, deepcopy(given)))
+        return deepcopy(sync.value)
+
+    def remove_sync(self, sync_id: int) -> None:
+        """Removes a sync and all its runs."""
+        sync = self.stored_sync(sync_id)
+        del self._syncs[sync_id]
+        self._order = [other for other in self._order if other is not sync]
+        for run in sync.runs:
+            run_id = run.value["id"]
+            self._runs.pop(run_id, None)
+            self._records.pop(run_id, None)
+
+    def add_run(self, sync_id: int, run_id: int | None, status: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Adds a run; of two created in the same millisecond the one added later is the newer."""
+        sync = self.stored_sync(sync_id)
+        number = self._last_run_id + 1 if run_id is None else run_id
+        if number in self._runs:
+            raise ValueError(f"the simulator already has a sync run {number}")
+        self._last_run_id = max(self._last_run_id, number)
+        now = datetime.now(UTC)
+        value = defaults.new_run(number, sync_id, status, deepcopy(given), now)
+        run = Stored(value, defaults.moment_of(value.get("created_at"), now))
+        self._runs[number] = run
+        if not sync.runs or sync.runs[-1].created <= run.created:
+            sync.runs.append(run)
+        else:
+            insort_right(sync.runs, run, key=lambda stored: stored.created)
+        return deepcopy(value)
+
+    def update_run(self, run_id: int, given: dict[str, Any]) -> dict[str, Any]:
+        """Changes a run's fields; its place in the list stays, even if `created_at` changes."""
+        run = self.stored_run(run_id)
+        run.replace(defaults.changed_run(run.value, deepcopy(given), datetime.now(UTC)))
+        return deepcopy(run.value)
+
+    def remove_run(self, run_id: int) -> None:
+        """Removes a run from its sync's list and from sight."""
+        run = self.stored_run(run_id)
+        sync = self._syncs[run.value["sync_id"]]
+        sync.runs = [other for other in sync.runs if other is not run]
+        del self._runs[run_id]
+        self._records.pop(run_id, None)
+
+    def set_records(self, run_id: int, records: list[dict[str, Any]]) -> None:
+        """Gives a run the records that fetchRecords shows; without them it answers 404, as without Sync Tracking."""
+        self.stored_run(run_id)
+        self._records[run_id] = deepcopy(records)
+
+    def records_of(self, run_id: int) -> Sequence[dict[str, Any]] | None:
+        """The run's records, or None where they are not tracked. Raises UnknownObjectError."""
+        self.stored_run(run_id)
+        return self._records.get(run_id)

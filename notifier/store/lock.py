@@ -1,0 +1,74 @@
+"""One worker a database: an flock on a file beside it, which holds the worker's PID.
+
+flock(2) ends with the process, however it ends; the file stays, because removing it would race with a newcomer.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from notifier.errors import AlreadyRunning, DatabaseUnusable
+from notifier.store.sqlite import check_file
+
+ATTEMPTS = 10
+PAUSE = 0.05  # seconds; `status` takes the lock for an instant to see whether it is free
+
+
+def lock_path(database: Path) -> Path:
+    """The lock's file, beside the database."""
+    return database.with_name(database.name + ".lock")
+
+
+@contextmanager
+def worker_lock(database: Path) -> Iterator[None]:
+    """Holds the worker's lock. Raises AlreadyRunning with the holder's PID, DatabaseUnusable where no file can be."""
+    check_file(database, may_create=True)
+    path = lock_path(database)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise DatabaseUnusable(f"can't lock {database}: {path}: {error.strerror}") from error
+    try:
+        _acquire(descriptor, database)
+        with suppress(OSError):  # a full disk: the lock holds all the same, only its PID can't be named
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, database: Path) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if attempt == ATTEMPTS - 1:
+                raise AlreadyRunning(str(database), _holder(descriptor)) from None
+            time.sleep(PAUSE)
+        else:
+            return
+
+
+def _holder(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None
+
+
+def is_held(database: Path) -> bool:
+    """Whether a worker runs on the database now. Never waits."""
+    try:
+        descriptor = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)

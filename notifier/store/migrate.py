@@ -1,0 +1,81 @@
+"""Brings a database to the newest schema: Alembic, each migration one transaction, version included."""
+
+from pathlib import Path
+from typing import Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+import notifier
+from notifier.errors import DatabaseUnusable
+from notifier.store.sqlite import check_file, command_engine, explained
+
+Standing = Literal["current", "older", "newer"]
+
+
+def scripts_directory() -> Path:
+    """Where the migrations are: inside the installed package, or beside it in a checkout."""
+    package = Path(notifier.__file__).parent
+    shipped = package / "migrations"
+    return shipped if shipped.is_dir() else package.parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts_directory()).replace("%", "%%"))
+    return config
+
+
+def _standing(connection: Connection) -> tuple[Standing, str | None]:
+    scripts = ScriptDirectory.from_config(_config())
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current == scripts.get_current_head():
+        return "current", current
+    known = {script.revision for script in scripts.walk_revisions()}
+    return ("older" if current is None or current in known else "newer"), current
+
+
+def migrate(path: Path) -> bool:
+    """Creates or upgrades the database; True when that changed it. Raises DatabaseUnusable with the remedy."""
+    check_file(path, may_create=True)
+    engine = command_engine(path, "migration")
+    try:
+        with explained(path, opening=True), engine.connect() as connection:
+            journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+            if journal != "wal":
+                raise DatabaseUnusable(f"{path}: its file system can't do SQLite's WAL mode (got {journal})")
+            standing, current = _standing(connection)
+            connection.rollback()  # each migration begins, and ends, a transaction of its own
+            if standing == "newer":
+                raise _newer(path, current)
+            if standing == "older":
+                config = _config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+            return standing == "older"
+    finally:
+        engine.dispose()
+
+
+def check_current(path: Path) -> None:
+    """For commands that only look: raises DatabaseUnusable unless the schema is this version's."""
+    check_file(path, may_create=False)
+    engine = command_engine(path, "reader")
+    try:
+        with explained(path, opening=True), engine.connect() as connection:
+            standing, current = _standing(connection)
+    finally:
+        engine.dispose()
+    if standing == "newer":
+        raise _newer(path, current)
+    if standing == "older":
+        raise DatabaseUnusable(f"{path} is from an older version; run `notifier migrate`")
+
+
+def _newer(path: Path, revision: str | None) -> DatabaseUnusable:
+    return DatabaseUnusable(
+        f"{path} is from a newer version of the notifier (schema {revision}); install that version, or restore a backup"
+    )

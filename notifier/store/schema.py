@@ -1,0 +1,173 @@
+"""The tables, as SQLAlchemy Core knows them. Migrations build them; a test holds the two to the same shape.
+
+Times are stored as whole microseconds since 1970 in UTC: they sort, and no zone can creep in.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Time(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+metadata = MetaData()
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("started_at", Time, nullable=False),
+    Column("last_seen_at", Time, nullable=False),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("ok", Boolean, nullable=False),
+    Column("last_error", String),
+    Column("last_polled_at", Time),
+    Column("first_listed_at", Time),
+    Column("stretch", Float, nullable=False, server_default=text("1.0")),
+    Column("needed_rate", Float),
+)
+
+syncs = Table(
+    "syncs",
+    metadata,
+    Column("workspace", String, primary_key=True),
+    Column("sync_id", BigInteger, primary_key=True),
+    Column("label", String),
+    Column("watched", Boolean, nullable=False),
+    Column("marked", Boolean, nullable=False),
+    Column("mark_run_id", BigInteger),
+    Column("mark_created_at", Time),
+    Column("floor", Time),
+    Column("missing_listings", Integer, nullable=False, server_default=text("0")),
+    Column("gap_noticed_at", Time),
+    Column("gap_oldest_reported_run_id", BigInteger),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("workspace", String, nullable=False),
+    Column("sync_id", BigInteger, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("status", String),
+    Column("canceled", Boolean),
+    Column("error_code", String),
+    Column("error_message", String),
+    Column("error_detail", String),
+    Column("counted", Boolean, nullable=False),
+    Column("followed", Boolean, nullable=False),
+    Column("created_at", Time),
+    Column("updated_at", Time),
+    Column("changed_at", Time, nullable=False),
+    UniqueConstraint("workspace", "run_id", name="uq_snapshots_workspace_run_id"),
+)
+Index("ix_snapshots_sync", snapshots.c.workspace, snapshots.c.sync_id, snapshots.c.created_at)
+Index("ix_snapshots_followed", snapshots.c.workspace, sqlite_where=snapshots.c.followed)
+
+run_watches = Table(
+    "run_watches",
+    metadata,
+    Column("workspace", String, primary_key=True),
+    Column("run_id", BigInteger, primary_key=True),
+    Column("sync_id", BigInteger),
+    Column("ended_at", Time),
+    Column("end_reason", String),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("type", String, nullable=False),
+    Column("workspace", String, nullable=False),
+    Column("sync_id", BigInteger, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("seen_at", Time, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_events_seen_at", events.c.seen_at)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("event_id", String, ForeignKey("events.id"), nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("receiver", String, nullable=False),
+    Column("workspace", String, nullable=False),
+    Column("sync_id", BigInteger, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", Time, nullable=False),
+    Column("next_attempt_at", Time),
+    Column("clock_started_at", Time, nullable=False),
+    Column("first_failed_at", Time),
+    Column("aside", Boolean, nullable=False, server_default=text("0")),
+    Column("finished_at", Time),
+    Column("last_error", String),
+    UniqueConstraint("event_id", "receiver", name="uq_deliveries_event_id_receiver"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_deliveries_pending",
+    deliveries.c.receiver,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.state == text("'pending'"),
+)
+Index(
+    "ix_deliveries_dead",
+    deliveries.c.receiver,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.state == text("'dead'"),
+)
+
+receivers = Table(
+    "receivers",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("broken_since", Time),
+    Column("last_error", String),
+    Column("last_accepted_at", Time),
+    Column("hold_until", Time),
+    Column("probe_at", Time),
+)

@@ -1,0 +1,285 @@
+"""The worker's SQL, built once: SQLAlchemy compiles and caches each statement by its identity.
+
+WRITES is the order in which one transaction runs them, whoever asked for what: parents before children.
+"""
+
+from typing import Any
+
+from sqlalchemy import Executable, Table, and_, bindparam, delete, func, insert, literal, not_, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from notifier.store.schema import Time, deliveries, events, receivers, run_watches, snapshots, syncs, worker, workspaces
+
+
+def _save(table: Table, keep: frozenset[str] = frozenset()) -> Executable:
+    """Insert or overwrite by primary key; columns in `keep` are written at the insert only."""
+    statement = upsert(table)
+    key = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=key,
+        set_={c.name: statement.excluded[c.name] for c in table.columns if c.name not in key and c.name not in keep},
+    )
+
+
+def _here(table: Table) -> Any:
+    return and_(table.c.workspace == bindparam("of_workspace"), table.c.sync_id == bindparam("of_sync_id"))
+
+
+# --- writes: watching ---
+
+SAVE_WORKER = _save(worker)
+SAVE_WORKSPACE = _save(workspaces)
+
+_listed = upsert(syncs).values(
+    workspace=bindparam("workspace"),
+    sync_id=bindparam("sync_id"),
+    label=bindparam("label"),
+    watched=literal(value=True),
+    marked=literal(value=False),
+    missing_listings=bindparam("missing_listings"),
+)
+SAVE_LISTED_SYNC = _listed.on_conflict_do_update(
+    index_elements=["workspace", "sync_id"],
+    set_={
+        "label": func.coalesce(_listed.excluded.label, syncs.c.label),
+        "watched": literal(value=True),
+        "missing_listings": _listed.excluded.missing_listings,
+    },
+)
+
+_marked = upsert(syncs).values(
+    workspace=bindparam("workspace"),
+    sync_id=bindparam("sync_id"),
+    label=bindparam("label"),
+    watched=literal(value=True),
+    marked=literal(value=True),
+    mark_run_id=bindparam("mark_run_id"),
+    mark_created_at=bindparam("mark_created_at"),
+    floor=bindparam("floor"),
+)
+MOVE_MARK = _marked.on_conflict_do_update(
+    index_elements=["workspace", "sync_id"],
+    set_={
+        name: _marked.excluded[name]
+        for name in ("label", "watched", "marked", "mark_run_id", "mark_created_at", "floor")
+    },
+)
+NOTE_GAP = (
+    update(syncs)
+    .where(_here(syncs))
+    .values(
+        gap_noticed_at=bindparam("new_gap_noticed_at"), gap_oldest_reported_run_id=bindparam("new_gap_oldest_run_id")
+    )
+)
+FORGET_SYNC = (
+    update(syncs)
+    .where(_here(syncs))
+    .values(
+        watched=False,
+        marked=False,
+        mark_run_id=None,
+        mark_created_at=None,
+        floor=None,
+        missing_listings=0,
+        gap_noticed_at=None,
+        gap_oldest_reported_run_id=None,
+    )
+)
+_watched_by_id = select(run_watches.c.run_id).where(
+    and_(run_watches.c.workspace == bindparam("of_workspace"), run_watches.c.ended_at.is_(None))
+)
+FORGET_SNAPSHOTS = delete(snapshots).where(and_(_here(snapshots), snapshots.c.run_id.not_in(_watched_by_id)))
+
+_snapshot = upsert(snapshots)
+SAVE_SNAPSHOT = _snapshot.on_conflict_do_update(
+    index_elements=["workspace", "run_id"],
+    set_={c.name: _snapshot.excluded[c.name] for c in snapshots.columns if c.name not in ("id", "workspace", "run_id")},
+)
+UNFOLLOW = (
+    update(snapshots)
+    .where(and_(snapshots.c.workspace == bindparam("of_workspace"), snapshots.c.run_id == bindparam("of_run_id")))
+    .values(followed=False)
+)
+SAVE_RUN_WATCH = _save(run_watches)
+DROP_RUN_WATCH = delete(run_watches).where(
+    and_(run_watches.c.workspace == bindparam("of_workspace"), run_watches.c.run_id == bindparam("of_run_id"))
+)
+
+# --- writes: delivering ---
+
+ADD_EVENT = insert(events)
+ADD_DELIVERY = insert(deliveries)
+SETTLE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("of_id"))
+    .values(
+        state=bindparam("new_state"),
+        attempts=bindparam("new_attempts"),
+        next_attempt_at=bindparam("new_next_attempt_at"),
+        first_failed_at=bindparam("new_first_failed_at"),
+        aside=bindparam("new_aside"),
+        finished_at=bindparam("new_finished_at"),
+        last_error=bindparam("new_last_error"),
+    )
+)
+SAVE_RECEIVER = _save(receivers, keep=frozenset({"probe_at"}))  # a command writes that one
+ABANDON = (
+    update(deliveries)
+    .where(
+        and_(
+            deliveries.c.state == text("'pending'"),
+            deliveries.c.receiver.not_in(bindparam("names", expanding=True)),
+        )
+    )
+    .values(
+        state="dead",
+        next_attempt_at=None,
+        finished_at=bindparam("now", type_=Time),
+        last_error="the receiver is no longer in the watchlist",
+    )
+)
+FORGET_RECEIVERS = delete(receivers).where(receivers.c.name.not_in(bindparam("names", expanding=True)))
+
+# --- writes: retention ---
+
+_finished = (
+    select(deliveries.c.id)
+    .where(and_(deliveries.c.state != text("'pending'"), deliveries.c.finished_at < bindparam("cutoff", type_=Time)))
+    .limit(bindparam("most"))
+)
+PRUNE_DELIVERIES = delete(deliveries).where(deliveries.c.id.in_(_finished))
+_done = (
+    select(events.c.seq)
+    .where(
+        and_(
+            events.c.seen_at < bindparam("cutoff", type_=Time),
+            not_(select(deliveries.c.id).where(deliveries.c.event_id == events.c.id).exists()),
+        )
+    )
+    .limit(bindparam("most"))
+)
+PRUNE_EVENTS = delete(events).where(events.c.seq.in_(_done))
+KEPT_SNAPSHOTS = 100  # of each sync, however old: what an answer of the API may still show
+_newest = (
+    select(snapshots.c.id)
+    .where(_here(snapshots))
+    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .limit(KEPT_SNAPSHOTS)
+)
+_old = and_(
+    _here(snapshots),
+    not_(snapshots.c.followed),
+    snapshots.c.changed_at < bindparam("cutoff", type_=Time),
+    snapshots.c.id.not_in(_newest),
+)
+RAISE_FLOOR = (
+    update(syncs)
+    .where(_here(syncs))
+    .values(
+        floor=func.nullif(
+            func.max(
+                func.coalesce(syncs.c.floor, 0),
+                func.coalesce(select(func.max(snapshots.c.created_at)).where(_old).scalar_subquery(), 0),
+            ),
+            0,
+        )
+    )
+)
+PRUNE_SNAPSHOTS = delete(snapshots).where(_old)
+
+_OF_WORKSPACE = [delete(t).where(t.c.workspace == bindparam("of_workspace")) for t in (syncs, snapshots, run_watches)]
+FORGET_WORKSPACE = [*_OF_WORKSPACE, delete(workspaces).where(workspaces.c.name == bindparam("of_workspace"))]
+
+WRITES: tuple[Executable, ...] = (
+    SAVE_WORKER,
+    *FORGET_WORKSPACE,
+    FORGET_SNAPSHOTS,
+    FORGET_SYNC,
+    SAVE_WORKSPACE,
+    SAVE_LISTED_SYNC,
+    MOVE_MARK,
+    NOTE_GAP,
+    SAVE_SNAPSHOT,
+    UNFOLLOW,
+    DROP_RUN_WATCH,
+    SAVE_RUN_WATCH,
+    ADD_EVENT,
+    ADD_DELIVERY,
+    SETTLE,
+    ABANDON,
+    FORGET_RECEIVERS,
+    SAVE_RECEIVER,
+    PRUNE_DELIVERIES,
+    PRUNE_EVENTS,
+    RAISE_FLOOR,
+    PRUNE_SNAPSHOTS,
+)
+
+# --- reads ---
+
+SYNCS = select(syncs).where(syncs.c.workspace == bindparam("workspace")).order_by(syncs.c.sync_id)
+WORKSPACES = select(workspaces)
+SNAPSHOTS = select(snapshots).where(
+    and_(
+        snapshots.c.workspace == bindparam("workspace"),
+        snapshots.c.run_id.in_(bindparam("run_ids", expanding=True)),
+    )
+)
+FOLLOWED = select(snapshots.c.sync_id, snapshots.c.run_id, snapshots.c.changed_at).where(
+    and_(snapshots.c.workspace == bindparam("workspace"), snapshots.c.followed)
+)
+PREVIOUS_RESULT = (
+    select(snapshots.c.run_id, snapshots.c.status)
+    .where(
+        and_(
+            snapshots.c.workspace == bindparam("workspace"),
+            snapshots.c.sync_id == bindparam("sync_id"),
+            snapshots.c.counted,
+            snapshots.c.created_at < bindparam("before", type_=Time),
+        )
+    )
+    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .limit(1)
+)
+LATEST_RESULTS = (
+    select(snapshots.c.run_id, snapshots.c.status)
+    .where(
+        and_(
+            snapshots.c.workspace == bindparam("workspace"),
+            snapshots.c.sync_id == bindparam("sync_id"),
+            snapshots.c.counted,
+            snapshots.c.run_id.not_in(bindparam("excluding", expanding=True)),
+        )
+    )
+    .order_by(snapshots.c.id.desc())
+    .limit(1)
+)
+RUN_WATCHES = select(run_watches).where(run_watches.c.workspace == bindparam("workspace"))
+RECEIVERS = select(receivers)
+_pending = (
+    select(deliveries)
+    .where(
+        and_(
+            deliveries.c.state == text("'pending'"),
+            deliveries.c.receiver == bindparam("receiver"),
+            deliveries.c.id > bindparam("after"),
+        )
+    )
+    .order_by(deliveries.c.id)
+    .limit(bindparam("most"))
+)
+PENDING = _pending
+PENDING_IN_LANE = _pending.where(and_(_here(deliveries), deliveries.c.id <= bindparam("upto")))
+COUNT_PENDING = select(func.count()).select_from(deliveries).where(deliveries.c.state == text("'pending'"))
+EVENT = select(events.c.id, events.c.type, events.c.body).where(events.c.id == bindparam("event_id"))
+CROWDED_SYNCS = (
+    select(snapshots.c.workspace, snapshots.c.sync_id)
+    .group_by(snapshots.c.workspace, snapshots.c.sync_id)
+    .having(func.count() > KEPT_SNAPSHOTS)
+)
+LEFT_OVER = select(
+    select(deliveries.c.id)
+    .where(and_(deliveries.c.state != text("'pending'"), deliveries.c.finished_at < bindparam("cutoff", type_=Time)))
+    .exists()
+    | _done.exists()
+)

@@ -1,0 +1,121 @@
+"""The one writer: what is asked for while a commit is under way shares the next one.
+
+A caller gets its answer after the commit. Cancelling a caller does not cancel the transaction that carries its rows.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Executable
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from notifier.errors import DatabaseUnusable, StoreError
+from notifier.store.sqlite import explain
+
+log = structlog.get_logger(__name__)
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+Groups = Sequence[tuple[Executable, Rows]]
+
+MOST_AT_ONCE = 2_000  # intents in one transaction: bounds how long a commit can take
+
+
+@dataclass(slots=True)
+class _Intent:
+    groups: Groups
+    done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Writer:
+    """Serialises writes on one connection; `order` is the order of statements within a transaction."""
+
+    def __init__(self, connection: AsyncConnection, path: Path, order: Sequence[Executable]) -> None:
+        self._connection = connection
+        self._path = path
+        self._rank = {id(statement): rank for rank, statement in enumerate(order)}
+        self._waiting: list[_Intent] = []
+        self._asked = asyncio.Event()
+        self._works = asyncio.Event()
+        self._works.set()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Starts the loop; `close` ends it after what was asked for before."""
+        self._task = asyncio.create_task(self._run(), name="store writer")
+
+    async def close(self) -> None:
+        """Writes what still waits, then ends."""
+        self._closing = True
+        self._asked.set()
+        if self._task is not None:
+            await self._task
+
+    @property
+    def works(self) -> bool:
+        """Whether the last write succeeded: while it did not, nothing may be sent whose outcome must be kept."""
+        return self._works.is_set()
+
+    async def write(self, *groups: tuple[Executable, Rows]) -> None:
+        """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
+        intent = _Intent([(statement, rows) for statement, rows in groups if rows])
+        if not intent.groups:
+            return
+        self._waiting.append(intent)
+        self._asked.set()
+        await intent.done
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._waiting):
+            await self._asked.wait()
+            self._asked.clear()
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+                await self._commit(batch)
+
+    async def _commit(self, batch: list[_Intent]) -> None:
+        error = await self._attempt(batch)
+        if error is not None and not isinstance(error, StoreError) and len(batch) > 1:
+            for intent in batch:  # one of them is a bug of ours: it alone must fail
+                await self._commit([intent])
+            return
+        self._report(error)
+        for intent in batch:
+            if intent.done.done():  # its caller was cancelled
+                continue
+            if error is None:
+                intent.done.set_result(None)
+            else:
+                intent.done.set_exception(error)
+
+    async def _attempt(self, batch: list[_Intent]) -> Exception | None:
+        merged: dict[int, tuple[Executable, list[Row]]] = {}
+        for intent in batch:
+            for statement, rows in intent.groups:
+                merged.setdefault(self._rank[id(statement)], (statement, []))[1].extend(rows)
+        try:
+            async with self._connection.begin():
+                for rank in sorted(merged):
+                    statement, rows = merged[rank]
+                    await self._connection.execute(statement, list(rows))
+        except DBAPIError as error:
+            return explain(error, self._path) or error
+        except SQLAlchemyError as error:
+            return error
+        return None
+
+    def _report(self, error: Exception | None) -> None:
+        if error is None and not self._works.is_set():
+            self._works.set()
+            log.info("database can be written again", database=str(self._path))
+        elif isinstance(error, StoreError) and self._works.is_set():
+            self._works.clear()
+            log.error("database can't be written; nothing is lost, trying again", error=str(error))
+            if isinstance(error, DatabaseUnusable):
+                log.critical("database is unusable", error=str(error))

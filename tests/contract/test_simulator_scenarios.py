@@ -1,0 +1,114 @@
+"""The shipped scenarios tell the story that they promise; a broken scenario says what is broken, and where."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifier.simulator import CensusSimulator, ScenarioError, Step, load_scenario, play
+
+
+@pytest.mark.asyncio
+async def test_the_demo_tells_its_story_within_15_seconds() -> None:
+    scenario = load_scenario("demo")
+    simulator = CensusSimulator()
+    states: dict[str, list[tuple[Any, ...]]] = {}
+    at_start: dict[int, list[str]] = {}
+    skipped_beside: list[str] = []
+
+    def watch(step: Step, ids: dict[str, int]) -> None:
+        if step.at == 0:
+            return
+        if not at_start:
+            at_start.update({s["id"]: [r["status"] for r in simulator.runs(s["id"])] for s in simulator.syncs()})
+        if step.at > 15:
+            return
+        for name in ("signups 4", "signups 5", "contacts 4", "accounts 4", "accounts 5", "usage 3"):
+            if name not in ids:
+                continue
+            run = simulator.run(ids[name])
+            state = (run["status"], run["canceled"], run["error_code"], run["error_detail"])
+            seen = states.setdefault(name, [])
+            if not seen or seen[-1] != state:
+                seen.append(state)
+                if run["status"] == "skipped":
+                    skipped_beside.append(simulator.run(ids["accounts 4"])["status"])
+
+    await play(simulator, scenario, speed=2000, on_step=watch)
+
+    words = {name: [state[0] for state in seen] for name, seen in states.items()}
+    # Its newest run of the start has been joined by the story's first one, which is queued.
+    assert {len(statuses) >= 2 and set(statuses) <= {"completed", "queued"} for statuses in at_start.values()} == {True}
+    assert len(at_start) == 4
+    assert words["signups 4"] == ["queued", "working", "failed", "failed"]
+    failed, failed_anew = states["signups 4"][2:]
+    assert failed[2] == failed_anew[2] == "JSON_ARRAY_ERROR"
+    assert failed[3] != failed_anew[3]
+    assert words["signups 5"] == ["queued", "working", "completed"]
+    assert [state[:2] for state in states["contacts 4"]] == [
+        ("queued", False),
+        ("working", False),
+        ("completed", True),
+    ]
+    assert words["accounts 5"] == ["skipped"]
+    assert skipped_beside == ["working"]
+    assert words["accounts 4"] == ["queued", "working", "completed"]
+    assert words["usage 3"] == ["queued", "preparing", "working", "completed"]
+    assert scenario.length == 60
+    assert all(run["completed_at"] for run in simulator.runs(80))
+
+
+@pytest.mark.asyncio
+async def test_faults_of_a_scenario_come_and_go(tmp_path: Path) -> None:
+    path = tmp_path / "outage.yaml"
+    path.write_text(
+        "steps:\n"
+        "  - {at: 0, add_sync: s}\n"
+        "  - {at: 0, add_run: old, sync: s, status: completed, ago: 2h, lasted: 90s}\n"
+        '  - {at: 1, fault: outage, kind: status, code: 503, body: sorry, path: "/syncs/*"}\n'
+        "  - {at: 2, clear: outage}\n"
+        "  - {at: 3, remove_run: old}\n"
+    )
+    simulator = CensusSimulator()
+    hung: list[bool] = []
+    lasted: list[str] = []
+
+    def watch(step: Step, ids: dict[str, int]) -> None:
+        hung.append(any(True for _ in simulator._faults.matching("/syncs/1")))
+        lasted.extend(f"{run['created_at'][17:]}-{run['completed_at'][17:]}" for run in simulator.runs(1))
+
+    await play(simulator, load_scenario(path), speed=1000, on_step=watch)
+    assert hung == [False, False, True, False, False]
+    start, end = (float(text.rstrip("Z")) for text in lasted[0].split("-"))
+    assert (end - start) % 60 == pytest.approx(30)
+    assert simulator.runs(1) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {at: 0, add_sync: a, lable: x}", r"broken\.yaml:2: step 1: unknown: lable"),
+        ("- {at: 0, add_sync: a, update_sync: a}", "exactly one action .* has add_sync, update_sync"),
+        ("- {at: 0, add_run: r, sync: nobody}", r'broken\.yaml:2: .*there is no sync "nobody" by then'),
+        ("- {at: 1, add_sync: a}\n  - {at: 1, add_sync: a}", 'yaml:3: .*the name "a" is taken'),
+        ("- {at: 1, add_sync: a}\n  - {at: 0, update_sync: a}", 'yaml:3: .*no sync "a" by then'),
+        ("- {at: 0, add_sync: a}\n  - {at: 1, update_run: a}", '"a" is a sync, not a run'),
+        ("- {at: -1, add_sync: a}", "0 or later"),
+        ("- {add_sync: a}", 'needs "at"'),
+        ("- {at: 0, add_sync: a}\n  - {at: 0, add_run: r, sync: a, ago: soon}", '"ago" must be a duration'),
+        ("- {at: 0, fault: f, kind: sabotage}", '"kind" must be one of status, delay'),
+        ("- {at: 0, fault: f, kind: status, kode: 3}", "unknown: kode"),
+        ("- nonsense", "must be a mapping"),
+        ("- {at: 0", "is no YAML"),
+    ],
+)
+def test_a_broken_scenario_names_the_line_and_the_reason(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(f"steps:\n  {text}\n")
+    with pytest.raises(ScenarioError, match=message):
+        load_scenario(path)
+
+
+def test_an_unknown_name_tells_which_scenarios_there_are() -> None:
+    with pytest.raises(ScenarioError, match='no scenario is named "dmeo"; there are: demo'):
+        load_scenario("dmeo")
