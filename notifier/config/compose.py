@@ -69,7 +69,7 @@ def _events(text: str, file: str) -> Iterator[Any]:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else START
         reason = _in_plain_words(error)
-    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError):
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError):
         # What the parser trips over itself (an escape beyond Unicode is a bare ValueError) is still wrong YAML.
         position, reason = START, "not valid YAML"
     else:
@@ -84,7 +84,8 @@ _PLAIN_WORDS: Final = (
     ("could not find expected", 'a ":" is missing after this key'),
     ("unexpected end of stream", "a quote is not closed"),
     ("expected <block end>", "the indentation does not fit the lines above, or a quote is too many"),
-    ("expected ',' or", "a comma or a closing bracket is missing"),
+    ("expected ',' or", "a comma or a closing bracket is missing; inside of { } and [ ] put quotes around ${NAME}"),
+    ("expected the node content", "a value is missing here"),
     ("unknown escape character", 'a backslash in double quotes starts an escape; write "\\\\" or use single quotes'),
 )
 

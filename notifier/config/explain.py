@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from notifier.config.models import (
     CROSS_FIELD,
+    VERSION_1,
     DeliverySettings,
     Part,
     Route,
@@ -77,13 +78,16 @@ def _value_at(data: object, path: Path) -> object:
     for step in path:
         if data is UNRESOLVED:
             return UNRESOLVED
-        if (isinstance(data, dict) and step in data) or (
-            isinstance(data, tuple) and isinstance(step, int) and step < len(data)
-        ):
-            data = data[step]
-        else:
-            return _NOTHING
+        data = _child(data, step)
     return data
+
+
+def _child(data: object, step: str | int) -> object:
+    if isinstance(data, dict):
+        return data.get(step, _NOTHING)
+    if isinstance(data, tuple) and isinstance(step, int) and step < len(data):
+        return data[step]
+    return _NOTHING
 
 
 def _part_at(path: Path, data: Data) -> type[Part] | None:
@@ -151,7 +155,7 @@ def _event(value: object, reason: str, quotes: Quotes) -> str:
 def _choice(value: object, path: Path, quotes: Quotes) -> str:
     match path:
         case ("version",):
-            return "must be the number 1, the version of the format that this notifier reads"
+            return VERSION_1
         case ("workspaces", _, "region"):
             return quotes.unknown("region", value, ("us", "eu"))
         case ("watches", _, "syncs"):

@@ -17,7 +17,6 @@ from notifier.config.explain import explain
 from notifier.config.interpolation import Resolver
 from notifier.config.models import Watchlist
 from notifier.config.schema import watchlist_schema
-from notifier.config.values import HEADER_NAME
 from notifier.config.wording import Mistake, Quotes
 from notifier.errors import Problem, WatchlistError
 
@@ -53,15 +52,7 @@ def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
 def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterable[Problem]:
     for mistake in mistakes:
         position = nodes.locate(root, mistake.path, at_key=mistake.at_key)
-        yield Problem(*position, nodes.format_path(_shown(mistake.path)), mistake.message, file)
-
-
-def _shown(path: nodes.Path) -> nodes.Path:
-    """What is no header name may be a header's value in the wrong place: `{Authorization Bearer …}`."""
-    match path:
-        case ("receivers", _, "headers", name) if not HEADER_NAME.fullmatch(str(name)):
-            return path[:-1]
-    return path
+        yield Problem(*position, nodes.format_path(mistake.path), mistake.message, file)
 
 
 def _read(path: Path, file: str) -> str:

@@ -44,6 +44,7 @@ from notifier.config.values import (
 )
 
 API_URLS: Final = {"us": "https://app.getcensus.com/api/v1", "eu": "https://app-eu.getcensus.com/api/v1"}
+VERSION_1: Final = "must be the number 1, the version of the format that this notifier reads"
 CROSS_FIELD: Final = "cross_field"
 """Type of the errors about several fields at once; the loader finds those by `rules`, also beside other errors."""
 
@@ -243,10 +244,17 @@ class WebhookReceiver(Part):
 Receiver: TypeAlias = Annotated[SlackReceiver | SlackWebhookReceiver | WebhookReceiver, Field(discriminator="type")]
 
 
+def _version(value: object) -> object:
+    value = as_number(value)
+    if isinstance(value, bool | float):  # which Python takes for equal to 1
+        raise ValueError(VERSION_1)  # noqa: TRY004 (pydantic wants ValueError)
+    return value
+
+
 class Watchlist(Part):
     """What to watch in which Census workspaces, and who is told."""
 
-    version: Annotated[Literal[1], BeforeValidator(as_number)]
+    version: Annotated[Literal[1], BeforeValidator(_version)]
     """The version of this format: 1."""
     database: Database = "sqlite:///notifier.db"
     """Where the state is kept: sqlite:///relative.db (to the working directory) or sqlite:////absolute.db"""

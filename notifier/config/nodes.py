@@ -78,7 +78,10 @@ def include(parent: SequenceNode | MappingNode, child: Node) -> None:
 
 
 def locate(root: Node, path: Path, *, at_key: bool = False) -> Position:
-    """Where a value (or its key) stands; for one that is missing, the key or list item that lacks it."""
+    """Where a value (or its key) stands; for one that is missing, the key or list item that lacks it.
+
+    An empty value is where its key is.
+    """
     node, key = root, root.position
     for step in path:
         if isinstance(node, MappingNode) and isinstance(step, str) and step in node.entries:
@@ -88,14 +91,24 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Position:
             key = node.position
         else:
             return key
-    return key if at_key else node.position
+    nothing = isinstance(node, ScalarNode) and node.plain and not node.text  # the parser puts it on a later line
+    return key if at_key or nothing else node.position
 
 
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _BARE: Final = re.compile(r"[\w-]+")
 
 
 def format_path(path: Sequence[str | int]) -> str:
-    """`routes[0].receivers[0]`, `workspaces.production.api_key`; odd keys as in `labels["a b"]`."""
+    """`routes[0].receivers[0]`, `workspaces.production.api_key`; odd keys as in `labels["a b"]`.
+
+    What is no header's name may be a header's value in the wrong place (`{Authorization Bearer …}`) and is left out.
+    """
+    match tuple(path):
+        case ("receivers", _, "headers", name, *_) if not HEADER_NAME.fullmatch(str(name)):
+            path = path[:3]
+        case _:
+            pass
     text = ""
     for step in path:
         if isinstance(step, int):

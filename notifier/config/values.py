@@ -15,12 +15,12 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from notifier.config.durations import DURATION_PATTERN, parse_duration
+from notifier.config.nodes import HEADER_NAME
 from notifier.config.scalars import as_number
 from notifier.model import EventType
 
 SQLITE_PREFIX: Final = "sqlite:///"
 LARGEST_ID: Final = 2**63 - 1  # what an INTEGER of the database holds
-HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _RESERVED_HEADERS: Final = frozenset(
     {
         "connection",

@@ -11,6 +11,7 @@ from notifier.config.scalars import FromEnvironment
 SECRET_KEYS: Final = frozenset({"api_key", "token", "url", "secret", "headers"})
 _LONGEST_QUOTE: Final = 60
 _MOST_NAMES: Final = 8
+_MOST_COMPARED: Final = 500
 _CLOSE: Final = 0.7  # difflib's 0.6 takes "checks" for "watches"
 
 
@@ -49,7 +50,9 @@ class Quotes:
 
 
 def closest(word: str, known: Collection[str]) -> str | None:
-    """The known word that the writer probably meant."""
+    """The known word that the writer probably meant; None too where comparing with all would take long."""
+    if len(known) > _MOST_COMPARED:
+        return None
     for spelling in (word[:_LONGEST_QUOTE], word[:_LONGEST_QUOTE].lower()):
         if matches := get_close_matches(spelling, known, n=1, cutoff=_CLOSE):
             return matches[0]
