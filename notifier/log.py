@@ -6,6 +6,7 @@ Never a URL that holds a secret, never a body.
 import logging
 import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
 
 import structlog
@@ -29,6 +30,19 @@ def _drop_absent(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
     return {key: value for key, value in fields.items() if value is not None}
 
 
+class _UnfailingLogger(structlog.PrintLogger):
+    """Standard error may be a file on a full disk, or a pipe that nobody reads: no reason to stop working."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(sys.stderr)
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
 def configure(style: LogFormat, level: LogLevel) -> None:
     """Sets up logging for the process. Libraries' own warnings pass through the same door."""
     readable = style is LogFormat.CONSOLE or (style is LogFormat.AUTO and sys.stderr.isatty())
@@ -40,13 +54,16 @@ def configure(style: LogFormat, level: LogLevel) -> None:
     ]
     if readable:
         colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        final: list[Processor] = [structlog.dev.ConsoleRenderer(colors=colors)]
+        # Plain: structlog's own choice shows local variables, secrets among them.
+        final: list[Processor] = [
+            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
         final = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_UnfailingLogger,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(

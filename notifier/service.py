@@ -26,6 +26,7 @@ from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
 from notifier.http import Timeouts, new_session
 from notifier.model import ReceiverState, WorkspaceState
+from notifier.noise import noisy_receivers
 from notifier.poll import Observer
 from notifier.roster import Roster
 from notifier.scheduler import WorkspaceWatcher
@@ -180,6 +181,7 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
             receivers=len(watchlist.receivers),
             database=str(watchlist.database_path),
         )
+        _warn_of_noise(watchlist)
         await worker.sign_of_life()
         watching = asyncio.create_task(_watch(worker), name="watch")
         delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
@@ -196,6 +198,14 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
                 task.cancel()
             await asyncio.gather(watching, delivering, stopping, return_exceptions=True)
         log.info("notifier stopped")
+
+
+def _warn_of_noise(watchlist: Watchlist) -> None:
+    for name in noisy_receivers(watchlist):
+        log.warning(
+            "a Slack receiver would get queued or working of more than 10 syncs; name its events in a route",
+            receiver=name,
+        )
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -45,6 +45,7 @@ from notifier.config.values import (
 
 API_URLS: Final = {"us": "https://app.getcensus.com/api/v1", "eu": "https://app-eu.getcensus.com/api/v1"}
 VERSION_1: Final = "must be the number 1, the version of the format that this notifier reads"
+FIRST_RETRY: Final = timedelta(seconds=5)
 CROSS_FIELD: Final = "cross_field"
 """Type of the errors about several fields at once; the loader finds those by `rules`, also beside other errors."""
 
@@ -64,7 +65,7 @@ class Part(BaseModel):
 class DeliverySettings(Part):
     """How often and how long a message is tried again."""
 
-    first_retry: Duration = Field(default=timedelta(seconds=5), json_schema_extra={"default": "5s"})
+    first_retry: Duration = Field(default=FIRST_RETRY, json_schema_extra={"default": "5s"})
     """How long after the first failed attempt the second follows; each later pause is twice as long."""
     longest_retry: Duration = Field(
         default=timedelta(minutes=10), validate_default=True, json_schema_extra={"default": "10m"}
@@ -79,7 +80,8 @@ class DeliverySettings(Part):
     @classmethod
     def _not_before_the_first(cls, longest: timedelta, others: ValidationInfo) -> timedelta:
         first = others.data.get("first_retry")  # missing where it was wrong itself
-        if first is not None and first > longest:
+        # A longest_retry below the default of first_retry needs no first_retry beside it: it shortens that too.
+        if first is not None and first > longest and first != FIRST_RETRY:
             raise ValueError("must not be shorter than first_retry")
         return longest
 

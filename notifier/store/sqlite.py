@@ -11,7 +11,7 @@ from sqlite3 import Connection as SqliteConnection
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -36,9 +36,10 @@ FOR_GOOD = {
 }
 
 
-def url(path: Path, driver: str, mode: Literal["ro", "rw", "rwc"]) -> str:
+def url(path: Path, driver: str, mode: Literal["ro", "rw", "rwc"]) -> URL:
     """SQLAlchemy's URL; the file's URI carries the mode, so that nothing is created by accident."""
-    return f"sqlite+{driver}:///file:{quote(str(path))}?mode={mode}&uri=true"
+    # Not as text: SQLAlchemy would unquote it, and "?", "#" and "%" in a name would lead to another file.
+    return URL.create(f"sqlite+{driver}", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
 
 
 def set_up(connection: Any, role: Role) -> None:
