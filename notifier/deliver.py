@@ -66,6 +66,7 @@ class ReceiverQueue:
         self._lanes = Lanes()
         self._loaded_to = 0
         self._load = True
+        self._stale = False
         self._settled_meanwhile: set[int] = set()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -83,8 +84,7 @@ class ReceiverQueue:
 
     def reload(self, probe_at: datetime | None) -> None:
         """Another process wrote to the database: read everything again, and try a broken receiver if it asks so."""
-        self._lanes.clear()
-        self._loaded_to = 0
+        self._stale = True  # the loop itself forgets: it may be waiting for rows that it asked for before
         if probe_at != self.state.probe_at:
             self.state = replace(self.state, probe_at=probe_at)
             self._probe_at = 0.0
@@ -127,14 +127,16 @@ class ReceiverQueue:
     def _patience(self) -> float | None:
         """Seconds until there may be something to do though nobody called; None: wait for a call."""
         now = asyncio.get_running_loop().time()
-        if self._load and not self._stopping:
+        if self._stopping:
+            return None  # nothing begins any more: only the attempts under way count, and they call
+        if self._load:
             return 0
         if not len(self._lanes):
             return None
         if not self._store.works:
             return STORE_RETRY
         if self.state.broken_since is not None:
-            return max(self._probe_at - now, 0) if not self._lanes.flying else None
+            return max(self._probe_at - now, self._hold_until - now, 0) if not self._lanes.flying else None
         times = [self._hold_until] if self._hold_until > now else []
         due = self._lanes.next_due()
         if due is not None:
@@ -148,6 +150,10 @@ class ReceiverQueue:
     async def _read(self) -> bool:
         """Takes up what was recorded since; True where the store can't say now."""
         try:
+            if self._stale:
+                self._stale = False
+                self._lanes.clear()
+                self._loaded_to = 0
             if self._load:
                 await self._load_some()
             for lane in self._lanes.starving():

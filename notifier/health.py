@@ -17,7 +17,7 @@ from notifier.pace import back_off
 log = structlog.get_logger(__name__)
 
 AUTH_RETRY: Final = timedelta(minutes=5)
-DOWN_AFTER: Final = 3  # failures in a row, of any polls: one sync that fails among others is not the workspace
+DOWN_AFTER: Final = 3  # failures in a row, of several targets: one that fails among others is not the workspace
 
 
 class Health:
@@ -36,6 +36,7 @@ class Health:
         self._clock = clock
         self._jitter = jitter
         self._failures = 0  # in a row, over all polls
+        self._failing: set[int] = set()  # whose they were
         self._rounds = 0
         self._down_until: float | None = None
         self._up = asyncio.Event()
@@ -56,6 +57,7 @@ class Health:
     async def answered(self) -> None:
         """The API gave a usable answer, or said of one object that it is gone."""
         self._failures = self._rounds = 0
+        self._failing.clear()
         self._down_until = None
         self._up.set()
         first = self.state.last_polled_at is None
@@ -67,10 +69,17 @@ class Health:
         elif first:
             await self.save()
 
-    async def failed(self, error: CensusError) -> None:
-        """A poll failed. After three in a row the workspace is down: left alone for longer and longer, to 5 minutes."""
+    async def failed(self, error: CensusError, *, of: int, among: int) -> None:
+        """The poll of target `of`, one of `among`, failed.
+
+        After three in a row the workspace is down: left alone for longer and longer, to 5 minutes. A single target that
+        fails is tried again before its turn, and so several times in a row: that says nothing of the others.
+        """
         self._failures += 1
+        self._failing.add(of)
         if self._failures < DOWN_AFTER or self._left_alone():
+            return
+        if len(self._failing) == 1 and among > 1 and not self.is_down:
             return
         self._rounds += 1
         await self._down(back_off(self._rounds, self._jitter()), error)

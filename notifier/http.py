@@ -1,7 +1,9 @@
 """What every HTTP client of ours obeys: capped answers, no redirects, refused addresses, proxies, Retry-After."""
 
 import asyncio
+import errno
 import ipaddress
+import os
 import socket
 import ssl
 import zlib
@@ -87,7 +89,9 @@ def proxy_for(url: str) -> URL | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY (either case) ask for, or None."""
     target = URL(url)
     proxy = getproxies().get(target.scheme)
-    if not proxy or target.host is None or proxy_bypass(target.host):
+    if not proxy or target.host is None:
+        return None
+    if proxy_bypass(target.host) or proxy_bypass(f"{target.host}:{target.port}"):  # NO_PROXY may name the port
         return None
     return URL(proxy if "://" in proxy else f"http://{proxy}")
 
@@ -113,6 +117,8 @@ async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:
             answer.close()
             raise AnswerTooLarge(f"the answer is larger than {most} bytes")
         parts.append(plain)
+    if inflate is not None and size and not inflate.eof:
+        raise aiohttp.ClientPayloadError("the compressed body broke off")
     return b"".join(parts)
 
 
@@ -122,21 +128,24 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     if text.isascii() and text.isdigit():
         wait = timedelta(seconds=min(int(text[:9]), 10**6))
     else:
-        try:
-            due = parsedate_to_datetime(text)
-        except ValueError:
+        due = _http_date(text)
+        if due is None:
             return None
-        wait = (due.replace(tzinfo=UTC) if due.tzinfo is None else due) - now
+        wait = due - now
     return min(wait, LONGEST_HOLD) if wait > timedelta(0) else None
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
     """The Date header: the server's own clock."""
+    return _http_date(headers.get("Date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
     try:
-        date = parsedate_to_datetime(headers.get("Date", ""))
-    except ValueError:
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):  # no date, or one beyond what a datetime or its offset holds
         return None
-    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
 
 def describe(error: BaseException) -> str:
@@ -170,4 +179,6 @@ def _os_reason(error: OSError) -> str:
     for kind, reason in reasons.items():
         if isinstance(error, kind):
             return reason
-    return (error.strerror or type(error).__name__).lower() if not error.filename else type(error).__name__
+    # Not error.strerror: asyncio writes the address into it.
+    number = error.errno or 0
+    return os.strerror(number).lower() if number in errno.errorcode else type(error).__name__

@@ -135,6 +135,10 @@ class Lanes:
         else:
             del self._lanes[lane.key]
 
+    def _is_forgotten(self, lane: Lane) -> bool:
+        """Whether `clear` came while the caller waited for the database: what it holds is about to be read again."""
+        return self._lanes.get(lane.key) is not lane
+
     def drop(self, lane: Lane) -> None:
         """Leaves a lane alone for the rest of a `run --once`."""
         lane.flying = False
@@ -147,6 +151,8 @@ class Lanes:
 
     def refill(self, lane: Lane, deliveries: list[PendingDelivery], due: float, now: float, *, more: bool) -> None:
         """Takes what the database had beyond `last_id`; those that stepped aside have lanes of their own already."""
+        if self._is_forgotten(lane):
+            return
         self._starving.discard(lane.key)
         lane.more = more
         lane.waiting.extend(delivery for delivery in deliveries if not delivery.aside)
@@ -173,6 +179,8 @@ class Lanes:
 
     def step_aside(self, lane: Lane, due: float, now: float) -> None:
         """The head goes on alone, its followers at once."""
+        if self._is_forgotten(lane):
+            return
         head = lane.waiting.popleft()
         self._failing.discard(lane.key)
         alone = Lane((*lane.key[:2], head.id), deque([head]), head.id)

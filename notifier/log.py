@@ -66,6 +66,10 @@ def configure(style: LogFormat, level: LogLevel) -> None:
         logger_factory=_UnfailingLogger,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
+    door = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
     )
+    to_stderr = logging.StreamHandler(sys.stderr)
+    to_stderr.setFormatter(door)
+    logging.basicConfig(level=logging.WARNING, handlers=[to_stderr], force=True)

@@ -101,6 +101,7 @@ class _Read:
     known: dict[int, Snapshot]
     news: tuple[SyncRun, ...]
     complete: bool
+    walked: bool = False
 
 
 class Observer:
@@ -133,8 +134,9 @@ class Observer:
         answer = await self._client.runs(target.sync_id, page=1, per_page=per_page)
         fingerprint = hash(answer.body)
         if fingerprint != target.fingerprint:
-            await self._read_list(target, wire.runs_page(answer.body, target.sync_id))
-            target.fingerprint = fingerprint
+            walked = await self._read_list(target, wire.runs_page(answer.body, target.sync_id))
+            # A walk saw runs that this answer does not hold: the next poll has to find out which are outside of it.
+            target.fingerprint = None if walked else fingerprint
         for run_id in sorted(target.outside):
             await self._poll_outside(target, run_id)
         for run_id in [run_id for run_id, run in target.followed.items() if run.misses >= MOST_MISSES]:
@@ -142,7 +144,8 @@ class Observer:
         for run_id in self._stale(target):
             await self._drop(target, run_id, "unchanged for seven days")
 
-    async def _read_list(self, target: SyncTarget, page: wire.RunsPage) -> None:
+    async def _read_list(self, target: SyncTarget, page: wire.RunsPage) -> bool:
+        """Reads a list from its first page on and records what is in it; whether that took further pages."""
         now = self._clock()
         self._note_unreadable(target, page.unreadable)
         if target.mark is None:
@@ -155,7 +158,7 @@ class Observer:
             mark = mark_of(read.listed, target.mark)
         gap = None
         news = read.news
-        if not read.complete or len(news) > MOST_NEWS:
+        if len(news) > MOST_NEWS or (news and not read.complete):
             news = news[-MOST_NEWS:]
             gap = Gap(now, news[0].id)
             mark = replace(mark, floor=news[0].created_at or mark.floor)
@@ -170,6 +173,7 @@ class Observer:
                 oldest_reported_run_id=gap.oldest_reported_run_id,
                 reported=len(news),
             )
+        return read.walked
 
     async def _read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark) -> _Read:
         """Reads on, a page of 100 at a time, until the mark; what is read twice counts once."""
@@ -190,7 +194,7 @@ class Observer:
             ended = page.paging.more is False or not page.runs
             if reading.reached or ended or len(reading.news) > MOST_NEWS or (not added and number > 1):
                 break
-        return _Read(tuple(listed.values()), known, reading.news, complete=reading.reached or ended)
+        return _Read(tuple(listed.values()), known, reading.news, complete=reading.reached or ended, walked=True)
 
     async def _poll_outside(self, target: SyncTarget, run_id: int) -> None:
         """Fetches a run that the list no longer shows: one that has not ended, or one that is watched by its ID."""
@@ -204,6 +208,8 @@ class Observer:
         if followed is not None:
             followed.misses = 0
         known = await self._store.snapshots(self.workspace, [run_id])
+        if target.mark is not None and run.created_at is not None and read_to_mark((run,), target.mark, known).news:
+            return  # newer than the list that was read: the next one shows it, and there it is news
         await self._record(target, (run,), known, (), self._clock())
 
     async def poll_run(
@@ -276,8 +282,8 @@ class Observer:
             await self._store.record(observation)
         if mark is not None:
             target.mark = mark
-        await self._follow(target, listed, known, snapshots)
         self._announce(events)
+        await self._follow(target, listed, known, snapshots)
 
     async def _follow(
         self, target: SyncTarget, listed: Iterable[SyncRun], known: dict[int, Snapshot], saved: Iterable[Snapshot]

@@ -22,8 +22,10 @@ LONGEST_REASON: Final = 500  # characters of an outcome kept for `deliveries`
 
 def back_off(attempts: int, settings: DeliverySettings, jitter: float) -> timedelta:
     """Time to wait after the n-th failed attempt: doubling from `first_retry` to `longest_retry`, up to 20 % more."""
-    doubled = settings.first_retry * 2 ** min(attempts - 1, 40) if attempts < 40 else settings.longest_retry
-    return min(doubled, settings.longest_retry) * (1 + 0.2 * jitter)
+    times = 1 << min(attempts - 1, 60)
+    if times >= settings.longest_retry / settings.first_retry:  # asked first: the product may be more than a timedelta
+        return settings.longest_retry * (1 + 0.2 * jitter)
+    return settings.first_retry * times * (1 + 0.2 * jitter)
 
 
 def settled(

@@ -84,6 +84,7 @@ class Roster:
         self._known: set[int] = set()  # syncs that are or were watched: covered again, they get a baseline
         self._missing: dict[int, int] = {}
         self._reported: set[int] = set()
+        self._untold = Changes()
 
     def sync_label(self, sync_id: int) -> str | None:
         """The label of any sync of the workspace that was listed."""
@@ -139,14 +140,19 @@ class Roster:
             candidates |= {i: self._labels.get(i) for i in named_syncs(self._watches) if i not in candidates}
         covered = covered_syncs(self._watches, candidates)
         gone = await self._count_missing(listing) if listing.complete else set()
-        changes = await self._forget({i for i in self.syncs if i in gone or i not in covered})
+        await self._forget({i for i in self.syncs if i in gone or i not in covered})
         await self._update_known(listing, covered)
         new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}
-        changes.added += await self._add(new, listing, first=first)
+        self._untold.added += await self._add(new, listing, first=first)
         if listing.complete:
             self._report_unlisted(listing)
             if first:
                 self.first_listed_at = listing.listed_at
+        return self.take_changes()
+
+    def take_changes(self) -> Changes:
+        """What came and went and was not told yet: `apply` may fail after part of it was kept."""
+        changes, self._untold = self._untold, Changes()
         return changes
 
     async def apply_failure(self) -> Changes:
@@ -167,20 +173,18 @@ class Roster:
         self._missing |= {sync_id: missing for sync_id, _, missing in rows}
         return {i for i in self.syncs if self._missing.get(i, 0) >= LISTINGS_TO_FORGET}
 
-    async def _forget(self, sync_ids: Iterable[int]) -> Changes:
-        changes = Changes()
+    async def _forget(self, sync_ids: Iterable[int]) -> None:
         sync_ids = sorted(sync_ids)
         await self._store.forget_syncs(self.workspace, sync_ids)
         for sync_id in sync_ids:
             target = self.syncs.pop(sync_id)
             self._missing.pop(sync_id, None)
-            changes.removed.append(target)
+            self._untold.removed.append(target)
             for run_id in target.watched_runs:
                 run = RunTarget(run_id, self._run_labels(sync_id, run_id), sync_id)
                 self.runs[run_id] = run
-                changes.added.append(run)
+                self._untold.added.append(run)
             log.info("sync is no longer watched", workspace=self.workspace, sync_id=sync_id, label=target.label)
-        return changes
 
     async def _update_known(self, listing: Listing, covered: dict[int, Labels]) -> None:
         renamed = []
@@ -235,10 +239,13 @@ class Roster:
         self.runs.pop(target.run_id, None)
         return True
 
-    async def hand_over(self, target: RunTarget) -> None:
-        """As `take_run`, once the run's sync has become known, and kept for the next start."""
+    async def hand_over(self, target: RunTarget) -> bool:
+        """As `take_run`, once the run's sync has become known, and kept for the next start.
+
+        False when the sync is no longer watched after all: a listing may have come in between.
+        """
         await self._store.save_run_watch(self.workspace, target.run_id, target.sync_id, None, None)
-        self.take_run(target)
+        return self.take_run(target)
 
     def end_run(self, target: RunTarget) -> None:
         self.runs.pop(target.run_id, None)

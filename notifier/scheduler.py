@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +25,7 @@ from notifier.roster import Changes, Roster, read_listing
 
 log = structlog.get_logger(__name__)
 
+LISTING: Final = -1  # stands among the numbers of the pollers
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
 
 
@@ -96,9 +98,12 @@ class WorkspaceWatcher:
             async with places:
                 await self._poll(poller)
 
-        async with asyncio.TaskGroup() as polls:
-            for poller in everyone:
-                polls.create_task(one(poller))
+        try:
+            async with asyncio.TaskGroup() as polls:
+                for poller in everyone:
+                    polls.create_task(one(poller))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group  # what ends a round is the database's, and the same for all
         await self.health.save()
         return listed and not any(poller.failures for poller in everyone)
 
@@ -160,12 +165,14 @@ class WorkspaceWatcher:
             await self.health.refused(error)
             return False
         except StoreUnavailable:
-            return False  # the store has said so
+            self._apply(self._roster.take_changes())  # what of it could be kept; the store has said the rest
+            return False
         except CensusError as error:
-            await self.health.failed(error)
+            await self.health.failed(error, of=LISTING, among=1 + len(self._pollers))
             log.debug("syncs could not be listed", workspace=self.name, error=str(error))
             if isinstance(error, NotFound):
-                self._apply(await self._roster.apply_failure())
+                with suppress(StoreUnavailable):
+                    self._apply(await self._roster.apply_failure())
             return False
         self._apply(changes)
         self._listing_pages = listing.pages
@@ -206,7 +213,7 @@ class WorkspaceWatcher:
             await self._on_unauthorized(poller, error)
             return
         except CensusError as error:
-            await self.health.failed(error)
+            await self.health.failed(error, of=poller.number, among=len(self._pollers))
             poller.failures += 1
             wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
             poller.due = now() + wait
@@ -233,12 +240,11 @@ class WorkspaceWatcher:
             await self._observer.poll_sync(target)
             return
         fate = await self._observer.poll_run(target, self._roster.sync_label, self._roster.is_watched)
-        if fate is RunFate.LEFT_TO_ITS_SYNC:
-            await self._roster.hand_over(target)
-        elif fate is RunFate.ENDED:
+        if fate is RunFate.ENDED:
             self._roster.end_run(target)
-        if fate is not RunFate.GOES_ON:
-            self._apply(Changes(removed=[target]))
+        elif fate is RunFate.GOES_ON or not await self._roster.hand_over(target):
+            return
+        self._apply(Changes(removed=[target]))
 
     async def _on_unauthorized(self, poller: Poller, error: Unauthorized) -> None:
         """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up."""
@@ -249,7 +255,7 @@ class WorkspaceWatcher:
             return
         poller.due += AUTH_RETRY.total_seconds()
         self._report(poller, "the API key may not read this sync", error)
-        await self.health.failed(error)
+        await self.health.failed(error, of=poller.number, among=len(self._pollers))
 
     def _report(self, poller: Poller, sentence: str, error: CensusError) -> None:
         if not poller.reported:

@@ -57,11 +57,17 @@ class Gate:
 
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[None]:
-        """Waits for a place, the rate and the end of a pause, in this order."""
+        """Waits for a place, the end of a pause, and the rate.
+
+        The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it.
+        """
         async with self.slots:
-            await self._limiter.acquire()
-            while wait := self.paused_for():  # noqa: ASYNC110 - a pause may grow while it is waited out
-                await asyncio.sleep(wait)
+            while True:
+                while wait := self.paused_for():  # noqa: ASYNC110 - a pause may grow while it is waited out
+                    await asyncio.sleep(wait)
+                await self._limiter.acquire()
+                if not self.paused_for():
+                    break
             yield
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from notifier.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
 from notifier.model import Sync, SyncRun, Watched
 
+DEEPEST: Final = 100  # levels; what Python's json can write again ends below a thousand, wherever it is called
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -139,6 +140,13 @@ def error_of(status: int) -> CensusError | None:
 
 def decode(body: bytes) -> Any:
     """The JSON value of a body. Broken UTF-8, lone surrogates and NaN are mended rather than refused."""
+    value = _decoded(body)
+    if body.count(b"{") + body.count(b"[") > DEEPEST and _is_too_deep(value):
+        raise Unusable("the answer is nested too deeply")
+    return value
+
+
+def _decoded(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -147,6 +155,16 @@ def decode(body: bytes) -> Any:
         return _mended(json.loads(body.decode("utf-8", "replace"), parse_constant=lambda _: None))
     except (ValueError, RecursionError) as error:
         raise Unusable("the answer is not JSON") from error
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        within = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in within for item in items]
+        if not level:
+            return False
+    return True
 
 
 def _mended(value: Any) -> Any:

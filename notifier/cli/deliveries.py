@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +15,8 @@ from notifier.cli.status import ago
 from notifier.config.durations import parse_duration
 from notifier.model import DeliveryState
 from notifier.store.views import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
+
+MOST_SHOWN: Final = 50
 
 deliveries = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
@@ -29,13 +31,17 @@ def show(
     config: Config = DEFAULT_CONFIG,
     state: Annotated[DeliveryState | None, typer.Option("--state", help="Only those.")] = None,
     receiver: Annotated[str | None, typer.Option("--receiver", help="Only those to this receiver.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most so many, the newest first; --json shows all otherwise."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What was sent where, what waits, and what died and why."""
     if context.invoked_subcommand is not None:
         return
-    found = read_deliveries(load(config).database_path, DeliveryFilter(state=state, receiver=receiver), limit)
+    most = limit if limit or as_json else MOST_SHOWN
+    found = read_deliveries(load(config).database_path, DeliveryFilter(state=state, receiver=receiver), most)
     if as_json:
         typer.echo(json.dumps([_document(delivery) for delivery in found], indent=2, ensure_ascii=False))
     else:
@@ -63,7 +69,10 @@ def _show(found: tuple[DeliveryView, ...]) -> None:
             ago(delivery.created_at, now),
             Text(delivery.last_error or ""),
         )
-    Console().print(table if found else "No deliveries.")
+    console = Console()
+    console.print(table if found else "No deliveries.")
+    if len(found) == MOST_SHOWN:
+        console.print(f"The newest {MOST_SHOWN}; --limit shows more, --json all.", style="dim", highlight=False)
 
 
 @deliveries.command()
@@ -78,8 +87,8 @@ def retry(
 
     A running worker takes them up within 5 seconds.
     """
-    if not (ids or dead or receiver):
-        raise typer.BadParameter("name deliveries by their ID, or --dead, or --receiver NAME")
+    if not (ids or dead or receiver or since):
+        raise typer.BadParameter("name deliveries by their ID, or use --dead, --receiver NAME or --since 2h")
     now = datetime.now(UTC)
     try:
         age = parse_duration(since) if since else None

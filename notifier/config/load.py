@@ -63,7 +63,7 @@ def _read(path: Path, file: str) -> str:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise unreadable("there is no such file; give the watchlist's with --config") from None
+        raise unreadable("there is no such file; name the watchlist with --config") from None
     except IsADirectoryError:
         raise unreadable("is a directory, not a watchlist") from None
     except OSError as error:

@@ -18,8 +18,9 @@ PAUSE = 0.05  # seconds; `status` takes the lock for an instant to see whether i
 
 
 def lock_path(database: Path) -> Path:
-    """The lock's file, beside the database."""
-    return database.with_name(database.name + ".lock")
+    """The lock's file, beside the database itself: a symbolic link to it is no second database."""
+    real = Path(os.path.realpath(database))
+    return real.with_name(real.name + ".lock")
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 import notifier
 from notifier.errors import DatabaseUnusable
 from notifier.store.sqlite import check_file, command_engine, explained
 
-Standing = Literal["current", "older", "newer"]
+Standing = Literal["current", "older", "newer", "stranger"]
 
 
 def scripts_directory() -> Path:
@@ -32,6 +32,9 @@ def _config() -> Config:
 def _standing(connection: Connection) -> tuple[Standing, str | None]:
     scripts = ScriptDirectory.from_config(_config())
     current = MigrationContext.configure(connection).get_current_revision()
+    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    if current is None and tables:
+        return "stranger", current
     if current == scripts.get_current_head():
         return "current", current
     known = {script.revision for script in scripts.walk_revisions()}
@@ -41,16 +44,16 @@ def _standing(connection: Connection) -> tuple[Standing, str | None]:
 def migrate(path: Path) -> bool:
     """Creates or upgrades the database; True when that changed it. Raises DatabaseUnusable with the remedy."""
     check_file(path, may_create=True)
+    if path.exists() and path.stat().st_size > 0:
+        _refuse(path, *_look(path))  # before anything of it is touched
     engine = command_engine(path, "migration")
     try:
         with explained(path, opening=True), engine.connect() as connection:
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
             if journal != "wal":
                 raise DatabaseUnusable(f"{path}: its file system can't do SQLite's WAL mode (got {journal})")
-            standing, current = _standing(connection)
+            standing, _ = _standing(connection)
             connection.rollback()  # each migration begins, and ends, a transaction of its own
-            if standing == "newer":
-                raise _newer(path, current)
             if standing == "older":
                 config = _config()
                 config.attributes["connection"] = connection
@@ -63,19 +66,26 @@ def migrate(path: Path) -> bool:
 def check_current(path: Path) -> None:
     """For commands that only look: raises DatabaseUnusable unless the schema is this version's."""
     check_file(path, may_create=False)
-    engine = command_engine(path, "reader")
-    try:
-        with explained(path, opening=True), engine.connect() as connection:
-            standing, current = _standing(connection)
-    finally:
-        engine.dispose()
-    if standing == "newer":
-        raise _newer(path, current)
+    standing, current = _look(path)
+    _refuse(path, standing, current)
     if standing == "older":
         raise DatabaseUnusable(f"{path} is from an older version; run `notifier migrate`")
 
 
-def _newer(path: Path, revision: str | None) -> DatabaseUnusable:
-    return DatabaseUnusable(
-        f"{path} is from a newer version of the notifier (schema {revision}); install that version, or restore a backup"
-    )
+def _look(path: Path) -> tuple[Standing, str | None]:
+    engine = command_engine(path, "reader")
+    try:
+        with explained(path, opening=True), engine.connect() as connection:
+            return _standing(connection)
+    finally:
+        engine.dispose()
+
+
+def _refuse(path: Path, standing: Standing, revision: str | None) -> None:
+    if standing == "newer":
+        raise DatabaseUnusable(
+            f"{path} is from a newer version of the notifier (schema {revision}); "
+            "install that version, or restore a backup"
+        )
+    if standing == "stranger":
+        raise DatabaseUnusable(f"{path} is another program's database; `database` must name a file of its own")

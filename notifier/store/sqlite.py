@@ -4,10 +4,14 @@ WAL with `synchronous=FULL` loses no acknowledged commit, at a power loss either
 that checkpoint can damage a WAL database, so only the worker's writing connection ever does.
 """
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import Cursor as SqliteCursor
+from sqlite3 import OperationalError
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -50,12 +54,25 @@ def set_up(connection: Any, role: Role) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     if role == "migration":
         # A property of the file, set outside any transaction; read-only media refuse here, before anything else.
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _switch_to_wal(cursor)
     if role != "worker":
         cursor.execute("PRAGMA wal_autocheckpoint=0")
     if role == "reader":
         cursor.execute("PRAGMA query_only=ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: SqliteCursor) -> None:
+    """Waits itself: for this lock SQLite does not, and of two that make a database at once one would fail."""
+    give_up = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
 
 
 def command_engine(path: Path, role: Literal["migration", "reader", "command"]) -> Engine:
@@ -116,7 +133,8 @@ def _check_file(path: Path, *, may_create: bool) -> None:
         raise DatabaseUnusable(f"{path} is a directory; `database` must name a file")
     size = path.stat().st_size if path.exists() else 0
     if size == 0:
-        wal = path.with_name(path.name + "-wal")
+        real = Path(os.path.realpath(path))  # SQLite keeps its files beside what a symbolic link points to
+        wal = real.with_name(real.name + "-wal")
         if wal.exists() and wal.stat().st_size > 0:
             raise DatabaseUnusable(f"{path} is empty or gone but {wal.name} is not: restore both, or remove {wal.name}")
         if not may_create:

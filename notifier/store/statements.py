@@ -60,8 +60,8 @@ _marked = upsert(syncs).values(
 MOVE_MARK = _marked.on_conflict_do_update(
     index_elements=["workspace", "sync_id"],
     set_={
-        name: _marked.excluded[name]
-        for name in ("label", "watched", "marked", "mark_run_id", "mark_created_at", "floor")
+        "label": func.coalesce(_marked.excluded.label, syncs.c.label),
+        **{name: _marked.excluded[name] for name in ("watched", "marked", "mark_run_id", "mark_created_at", "floor")},
     },
 )
 NOTE_GAP = (
@@ -193,14 +193,14 @@ FORGET_WORKSPACE = [*_OF_WORKSPACE, delete(workspaces).where(workspaces.c.name =
 WRITES: tuple[Executable, ...] = (
     SAVE_WORKER,
     *FORGET_WORKSPACE,
-    FORGET_SNAPSHOTS,
-    FORGET_SYNC,
     SAVE_WORKSPACE,
     SAVE_LISTED_SYNC,
     MOVE_MARK,
     NOTE_GAP,
     SAVE_SNAPSHOT,
     UNFOLLOW,
+    FORGET_SNAPSHOTS,  # after what a poll under way may still have found of the sync
+    FORGET_SYNC,
     DROP_RUN_WATCH,
     SAVE_RUN_WATCH,
     ADD_EVENT,

@@ -5,7 +5,7 @@ Two connections: one writes (see writer.py), one only reads and never checkpoint
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ class Store:
     async def _read(self, statement: Executable, **parameters: object) -> Sequence[Row[Any]]:
         async with self._reading:
             with explained(self.path):
+                if self._reader.invalidated:  # SQLAlchemy gives a connection up whose statement was cancelled
+                    await self._reader.rollback()  # it connects anew at the next statement
                 return (await self._reader.execute(statement, parameters)).all()
 
     # --- the worker itself ---
@@ -225,19 +227,22 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
     """Opens a database that `migrate` has brought up to date. Raises DatabaseUnusable."""
     writing, reading = _engine(path, "worker"), _engine(path, "reader")
     try:
-        with explained(path, opening=True):
-            async with writing.connect() as writer, reading.connect() as reader:
+        async with AsyncExitStack() as connections:
+            with explained(path, opening=True):
+                writer = await connections.enter_async_context(writing.connect())
+                reader = await connections.enter_async_context(reading.connect())
                 await reader.execution_options(isolation_level="AUTOCOMMIT")
-                store = Store(path, writer, reader)
-                store._writer.start()
-                try:
-                    yield store
-                finally:
-                    await store._writer.close()
+            store = Store(path, writer, reader)
+            store._writer.start()
+            try:
+                yield store
+            finally:
+                await store._writer.close()
     finally:
-        # aiosqlite's threads are no daemons: a connection left open would keep the process alive for ever
-        await writing.dispose()
+        # Each connection has a thread, which a connection left open would leave behind.
+        # The reader's first: the last to close empties the WAL into the file, which a reader can't.
         await reading.dispose()
+        await writing.dispose()
 
 
 def _engine(path: Path, role: Role) -> AsyncEngine:

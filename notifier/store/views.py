@@ -187,8 +187,8 @@ def _receivers(connection: Connection, configured: Collection[str]) -> tuple[Rec
     )
 
 
-def read_deliveries(path: Path, wanted: DeliveryFilter, limit: int) -> tuple[DeliveryView, ...]:
-    """The newest deliveries that fit, newest first. Raises DatabaseUnusable."""
+def read_deliveries(path: Path, wanted: DeliveryFilter, limit: int | None) -> tuple[DeliveryView, ...]:
+    """The deliveries that fit, newest first, at most `limit`. Raises DatabaseUnusable."""
     statement = select(deliveries).where(_fits(wanted)).order_by(deliveries.c.id.desc()).limit(limit)
     with _open(path, "reader") as connection:
         return tuple(_delivery(row) for row in connection.execute(statement))

@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Executable
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.errors import DatabaseUnusable, StoreError
+from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.store.sqlite import explain
 
 log = structlog.get_logger(__name__)
@@ -64,6 +64,8 @@ class Writer:
 
     async def write(self, *groups: tuple[Executable, Rows]) -> None:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
+        if self._closing:
+            raise StoreUnavailable(f"{self._path}: closed")
         intent = _Intent([(statement, rows) for statement, rows in groups if rows])
         if not intent.groups:
             return
@@ -106,7 +108,7 @@ class Writer:
                     await self._connection.execute(statement, list(rows))
         except DBAPIError as error:
             return explain(error, self._path) or error
-        except SQLAlchemyError as error:
+        except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
             return error
         return None
 
@@ -116,6 +118,7 @@ class Writer:
             log.info("database can be written again", database=str(self._path))
         elif isinstance(error, StoreError) and self._works.is_set():
             self._works.clear()
-            log.error("database can't be written; nothing is lost, trying again", error=str(error))
             if isinstance(error, DatabaseUnusable):
                 log.critical("database is unusable", error=str(error))
+            else:
+                log.error("database can't be written; nothing is lost, trying again", error=str(error))

@@ -393,7 +393,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     with pytest.raises(WatchlistError) as caught:
         load_watchlist(path, {})
-    assert str(caught.value) == f"{path}:1:1: there is no such file; give the watchlist's with --config"
+    assert str(caught.value) == f"{path}:1:1: there is no such file; name the watchlist with --config"
 
 
 @pytest.mark.parametrize(("name", "reason"), [(".", "is a directory, not a watchlist"), ("a\0b", "is not a file name")])

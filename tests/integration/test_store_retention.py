@@ -1,0 +1,216 @@
+"""What retention takes away, and what it must leave however old it is."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifier.model import DeliveryState, Mark, WatchedSync
+from notifier.store.store import Store, open_store
+from tests.integration.store_builders import (
+    DAY,
+    MINUTE,
+    NOW,
+    a_settlement,
+    a_snapshot,
+    an_event,
+    an_observation,
+    rows,
+    traced,
+)
+
+CUTOFF = NOW
+OLD = NOW - DAY
+JUST_BEFORE = NOW - timedelta(microseconds=1)
+
+
+def events_in(database: Path) -> list[str]:
+    return [row[0] for row in rows(database, "SELECT id FROM events ORDER BY seq")]
+
+
+async def settled(store: Store, event_id: str, **given: DeliveryState) -> None:
+    """Settles an event's deliveries, by receiver, a day before the cutoff."""
+    for receiver, state in given.items():
+        [delivery] = [d for d in await store.pending(receiver, 0, 99) if d.event_id == event_id]
+        await store.settle(a_settlement(delivery, state, settled_at=OLD))
+
+
+@pytest.mark.asyncio
+async def test_finished_deliveries_and_their_events_go_when_they_are_old(store: Store, database: Path) -> None:
+    await store.record(an_observation(an_event("evt_1", "growth", "pipeline", seen_at=OLD)))
+    await settled(store, "evt_1", growth=DeliveryState.DELIVERED, pipeline=DeliveryState.DEAD)
+    await store.prune(CUTOFF)
+    assert rows(database, "SELECT * FROM deliveries") == []
+    assert events_in(database) == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_pending_stays_with_its_event_however_old(store: Store, database: Path) -> None:
+    ancient = NOW - 1000 * DAY
+    await store.record(an_observation(an_event("evt_1", "growth", "pipeline", seen_at=ancient)))
+    await settled(store, "evt_1", growth=DeliveryState.DELIVERED)
+    await store.prune(CUTOFF)
+    assert rows(database, "SELECT receiver, state FROM deliveries") == [("pipeline", "pending")]
+    assert (await store.message("evt_1")).event_id == "evt_1"
+
+
+@pytest.mark.asyncio
+async def test_an_event_nobody_was_to_hear_of_goes_by_its_own_age(store: Store, database: Path) -> None:
+    old, young = an_event("evt_old", seen_at=JUST_BEFORE), an_event("evt_young", seen_at=CUTOFF)
+    await store.record(an_observation(old, young))
+    await store.prune(CUTOFF)
+    assert events_in(database) == ["evt_young"]
+
+
+@pytest.mark.parametrize(("finished", "left"), [(JUST_BEFORE, 0), (CUTOFF, 1)])
+@pytest.mark.asyncio
+async def test_a_delivery_goes_by_when_it_was_finished(
+    store: Store, database: Path, finished: object, left: int
+) -> None:
+    await store.record(an_observation(an_event("evt_1", "growth", seen_at=OLD)))
+    await store.settle(a_settlement(1, DeliveryState.DELIVERED, settled_at=finished))
+    await store.prune(CUTOFF)
+    assert len(rows(database, "SELECT * FROM deliveries")) == left
+    assert len(events_in(database)) == left
+
+
+@pytest.mark.asyncio
+async def test_many_are_taken_bit_by_bit(store: Store, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.store.store.PRUNE_AT_ONCE", 10)
+    await store.record(
+        an_observation(
+            *(an_event(f"evt_{n}", "growth", seen_at=OLD) for n in range(25)),
+            *(an_event(f"evt_unrouted_{n}", seen_at=OLD) for n in range(5)),
+            an_event("evt_kept", "growth", seen_at=OLD),
+        )
+    )
+    for delivery in await store.pending("growth", 0, 25):
+        await store.settle(a_settlement(delivery, DeliveryState.DELIVERED, settled_at=OLD))
+    trace = await traced(store)
+    await store.prune(CUTOFF)
+    assert events_in(database) == ["evt_kept"]
+    assert await store.count_pending() == 1
+    assert trace.commits >= 3
+
+
+@pytest.mark.asyncio
+async def test_with_nothing_old_nothing_is_written(store: Store) -> None:
+    await store.record(an_observation(an_event("evt_1", "growth"), snapshots=(a_snapshot(1),)))
+    trace = await traced(store)
+    await store.prune(CUTOFF)
+    assert trace.statements == []
+
+
+@pytest.mark.asyncio
+async def test_an_id_is_never_used_again(database: Path) -> None:
+    async with open_store(database) as store:
+        await store.record(an_observation(*(an_event(f"evt_{n}", "growth", seen_at=OLD) for n in range(3))))
+        used = [delivery.id for delivery in await store.pending("growth", 0, 9)]
+        sequence = rows(database, "SELECT max(seq) FROM events")[0][0]
+        for number in used:
+            await store.settle(a_settlement(number, DeliveryState.DELIVERED, settled_at=OLD))
+        await store.prune(CUTOFF)
+        assert events_in(database) == []
+    async with open_store(database) as store:
+        await store.record(an_observation(an_event("evt_new", "growth")))
+        [delivery] = await store.pending("growth", 0, 9)
+        assert delivery.id > max(used)
+        assert rows(database, "SELECT seq FROM events")[0][0] > sequence
+
+
+# --- snapshots ---
+
+
+async def record_runs(store: Store, numbers: range, **given: Any) -> None:
+    """Runs of one sync a minute apart, the last one a year before the cutoff at the latest."""
+    start = NOW - 400 * DAY
+    runs = tuple(
+        a_snapshot(n, **{"created_at": start + n * MINUTE, "changed_at": start + n * MINUTE, **given}) for n in numbers
+    )
+    sync_id = runs[0].sync_id
+    await store.record(an_observation(snapshots=runs, sync_id=sync_id, mark=Mark(numbers[-1], NOW, OLD - 900 * DAY)))
+
+
+@pytest.mark.asyncio
+async def test_the_newest_hundred_snapshots_of_each_sync_stay_however_old(store: Store) -> None:
+    await record_runs(store, range(1, 131))
+    await record_runs(store, range(201, 301), sync_id=53)
+    await store.prune(CUTOFF)
+    assert (await store.snapshots("main", range(1, 400))).keys() == {*range(31, 131), *range(201, 301)}
+
+
+@pytest.mark.asyncio
+async def test_newest_is_by_creation_and_not_by_the_order_of_recording(store: Store) -> None:
+    for number in reversed(range(1, 111)):
+        await record_runs(store, range(number, number + 1))
+    await store.prune(CUTOFF)
+    assert (await store.snapshots("main", range(1, 200))).keys() == set(range(11, 111))
+
+
+@pytest.mark.asyncio
+async def test_followed_snapshots_stay(store: Store) -> None:
+    await record_runs(store, range(1, 3), followed=True)
+    await record_runs(store, range(3, 131))
+    await store.prune(CUTOFF)
+    assert (await store.snapshots("main", range(1, 200))).keys() == {1, 2, *range(31, 131)}
+
+
+@pytest.mark.asyncio
+async def test_snapshots_that_changed_since_stay(store: Store) -> None:
+    await record_runs(store, range(1, 3), changed_at=CUTOFF)
+    await record_runs(store, range(3, 131))
+    await store.prune(CUTOFF)
+    assert (await store.snapshots("main", range(1, 200))).keys() == {1, 2, *range(31, 131)}
+
+
+@pytest.mark.asyncio
+async def test_the_floor_is_raised_to_the_newest_run_that_was_forgotten(store: Store) -> None:
+    await record_runs(store, range(1, 131))
+    await store.prune(CUTOFF)
+    [sync] = await store.syncs("main")
+    assert sync == WatchedSync(52, "Leads", True, Mark(130, NOW, NOW - 400 * DAY + 30 * MINUTE), 0)
+
+
+@pytest.mark.asyncio
+async def test_a_floor_that_is_higher_stays(store: Store) -> None:
+    await record_runs(store, range(1, 131))
+    await store.record(an_observation(mark=Mark(130, NOW, CUTOFF)))
+    await store.prune(CUTOFF)
+    assert (await store.syncs("main"))[0].mark == Mark(130, NOW, CUTOFF)
+
+
+@pytest.mark.asyncio
+async def test_a_mark_without_a_floor_gets_one_only_when_something_was_forgotten(store: Store) -> None:
+    await record_runs(store, range(1, 131), changed_at=CUTOFF)
+    await store.record(an_observation(mark=Mark(130, NOW, None)))
+    await store.prune(CUTOFF)
+    assert (await store.syncs("main"))[0].mark == Mark(130, NOW, None)
+    await store.prune(CUTOFF + MINUTE)
+    assert (await store.syncs("main"))[0].mark == Mark(130, NOW, NOW - 400 * DAY + 30 * MINUTE)
+
+
+@pytest.mark.asyncio
+async def test_the_floor_of_another_sync_stays(store: Store) -> None:
+    await record_runs(store, range(1, 131))
+    await record_runs(store, range(201, 301), sync_id=53)
+    await store.prune(CUTOFF)
+    assert (await store.syncs("main"))[1].mark == Mark(300, NOW, OLD - 900 * DAY)
+
+
+@pytest.mark.asyncio
+async def test_runs_without_a_time_of_creation_can_be_forgotten_too(store: Store) -> None:
+    await record_runs(store, range(1, 131), created_at=None)
+    await store.prune(CUTOFF)
+    assert (await store.snapshots("main", range(1, 200))).keys() == set(range(31, 131))
+    assert (await store.syncs("main"))[0].mark == Mark(130, NOW, OLD - 900 * DAY)
+
+
+@pytest.mark.asyncio
+async def test_a_second_prune_finds_nothing_left(store: Store, database: Path) -> None:
+    await record_runs(store, range(1, 131))
+    await store.record(an_observation(an_event("evt_1", seen_at=OLD)))
+    await store.prune(CUTOFF)
+    before = rows(database, "SELECT * FROM snapshots"), await store.syncs("main")
+    await store.prune(CUTOFF)
+    assert (rows(database, "SELECT * FROM snapshots"), await store.syncs("main")) == before

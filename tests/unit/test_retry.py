@@ -1,0 +1,172 @@
+"""When a delivery is tried again, and when it is given up."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.model import Broken, Delivered, DeliveryState, Outcome, Refused, Retry
+from notifier.retry import back_off, hold_of, may_step_aside, settled
+from tests.builders import NOW, a_delivery, at, delivery_settings, minutes
+
+DEFAULTS = delivery_settings()  # 5 s, 10 min, 3 days
+HOUR = timedelta(hours=1)
+
+
+# --- back-off ---
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (7, 320), (8, 600), (9, 600), (10**6, 600)]
+)
+def test_the_wait_doubles_from_first_retry_to_longest_retry(attempts: int, seconds: float) -> None:
+    assert back_off(attempts, DEFAULTS, 0.0) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 8, 50])
+def test_jitter_adds_up_to_a_fifth(attempts: int) -> None:
+    plain = back_off(attempts, DEFAULTS, 0.0)
+    assert back_off(attempts, DEFAULTS, 0.5) == plain * 1.1
+    assert back_off(attempts, DEFAULTS, 1.0) == plain * 1.2
+
+
+@given(
+    st.integers(1, 10_000),
+    st.timedeltas(timedelta(milliseconds=1), timedelta(days=36_500)),
+    st.timedeltas(timedelta(0), timedelta(days=36_500)),
+    st.floats(0, 1),
+)
+def test_the_wait_keeps_its_bounds_with_any_settings(
+    attempts: int, first: timedelta, more: timedelta, jitter: float
+) -> None:
+    longest = min(first + more, timedelta(days=36_500))
+    wait = back_off(attempts, delivery_settings(first_retry=first, longest_retry=longest), jitter)
+    assert first <= wait <= longest * 1.2
+    if attempts == 1:
+        assert wait <= first * 1.2
+
+
+def test_an_outage_of_many_attempts_is_survived_with_equal_first_and_longest_waits() -> None:
+    settings = delivery_settings(first_retry=minutes(10), longest_retry=minutes(10))
+    assert {back_off(attempts, settings, 0.0) for attempts in range(1, 500)} == {minutes(10)}
+
+
+# --- what an outcome makes of a delivery ---
+
+
+def test_what_was_delivered_is_delivered() -> None:
+    settlement = settled(a_delivery(7, attempts=2), Delivered(), DEFAULTS, at(1), 0.0)
+    assert (settlement.delivery_id, settlement.state, settlement.attempts) == (7, DeliveryState.DELIVERED, 3)
+    assert (settlement.settled_at, settlement.next_attempt_at, settlement.last_error) == (at(1), None, None)
+
+
+def test_a_refused_message_is_dead_at_once() -> None:
+    settlement = settled(a_delivery(), Refused("HTTP 422"), DEFAULTS, NOW, 0.0)
+    assert (settlement.state, settlement.attempts) == (DeliveryState.DEAD, 1)
+    assert (settlement.next_attempt_at, settlement.last_error) == (None, "HTTP 422")
+
+
+def test_the_first_failure_is_tried_again_after_first_retry() -> None:
+    settlement = settled(a_delivery(), Retry("HTTP 503"), DEFAULTS, at(1), 0.5)
+    assert (settlement.state, settlement.attempts) == (DeliveryState.PENDING, 1)
+    assert settlement.next_attempt_at == at(1) + timedelta(seconds=5.5)
+    assert settlement.first_failed_at == at(1)
+    assert settlement.last_error == "HTTP 503"
+
+
+def test_a_later_failure_waits_longer_and_remembers_the_first_one() -> None:
+    delivery = a_delivery(attempts=3, first_failed_at=at(-2))
+    settlement = settled(delivery, Retry("HTTP 503"), DEFAULTS, NOW, 0.0)
+    assert (settlement.attempts, settlement.first_failed_at) == (4, at(-2))
+    assert settlement.next_attempt_at == NOW + timedelta(seconds=40)
+
+
+@pytest.mark.parametrize("after", [timedelta(seconds=1), timedelta(seconds=7), HOUR])
+@pytest.mark.parametrize("attempts", [0, 20])
+def test_retry_after_is_obeyed_as_given(after: timedelta, attempts: int) -> None:
+    settlement = settled(a_delivery(attempts=attempts), Retry("HTTP 429", after), DEFAULTS, NOW, 1.0)
+    assert settlement.next_attempt_at == NOW + after
+
+
+@pytest.mark.parametrize(
+    ("age", "state"),
+    [
+        (timedelta(days=3) - timedelta(seconds=1), DeliveryState.PENDING),
+        (timedelta(days=3), DeliveryState.DEAD),
+        (timedelta(days=30), DeliveryState.DEAD),
+    ],
+)
+def test_a_failed_attempt_is_the_last_once_the_event_is_old_enough(age: timedelta, state: DeliveryState) -> None:
+    settlement = settled(a_delivery(attempts=4, clock_started_at=NOW - age), Retry("HTTP 503"), DEFAULTS, NOW, 0.0)
+    assert settlement.state is state
+    assert (settlement.next_attempt_at is None) == (state is DeliveryState.DEAD)
+
+
+def test_what_is_given_up_says_why_and_after_how_many_attempts() -> None:
+    settlement = settled(a_delivery(attempts=4, clock_started_at=at(-10_000)), Retry("HTTP 503"), DEFAULTS, NOW, 0.0)
+    assert settlement.last_error == "given up after 5 attempts: HTTP 503"
+
+
+def test_an_old_event_is_still_delivered() -> None:
+    settlement = settled(a_delivery(clock_started_at=at(-100_000)), Delivered(), DEFAULTS, NOW, 0.0)
+    assert settlement.state is DeliveryState.DELIVERED
+
+
+def test_a_broken_receiver_never_kills_a_message_and_starts_no_clock() -> None:
+    delivery = a_delivery(attempts=9, clock_started_at=at(-1_000_000))
+    settlement = settled(delivery, Broken("HTTP 404"), DEFAULTS, NOW, 1.0)
+    assert (settlement.state, settlement.attempts) == (DeliveryState.PENDING, 10)
+    assert (settlement.next_attempt_at, settlement.last_error) == (NOW, "HTTP 404")
+    assert settlement.first_failed_at is None
+
+
+@pytest.mark.parametrize("outcome", [Delivered(), Retry("x"), Broken("x"), Refused("x")])
+@pytest.mark.parametrize("aside", [True, False])
+def test_what_stepped_aside_stays_aside(outcome: Outcome, aside: bool) -> None:
+    assert settled(a_delivery(aside=aside), outcome, DEFAULTS, NOW, 0.0).aside is aside
+
+
+@pytest.mark.parametrize("outcome", [Retry("x" * 9_999), Broken("x" * 9_999), Refused("x" * 9_999)])
+def test_a_long_reason_is_kept_short(outcome: Outcome) -> None:
+    assert settled(a_delivery(), outcome, DEFAULTS, NOW, 0.0).last_error == "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Delivered(), None),
+        (Delivered(hold=HOUR), HOUR),
+        (Retry("x"), None),
+        (Retry("x", HOUR), HOUR),
+        (Broken("x"), None),
+        (Broken("x", HOUR), HOUR),
+        (Refused("x"), None),
+        (Refused("x", HOUR), HOUR),
+    ],
+)
+def test_retry_after_holds_the_receiver_on_any_answer(outcome: Outcome, expected: timedelta | None) -> None:
+    assert hold_of(outcome) == expected
+
+
+# --- stepping aside ---
+
+
+@pytest.mark.parametrize(
+    ("first_failed_at", "last_accepted_at", "aside", "expected"),
+    [
+        (at(-15), at(-1), False, True),
+        (at(-14.9), at(-1), False, False),
+        (at(-60), at(-59), False, True),
+        (at(-60), at(-61), False, False),  # it accepted nothing since
+        (at(-60), at(-60), False, False),
+        (at(-60), None, False, False),
+        (None, at(-1), False, False),  # it has not failed yet
+        (at(-60), at(-1), True, False),  # it did already
+    ],
+)
+def test_a_delivery_steps_aside_after_failing_for_15_minutes_while_others_were_accepted(
+    first_failed_at: datetime | None, last_accepted_at: datetime | None, aside: bool, expected: bool
+) -> None:
+    delivery = a_delivery(first_failed_at=first_failed_at, aside=aside)
+    assert may_step_aside(delivery, last_accepted_at, NOW) is expected
