@@ -180,6 +180,11 @@ def test_a_run_shown_late_that_is_no_younger_than_the_baseline_is_no_news() -> N
     assert ids(read_to_mark(listed, a_mark(5, at(5), floor=at(0)), {5, 3}).news) == []
 
 
+def test_an_unknown_run_below_all_known_ones_is_no_news() -> None:
+    listed = [a_run(5, created_at=at(5)), a_run(4, created_at=at(4)), a_run(3, created_at=at(3))]
+    assert ids(read_to_mark(listed, a_mark(5, at(5), floor=at(0)), {5, 4}).news) == []
+
+
 def test_every_run_of_a_sync_without_a_baseline_is_news() -> None:
     listed = [a_run(2, created_at=at(1)), a_run(1, created_at=None)]
     reading = read_to_mark(listed, START, set())

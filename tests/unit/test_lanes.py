@@ -162,6 +162,29 @@ def test_a_lane_that_was_cleared_while_its_head_stepped_aside_is_left_to_the_new
     assert drained(lanes) == [1]
 
 
+def test_what_stepped_aside_before_has_a_lane_of_its_own_from_the_start() -> None:
+    lanes = lanes_with(a_delivery(1, aside=True), a_delivery(2), a_delivery(3, aside=True), a_delivery(4))
+    assert [take(lanes).head.id for _ in range(3)] == [1, 2, 3]
+    assert lanes.take() is None
+
+
+def test_a_refill_leaves_out_what_stepped_aside_for_it_is_here_already() -> None:
+    lanes = lanes_with(*(a_delivery(number) for number in range(1, LONGEST_LANE + 2)))
+    lanes.add(a_delivery(LONGEST_LANE + 2, aside=True), 0.0, 0.0)
+    assert drained(lanes) == [*range(1, LONGEST_LANE + 1), LONGEST_LANE + 2]
+    [lane] = lanes.starving()
+    rest = [a_delivery(LONGEST_LANE + 1), a_delivery(LONGEST_LANE + 2, aside=True)]
+    lanes.refill(lane, rest, 0.0, 0.0, more=False)
+    assert drained(lanes) == [LONGEST_LANE + 1]
+
+
+def test_what_a_broken_receiver_is_tried_with_is_not_taken_again_while_under_way() -> None:
+    lanes = lanes_with(a_delivery(1))
+    assert lanes.take_oldest() is not None
+    assert lanes.take() is None
+    assert lanes.take_oldest() is None
+
+
 def test_dropping_a_lane_leaves_its_followers_alone() -> None:
     lanes = lanes_with(a_delivery(1), a_delivery(2), a_delivery(3, sync_id=8))
     lanes.drop(take(lanes))
