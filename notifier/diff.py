@@ -53,15 +53,13 @@ def read_to_mark(listed: Sequence[SyncRun], mark: Mark, known: Container[int]) -
     """Sorts out which listed runs are news.
 
     `listed` is newest first; `known` are the runs that have a snapshot. News is what stands above the mark and has no
-    snapshot. Below the mark a run is news only if the API showed it late: created after the floor, and standing above
-    a known run.
+    snapshot. Below the mark a run is news only if the API showed it late: it was created after the floor.
     """
     end = next((place for place, run in enumerate(listed) if _at_or_below(run, mark)), len(listed))
     above = [run for run in listed[:end] if run.id not in known]
-    last_known = max((place for place, run in enumerate(listed) if run.id in known), default=-1)
     late = [
         run
-        for run in listed[end : last_known + 1]
+        for run in listed[end:]
         if run.id not in known
         and run.id != mark.run_id
         and run.created_at is not None

@@ -8,6 +8,7 @@ NotifierError
 │   ├── Unreachable         no answer, or a 5xx: back off, try again
 │   ├── Unusable            an answer that can't be understood: back off, try again
 │   └── NotFound            404, 410: this one object is gone; the others go on
+├── ProxyUnusable           the environment's proxy is no HTTP proxy: stop              (exit code 1)
 └── StoreError
     ├── StoreUnavailable    full or locked for now: nothing was written, try again
     ├── DatabaseUnusable    wrong file, wrong version, not writable: stop               (exit code 1)
@@ -75,6 +76,10 @@ class Unreachable(CensusError):
 
 class Unusable(CensusError):
     """An answer that is not what the API documents: not JSON, another shape, too large, a redirect."""
+
+
+class ProxyUnusable(NotifierError):
+    """HTTPS_PROXY or HTTP_PROXY can't be used; says which, and not what it is."""
 
 
 class StoreError(NotifierError):

@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
 import notifier
+from notifier.errors import ProxyUnusable
 
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
@@ -86,14 +87,20 @@ def new_session(
 
 
 def proxy_for(url: str) -> URL | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY (either case) ask for, or None."""
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY (either case) ask for, or None. Raises ProxyUnusable."""
     target = URL(url)
     proxy = getproxies().get(target.scheme)
     if not proxy or target.host is None:
         return None
     if proxy_bypass(target.host) or proxy_bypass(f"{target.host}:{target.port}"):  # NO_PROXY may name the port
         return None
-    return URL(proxy if "://" in proxy else f"http://{proxy}")
+    try:
+        found = URL(proxy if "://" in proxy else f"http://{proxy}")
+    except ValueError:
+        found = URL()
+    if found.scheme not in ("http", "https") or not found.host:  # it may hold a password, so it is not shown
+        raise ProxyUnusable(f"{target.scheme.upper()}_PROXY: must be a URL such as http://proxy.example.com:3128")
+    return found
 
 
 async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 import aiohttp
+from multidict import CIMultiDict
 from standardwebhooks import Webhook
 
 from notifier.config.models import WebhookReceiver
@@ -58,13 +59,15 @@ class WebhookSender:
     async def send(self, message: Message) -> Outcome:
         """One POST. A time-out or a dropped connection leaves open whether the receiver has the message."""
         now = self._clock().astimezone(UTC)
-        headers = {
-            **self._headers,
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",
-            "webhook-id": message.event_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-        }
+        headers = CIMultiDict(self._headers)
+        headers.update(
+            {
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+                "webhook-id": message.event_id,
+                "webhook-timestamp": str(int(now.timestamp())),
+            }
+        )
         if self._signer is not None:
             headers["webhook-signature"] = self._signer.sign(message.event_id, now, message.body.decode())
         try:

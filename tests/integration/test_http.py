@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from notifier.errors import ProxyUnusable
 from notifier.http import (
     AddressRefused,
     AnswerTooLarge,
@@ -468,3 +469,13 @@ def test_what_went_wrong_is_said_without_a_host_or_url(make: Callable[[], Except
     assert said == expected
     assert "secret" not in said
     assert "203.0.113" not in said
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://", "http://user:hush@host:99999"])
+def test_a_proxy_that_is_none_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(ProxyUnusable, match="HTTPS_PROXY") as caught:
+        proxy_for("https://example.com/x")
+    assert "hush" not in str(caught.value)
+    assert "1080" not in str(caught.value)

@@ -180,9 +180,10 @@ def test_a_run_shown_late_that_is_no_younger_than_the_baseline_is_no_news() -> N
     assert ids(read_to_mark(listed, a_mark(5, at(5), floor=at(0)), {5, 3}).news) == []
 
 
-def test_an_unknown_run_below_all_known_ones_is_no_news() -> None:
+def test_an_unknown_run_below_all_known_ones_is_news_if_it_was_created_after_the_floor() -> None:
     listed = [a_run(5, created_at=at(5)), a_run(4, created_at=at(4)), a_run(3, created_at=at(3))]
-    assert ids(read_to_mark(listed, a_mark(5, at(5), floor=at(0)), {5, 4}).news) == []
+    assert ids(read_to_mark(listed, a_mark(5, at(5), floor=at(2)), {5, 4}).news) == [3]
+    assert ids(read_to_mark(listed, a_mark(5, at(5), floor=at(3)), {5, 4}).news) == []
 
 
 def test_every_run_of_a_sync_without_a_baseline_is_news() -> None:
