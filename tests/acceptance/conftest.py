@@ -36,19 +36,21 @@ class Workplace:
         workspace: str = "",
         rest: str = "",
         poll_interval: str = "1s",
+        delivery: str = "first_retry: 200ms, longest_retry: 1s",
+        limits: str = "max_requests_per_second: 200",
     ) -> None:
         hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
         (self.directory / "watchlist.yaml").write_text(
             f"""version: 1
 database: sqlite:///n.db
-delivery: {{first_retry: 200ms, longest_retry: 1s}}
+delivery: {{{delivery}}}
 workspaces:
   production:
     api_key: ${{API_KEY}}
     base_url: {self.simulator.base_url}
     poll_interval: {poll_interval}
     active_poll_interval: 200ms
-    max_requests_per_second: 200
+    {limits}
     {workspace}
 watches:
   {watches}
@@ -59,8 +61,8 @@ receivers:
         )
 
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end."""
-        return subprocess.run(
+        """Runs a command to its end. Nobody ever sees a traceback."""
+        ended = subprocess.run(
             [COMMAND, *arguments],
             cwd=self.directory,
             env=self.environment,
@@ -69,6 +71,8 @@ receivers:
             timeout=timeout,
             check=False,
         )
+        assert "Traceback" not in ended.stderr, ended.stderr
+        return ended
 
     def json(self, *arguments: str) -> Any:
         """Runs a command that must succeed, and reads its JSON."""
@@ -76,10 +80,24 @@ receivers:
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
-    def start(self) -> None:
-        """Starts the worker; see `settled` for how to wait until it has seen all that was there."""
+    def hooks(self, *names: str) -> str:
+        """Webhook receivers for `write_watchlist`, each at the sink's path of its name."""
+        url = self.simulator.sink_url
+        return "\n  ".join(f"{name}: {{type: webhook, url: '{url}/{name}', secret: '${{SECRET}}'}}" for name in names)
+
+    def start(self, *options: str) -> None:
+        """Starts the worker; see `wait_for_baseline` for how to wait until it has seen all that was there."""
         with self.log.open("ab") as log:
-            self.worker = subprocess.Popen([COMMAND, "run"], cwd=self.directory, env=self.environment, stderr=log)
+            self.worker = subprocess.Popen(
+                [COMMAND, "run", *options], cwd=self.directory, env=self.environment, stderr=log
+            )
+
+    def start_watching(self, *sync_ids: int) -> None:
+        """Makes these syncs, starts the worker, and waits until they have their baseline."""
+        for sync_id in sync_ids:
+            self.simulator.add_sync(id=sync_id)
+        self.start()
+        self.wait_for_baseline(*sync_ids)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
@@ -100,6 +118,10 @@ receivers:
         """The worker's log so far, a dictionary a line."""
         lines = self.log.read_text().splitlines()
         return [json.loads(line) for line in lines]
+
+    def wait_for_log(self, event: str, times: int = 1) -> None:
+        """Until the worker has logged this sentence so often."""
+        self.wait_until(lambda: self.log.read_text().count(json.dumps(event)) >= times)
 
     def wait_until(self, true: Callable[[], Any], timeout: float = 20) -> Any:
         """Asks again and again; what was asked for, or an AssertionError with the worker's log."""
@@ -136,3 +158,4 @@ def workplace(tmp_path: Path, simulator: SimulatorThread) -> Iterator[Workplace]
     yield place
     if place.worker is not None:
         place.kill()
+    assert not place.log.exists() or "Traceback" not in place.log.read_text()
