@@ -10,13 +10,15 @@ from typing import Final
 
 import structlog
 
-from notifier.errors import CensusError, StoreUnavailable, Unauthorized
+from notifier.errors import CensusError, StoreUnavailable, Throttled, Unauthorized
 from notifier.model import WorkspaceState
 from notifier.pace import back_off
 
 log = structlog.get_logger(__name__)
 
 AUTH_RETRY: Final = timedelta(minutes=5)
+THROTTLED_BAD: Final = timedelta(minutes=1)
+THROTTLED_ANEW: Final = timedelta(minutes=10)
 DOWN_AFTER: Final = 3  # failures in a row, of several targets: one that fails among others is not the workspace
 
 
@@ -40,6 +42,8 @@ class Health:
         self._rounds = 0
         self._down_until: float | None = None
         self._up = asyncio.Event()
+        self._throttled_at: float | None = None
+        self._throttled_since: float | None = None
 
     @property
     def is_down(self) -> bool:
@@ -58,7 +62,7 @@ class Health:
         """The API gave a usable answer, or said of one object that it is gone."""
         self._failures = self._rounds = 0
         self._failing.clear()
-        self._down_until = None
+        self._down_until = self._throttled_since = None
         self._up.set()
         first = self.state.last_polled_at is None
         self.state = replace(self.state, last_polled_at=self._clock())
@@ -90,9 +94,23 @@ class Health:
         if not self._left_alone():
             await self._down(AUTH_RETRY.total_seconds(), error)
 
+    async def throttled(self, error: Throttled) -> None:
+        """The API said 429 and all requests wait. Told once; a minute without any other answer is a bad workspace."""
+        now = asyncio.get_running_loop().time()
+        if self._throttled_at is None or now - self._throttled_at > THROTTLED_ANEW.total_seconds():
+            log.warning("workspace asks to slow down; its requests wait", workspace=self.state.name, error=str(error))
+        self._throttled_at = now
+        if self._throttled_since is None:
+            self._throttled_since = now
+        elif now - self._throttled_since > THROTTLED_BAD.total_seconds():
+            await self._bad(error)
+
     async def _down(self, wait: float, error: CensusError) -> None:
         self._down_until = asyncio.get_running_loop().time() + wait
         self._up.clear()
+        await self._bad(error)
+
+    async def _bad(self, error: CensusError) -> None:
         if self.state.ok or self.state.last_error != str(error):
             if self.state.ok or isinstance(error, Unauthorized):
                 log.error(

@@ -53,15 +53,16 @@ def listing_interval(rest: timedelta) -> float:
     return min(LISTINGS * rest.total_seconds(), LONGEST_LISTING_INTERVAL)
 
 
-def demand(
-    *, resting: int, active: int, outside: int, intervals: Intervals, listing_pages: int, listing: float
-) -> float:
+def demand(*, resting: int, active: int, outside: int, intervals: Intervals) -> float:
     """Requests a second that the intervals ask for; `outside` are runs that active syncs fetch one by one."""
-    return resting / intervals.rest + (active + outside) / intervals.active + listing_pages / listing
+    return resting / intervals.rest + (active + outside) / intervals.active
 
 
-def stretch(needed: float, allowed: float) -> float:
-    """The one factor for all intervals: 1 while the budget is enough. In steps of 5 %, so that it does not flicker."""
-    if needed <= allowed:
-        return 1.0
-    return ceil(needed / allowed * 20) / 20
+def stretch(polls: float, listings: float, allowed: float) -> float:
+    """The one factor for all intervals: 1 while the budget is enough. In steps of 5 %, so that it does not flicker.
+
+    All are requests a second. Listings do not stretch, so that new syncs are picked up in time; but they never take
+    more than half of the budget from the polls.
+    """
+    left = max(allowed - listings, allowed / 2)
+    return max(1.0, ceil(polls / left * 20) / 20)

@@ -112,7 +112,7 @@ class WorkspaceWatcher:
         while True:
             await self.health.until_asked_again()
             failures = 0 if await self._list() else failures + 1
-            wait = self._listing_interval * self._intervals.stretch
+            wait = self._listing_interval
             await asyncio.sleep(min(wait, pace.back_off(failures, self._jitter())) if failures else wait)
 
     async def _poll_for_ever(self) -> None:
@@ -180,7 +180,7 @@ class WorkspaceWatcher:
             self.health.state = replace(self.health.state, first_listed_at=self._roster.first_listed_at)
             await self.health.save()
         await self.health.answered()
-        self._stretch()
+        await self._stretch()
         return True
 
     def _apply(self, changes: Changes) -> None:
@@ -232,7 +232,7 @@ class WorkspaceWatcher:
             return
         await self.health.answered()
         poller.failures, poller.reported = 0, False
-        self._settle(poller)
+        await self._settle(poller)
 
     async def _observe(self, poller: Poller) -> None:
         target = poller.target
@@ -266,7 +266,7 @@ class WorkspaceWatcher:
 
     # --- pace ---
 
-    def _settle(self, poller: Poller) -> None:
+    async def _settle(self, poller: Poller) -> None:
         target = poller.target
         if isinstance(target, SyncTarget):
             active, outside = target.is_active(self._clock()), len(target.outside)
@@ -274,7 +274,7 @@ class WorkspaceWatcher:
             active, outside = target.active, 0
         if not poller.removed and (active != poller.active or outside != poller.outside):
             self._count_activity(poller, active=active, outside=outside)
-            self._stretch()
+            await self._stretch()
         now = asyncio.get_running_loop().time()
         poller.due = pace.next_poll(now, poller.number, self._intervals, active=active)
 
@@ -283,23 +283,25 @@ class WorkspaceWatcher:
         self._outside += outside - poller.outside
         poller.active, poller.outside = active, outside
 
-    def _stretch(self) -> None:
+    async def _stretch(self) -> None:
         """Keeps the intervals within the budget, by one factor for all."""
         allowed = self._settings.max_requests_per_second
-        needed = pace.demand(
+        polls = pace.demand(
             resting=len(self._pollers) - self._active,
             active=self._active,
             outside=self._outside,
             intervals=self._intervals,
-            listing_pages=self._listing_pages,
-            listing=self._listing_interval,
         )
-        factor = pace.stretch(needed, allowed)
+        listings = self._listing_pages / self._listing_interval
+        factor = pace.stretch(polls, listings, allowed)
+        needed = polls + listings
         self._intervals = replace(self._intervals, stretch=factor)
-        stretched = factor > 1
+        stretched, was_stretched = factor > 1, self.health.state.stretch > 1
         self.health.state = replace(
             self.health.state, stretch=factor, needed_rate=round(needed, 2) if stretched else None
         )
+        if stretched != was_stretched:
+            await self.health.save()
         if stretched and not self._stretch_reported:
             self._stretch_reported = True
             log.warning(

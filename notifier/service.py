@@ -135,7 +135,15 @@ def _watcher(
 ) -> WorkspaceWatcher:
     settings = watchlist.workspaces[name]
     gate = Gate(settings.max_requests_per_second, settings.max_concurrent_requests)
-    client = CensusClient(session, settings.api_url, settings.api_key.get_secret_value(), gate, patient=not once)
+    health = Health(state, store.save_workspace)
+    client = CensusClient(
+        session,
+        settings.api_url,
+        settings.api_key.get_secret_value(),
+        gate,
+        patient=not once,
+        on_throttled=health.throttled,
+    )
     observer = Observer(
         name,
         settings.app_url,
@@ -146,7 +154,6 @@ def _watcher(
         recorded=deliverer.wake,
     )
     roster = Roster(name, watches_of(name, watchlist.watches), store)
-    health = Health(state, store.save_workspace)
     return WorkspaceWatcher(settings, client, observer, roster, health)
 
 

@@ -4,11 +4,12 @@ Raises the errors of `notifier.errors`; what to do about them is the scheduler's
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from math import ceil
+from typing import Final
 
 import aiohttp
 import structlog
@@ -20,7 +21,6 @@ from notifier.http import AnswerTooLarge, Timeouts, date_of, describe, proxy_for
 from notifier.model import SyncRun
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each
@@ -71,11 +71,25 @@ class Gate:
             yield
 
 
+async def _say_nothing(_: Throttled) -> None:
+    """For clients whose user does not care."""
+
+
 class CensusClient:
-    """The calls that the notifier needs. `patient`: wait out a 429 and ask again, instead of raising Throttled."""
+    """The calls that the notifier needs.
+
+    `patient`: wait out a 429 and ask again, instead of raising Throttled; `on_throttled` hears of each.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, api_key: str, gate: Gate, *, patient: bool = True
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        api_key: str,
+        gate: Gate,
+        *,
+        patient: bool = True,
+        on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -86,6 +100,7 @@ class CensusClient:
         }
         self._proxy = proxy_for(self._base_url)
         self._patient = patient
+        self._on_throttled = on_throttled or _say_nothing
         self.gate = gate
 
     async def runs(self, sync_id: int, *, page: int, per_page: int) -> Answer:
@@ -103,6 +118,8 @@ class CensusClient:
 
     async def _get(self, path: str) -> Answer:
         while True:
+            if not self._patient and (wait := self.gate.paused_for()):
+                raise Throttled(timedelta(seconds=ceil(wait)))
             try:
                 async with self.gate.passage():
                     return await self._ask(path)
@@ -110,6 +127,7 @@ class CensusClient:
                 self.gate.pause(throttled.retry_after)
                 if not self._patient:
                     raise
+                await self._on_throttled(throttled)
 
     async def _ask(self, path: str) -> Answer:
         try:

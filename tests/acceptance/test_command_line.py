@@ -239,7 +239,15 @@ def test_once_is_3_when_a_delivery_died_in_this_round_and_0_in_the_next(
     assert workplace.run("run", "--once").returncode == 0
 
 
-@pytest.mark.parametrize("code", [401, 500])
+def test_once_does_not_wait_out_a_429(workplace: Workplace, simulator: SimulatorThread) -> None:
+    for sync_id in (52, 53):
+        simulator.add_sync(id=sync_id)
+    assert workplace.run("run", "--once").returncode == 0
+    simulator.fault(Status(429, headers={"Retry-After": "600"}))
+    assert workplace.run("run", "--once", timeout=60).returncode == 1
+
+
+@pytest.mark.parametrize("code", [401, 429, 500])
 def test_once_is_1_when_a_workspace_could_not_be_read_and_what_is_pending_is_tried_all_the_same(
     workplace: Workplace, simulator: SimulatorThread, code: int
 ) -> None:

@@ -323,8 +323,10 @@ def test_a_429_holds_all_requests_of_the_workspace() -> None:
             with pytest.raises(Throttled):
                 await api.client(gate=gate).run(1)
             began = now()
+            with pytest.raises(Throttled, match="60 s"):  # an impatient client does not even ask
+                await api.client(gate=gate).run(93)
             api.answers("/sync_runs/93", payload={"data": RUN})
-            await api.client(gate=gate).run(93)
+            await api.client(gate=gate, patient=True).run(93)
             assert now() - began == pytest.approx(60, abs=0.1)
             assert gate.paused_for() == 0
 

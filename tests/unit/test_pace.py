@@ -82,27 +82,31 @@ def test_a_workspace_is_listed_every_ten_polls_but_within_five_minutes(rest: tim
 
 def test_the_demand_is_the_sum_of_what_all_intervals_ask_for() -> None:
     intervals = Intervals(rest=60, active=10)
-    # 120 / 60 + (5 + 3) / 10 + 12 / 240 = 2 + 0.8 + 0.05
-    needed = demand(resting=120, active=5, outside=3, intervals=intervals, listing_pages=12, listing=240)
-    assert needed == pytest.approx(2.85)
+    # 120 / 60 + (5 + 3) / 10 = 2 + 0.8
+    assert demand(resting=120, active=5, outside=3, intervals=intervals) == pytest.approx(2.8)
 
 
 def test_intervals_are_not_stretched_while_the_budget_is_enough() -> None:
-    assert stretch(0.0, 10.0) == 1
-    assert stretch(9.9, 10.0) == 1
-    assert stretch(10.0, 10.0) == 1
+    assert stretch(0.0, 0.0, 10.0) == 1
+    assert stretch(9.9, 0.1, 10.0) == 1
+    assert stretch(10.0, 0.0, 10.0) == 1
 
 
 @pytest.mark.parametrize(
     ("needed", "expected"), [(10.1, 1.05), (10.4, 1.05), (10.6, 1.1), (19.9, 2), (20, 2), (25, 2.5)]
 )
 def test_the_stretch_is_in_steps_of_five_percent(needed: float, expected: float) -> None:
-    assert stretch(needed, 10.0) == pytest.approx(expected)
+    assert stretch(needed, 0.0, 10.0) == pytest.approx(expected)
+    assert stretch(needed, 5.0, 15.0) == pytest.approx(expected)
+
+
+def test_listings_never_take_more_than_half_of_the_budget_from_the_polls() -> None:
+    assert stretch(10.0, 100.0, 10.0) == 2
 
 
 @given(st.floats(0.01, 1e5), st.floats(0.01, 1e3))
 def test_stretched_intervals_ask_for_no_more_than_allowed_and_not_for_much_less(needed: float, allowed: float) -> None:
-    factor = stretch(needed, allowed)
+    factor = stretch(needed, 0.0, allowed)
     assert factor >= 1
     assert needed / factor <= allowed * (1 + 1e-9)
     assert factor <= max(1.0, needed / allowed) + 0.05 + 1e-6

@@ -1,0 +1,524 @@
+"""When what is polled, and that nothing that goes wrong with one target stops the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from notifier.config.models import SyncSelector, Watch
+from notifier.errors import DatabaseUnusable, StoreUnavailable
+from notifier.model import Observation, WorkspaceState
+from notifier.poll import Observer, SyncTarget
+from notifier.scheduler import WorkspaceWatcher
+from notifier.simulator import Hang, Status, Transform
+from notifier.store.store import Store
+from tests.integration.watching import (
+    LATER,
+    FailingRecord,
+    LoopClock,
+    Scene,
+    a_scene,
+    lines,
+    running,
+    settled,
+    until,
+)
+
+ALL = Watch(syncs="all")
+FAULT = "poll failed by a fault of the notifier; please report it"
+
+
+@pytest_asyncio.fixture
+async def scene(store: Store) -> AsyncIterator[Scene]:
+    async with a_scene(store) as made:
+        yield made
+
+
+async def with_baselines(scene: Scene, *watches: Watch) -> None:
+    assert await (await scene.watcher(*watches or (ALL,))).run_once()
+    scene.simulator.forget_requests()
+
+
+def asked(scene: Scene, sync_id: int = 52) -> int:
+    return scene.asked(f"/syncs/{sync_id}/sync_runs")
+
+
+def fails_at(monkeypatch: pytest.MonkeyPatch, scene: Scene, sync_id: int, error: BaseException) -> list[int]:
+    """From now on the observer's polls of one sync raise; gives the list to which each such poll is added."""
+    real = Observer.poll_sync
+    failed: list[int] = []
+
+    async def poll_sync(observer: Observer, target: SyncTarget) -> None:
+        if target.sync_id == sync_id:
+            failed.append(sync_id)
+            raise error
+        await real(observer, target)
+
+    monkeypatch.setattr(Observer, "poll_sync", poll_sync)
+    return failed
+
+
+# --- one round ---
+
+
+@pytest.mark.asyncio
+async def test_one_round_polls_everything_once(scene: Scene) -> None:
+    for sync_id in range(1, 31):
+        scene.sync(sync_id)
+    scene.run(94, "working", sync_id=1)
+    scene.run(95, "working", sync_id=2)
+    watches = (Watch(syncs=SyncSelector(exclude_label=("Sync 1",))), Watch(sync_run=94), Watch(sync_run=95))
+    assert await (await scene.watcher(*watches)).run_once()
+    assert [asked(scene, sync_id) for sync_id in range(1, 31)] == [0] + [1] * 29
+    assert (scene.asked("/sync_runs/94"), scene.asked("/sync_runs/95")) == (1, 1)
+    assert scene.asked("/syncs") == 1
+
+
+@pytest.mark.asyncio
+async def test_rounds_of_separate_processes_find_each_event_once(scene: Scene) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    scene.run(1, "failed")
+    for _ in range(3):
+        assert await (await scene.watcher(ALL)).run_once()
+    assert scene.events() == [(1, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_one_round_asks_no_more_at_once_than_it_may(scene: Scene) -> None:
+    for sync_id in range(1, 31):
+        scene.sync(sync_id)
+    scene.simulator.latency = 0.01
+    assert await (await scene.watcher(ALL, max_concurrent_requests=3)).run_once()
+    assert scene.simulator.max_open_requests == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/syncs", Status(500)),
+        ("/syncs", Transform(lambda _: {})),
+        ("/syncs/52/sync_runs", Status(500)),
+        ("/syncs/52/sync_runs", Status(403)),
+        ("/syncs/52/sync_runs", Status(429, headers={"Retry-After": "0"})),
+        ("/sync_runs/1", Status(500)),
+        ("*", Status(401)),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_round_in_which_something_could_not_be_read_says_so_and_reads_the_rest(
+    scene: Scene, path: str, fault: Status | Transform
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    scene.run(1, "working")
+    await with_baselines(scene)
+    scene.runs(range(2, 9), "skipped")
+    await with_baselines(scene)
+    scene.simulator.fault(fault, path=path)
+    assert not await (await scene.watcher(ALL)).run_once()
+    assert (asked(scene, 51), asked(scene, 52), asked(scene, 53)) == (1, 1, 1)
+
+
+@pytest.mark.asyncio
+async def test_a_round_whose_finds_could_not_be_kept_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    scene.run(1)
+    FailingRecord(monkeypatch, scene.store)
+    assert not await (await scene.watcher(ALL)).run_once()
+    assert scene.events() == []
+    assert await (await scene.watcher(ALL)).run_once()
+    assert scene.events() == [(1, "completed")]
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_is_gone_is_no_failure_of_a_round(scene: Scene) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    scene.simulator.fault(Status(404), path="/syncs/52/sync_runs")
+    with capture_logs() as logs:
+        assert await (await scene.watcher(ALL)).run_once()
+    assert [line["sync_id"] for line in lines(logs, "watched sync is not found")] == [52]
+
+
+@pytest.mark.asyncio
+async def test_a_round_without_a_listing_polls_the_syncs_that_are_named(scene: Scene) -> None:
+    scene.sync(52)
+    scene.simulator.fault(Status(404), path="/syncs")
+    for number in range(2):
+        assert not await (await scene.watcher(ALL, Watch(sync=52))).run_once()
+        assert asked(scene) == number + 1
+        scene.run(number + 1)
+    assert scene.events() == [(1, "completed")]
+
+
+# --- what goes wrong with one ---
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_ours_in_one_poll_is_logged_and_stops_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    failed = fails_at(monkeypatch, scene, 52, RuntimeError("a bug"))
+    scene.run(1, sync_id=51)
+    scene.run(3, sync_id=53)
+    with capture_logs() as logs:
+        assert not await (await scene.watcher(ALL)).run_once()
+    assert failed == [52]
+    (line,) = lines(logs, FAULT)
+    assert (line["log_level"], line["workspace"]) == ("error", "production")
+    assert sorted(scene.events()) == [(1, "completed"), (3, "completed")]
+
+
+@pytest.mark.asyncio
+async def test_a_worker_with_a_fault_in_one_poll_goes_on_with_the_others_and_tries_that_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    failed = fails_at(monkeypatch, scene, 52, KeyError("a bug"))
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    with capture_logs() as logs:
+        async with running(watcher.run()):
+            for _ in range(13):
+                await loop_clock.advance(10)
+            assert asked(scene, 51) >= 3
+    assert len(failed) == len(lines(logs, FAULT)) == 3
+    assert watcher.health.state.ok
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_is_unusable_stops_a_round_with_its_own_error(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    fails_at(monkeypatch, scene, 52, DatabaseUnusable("notifier.db: the file is damaged"))
+    with pytest.raises(DatabaseUnusable, match="damaged"):
+        await (await scene.watcher(ALL)).run_once()
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_is_unusable_stops_the_worker(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    fails_at(monkeypatch, scene, 52, DatabaseUnusable("notifier.db: the file is damaged"))
+    watcher = await scene.watcher(ALL)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await asyncio.wait_for(watcher.run(), 20)
+    assert caught.value.subgroup(DatabaseUnusable) is not None
+
+
+@pytest.mark.asyncio
+async def test_finds_that_could_not_be_kept_are_found_again_soon_and_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    full_disk = FailingRecord(monkeypatch, scene.store, times=3)
+    scene.run(1)
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        for failures in (1, 2, 3):
+            await until(lambda: len(full_disk.failed) == failures)  # noqa: B023 - awaited at once
+            await loop_clock.advance(2)
+        await until(lambda: scene.events() == [(1, "completed")])
+        await loop_clock.advance(60)
+        await settled()
+    assert scene.events() == [(1, "completed")]
+    assert watcher.health.state.ok
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_does_not_end_a_worker_that_has_no_listing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    listing = scene.simulator.fault(Status(404), path="/syncs")
+    real = scene.store.save_listed
+    calls: list[object] = []
+
+    async def full_at_first(workspace: str, listed: Any) -> None:
+        calls.append(listed)
+        if len(calls) == 1:
+            raise StoreUnavailable("the disk is full")
+        await real(workspace, listed)
+
+    monkeypatch.setattr(scene.store, "save_listed", full_at_first)
+    watcher = await scene.watcher(Watch(sync=52))
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()) as task:
+        await until(lambda: listing.hits == 1)
+        await settled()
+        assert not task.done()
+        await loop_clock.advance(1.5)
+        await until(lambda: asked(scene) == 1)
+    assert len(calls) >= 2
+
+
+@pytest.mark.asyncio
+async def test_what_a_listing_took_away_is_no_longer_polled_even_if_the_rest_could_not_be_kept(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(51, label="on")
+    scene.sync(52, label="on")
+    watches = (Watch(syncs=SyncSelector(label=("on*",))),)
+    await with_baselines(scene, *watches)
+    scene.simulator.update_sync(51, label="off")
+    scene.simulator.update_sync(52, label="on and on")
+
+    real, calls = scene.store.save_listed, []
+
+    async def full_for_renamed(workspace: str, listed: Any) -> None:
+        calls.append(listed)
+        if listed:
+            raise StoreUnavailable("the disk is full")
+        await real(workspace, listed)
+
+    monkeypatch.setattr(scene.store, "save_listed", full_for_renamed)
+    assert not await (await scene.watcher(*watches)).run_once()
+    assert any(calls)
+    assert (asked(scene, 51), asked(scene, 52)) == (0, 1)
+
+
+# --- the pace ---
+
+
+@pytest.mark.asyncio
+async def test_a_sync_at_rest_is_polled_once_an_interval(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sync_id in range(1, 11):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: all(asked(scene, sync_id) for sync_id in range(1, 11)))
+        await loop_clock.advance(60)
+        scene.simulator.forget_requests()
+        for _ in range(24):
+            await loop_clock.advance(5)
+        counts = [asked(scene, sync_id) for sync_id in range(1, 11)]
+    assert counts == [2] * 10
+
+
+@pytest.mark.asyncio
+async def test_a_sync_with_a_run_under_way_is_polled_at_the_active_interval_until_it_ends(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    scene.run(1, "working")
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: asked(scene) == 1)
+        await settled()
+        for number in (2, 3, 4):
+            await loop_clock.advance(9.9)
+            assert asked(scene) == number - 1
+            await loop_clock.advance(0.2)
+            await until(lambda: asked(scene) == number)  # noqa: B023 - awaited at once
+            await settled()
+        scene.becomes(1, "completed")
+        await loop_clock.advance(10)
+        await until(lambda: scene.events() == [(1, "completed")])
+        await settled()
+        scene.simulator.forget_requests()
+        for _ in range(12):
+            await loop_clock.advance(10)
+    assert asked(scene) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_run_unchanged_for_a_day_is_polled_at_rest(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.sync(52)
+    scene.run(1, "working")
+    await with_baselines(scene)
+    scene.clock.advance(hours=25)
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: asked(scene) >= 1)
+        await loop_clock.advance(60)
+        scene.simulator.forget_requests()
+        for _ in range(12):
+            await loop_clock.advance(10)
+    assert asked(scene) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_new_sync_is_polled_within_five_minutes_and_one_that_is_gone_no_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(51)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: scene.asked("/syncs") == 1)
+        await settled()
+        scene.sync(60, created_at=LATER)
+        scene.run(1, "failed", sync_id=60)
+        scene.simulator.remove_sync(51)
+        for _ in range(30):
+            await loop_clock.advance(10)
+        assert scene.events() == [(1, "failed")]
+        for _ in range(24):
+            await loop_clock.advance(10)
+        scene.simulator.forget_requests()
+        for _ in range(12):
+            await loop_clock.advance(10)
+        assert (asked(scene, 51), asked(scene, 60)) == (0, 2)
+
+
+@pytest.mark.asyncio
+async def test_a_slow_sync_delays_no_other(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    for number in (51, 52, 53):
+        scene.run(number, sync_id=number)
+    handle = scene.simulator.fault(Hang(), path="/syncs/51/sync_runs")
+    watcher = await scene.watcher(ALL)
+    async with running(watcher.run()):
+        await until(lambda: len(scene.events()) == 2)
+        assert sorted(scene.events()) == [(52, "completed"), (53, "completed")]
+        handle.clear()
+        await until(lambda: len(scene.events()) == 3)
+
+
+@pytest.mark.asyncio
+async def test_intervals_that_ask_for_more_than_the_budget_stretch_and_the_log_says_so_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in range(1, 31):
+        scene.sync(sync_id)
+    watcher = await scene.watcher(ALL, max_requests_per_second=0.1)
+    loop_clock = LoopClock(monkeypatch)
+    with capture_logs() as logs:
+        async with running(watcher.run()):
+            await until(lambda: scene.asked("/syncs") == 1)
+            for number in (2, 3):
+                await settled()
+                await loop_clock.advance(241)
+                await until(lambda: scene.asked("/syncs") >= number)  # noqa: B023 - awaited at once
+    (line,) = lines(logs, "intervals are stretched: the watchlist asks for more requests than max_requests_per_second")
+    assert line["max_requests_per_second"] == 0.1
+    assert line["needed_requests_per_second"] == pytest.approx(30 / 60 + 1 / 240, abs=0.01)
+    factor = watcher.health.state.stretch
+    assert factor == line["factor"] > 1
+    assert 0.09 < 30 / 60 / factor + 1 / 240 <= 0.1
+    assert watcher.health.state.needed_rate == line["needed_requests_per_second"]
+
+
+# --- runs that are watched by their ID ---
+
+
+@pytest.mark.asyncio
+async def test_a_watched_run_is_polled_at_the_active_interval_until_it_ends(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    scene.run(94, "working")
+    watcher = await scene.watcher(Watch(sync_run=94))
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: scene.asked("/sync_runs/94") == 1)
+        await settled()
+        await loop_clock.advance(9.9)
+        assert scene.asked("/sync_runs/94") == 1
+        scene.becomes(94, "failed")
+        await loop_clock.advance(0.2)
+        await until(lambda: scene.events() == [(94, "failed")])
+        await settled()
+        for _ in range(12):
+            await loop_clock.advance(10)
+    assert scene.asked("/sync_runs/94") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_run_whose_sync_stops_being_watched_during_the_hand_over_is_still_polled(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52, label="on")
+    scene.run(94, "working")
+    watches = (Watch(syncs=SyncSelector(label=("on",))), Watch(sync_run=94))
+    watcher: WorkspaceWatcher = await scene.watcher(*watches)
+    real = scene.store.save_run_watch
+    roster = watcher._roster
+
+    async def a_listing_comes_between(*given: Any) -> None:
+        await real(*given)
+        if 52 in roster.syncs:
+            roster.syncs.pop(52)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.store, "save_run_watch", a_listing_comes_between)
+        await watcher.run_once()
+    assert roster.runs.keys() == {94}
+    assert roster.runs[94] in [poller.target for poller in watcher._pollers.values()]
+
+
+@pytest.mark.asyncio
+async def test_a_watched_run_is_handed_over_to_its_sync_and_not_polled_twice(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    scene.run(94, "working")
+    watcher = await scene.watcher(ALL, Watch(sync_run=94))
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        for _ in range(12):
+            await loop_clock.advance(10)
+        scene.simulator.forget_requests()
+        scene.becomes(94, "failed")
+        for _ in range(12):
+            await loop_clock.advance(10)
+    assert scene.asked("/sync_runs/94") == 0
+    assert scene.events() == [(94, "failed")]
+
+
+# --- the state that is kept ---
+
+
+@pytest.mark.asyncio
+async def test_the_time_of_the_first_listing_is_kept_and_stays(scene: Scene) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    first = (await scene.store.workspaces())["production"].first_listed_at
+    assert first is not None
+    await scene.store.save_workspace(WorkspaceState("production", first_listed_at=first.replace(year=2021)))
+    await with_baselines(scene)
+    assert (await scene.store.workspaces())["production"].first_listed_at == first.replace(year=2021)
+
+
+@pytest.mark.asyncio
+async def test_each_find_is_one_transaction(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    scene.run(1, "working")
+    scene.run(2, "skipped")
+    recorded: list[Observation] = []
+    real = scene.store.record
+
+    async def record(observation: Observation) -> None:
+        recorded.append(observation)
+        await real(observation)
+
+    monkeypatch.setattr(scene.store, "record", record)
+    assert await (await scene.watcher(ALL)).run_once()
+    (observation,) = recorded
+    assert ([event.run_id for event in observation.events], len(observation.snapshots)) == ([1, 2], 2)
+    assert observation.mark is not None
