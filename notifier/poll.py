@@ -17,8 +17,8 @@ from notifier.body import event_body
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.config.models import Route
-from notifier.diff import changes_between, event_type, mark_of, read_to_mark
-from notifier.errors import NotFound
+from notifier.diff import Reading, changes_between, event_type, mark_of, read_to_mark
+from notifier.errors import CensusError, NotFound, Unreachable, Unusable
 from notifier.model import (
     Change,
     Event,
@@ -56,7 +56,8 @@ class SyncTarget:
     """One watched sync as the poller holds it.
 
     No mark: its first poll sets the baseline. `watched_runs`: runs of it that a `sync_run` watch names, with their
-    labels. `outside`: followed or watched runs that the last answer did not hold.
+    labels. `outside`: followed or watched runs that the last answer did not hold. `gone`: forgotten while a poll was
+    under way, which must record nothing.
     """
 
     sync_id: int
@@ -68,6 +69,7 @@ class SyncTarget:
     fingerprint: int | None = None
     outside: frozenset[int] = frozenset()
     unreadable: int = 0
+    gone: bool = False
 
     def is_active(self, now: datetime) -> bool:
         """Whether a run that has not ended moved within a day."""
@@ -137,8 +139,7 @@ class Observer:
             walked = await self._read_list(target, wire.runs_page(answer.body, target.sync_id))
             # A walk saw runs that this answer does not hold: the next poll has to find out which are outside of it.
             target.fingerprint = None if walked else fingerprint
-        for run_id in sorted(target.outside):
-            await self._poll_outside(target, run_id)
+        await self._poll_all_outside(target)
         for run_id in [run_id for run_id, run in target.followed.items() if run.misses >= MOST_MISSES]:
             await self._drop(target, run_id, "not found three times")
         for run_id in self._stale(target):
@@ -182,11 +183,26 @@ class Observer:
         if reading.reached or page.paging.more is False:
             return _Read(page.runs, known, reading.news, complete=True)
         # From here on the first page is asked for anew, larger: it holds what the small one did, and what came since.
+        for last_try in (False, False, True):
+            read = await self._walk(sync_id, mark, dict(known), settle=last_try)
+            if read is not None:
+                return read
+        raise AssertionError("the last try settles")
+
+    async def _walk(self, sync_id: int, mark: Mark, known: dict[int, Snapshot], *, settle: bool) -> _Read | None:
+        """Pages from the newest run down to the mark. None where the list shrank in between, unless `settle`.
+
+        A run that is deleted moves those below it up by one, onto a page that was read already: one would be missed.
+        """
         listed: dict[int, SyncRun] = {}
-        ended = False
+        reading = Reading((), reached=False)
+        ended, total = False, None
         for number in range(1, MOST_PAGES + 1):
             answer = await self._client.runs(sync_id, page=number, per_page=PAGE)
             page = wire.runs_page(answer.body, sync_id)
+            if total is not None and page.paging.total is not None and page.paging.total < total and not settle:
+                return None
+            total = page.paging.total
             added = {run.id: run for run in page.runs if run.id not in listed}
             known |= await self._store.snapshots(self.workspace, added)
             listed |= added
@@ -195,6 +211,17 @@ class Observer:
             if reading.reached or ended or len(reading.news) > MOST_NEWS or (not added and number > 1):
                 break
         return _Read(tuple(listed.values()), known, reading.news, complete=reading.reached or ended, walked=True)
+
+    async def _poll_all_outside(self, target: SyncTarget) -> None:
+        """One run that can't be fetched does not keep the others from it; its error is raised after them."""
+        failed: CensusError | None = None
+        for run_id in sorted(target.outside):
+            try:
+                await self._poll_outside(target, run_id)
+            except (Unreachable, Unusable) as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     async def _poll_outside(self, target: SyncTarget, run_id: int) -> None:
         """Fetches a run that the list no longer shows: one that has not ended, or one that is watched by its ID."""
@@ -257,6 +284,8 @@ class Observer:
         mark: Mark | None = None,
         gap: Gap | None = None,
     ) -> None:
+        if target.gone:
+            return
         fresh = {run.id for run in news}
         snapshots: list[Snapshot] = []
         events: list[Event] = []

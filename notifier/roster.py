@@ -11,6 +11,7 @@ import structlog
 from notifier.census.client import CensusClient
 from notifier.config.models import Watch
 from notifier.diff import START
+from notifier.errors import StoreUnavailable
 from notifier.model import Labels, Observation, Sync
 from notifier.poll import Followed, RunTarget, SyncTarget
 from notifier.store.store import Store
@@ -24,9 +25,13 @@ LISTINGS_TO_FORGET: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One reading of a workspace's syncs; `complete` if it ran to its end and lacks none. `listed_at`: API's clock."""
+    """One reading of a workspace's syncs. `listed_at`: by the API's clock.
+
+    `ended` if it was read to its end; `complete` if it provably lacks none, besides.
+    """
 
     syncs: dict[int, Sync]
+    ended: bool
     complete: bool
     pages: int
     listed_at: datetime
@@ -35,7 +40,7 @@ class Listing:
 async def read_listing(client: CensusClient, now: datetime) -> Listing:
     """Reads every page. Raises CensusError."""
     syncs: dict[int, Sync] = {}
-    number, ended, unreadable = 0, False, 0
+    number, ended, repeats, unreadable = 0, False, False, 0
     total: int | None = None
     listed_at = now
     while number < MOST_LISTING_PAGES and not ended:
@@ -49,9 +54,10 @@ async def read_listing(client: CensusClient, now: datetime) -> Listing:
         total = page.paging.total
         ended = page.paging.more is False or not page.syncs
         if len(syncs) == before:
+            repeats = page.paging.more is None  # an API that does not page repeats itself
             break
     complete = ended and unreadable == 0 and (total is None or len(syncs) >= total)
-    return Listing(syncs, complete, number, listed_at)
+    return Listing(syncs, ended or repeats, complete, number, listed_at)
 
 
 @dataclass(slots=True)
@@ -146,8 +152,8 @@ class Roster:
         self._untold.added += await self._add(new, listing, first=first)
         if listing.complete:
             self._report_unlisted(listing)
-            if first:
-                self.first_listed_at = listing.listed_at
+        if listing.ended and first:
+            self.first_listed_at = listing.listed_at
         return self.take_changes()
 
     def take_changes(self) -> Changes:
@@ -157,9 +163,9 @@ class Roster:
 
     async def apply_failure(self) -> Changes:
         """The listing can't be read though the API answers: syncs that are named by ID need none."""
-        new = [i for i in named_syncs(self._watches) if i not in self.syncs and self.first_listed_at is None]
+        new = [i for i in named_syncs(self._watches) if i not in self.syncs]
         covered = covered_syncs(self._watches, {sync_id: self._labels.get(sync_id) for sync_id in new})
-        empty = Listing({}, complete=False, pages=0, listed_at=self._clock())
+        empty = Listing({}, ended=False, complete=False, pages=0, listed_at=self._clock())
         return Changes(added=[*await self._add(covered, empty, first=True)])
 
     async def _count_missing(self, listing: Listing) -> set[int]:
@@ -175,7 +181,14 @@ class Roster:
 
     async def _forget(self, sync_ids: Iterable[int]) -> None:
         sync_ids = sorted(sync_ids)
-        await self._store.forget_syncs(self.workspace, sync_ids)
+        for sync_id in sync_ids:
+            self.syncs[sync_id].gone = True
+        try:
+            await self._store.forget_syncs(self.workspace, sync_ids)
+        except StoreUnavailable:
+            for sync_id in sync_ids:
+                self.syncs[sync_id].gone = False
+            raise
         for sync_id in sync_ids:
             target = self.syncs.pop(sync_id)
             self._missing.pop(sync_id, None)

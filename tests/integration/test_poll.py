@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from notifier.config.models import Route
-from notifier.errors import StoreUnavailable
+from notifier.config.models import Route, Watch
+from notifier.errors import StoreUnavailable, Unreachable
 from notifier.model import Mark
 from notifier.poll import SyncTarget
+from notifier.roster import Listing
 from notifier.simulator import ABSENT, Status, Transform
 from notifier.store.store import Store
 from notifier.store.views import SyncView, read_status
@@ -1017,3 +1018,51 @@ async def test_a_run_from_the_future_does_not_stay_active_for_ever(scene: Scene)
     scene.clock.advance(days=7)
     await scene.poll(target)
     assert target.followed == {}
+
+
+@pytest.mark.asyncio
+async def test_runs_that_are_deleted_while_pages_are_read_hide_none_of_the_others(scene: Scene) -> None:
+    scene.run(1)
+    target = await scene.watched()
+    scene.runs(range(2, 302))
+    deleted = iter(range(301, 296, -1))
+    asked = itertools.count()
+
+    def some_vanish(answer: Any) -> Any:
+        if next(asked) == 1:  # after the first page of 100 was made: what follows moves up by five
+            for number in deleted:
+                scene.simulator.remove_run(number)
+        return answer
+
+    scene.simulator.fault(Transform(some_vanish), path=LIST)
+    await scene.poll(target)
+    assert {run_id for run_id, _ in scene.events()} >= set(range(2, 297))
+
+
+@pytest.mark.asyncio
+async def test_a_followed_run_that_can_not_be_fetched_does_not_keep_the_others_from_it(scene: Scene) -> None:
+    scene.runs((1, 2), "working")
+    scene.runs(range(3, 13), "skipped")
+    target = await scene.watched()
+    await scene.poll(target)
+    scene.simulator.fault(Status(500), path="/sync_runs/1")
+    scene.becomes(2, "failed")
+    with pytest.raises(Unreachable):
+        await scene.poll(target)
+    assert scene.events() == [(2, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_a_poll_that_is_under_way_while_its_sync_is_forgotten_records_nothing(scene: Scene) -> None:
+    scene.run(1)
+    roster, _ = await scene.roster(Watch(syncs="all"))
+    await scene.listed(roster)
+    target = roster.syncs[52]
+    await scene.poll(target)
+    scene.run(2)
+    gone = Listing({}, ended=True, complete=True, pages=1, listed_at=scene.clock())
+    await roster.apply(gone)
+    await roster.apply(gone)
+    await scene.poll(target)
+    assert scene.events() == []
+    assert scene.rows("SELECT watched, marked FROM syncs WHERE sync_id = 52") == [(0, 0)]
