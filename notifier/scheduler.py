@@ -96,7 +96,10 @@ class WorkspaceWatcher:
 
         async def one(poller: Poller) -> None:
             async with places:
-                await self._poll(poller)
+                if self.health.is_down:
+                    poller.failures += 1  # asking on would only be told the same
+                else:
+                    await self._poll(poller)
 
         try:
             async with asyncio.TaskGroup() as polls:
