@@ -260,13 +260,25 @@ class Observer:
             return RunFate.LEFT_TO_ITS_SYNC
         known = await self._store.snapshots(self.workspace, [run.id])
         alone = SyncTarget(run.sync_id, sync_label(run.sync_id), target.labels, None)
-        await self._record(alone, (run,), known, (), self._clock())
+        old = known.get(run.id)
+        older = await self._older_runs(run) if old is not None and old.watched != run.watched else ()
+        await self._record(alone, (run,), known, (), self._clock(), older=older)
         target.active = alone.is_active(self._clock())
         reason = f"ended as {run.watched.status}" if run.ended else "unchanged for seven days"
         if run.ended or self._stale(alone):
             await self.end_run_watch(run.id, run.sync_id, reason)
             return RunFate.ENDED
         return RunFate.GOES_ON
+
+    async def _older_runs(self, run: SyncRun) -> tuple[SyncRun, ...]:
+        """What came before a run in its sync's list, newest first: nobody keeps snapshots of a sync not watched."""
+        try:
+            answer = await self._client.runs(run.sync_id, page=1, per_page=PAGE)
+        except NotFound:
+            return ()
+        listed = wire.runs_page(answer.body, run.sync_id).runs
+        place = next((place for place, other in enumerate(listed) if other.id == run.id), len(listed))
+        return listed[place + 1 :]
 
     async def end_run_watch(self, run_id: int, sync_id: int | None, reason: str) -> None:
         """A `sync_run` watch is over, for good."""
@@ -283,7 +295,9 @@ class Observer:
         *,
         mark: Mark | None = None,
         gap: Gap | None = None,
+        older: Sequence[SyncRun] = (),
     ) -> None:
+        """Keeps what differs from the snapshots, silently but for changes and news; `older` come below `listed`."""
         if target.gone:
             return
         fresh = {run.id for run in news}
@@ -295,7 +309,7 @@ class Observer:
             if old is None and run.id not in fresh:
                 changes = ()
             if changes:
-                events.append(await self._event(target, run, changes, listed[place + 1 :], now))
+                events.append(await self._event(target, run, changes, [*listed[place + 1 :], *older], now))
             if old is None or changes or (old.followed and run.ended):
                 snapshots.append(_snapshot(run, old, now, changed=bool(changes)))
         observation = Observation(

@@ -549,6 +549,22 @@ async def test_the_first_sight_of_a_watched_run_is_silent_and_its_changes_are_ne
 
 
 @pytest.mark.asyncio
+async def test_the_run_before_a_watched_run_is_known_though_nobody_watches_its_sync(scene: Scene) -> None:
+    scene.sync(52)
+    scene.run(91, "failed")
+    scene.run(92, "completed", canceled=True)
+    scene.run(94, "working")
+    scene.run(95, "completed")
+    roster, _ = await scene.roster(Watch(sync_run=94))
+    await poll_all(scene, roster)
+    scene.becomes(94, "completed")
+    await poll_all(scene, roster)
+    (body,) = scene.bodies()
+    assert body["data"]["previous_run"] == {"id": 91, "status": "failed"}
+    assert scene.asked("/syncs/52/sync_runs") == 1
+
+
+@pytest.mark.asyncio
 async def test_after_its_end_a_watched_run_is_not_polled_again_nor_after_a_restart(scene: Scene) -> None:
     scene.sync(52)
     scene.run(94, "completed")
