@@ -5,6 +5,7 @@ messages than were under way.
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Final
 import structlog
 
 from notifier.config.models import DeliverySettings
-from notifier.errors import DatabaseUnusable, StoreUnavailable
+from notifier.errors import StoreUnavailable
 from notifier.http import LONGEST_HOLD
 from notifier.lanes import LONGEST_LANE, Lane, Lanes
 from notifier.model import (
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 LOAD_AT_ONCE: Final = 500
 LOOK_OUTSIDE_EVERY: Final = 2.0  # seconds; `deliveries retry` is taken up within five
 STORE_RETRY: Final = 1.0
+ONCE_TRIES: Final = 5
 ASIDE_EVERY: Final = 5.0
 KEEP_ACCEPTED_EVERY: Final = timedelta(seconds=30)
 
@@ -119,7 +121,8 @@ class ReceiverQueue:
                     continue
 
     def _is_drained(self) -> bool:
-        return not self._load and (len(self._lanes) == 0 or self.state.broken_since is not None or self._is_held())
+        nothing_left = not self._load and not len(self._lanes)
+        return nothing_left or self.state.broken_since is not None or self._is_held() or not self._store.works
 
     def _is_held(self) -> bool:
         return asyncio.get_running_loop().time() < self._hold_until
@@ -254,11 +257,16 @@ class ReceiverQueue:
         self._changed.set()
 
     async def _keep(self, settlement: Settlement, state: ReceiverState | None) -> None:
-        """Stores the outcome, however long the disk stays full: until then no more is sent from this place."""
-        while True:
+        """Stores the outcome, however long the disk stays full: until then no more is sent from this place.
+
+        A `once` round does not wait that long: it ends with the error.
+        """
+        for tries in itertools.count(1):
             try:
                 await self._store.settle(settlement, state)
             except StoreUnavailable:
+                if self._once and tries == ONCE_TRIES:
+                    raise
                 await asyncio.sleep(STORE_RETRY)
             else:
                 return
@@ -381,8 +389,6 @@ class Deliverer:
             if latest == version:
                 return version
             states = await self._store.receivers()
-        except DatabaseUnusable:
-            raise
         except StoreUnavailable:
             return version
         for name, queue in self._queues.items():

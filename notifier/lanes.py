@@ -5,6 +5,7 @@ lane of its own. Times are seconds of one monotonic clock.
 """
 
 import heapq
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,13 +20,14 @@ LaneKey = tuple[str, int, int]  # workspace, sync, and the delivery's ID where i
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One sync's deliveries. `more`: the database has some beyond `last_id`."""
+    """One sync's deliveries. `more`: the database has some beyond `last_id`. `ticket`: of its entry that counts."""
 
     key: LaneKey
     waiting: deque[PendingDelivery] = field(default_factory=deque)
     last_id: int = 0
     more: bool = False
     flying: bool = False
+    ticket: int = 0
 
     @property
     def head(self) -> PendingDelivery:
@@ -37,8 +39,11 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
-        self._ready: list[tuple[int, LaneKey]] = []
-        self._sleeping: list[tuple[float, int, LaneKey]] = []
+        # Entries name a delivery's ID, the ticket with which its lane was offered, and the lane. A lane that is taken,
+        # or offered anew, has another ticket: what is left of it in the heaps no longer counts.
+        self._ready: list[tuple[int, int, LaneKey]] = []
+        self._sleeping: list[tuple[float, int, int, LaneKey]] = []
+        self._tickets = itertools.count(1)
         self._failing: set[LaneKey] = set()
         self._starving: set[LaneKey] = set()
         self.flying = 0
@@ -60,8 +65,8 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
-        if lane.flying and lane.head.id == delivery.id:
-            return
+        if any(known.id == delivery.id for known in lane.waiting):
+            return  # it was under way at `clear`, and is still here
         if lane.more or len(lane.waiting) >= LONGEST_LANE:
             lane.more = True
             return
@@ -71,18 +76,19 @@ class Lanes:
             self._offer(lane, due, now)
 
     def _offer(self, lane: Lane, due: float, now: float) -> None:
+        lane.ticket = next(self._tickets)
         if due <= now:
-            heapq.heappush(self._ready, (lane.head.id, lane.key))
+            heapq.heappush(self._ready, (lane.head.id, lane.ticket, lane.key))
         else:
-            heapq.heappush(self._sleeping, (due, lane.head.id, lane.key))
+            heapq.heappush(self._sleeping, (due, lane.head.id, lane.ticket, lane.key))
         if lane.head.first_failed_at is not None:
             self._failing.add(lane.key)
 
     def wake(self, now: float) -> None:
         """Moves what is due from sleeping to ready."""
         while self._sleeping and self._sleeping[0][0] <= now:
-            _, delivery_id, key = heapq.heappop(self._sleeping)
-            heapq.heappush(self._ready, (delivery_id, key))
+            _, delivery_id, ticket, key = heapq.heappop(self._sleeping)
+            heapq.heappush(self._ready, (delivery_id, ticket, key))
 
     def wake_all(self) -> None:
         """All that sleeps is due: the receiver works again."""
@@ -95,9 +101,9 @@ class Lanes:
     def take(self) -> Lane | None:
         """The lane of the oldest ready delivery, which is under way from now on."""
         while self._ready:
-            delivery_id, key = heapq.heappop(self._ready)
+            _, ticket, key = heapq.heappop(self._ready)
             lane = self._lanes.get(key)
-            if lane is not None and self._is_current(lane, delivery_id):
+            if lane is not None and lane.ticket == ticket:
                 return self._take(lane)
         return None
 
@@ -108,13 +114,10 @@ class Lanes:
 
     def _take(self, lane: Lane) -> Lane:
         lane.flying = True
+        lane.ticket = 0
         self.flying += 1
         self._failing.discard(lane.key)
         return lane
-
-    @staticmethod
-    def _is_current(lane: Lane, delivery_id: int) -> bool:
-        return not lane.flying and bool(lane.waiting) and lane.head.id == delivery_id
 
     def landed(self, lane: Lane, due: float | None, now: float, *, next_due: float) -> None:
         """An attempt is over: its delivery sleeps until `due`, or is finished (None) and the next one is offered."""
@@ -182,6 +185,7 @@ class Lanes:
         if self._is_forgotten(lane):
             return
         head = lane.waiting.popleft()
+        lane.ticket = 0
         self._failing.discard(lane.key)
         alone = Lane((*lane.key[:2], head.id), deque([head]), head.id)
         self._lanes[alone.key] = alone

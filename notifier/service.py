@@ -272,12 +272,17 @@ async def _look_after_store(worker: Worker) -> None:
 
 async def run_once(watchlist: Watchlist) -> tuple[bool, bool]:
     """One round. Whether everything could be read, and whether everything was delivered. Raises StoreError."""
-    async with open_worker(watchlist, once=True) as worker:
-        await worker.sign_of_life()
-        read = True
-        for complete in await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers)):
-            read = read and complete
-        delivered = await worker.deliverer.drain_once()
-        await worker.prune()
-        await worker.sign_of_life()
-        return read, delivered
+    try:
+        async with open_worker(watchlist, once=True) as worker:
+            return await _round(worker)
+    except BaseExceptionGroup as group:
+        raise _first(group, StoreError) or group from group
+
+
+async def _round(worker: Worker) -> tuple[bool, bool]:
+    await worker.sign_of_life()
+    read = await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers))
+    delivered = await worker.deliverer.drain_once()
+    await worker.prune()
+    await worker.sign_of_life()
+    return all(read), delivered

@@ -4,6 +4,7 @@ Two connections: one writes (see writer.py), one only reads and never checkpoint
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -14,6 +15,7 @@ from sqlalchemy import Executable, Row, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from notifier.errors import StoreUnavailable
 from notifier.model import (
     DeliveryState,
     Mark,
@@ -59,8 +61,11 @@ class Store:
         """A number that differs once another process has written (SQLite's data_version)."""
         raw = await self._writing.get_raw_connection()
         driver: Any = raw.driver_connection
-        async with driver.execute("PRAGMA data_version") as cursor:
-            (version,) = await cursor.fetchone()
+        try:
+            async with driver.execute("PRAGMA data_version") as cursor:
+                (version,) = await cursor.fetchone()
+        except sqlite3.Error as error:  # the driver's own: this one statement does not pass through SQLAlchemy
+            raise StoreUnavailable(f"{self.path}: {error}") from error
         return int(version)
 
     async def _read(self, statement: Executable, **parameters: object) -> Sequence[Row[Any]]:

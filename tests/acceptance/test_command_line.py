@@ -207,7 +207,7 @@ def test_once_tries_each_delivery_once_whatever_the_back_off_and_a_failed_head_l
     assert workplace.run("run", "--once").returncode == 3
     simulator.add_run(53, id=3, status="failed")
     assert workplace.run("run", "--once").returncode == 3
-    assert told(simulator) == [1, 1, 3]
+    assert sorted(told(simulator)) == [1, 1, 3]  # those of different syncs go side by side
     assert attempts(workplace) == [2, 0, 1]
     fault.clear()
     assert workplace.run("run", "--once").returncode == 0

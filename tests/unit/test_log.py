@@ -94,10 +94,10 @@ def test_a_librarys_warning_is_one_json_line_too(capsys: pytest.CaptureFixture[s
     try:
         raise ValueError("inner")
     except ValueError:
-        logging.getLogger("asyncio").exception("Task exception was %s retrieved", "never")
+        logging.getLogger("aiohttp.server").exception("Task exception was %s retrieved", "never")
     [line] = lines(capsys)
     assert line["event"] == "Task exception was never retrieved"
-    assert (line["level"], line["logger"]) == ("error", "asyncio")
+    assert (line["level"], line["logger"]) == ("error", "aiohttp.server")
     assert "ValueError: inner" in str(line["exception"])
     assert "timestamp" in line
 
