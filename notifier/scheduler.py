@@ -65,9 +65,9 @@ class WorkspaceWatcher:
         self._roster = roster
         self._clock = clock
         self._jitter = jitter
-        self._intervals = pace.Intervals(
-            settings.poll_interval.total_seconds(), settings.active_poll_interval.total_seconds()
-        )
+        rest, active = settings.poll_interval, settings.active_poll_interval
+        # A short poll_interval alone does not ask for a sync with a run to be looked at less often than one at rest.
+        self._intervals = pace.Intervals(rest.total_seconds(), min(active, rest).total_seconds())
         self._listing_interval = pace.listing_interval(settings.poll_interval)
         self._listing_pages = 1
         self._pollers: dict[int, Poller] = {}  # by the identity of their target

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -407,6 +408,24 @@ async def test_a_slow_sync_delays_no_other(scene: Scene, monkeypatch: pytest.Mon
         assert sorted(scene.events()) == [(52, "completed"), (53, "completed")]
         handle.clear()
         await until(lambda: len(scene.events()) == 3)
+
+
+@pytest.mark.asyncio
+async def test_a_sync_with_a_run_is_never_looked_at_less_often_than_one_at_rest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    scene.run(1, "working", sync_id=52)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL, poll_interval=timedelta(seconds=1), active_poll_interval=timedelta(seconds=10))
+    loop_clock = LoopClock(monkeypatch)
+    before = asked(scene, 52)
+    async with running(watcher.run()):
+        await until(lambda: asked(scene, 52) == before + 1)
+        for more in (2, 3):
+            await settled()
+            await loop_clock.advance(1.01)
+            await until(lambda: asked(scene, 52) == before + more)  # noqa: B023 - awaited at once
 
 
 @pytest.mark.asyncio
