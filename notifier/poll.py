@@ -17,7 +17,7 @@ from notifier.body import event_body
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.config.models import Route
-from notifier.diff import Reading, changes_between, event_type, mark_of, read_to_mark
+from notifier.diff import changes_between, event_type, mark_of, read_to_mark
 from notifier.errors import CensusError, NotFound, Unreachable, Unusable
 from notifier.model import (
     Change,
@@ -31,13 +31,12 @@ from notifier.model import (
     SyncRun,
 )
 from notifier.route import Subject, receivers_of
+from notifier.run_list import MOST_NEWS, RunList, RunListReader
 from notifier.store.store import Store
 
 log = structlog.get_logger(__name__)
 
 NEWEST: Final = 5  # runs asked for by a poll at rest: enough to see a mark below a few new ones in one small answer
-MOST_NEWS: Final = 1_000
-MOST_PAGES: Final = 60  # of a list that never ends, or whose server gives fewer a page than asked
 QUIET_AFTER: Final = timedelta(hours=24)
 DROP_AFTER: Final = timedelta(days=7)
 MOST_MISSES: Final = 3
@@ -95,17 +94,6 @@ class RunFate(Enum):
     LEFT_TO_ITS_SYNC = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What was read of a sync's list: newest first, with the snapshots of all that is in it."""
-
-    listed: tuple[SyncRun, ...]
-    known: dict[int, Snapshot]
-    news: tuple[SyncRun, ...]
-    complete: bool
-    walked: bool = False
-
-
 class Observer:
     """Polls the syncs and runs of one workspace and records what it finds."""
 
@@ -125,6 +113,7 @@ class Observer:
         self._app_url = app_url
         self._client = client
         self._store = store
+        self._reader = RunListReader(workspace, client, store)
         self._routes = routes
         self._receivers = receivers
         self._recorded = recorded
@@ -152,10 +141,10 @@ class Observer:
         if target.mark is None:
             # Most runs have no snapshot yet and stay silent; one that was watched by its ID may have changed.
             known = await self._store.snapshots(self.workspace, [run.id for run in page.runs])
-            read = _Read(page.runs, known, (), complete=True)
+            read = RunList(page.runs, known, (), complete=True)
             mark = mark_of(page.runs, None)
         else:
-            read = await self._read_back(target.sync_id, page, target.mark)
+            read = await self._reader.read_back(target.sync_id, page, target.mark)
             mark = mark_of(read.listed, target.mark)
         gap = None
         news = read.news
@@ -175,42 +164,6 @@ class Observer:
                 reported=len(news),
             )
         return read.walked
-
-    async def _read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark) -> _Read:
-        """Reads on, a page of 100 at a time, until the mark; what is read twice counts once."""
-        known = await self._store.snapshots(self.workspace, [run.id for run in page.runs])
-        reading = read_to_mark(page.runs, mark, known)
-        if reading.reached or page.paging.more is False:
-            return _Read(page.runs, known, reading.news, complete=True)
-        # From here on the first page is asked for anew, larger: it holds what the small one did, and what came since.
-        for last_try in (False, False, True):
-            read = await self._walk(sync_id, mark, dict(known), settle=last_try)
-            if read is not None:
-                return read
-        raise AssertionError("the last try settles")
-
-    async def _walk(self, sync_id: int, mark: Mark, known: dict[int, Snapshot], *, settle: bool) -> _Read | None:
-        """Pages from the newest run down to the mark. None where the list shrank in between, unless `settle`.
-
-        A run that is deleted moves those below it up by one, onto a page that was read already: one would be missed.
-        """
-        listed: dict[int, SyncRun] = {}
-        reading = Reading((), reached=False)
-        ended, total = False, None
-        for number in range(1, MOST_PAGES + 1):
-            answer = await self._client.runs(sync_id, page=number, per_page=PAGE)
-            page = wire.runs_page(answer.body, sync_id)
-            if total is not None and page.paging.total is not None and page.paging.total < total and not settle:
-                return None
-            total = page.paging.total
-            added = {run.id: run for run in page.runs if run.id not in listed}
-            known |= await self._store.snapshots(self.workspace, added)
-            listed |= added
-            reading = read_to_mark(tuple(listed.values()), mark, known)
-            ended = page.paging.more is False or not page.runs
-            if reading.reached or ended or len(reading.news) > MOST_NEWS or (not added and number > 1):
-                break
-        return _Read(tuple(listed.values()), known, reading.news, complete=reading.reached or ended, walked=True)
 
     async def _poll_all_outside(self, target: SyncTarget) -> None:
         """One run that can't be fetched does not keep the others from it; its error is raised after them."""

@@ -21,13 +21,14 @@ import notifier
 from notifier import receivers
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
 from notifier.config.models import Watchlist, Workspace
-from notifier.deliver import Deliverer, ReceiverQueue
+from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
 from notifier.http import Timeouts, new_session
 from notifier.model import ReceiverState, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.poll import Observer
+from notifier.receiver_queue import ReceiverQueue
 from notifier.roster import Roster
 from notifier.scheduler import WorkspaceWatcher
 from notifier.store.lock import worker_lock

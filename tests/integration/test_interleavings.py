@@ -16,7 +16,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 
-from notifier import poll
+from notifier import poll, run_list
 from notifier.config.models import Watch
 from notifier.errors import CensusError, StoreUnavailable
 from notifier.model import Observation
@@ -40,6 +40,7 @@ class Crash(BaseException):
 async def scene(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     monkeypatch.setattr(poll, "NEWEST", NEWEST)
     monkeypatch.setattr(poll, "PAGE", PAGE)
+    monkeypatch.setattr(run_list, "PAGE", PAGE)
     async with a_scene(store) as made:
         made.simulator.record_requests = False
         yield made

@@ -1,0 +1,354 @@
+"""One receiver's deliveries: claims what is pending, sends it, keeps the outcome. It reads only the store.
+
+A place of the receiver's concurrency is given back after the outcome is committed, so that a crash can repeat no more
+messages than were under way.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from notifier.config.models import DeliverySettings
+from notifier.errors import StoreUnavailable
+from notifier.http import LONGEST_HOLD
+from notifier.lanes import LONGEST_LANE, Lane, Lanes
+from notifier.model import (
+    Broken,
+    Delivered,
+    DeliveryState,
+    Outcome,
+    PendingDelivery,
+    ReceiverState,
+    Refused,
+    Retry,
+    Settlement,
+)
+from notifier.receivers.base import Receiver
+from notifier.retry import PROBE_INTERVAL, hold_of, may_step_aside, settled
+from notifier.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+LOAD_AT_ONCE: Final = 500
+STORE_RETRY: Final = 1.0
+ONCE_TRIES: Final = 5
+ASIDE_EVERY: Final = 5.0
+KEEP_ACCEPTED_EVERY: Final = timedelta(seconds=30)
+
+
+class ReceiverQueue:
+    """One receiver's deliveries. `once`: one attempt each, whatever their due time, then the end."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        state: ReceiverState,
+        store: Store,
+        settings: DeliverySettings,
+        *,
+        once: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.receiver = receiver
+        self.state = state
+        self.died = 0
+        self._store = store
+        self._settings = settings
+        self._once = once
+        self._clock = clock
+        self._jitter = jitter
+        self._lanes = Lanes()
+        self._loaded_to = 0
+        self._load = True
+        self._stale = False
+        self._settled_meanwhile: set[int] = set()
+        self._changed = asyncio.Event()
+        self._stopping = False
+        self._probe_at = 0.0  # a broken receiver is tried at start
+        self._hold_until = 0.0
+        self._look_aside_at = 0.0
+        self._accepted_kept_at: datetime | None = None
+
+    # --- from outside ---
+
+    def wake(self) -> None:
+        """New deliveries were recorded."""
+        self._load = True
+        self._changed.set()
+
+    def reload(self, probe_at: datetime | None) -> None:
+        """Another process wrote to the database: read everything again, and try a broken receiver if it asks so."""
+        self._stale = True  # the loop itself forgets: it may be waiting for rows that it asked for before
+        if probe_at != self.state.probe_at:
+            self.state = replace(self.state, probe_at=probe_at)
+            self._probe_at = 0.0
+        self.wake()
+
+    def stop(self) -> None:
+        """Begins no attempt any more; `run` returns when those under way are over."""
+        self._stopping = True
+        self._changed.set()
+
+    # --- the loop ---
+
+    async def run(self) -> None:
+        """Delivers until stopped. Raises DatabaseUnusable."""
+        loop = asyncio.get_running_loop()
+        if self.state.hold_until is not None and not self._once:
+            wait = min(self.state.hold_until - self._clock(), LONGEST_HOLD)
+            self._hold_until = loop.time() + wait.total_seconds()
+        async with asyncio.TaskGroup() as attempts:
+            while True:
+                self._changed.clear()
+                trouble = await self._read()
+                if not self._stopping:
+                    self._launch(attempts)
+                idle = not self._lanes.flying
+                if idle and (self._stopping or (self._once and self._is_drained())):
+                    break
+                try:
+                    async with asyncio.timeout(STORE_RETRY if trouble else self._patience()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    def _is_drained(self) -> bool:
+        nothing_left = not self._load and not len(self._lanes)
+        return nothing_left or self.state.broken_since is not None or self._is_held() or not self._store.works
+
+    def _is_held(self) -> bool:
+        return asyncio.get_running_loop().time() < self._hold_until
+
+    def _patience(self) -> float | None:
+        """Seconds until there may be something to do though nobody called; None: wait for a call."""
+        now = asyncio.get_running_loop().time()
+        if self._stopping:
+            return None  # nothing begins any more: only the attempts under way count, and they call
+        if self._load:
+            return 0
+        if not len(self._lanes):
+            return None
+        if not self._store.works:
+            return STORE_RETRY
+        if self.state.broken_since is not None:
+            return max(self._probe_at - now, self._hold_until - now, 0) if not self._lanes.flying else None
+        times = [self._hold_until] if self._hold_until > now else []
+        due = self._lanes.next_due()
+        if due is not None:
+            times.append(max(due, self._hold_until))
+        if self._lanes.any_failing:
+            times.append(self._look_aside_at)
+        return max(min(times) - now, 0) if times else None
+
+    # --- reading the store ---
+
+    async def _read(self) -> bool:
+        """Takes up what was recorded since; True where the store can't say now."""
+        try:
+            if self._stale:
+                self._stale = False
+                self._lanes.clear()
+                self._loaded_to = 0
+            if self._load:
+                await self._load_some()
+            for lane in self._lanes.starving():
+                await self._refill(lane)
+            await self._step_aside()
+        except StoreUnavailable:
+            return True
+        return False
+
+    async def _load_some(self) -> None:
+        self._load = False
+        self._settled_meanwhile.clear()
+        try:
+            batch = await self._store.pending(self.receiver.name, self._loaded_to, LOAD_AT_ONCE)
+        except StoreUnavailable:
+            self._load = True
+            raise
+        now = asyncio.get_running_loop().time()
+        for delivery in batch:
+            self._loaded_to = delivery.id
+            if delivery.id not in self._settled_meanwhile:
+                self._lanes.add(delivery, self._due(delivery), now)
+        if len(batch) == LOAD_AT_ONCE:
+            self._load = True
+
+    async def _refill(self, lane: Lane) -> None:
+        workspace, sync_id, _ = lane.key
+        batch = await self._store.pending_in_lane(
+            self.receiver.name, workspace, sync_id, lane.last_id, self._loaded_to, LONGEST_LANE
+        )
+        first = next((self._due(delivery) for delivery in batch if not delivery.aside), 0.0)
+        now = asyncio.get_running_loop().time()
+        self._lanes.refill(lane, batch, first, now, more=len(batch) == LONGEST_LANE)
+
+    def _due(self, delivery: PendingDelivery) -> float:
+        """On the monotonic clock; a wall clock that jumped back can't make it wait longer than it ever would."""
+        if self._once:
+            return 0.0
+        longest = max(self._settings.longest_retry * 1.2, LONGEST_HOLD)
+        wait = min(delivery.next_attempt_at - self._clock(), longest)
+        return asyncio.get_running_loop().time() + wait.total_seconds()
+
+    async def _step_aside(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._once or loop.time() < self._look_aside_at:
+            return
+        self._look_aside_at = loop.time() + ASIDE_EVERY
+        now = self._clock()
+        for lane in list(self._lanes.failing()):
+            head = lane.head
+            if may_step_aside(head, self.state.last_accepted_at, now):
+                await self._store.settle(_still(head, now, aside=True))
+                head.aside = True
+                self._lanes.step_aside(lane, self._due(head), loop.time())
+                log.warning(
+                    "delivery steps aside: it has failed for 15 minutes while others were accepted",
+                    receiver=self.receiver.name,
+                    event_id=head.event_id,
+                )
+
+    # --- sending ---
+
+    def _launch(self, attempts: asyncio.TaskGroup) -> None:
+        now = asyncio.get_running_loop().time()
+        self._lanes.wake(now)
+        if not self._store.works or now < self._hold_until:
+            return
+        if self.state.broken_since is not None:
+            if not self._lanes.flying and now >= self._probe_at and (lane := self._lanes.take_oldest()):
+                self._probe_at = now + PROBE_INTERVAL.total_seconds()
+                self._begin(attempts, lane)
+            return
+        while self._lanes.flying < self.receiver.concurrency and (lane := self._lanes.take()):
+            self._begin(attempts, lane)
+
+    def _begin(self, attempts: asyncio.TaskGroup, lane: Lane) -> None:
+        attempts.create_task(self._attempt(lane), name=f"deliver {lane.head.id} to {self.receiver.name}")
+
+    async def _attempt(self, lane: Lane) -> None:
+        delivery = lane.head
+        now = asyncio.get_running_loop().time
+        try:
+            message = await self._store.message(delivery.event_id)
+        except StoreUnavailable:
+            self._lanes.landed(lane, now() + STORE_RETRY, now(), next_due=0)
+            self._changed.set()
+            return
+        try:
+            outcome = await self.receiver.send(message)
+        except Exception:
+            log.exception("delivery failed by a fault of the notifier; please report it", receiver=self.receiver.name)
+            outcome = Retry("a fault of the notifier; see its log")
+        settlement = settled(delivery, outcome, self._settings, self._clock(), self._jitter())
+        await self._keep(settlement, self._learn(outcome))
+        self._settled_meanwhile.add(delivery.id)
+        self._announce(delivery, settlement)
+        self._land(lane, settlement)
+        self._changed.set()
+
+    async def _keep(self, settlement: Settlement, state: ReceiverState | None) -> None:
+        """Stores the outcome, however long the disk stays full: until then no more is sent from this place.
+
+        A `once` round does not wait that long: it ends with the error.
+        """
+        for tries in itertools.count(1):
+            try:
+                await self._store.settle(settlement, state)
+            except StoreUnavailable:
+                if self._once and tries == ONCE_TRIES:
+                    raise
+                await asyncio.sleep(STORE_RETRY)
+            else:
+                return
+
+    def _land(self, lane: Lane, settlement: Settlement) -> None:
+        now = asyncio.get_running_loop().time()
+        delivery = lane.head
+        pending = settlement.state is DeliveryState.PENDING
+        if settlement.state is DeliveryState.DEAD:
+            self.died += 1
+        if self._once and pending:
+            self._lanes.drop(lane)
+            return
+        delivery.attempts = settlement.attempts
+        delivery.first_failed_at = settlement.first_failed_at
+        delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
+        following = self._due(lane.waiting[1]) if len(lane.waiting) > 1 else now
+        self._lanes.landed(lane, self._due(delivery) if pending else None, now, next_due=following)
+
+    def _learn(self, outcome: Outcome) -> ReceiverState | None:
+        """What the outcome says of the receiver; the new state where it is worth a row."""
+        loop, now = asyncio.get_running_loop(), self._clock()
+        old = self.state
+        hold = hold_of(outcome)
+        if hold is not None:
+            self._hold_until = max(self._hold_until, loop.time() + hold.total_seconds())
+            self.state = replace(self.state, hold_until=now + hold)
+        match outcome:
+            case Delivered():
+                self.state = replace(self.state, last_accepted_at=now)
+                if old.broken_since is not None:
+                    self.state = replace(self.state, broken_since=None, last_error=None)
+                    self._lanes.wake_all()
+                    log.info("receiver works again", receiver=self.receiver.name)
+            case Broken():
+                self.state = replace(self.state, broken_since=old.broken_since or now, last_error=outcome.reason)
+                if old.broken_since is None:
+                    self._probe_at = loop.time() + PROBE_INTERVAL.total_seconds()
+                    log.error(
+                        "receiver is broken; its messages wait and one is tried every 5 minutes",
+                        receiver=self.receiver.name,
+                        error=outcome.reason,
+                    )
+            case Retry() | Refused():
+                pass
+        kept = self._accepted_kept_at
+        only_accepted = replace(self.state, last_accepted_at=old.last_accepted_at) == old
+        if only_accepted and kept is not None and now - kept < KEEP_ACCEPTED_EVERY:
+            return None
+        if self.state == old:
+            return None
+        self._accepted_kept_at = now
+        return self.state
+
+    def _announce(self, delivery: PendingDelivery, settlement: Settlement) -> None:
+        known = {
+            "receiver": self.receiver.name,
+            "event_id": delivery.event_id,
+            "type": delivery.event_type,
+            "attempts": settlement.attempts,
+        }
+        if settlement.state is DeliveryState.DELIVERED:
+            log.info("event delivered", **known)
+        elif settlement.state is DeliveryState.DEAD:
+            log.error("delivery is dead", **known, error=settlement.last_error)
+        elif self.state.broken_since is None:
+            log.warning(
+                "delivery failed; it is tried again",
+                **known,
+                error=settlement.last_error,
+                next_attempt_at=settlement.next_attempt_at.isoformat() if settlement.next_attempt_at else None,
+            )
+
+
+def _still(delivery: PendingDelivery, now: datetime, *, aside: bool) -> Settlement:
+    """A settlement that changes nothing but `aside`."""
+    return Settlement(
+        delivery_id=delivery.id,
+        state=DeliveryState.PENDING,
+        attempts=delivery.attempts,
+        settled_at=now,
+        next_attempt_at=delivery.next_attempt_at,
+        first_failed_at=delivery.first_failed_at,
+        aside=aside,
+        last_error="stepped aside after failing for 15 minutes",
+    )
