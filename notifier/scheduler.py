@@ -142,15 +142,15 @@ class WorkspaceWatcher:
         while True:
             while self._due and self._due[0][2].removed:
                 heapq.heappop(self._due)
-            wait = self._due[0][0] - loop.time() if self._due else None
-            if wait is not None and wait <= 0:
+            if self._due and self._due[0][0] <= loop.time():
                 return heapq.heappop(self._due)[2]
             self._wake.clear()
+            alarm = loop.call_at(self._due[0][0], self._wake.set) if self._due else None
             try:
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                await self._wake.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
 
     def _schedule(self, poller: Poller) -> None:
         if not poller.removed:

@@ -4,7 +4,7 @@ Raises the errors of `notifier.errors`; what to do about them is the scheduler's
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,10 +30,10 @@ RETRY_AFTER_429: Final = timedelta(seconds=30)  # where the API does not say
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx answer: its body, and the API's clock."""
+    """A 2xx answer: its body and headers."""
 
     body: bytes
-    date: datetime | None
+    headers: Mapping[str, str]
 
 
 class Gate:
@@ -114,7 +114,7 @@ class CensusClient:
     async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
         """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""
         answer = await self._get(f"/syncs?page={page}&per_page={PAGE}&order=asc")
-        return wire.syncs_page(answer.body), answer.date
+        return wire.syncs_page(answer.body), date_of(answer.headers)
 
     async def _get(self, path: str) -> Answer:
         while True:
@@ -139,7 +139,7 @@ class CensusClient:
                 error = wire.error_of(answer.status)
                 if error is not None:
                     raise error
-                return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))
+                return Answer(await read_capped(answer, LARGEST_ANSWER), answer.headers)
         except AnswerTooLarge as error:
             raise Unusable(describe(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -19,7 +19,7 @@ from yarl import URL
 
 from notifier.census.client import CensusClient, Gate
 from notifier.errors import CensusError, NotFound, Throttled, Unauthorized, Unreachable, Unusable
-from notifier.http import USER_AGENT
+from notifier.http import USER_AGENT, date_of
 
 BASE: Final = "https://app.getcensus.com/api/v1"
 KEY: Final = "secret-token-of-the-test"
@@ -87,7 +87,7 @@ async def test_runs_are_asked_for_newest_first_by_page(api: Api) -> None:
     api.answers(path, body=b"undecoded", headers={"Date": "Mon, 23 Nov 2026 10:15:30 GMT"})
     answer = await api.client().runs(52, page=3, per_page=5)
     assert answer.body == b"undecoded"
-    assert answer.date == datetime(2026, 11, 23, 10, 15, 30, tzinfo=UTC)
+    assert date_of(answer.headers) == datetime(2026, 11, 23, 10, 15, 30, tzinfo=UTC)
     assert api.asked == [("GET", normalize_url(BASE + path))]
 
 
