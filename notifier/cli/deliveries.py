@@ -39,6 +39,7 @@ def show(
 ) -> None:
     """What was sent where, what waits, and what died and why."""
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
         return
     most = limit if limit or as_json else MOST_SHOWN
     found = read_deliveries(load(config).database_path, DeliveryFilter(state=state, receiver=receiver), most)
@@ -46,6 +47,14 @@ def show(
         typer.echo(json.dumps([_document(delivery) for delivery in found], indent=2, ensure_ascii=False))
     else:
         _show(found)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """An option before the subcommand would be read here and forgotten: a --config too."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"options follow the command: notifier deliveries {context.invoked_subcommand} …")
 
 
 def _document(delivery: DeliveryView) -> dict[str, object]:

@@ -466,3 +466,11 @@ def test_an_api_key_may_come_from_a_file(workplace: Workplace, simulator: Simula
     workplace.environment["API_KEY_FILE"] = "key"
     assert workplace.run("run", "--once").returncode == 0
     assert [sync["id"] for sync in workplace.json("status")["syncs"]] == [52]
+
+
+def test_an_option_before_a_subcommand_is_refused_rather_than_forgotten(workplace: Workplace) -> None:
+    assert workplace.run("migrate").returncode == 0
+    refused = workplace.run("deliveries", "--receiver", "hook", "retry", "--dead")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "options follow the command" in refused.stderr
+    assert workplace.run("deliveries", "retry", "--receiver", "hook", "--dead").returncode == 0
