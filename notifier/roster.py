@@ -162,7 +162,7 @@ class Roster:
         return changes
 
     async def apply_failure(self) -> Changes:
-        """The listing can't be read though the API answers: syncs that are named by ID need none."""
+        """The listing can't be read, and perhaps never can: syncs that are named by ID need none."""
         new = [i for i in named_syncs(self._watches) if i not in self.syncs]
         covered = covered_syncs(self._watches, {sync_id: self._labels.get(sync_id) for sync_id in new})
         empty = Listing({}, ended=False, complete=False, pages=0, listed_at=self._clock())

@@ -173,7 +173,7 @@ class WorkspaceWatcher:
         except CensusError as error:
             await self.health.failed(error, of=LISTING, among=1 + len(self._pollers))
             log.debug("syncs could not be listed", workspace=self.name, error=str(error))
-            if isinstance(error, NotFound):
+            if isinstance(error, NotFound) or self._roster.first_listed_at is None:
                 with suppress(StoreUnavailable):
                     self._apply(await self._roster.apply_failure())
             return False

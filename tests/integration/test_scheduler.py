@@ -156,10 +156,13 @@ async def test_a_sync_that_is_gone_is_no_failure_of_a_round(scene: Scene) -> Non
     assert [line["sync_id"] for line in lines(logs, "watched sync is not found")] == [52]
 
 
+@pytest.mark.parametrize("fault", [Status(404), Status(500), Transform(lambda _: [])])
 @pytest.mark.asyncio
-async def test_a_round_without_a_listing_polls_the_syncs_that_are_named(scene: Scene) -> None:
+async def test_a_round_without_a_listing_polls_the_syncs_that_are_named(
+    scene: Scene, fault: Status | Transform
+) -> None:
     scene.sync(52)
-    scene.simulator.fault(Status(404), path="/syncs")
+    scene.simulator.fault(fault, path="/syncs")
     for number in range(2):
         assert not await (await scene.watcher(ALL, Watch(sync=52))).run_once()
         assert asked(scene) == number + 1
