@@ -190,12 +190,15 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
             database=str(watchlist.database_path),
         )
         _warn_of_noise(watchlist)
+        await _recall_what_is_bad(worker)
         await worker.sign_of_life()
         watching = asyncio.create_task(_watch(worker), name="watch")
         delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
         stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
         try:
             await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                _asked_to_stop(stop)  # by a loop that died: the end has its deadline all the same
             await _end(watching)
             worker.deliverer.stop()
             await asyncio.wait((delivering,), timeout=GRACE)
@@ -214,6 +217,20 @@ def _warn_of_noise(watchlist: Watchlist) -> None:
             "a Slack receiver would get queued or working of more than 10 syncs; name its events in a route",
             receiver=name,
         )
+
+
+async def _recall_what_is_bad(worker: Worker) -> None:
+    """What broke before this start was told then, and is not told again: whoever restarts sees it here."""
+    for watcher in worker.watchers:
+        if not watcher.health.state.ok:
+            log.warning(
+                "workspace could not be read before this start",
+                workspace=watcher.name,
+                error=watcher.health.state.last_error,
+            )
+    for name, state in (await worker.store.receivers()).items():
+        if state.broken_since is not None:
+            log.warning("receiver was broken before this start", receiver=name, error=state.last_error)
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -178,9 +178,6 @@ class Store:
     async def receivers(self) -> dict[str, ReceiverState]:
         return {row.name: ReceiverState(**row._mapping) for row in await self._read(sql.RECEIVERS)}
 
-    async def save_receiver(self, state: ReceiverState) -> None:
-        await self._writer.write((sql.SAVE_RECEIVER, [_receiver_row(state)]))
-
     async def abandon_all_but(self, receivers: Collection[str], now: datetime) -> None:
         """Pending deliveries of receivers that are gone become dead."""
         names = list(receivers)

@@ -155,6 +155,7 @@ def test_a_broken_receiver_keeps_what_is_due_to_it_until_it_is_mended(
     assert len(at("/sound", simulator.sink.received)) == 8
     sentences = [line["event"] for line in workplace.logged()]
     assert sentences.count("receiver is broken; its messages wait and one is tried every 5 minutes") == 1
+    assert sentences.count("receiver was broken before this start") == 1
     assert sentences.count("receiver works again") == 1
 
 

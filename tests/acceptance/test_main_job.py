@@ -207,6 +207,14 @@ def test_a_refused_key_is_reported_once_and_shown_by_status(
     assert str(refusal.code) in workspace["last_error"]
     assert workplace.stop() == 0
     assert sum(line["event"] == "workspace can't be read" for line in workplace.logged()) == 1
+    assert not any(line["event"] == "workspace could not be read before this start" for line in workplace.logged())
+
+    workplace.start()  # whoever restarts it with the key still wrong is told why nothing happens
+    recalled = workplace.wait_until(
+        lambda: [li for li in workplace.logged() if li["event"] == "workspace could not be read before this start"]
+    )
+    assert str(refusal.code) in recalled[0]["error"]
+    assert workplace.stop() == 0
     assert simulator.api_key not in workplace.log.read_text()
 
 

@@ -23,10 +23,12 @@ from notifier.model import (
     Mark,
     Observation,
     PendingDelivery,
+    ReceiverState,
     Settlement,
     Snapshot,
     Watched,
 )
+from notifier.store import statements
 from notifier.store.store import Store
 from notifier.store.writer import Writer
 
@@ -65,6 +67,12 @@ def an_event(event_id: str = "evt_1", *receivers: str, **given: Any) -> Event:
 def an_observation(*events: Event, snapshots: tuple[Snapshot, ...] = (), **given: Any) -> Observation:
     fields: dict[str, Any] = {"workspace": "main", "sync_id": 52, "label": "Leads"}
     return Observation(**{**fields, **given}, snapshots=snapshots, events=events)
+
+
+async def save_receiver(store: Store, state: ReceiverState) -> None:
+    """A receiver's state by itself; the worker writes it with the outcome that it comes from."""
+    row = {name: getattr(state, name) for name in ReceiverState.__slots__}
+    await store._writer.write((statements.SAVE_RECEIVER, [row]))
 
 
 FULL = an_observation(

@@ -37,6 +37,7 @@ from tests.integration.store_builders import (
     reading_connection,
     rows,
     run_to_its_end,
+    save_receiver,
     writing_connection,
 )
 
@@ -375,9 +376,9 @@ async def test_an_outcome_and_what_it_says_of_the_receiver_are_one_transaction(s
 
 @pytest.mark.asyncio
 async def test_a_probe_that_a_command_asked_for_is_not_overwritten_by_the_worker(store: Store, database: Path) -> None:
-    await store.save_receiver(ReceiverState("growth"))
+    await save_receiver(store, ReceiverState("growth"))
     change(database, "UPDATE receivers SET probe_at = 5000000")
-    await store.save_receiver(ReceiverState("growth", last_error="500", probe_at=None))
+    await save_receiver(store, ReceiverState("growth", last_error="500", probe_at=None))
     probe_at = datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)
     assert await store.receivers() == {"growth": ReceiverState("growth", last_error="500", probe_at=probe_at)}
 
@@ -386,7 +387,7 @@ async def test_a_probe_that_a_command_asked_for_is_not_overwritten_by_the_worker
 async def test_deliveries_of_receivers_that_are_gone_die_with_the_reason(store: Store, database: Path) -> None:
     await store.record(an_observation(*(an_event(f"evt_{n}", "growth", "pipeline", "gone") for n in range(2))))
     for name in ("growth", "gone"):
-        await store.save_receiver(ReceiverState(name))
+        await save_receiver(store, ReceiverState(name))
     [sent, _] = await store.pending("gone", 0, 9)
     await store.settle(a_settlement(sent, DeliveryState.DELIVERED))
     await store.abandon_all_but(["growth", "pipeline"], NOW + MINUTE)

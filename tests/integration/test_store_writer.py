@@ -32,6 +32,7 @@ from tests.integration.store_builders import (
     left_of_threads,
     rows,
     run_to_its_end,
+    save_receiver,
     traced,
     writer_of,
     writing_connection,
@@ -225,7 +226,7 @@ async def test_the_order_of_statements_is_that_of_the_list_not_of_the_wishes(sto
     trace = await traced(store)
     await asyncio.gather(
         *await asked(
-            store.save_receiver(ReceiverState("growth")),
+            save_receiver(store, ReceiverState("growth")),
             store.record(an_observation(an_event("evt_9", "growth"), snapshots=(a_snapshot(9),), mark=FULL.mark)),
             store.save_worker("1", NOW, NOW),
         )

@@ -36,6 +36,7 @@ from tests.integration.store_builders import (
     left_of_threads,
     rows,
     run_to_its_end,
+    save_receiver,
     writing_connection,
 )
 
@@ -111,8 +112,8 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     )
     await store.save_listed("main", [(51, None, 0), (50, "Forgotten", 0)])
     await store.forget_syncs("main", [50])
-    await store.save_receiver(ReceiverState("growth", broken_since=NOW, last_error="404", probe_at=NOW))
-    await store.save_receiver(ReceiverState("unlisted", last_error="500"))
+    await save_receiver(store, ReceiverState("growth", broken_since=NOW, last_error="404", probe_at=NOW))
+    await save_receiver(store, ReceiverState("unlisted", last_error="500"))
     status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"])
     assert status == Status(
         WorkerView("1.2.3", NOW, NOW + MINUTE),
@@ -254,8 +255,8 @@ def test_the_receivers_of_what_is_retried_are_probed_and_no_others(filled: Path)
 async def test_a_retry_asks_for_a_probe_and_leaves_what_is_known_of_the_receiver(store: Store, database: Path) -> None:
     await fill(store)
     state = ReceiverState("growth", broken_since=NOW, last_error="404", last_accepted_at=NOW - DAY, hold_until=LATER)
-    await store.save_receiver(state)
-    await store.save_receiver(ReceiverState("other"))
+    await save_receiver(store, state)
+    await save_receiver(store, ReceiverState("other"))
     retry_deliveries(database, DeliveryFilter(receiver="growth"), LATER)
     assert await store.receivers() == {
         "growth": ReceiverState("growth", NOW, "404", NOW - DAY, LATER, LATER),
