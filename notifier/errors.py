@@ -17,6 +17,13 @@ NotifierError
 
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
+
+
+def status_in_words(status: int) -> str:
+    """HTTP 404 Not Found."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    return f"HTTP {status} {phrase}".strip()
 
 
 class NotifierError(Exception):

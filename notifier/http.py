@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -63,9 +63,19 @@ def refuse_address(info: tuple[int, int, int, str, tuple[object, ...]]) -> socke
 
 
 def new_session(
-    *, timeouts: Timeouts, tls: ssl.SSLContext, connections: int, keep_idle: timedelta, per_host: int = 0
+    *,
+    timeouts: Timeouts,
+    tls: ssl.SSLContext,
+    connections: int,
+    keep_idle: timedelta,
+    per_host: int = 0,
+    answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
-    """A session for the life of its client. `keep_idle` must exceed the time between two requests to a host."""
+    """A session for the life of its client. `keep_idle` must exceed the time between two requests to a host.
+
+    `answers` and `middlewares` are for clients that are not ours, and can't be told our rules otherwise.
+    """
     connector = aiohttp.TCPConnector(
         limit=connections,
         limit_per_host=per_host,
@@ -83,6 +93,26 @@ def new_session(
         auto_decompress=False,  # aiohttp inflates without bound; read_capped does it
         headers={"User-Agent": USER_AGENT},
         skip_auto_headers=("Accept",),
+        response_class=answers,
+        middlewares=middlewares,
+    )
+
+
+def sending_session(
+    timeout: timedelta,
+    tls: ssl.SSLContext,
+    *,
+    answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
+) -> aiohttp.ClientSession:
+    """The session of all receivers of one kind. `timeout` is of one request."""
+    return new_session(
+        timeouts=Timeouts(connect=timeout, read=timeout, total=timeout),
+        tls=tls,
+        connections=0,  # each receiver bounds its own
+        keep_idle=timedelta(seconds=60),
+        answers=answers,
+        middlewares=middlewares,
     )
 
 

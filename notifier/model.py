@@ -186,7 +186,8 @@ class DeliveryState(StrEnum):
 class PendingDelivery:
     """One event on its way to one receiver.
 
-    `clock_started_at` is when its time to give up began; `aside` is set once others may overtake it.
+    `clock_started_at` is when its time to give up began; `aside` is set once others may overtake it. `maybe_sent_at` is
+    when the first attempt began whose end nobody knows: the receiver may have the message.
     """
 
     id: int
@@ -199,6 +200,7 @@ class PendingDelivery:
     clock_started_at: datetime
     first_failed_at: datetime | None
     aside: bool
+    maybe_sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +215,15 @@ class Settlement:
     first_failed_at: datetime | None
     aside: bool
     last_error: str | None
+    maybe_sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverState:
-    """A receiver as the database knows it. `broken_since` is None while it works."""
+    """A receiver as the database knows it. `broken_since` is None while it works.
+
+    `note` is what its sender asked to be remembered, and means something to it alone.
+    """
 
     name: str
     broken_since: datetime | None = None
@@ -225,6 +231,7 @@ class ReceiverState:
     last_accepted_at: datetime | None = None
     hold_until: datetime | None = None
     probe_at: datetime | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,34 +253,51 @@ class WorkspaceState:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a receiver is asked to send: the event's ID and body, the same at every attempt."""
+    """What a receiver is asked to send: the event's ID and body, the same at every attempt.
+
+    `maybe_sent_at` is set where an earlier attempt, begun then, may have reached a receiver that can be asked.
+    """
 
     event_id: str
     event_type: str
     body: bytes = field(repr=False)
+    maybe_sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver has it. `hold`: it asked to be left alone that long all the same."""
+    """The receiver has it. `hold`: it asked to be left alone that long all the same.
+
+    `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read.
+    """
 
     hold: timedelta | None = None
+    note: str | None = None
+    answer: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try this message again; `after` is what the receiver asked for (Retry-After)."""
+    """Try this message again; `after` is what the receiver asked for (Retry-After).
+
+    `maybe_sent`: the end of this attempt, or of an earlier one, is unknown.
+    """
 
     reason: str
     after: timedelta | None = None
+    maybe_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The receiver itself is wrong (address, credentials): no message gets through until someone acts."""
+    """The receiver itself is wrong (address, credentials): no message gets through until someone acts.
+
+    `maybe_sent`: as in Retry.
+    """
 
     reason: str
     after: timedelta | None = None
+    maybe_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from notifier.model import (
     Broken,
     Delivered,
     DeliveryState,
+    Message,
     Outcome,
     PendingDelivery,
     ReceiverState,
@@ -72,7 +73,8 @@ class ReceiverQueue:
         self._changed = asyncio.Event()
         self._stopping = False
         self._probe_at = 0.0  # a broken receiver is tried at start
-        self._hold_until = 0.0
+        self._turnstile = receiver.turnstile
+        self._turnstile.join(receiver.name)
         self._look_aside_at = 0.0
         self._accepted_kept_at: datetime | None = None
 
@@ -103,7 +105,7 @@ class ReceiverQueue:
         loop = asyncio.get_running_loop()
         if self.state.hold_until is not None and not self._once:
             wait = min(self.state.hold_until - self._clock(), LONGEST_HOLD)
-            self._hold_until = loop.time() + wait.total_seconds()
+            self._turnstile.hold(loop.time() + wait.total_seconds())
         async with asyncio.TaskGroup() as attempts:
             while True:
                 self._changed.clear()
@@ -124,7 +126,7 @@ class ReceiverQueue:
         return nothing_left or self.state.broken_since is not None or self._is_held() or not self._store.works
 
     def _is_held(self) -> bool:
-        return asyncio.get_running_loop().time() < self._hold_until
+        return self._turnstile.is_held(asyncio.get_running_loop().time())
 
     def _patience(self) -> float | None:
         """Seconds until there may be something to do though nobody called; None: wait for a call."""
@@ -137,12 +139,13 @@ class ReceiverQueue:
             return None
         if not self._store.works:
             return STORE_RETRY
+        opens_at = self._turnstile.opens_at(self.receiver.name)
         if self.state.broken_since is not None:
-            return max(self._probe_at - now, self._hold_until - now, 0) if not self._lanes.flying else None
-        times = [self._hold_until] if self._hold_until > now else []
+            return max(self._probe_at - now, opens_at - now, 0) if not self._lanes.flying else None
+        times = [opens_at] if opens_at > now else []
         due = self._lanes.next_due()
         if due is not None:
-            times.append(max(due, self._hold_until))
+            times.append(max(due, opens_at))
         if self._lanes.any_failing:
             times.append(self._look_aside_at)
         return max(min(times) - now, 0) if times else None
@@ -221,24 +224,28 @@ class ReceiverQueue:
     def _launch(self, attempts: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time()
         self._lanes.wake(now)
-        if not self._store.works or now < self._hold_until:
+        if not self._store.works or not self._may_begin(now):
             return
         if self.state.broken_since is not None:
             if not self._lanes.flying and now >= self._probe_at and (lane := self._lanes.take_oldest()):
                 self._probe_at = now + PROBE_INTERVAL.total_seconds()
                 self._begin(attempts, lane)
             return
-        while self._lanes.flying < self.receiver.concurrency and (lane := self._lanes.take()):
+        while self._may_begin(now) and (lane := self._lanes.take()):
             self._begin(attempts, lane)
 
+    def _may_begin(self, now: float) -> bool:
+        return self._lanes.flying < self.receiver.concurrency and now >= self._turnstile.opens_at(self.receiver.name)
+
     def _begin(self, attempts: asyncio.TaskGroup, lane: Lane) -> None:
+        self._turnstile.enter(self.receiver.name, asyncio.get_running_loop().time())
         attempts.create_task(self._attempt(lane), name=f"deliver {lane.head.id} to {self.receiver.name}")
 
     async def _attempt(self, lane: Lane) -> None:
         delivery = lane.head
         now = asyncio.get_running_loop().time
         try:
-            message = await self._store.message(delivery.event_id)
+            message = await self._message(delivery)
         except StoreUnavailable:
             self._lanes.landed(lane, now() + STORE_RETRY, now(), next_due=0)
             self._changed.set()
@@ -247,13 +254,26 @@ class ReceiverQueue:
             outcome = await self.receiver.send(message)
         except Exception:
             log.exception("delivery failed by a fault of the notifier; please report it", receiver=self.receiver.name)
-            outcome = Retry("a fault of the notifier; see its log")
+            outcome = Retry("a fault of the notifier; see its log", maybe_sent=True)
+        self._turnstile.leave(now())
         settlement = settled(delivery, outcome, self._settings, self._clock(), self._jitter())
         await self._keep(settlement, self._learn(outcome))
         self._settled_meanwhile.add(delivery.id)
         self._announce(delivery, settlement)
         self._land(lane, settlement)
         self._changed.set()
+
+    async def _message(self, delivery: PendingDelivery) -> Message:
+        """What to send. For a receiver that can be asked, that it is being sent is in the database before it is."""
+        message = await self._store.message(delivery.event_id)
+        if not self.receiver.can_be_asked:
+            return message
+        if delivery.maybe_sent_at is not None:
+            return replace(message, maybe_sent_at=delivery.maybe_sent_at)
+        began_at = self._clock()
+        await self._store.begin_attempt(delivery.id, began_at)
+        delivery.maybe_sent_at = began_at
+        return message
 
     async def _keep(self, settlement: Settlement, state: ReceiverState | None) -> None:
         """Stores the outcome, however long the disk stays full: until then no more is sent from this place.
@@ -281,6 +301,7 @@ class ReceiverQueue:
             return
         delivery.attempts = settlement.attempts
         delivery.first_failed_at = settlement.first_failed_at
+        delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
         following = self._due(lane.waiting[1]) if len(lane.waiting) > 1 else now
         self._lanes.landed(lane, self._due(delivery) if pending else None, now, next_due=following)
@@ -291,11 +312,11 @@ class ReceiverQueue:
         old = self.state
         hold = hold_of(outcome)
         if hold is not None:
-            self._hold_until = max(self._hold_until, loop.time() + hold.total_seconds())
+            self._turnstile.hold(loop.time() + hold.total_seconds())
             self.state = replace(self.state, hold_until=now + hold)
         match outcome:
             case Delivered():
-                self.state = replace(self.state, last_accepted_at=now)
+                self.state = replace(self.state, last_accepted_at=now, note=outcome.note or old.note)
                 if old.broken_since is not None:
                     self.state = replace(self.state, broken_since=None, last_error=None)
                     self._lanes.wake_all()
@@ -351,4 +372,5 @@ def _still(delivery: PendingDelivery, now: datetime, *, aside: bool) -> Settleme
         first_failed_at=delivery.first_failed_at,
         aside=aside,
         last_error="stepped aside after failing for 15 minutes",
+        maybe_sent_at=delivery.maybe_sent_at,
     )

@@ -35,6 +35,7 @@ def settled(
     attempts = delivery.attempts + 1
     state, reason, next_attempt_at = DeliveryState.PENDING, None, None
     first_failed_at = delivery.first_failed_at
+    maybe_sent_at = None
     match outcome:
         case Delivered():
             state = DeliveryState.DELIVERED
@@ -43,8 +44,10 @@ def settled(
         case Broken():
             # It waits for the receiver, however long that takes: only a person can mend it.
             reason, next_attempt_at = outcome.reason, now
+            maybe_sent_at = delivery.maybe_sent_at if outcome.maybe_sent else None
         case Retry():
             reason = outcome.reason
+            maybe_sent_at = delivery.maybe_sent_at if outcome.maybe_sent else None
             first_failed_at = first_failed_at or now
             if now - delivery.clock_started_at >= settings.give_up_after:
                 state = DeliveryState.DEAD
@@ -60,6 +63,7 @@ def settled(
         first_failed_at=first_failed_at,
         aside=delivery.aside,
         last_error=reason[:LONGEST_REASON] if reason else None,
+        maybe_sent_at=maybe_sent_at,
     )
 
 

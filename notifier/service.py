@@ -18,17 +18,16 @@ import aiohttp
 import structlog
 
 import notifier
-from notifier import receivers
-from notifier.census.client import TIMEOUTS, CensusClient, Gate
-from notifier.config.models import Watchlist, Workspace
+from notifier.census.client import client_of, new_census_session
+from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
-from notifier.http import Timeouts, new_session
 from notifier.model import ReceiverState, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.poll import Observer
 from notifier.receiver_queue import ReceiverQueue
+from notifier.receivers import open_senders
 from notifier.roster import Roster
 from notifier.scheduler import WorkspaceWatcher
 from notifier.store.lock import worker_lock
@@ -83,7 +82,7 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
             await store.forget_workspace(gone)
         watchers = []
         for name, settings in watchlist.workspaces.items():
-            session = await stack.enter_async_context(_census_session(settings, tls))
+            session = await stack.enter_async_context(new_census_session(settings, tls))
             state = states.get(name, WorkspaceState(name))
             watchers.append(_watcher(watchlist, name, session, store, deliverer, state, once=once))
         worker = Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC))
@@ -93,35 +92,15 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
 async def _queues(
     watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, *, once: bool
 ) -> dict[str, ReceiverQueue]:
-    timeout = watchlist.delivery.timeout
-    session = await stack.enter_async_context(
-        new_session(
-            timeouts=Timeouts(connect=timeout, read=timeout, total=timeout),
-            tls=tls,
-            connections=0,  # each receiver bounds its own
-            keep_idle=timedelta(seconds=60),
-        )
-    )
-    states = await store.receivers()
+    senders = await stack.enter_async_context(open_senders(watchlist.delivery.timeout, tls))
+    known = await store.receivers()
+    states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
     return {
         name: ReceiverQueue(
-            receivers.build(name, settings, session),
-            states.get(name, ReceiverState(name)),
-            store,
-            watchlist.delivery,
-            once=once,
+            senders.build(name, settings, states[name].note), states[name], store, watchlist.delivery, once=once
         )
         for name, settings in watchlist.receivers.items()
     }
-
-
-def _census_session(settings: Workspace, tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    return new_session(
-        timeouts=TIMEOUTS,
-        tls=tls,
-        connections=settings.max_concurrent_requests,
-        keep_idle=max(settings.poll_interval * 2, timedelta(minutes=5)),
-    )
 
 
 def _watcher(
@@ -135,16 +114,8 @@ def _watcher(
     once: bool,
 ) -> WorkspaceWatcher:
     settings = watchlist.workspaces[name]
-    gate = Gate(settings.max_requests_per_second, settings.max_concurrent_requests)
     health = Health(state, store.save_workspace)
-    client = CensusClient(
-        session,
-        settings.api_url,
-        settings.api_key.get_secret_value(),
-        gate,
-        patient=not once,
-        on_throttled=health.throttled,
-    )
+    client = client_of(settings, session, patient=not once, on_throttled=health.throttled)
     observer = Observer(
         name,
         settings.app_url,

@@ -4,6 +4,7 @@ Raises the errors of `notifier.errors`; what to do about them is the scheduler's
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,15 +13,23 @@ from math import ceil
 from typing import Final
 
 import aiohttp
-import structlog
 from aiolimiter import AsyncLimiter
 
 from notifier.census import wire
+from notifier.config.models import Workspace
 from notifier.errors import Throttled, Unreachable, Unusable
-from notifier.http import AnswerTooLarge, Timeouts, date_of, describe, proxy_for, read_capped, retry_after
+from notifier.http import (
+    AnswerTooLarge,
+    Timeouts,
+    date_of,
+    describe,
+    new_session,
+    proxy_for,
+    read_capped,
+    retry_after,
+)
 from notifier.model import SyncRun
 
-log = structlog.get_logger(__name__)
 
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each
@@ -144,3 +153,31 @@ class CensusClient:
             raise Unusable(describe(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(describe(error)) from error
+
+
+def new_census_session(settings: Workspace, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    """A session for one workspace; its connections outlast the time between two polls."""
+    return new_session(
+        timeouts=TIMEOUTS,
+        tls=tls,
+        connections=settings.max_concurrent_requests,
+        keep_idle=max(settings.poll_interval * 2, timedelta(minutes=5)),
+    )
+
+
+def client_of(
+    settings: Workspace,
+    session: aiohttp.ClientSession,
+    *,
+    patient: bool,
+    on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
+) -> CensusClient:
+    """The client of one workspace, with a gate of its limits. Raises ProxyUnusable."""
+    return CensusClient(
+        session,
+        settings.api_url,
+        settings.api_key.get_secret_value(),
+        Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
+        patient=patient,
+        on_throttled=on_throttled,
+    )

@@ -8,14 +8,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from http import HTTPStatus
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from notifier.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
+from notifier.body import parsed_time
+from notifier.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable, status_in_words
 from notifier.model import Sync, SyncRun, Watched
 
 DEEPEST: Final = 100  # levels; what Python's json can write again ends below a thousand, wherever it is called
@@ -32,19 +32,6 @@ def _truth(value: object) -> bool | None:
     if isinstance(value, str):
         return value.strip().lower() in ("true", "t", "yes", "1") or None
     return bool(value) or None
-
-
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    try:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except OverflowError:  # the year 1 or 9999, moved by its offset
-        return None
 
 
 def _id(value: object) -> int:
@@ -65,7 +52,7 @@ def _id_or_none(value: object) -> int | None:
 
 Text = Annotated[str | None, BeforeValidator(_text)]
 Truth = Annotated[bool | None, BeforeValidator(_truth)]
-Time = Annotated[datetime | None, BeforeValidator(_time)]
+Time = Annotated[datetime | None, BeforeValidator(parsed_time)]
 
 
 class _Run(BaseModel):
@@ -125,8 +112,7 @@ def error_of(status: int) -> CensusError | None:
     """The error that a status means, None for 2xx. 429 is the client's: it needs a header."""
     if 200 <= status < 300:
         return None
-    name = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    said = f"HTTP {status} {name}".strip()
+    said = status_in_words(status)
     if status in (401, 403):
         return Unauthorized(status, f"{said}: the API key is wrong or lacks access")
     if status in (404, 410):

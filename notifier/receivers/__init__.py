@@ -1,23 +1,59 @@
 """Where messages go. A new kind of receiver is one file here, one member of the union in `config/models.py`, one test
 file."""
 
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import assert_never
 
 import aiohttp
 
 from notifier.config.models import Receiver as Settings
 from notifier.config.models import SlackReceiver, SlackWebhookReceiver, WebhookReceiver
+from notifier.http import sending_session
 from notifier.receivers.base import Receiver
-from notifier.receivers.unbuilt import UnbuiltSender
+from notifier.receivers.slack import SlackSender
+from notifier.receivers.slack_http import PACE, api_session, webhook_session
+from notifier.receivers.slack_webhook import SlackWebhookSender
 from notifier.receivers.webhook import WebhookSender
+from notifier.turnstile import Turnstile
 
 
-def build(name: str, settings: Settings, session: aiohttp.ClientSession) -> Receiver:
-    """The sender for a receiver of the watchlist."""
-    match settings:
-        case WebhookReceiver():
-            return WebhookSender(name, settings, session)
-        case SlackReceiver() | SlackWebhookReceiver():
-            return UnbuiltSender(name, settings.type)
-        case _:
-            assert_never(settings)
+@dataclass(slots=True)
+class Senders:
+    """Builds senders: a session for each kind of receiver, a turnstile for each destination of Slack's."""
+
+    plain: aiohttp.ClientSession
+    slack_api: aiohttp.ClientSession
+    slack_webhooks: aiohttp.ClientSession
+    _turnstiles: dict[tuple[str, ...], Turnstile] = field(default_factory=dict)
+
+    def build(self, name: str, settings: Settings, note: str | None = None) -> Receiver:
+        """The sender for a receiver of the watchlist. `note`: what it wanted remembered. Raises ProxyUnusable."""
+        match settings:
+            case WebhookReceiver():
+                return WebhookSender(name, settings, self.plain)
+            case SlackReceiver():
+                place = (settings.token.get_secret_value(), settings.channel.removeprefix("#"))
+                return SlackSender(name, settings, self.slack_api, self._turnstile(*place), note=note)
+            case SlackWebhookReceiver():
+                turnstile = self._turnstile(settings.url.get_secret_value())
+                return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile)
+            case _:
+                assert_never(settings)
+
+    def _turnstile(self, *destination: str) -> Turnstile:
+        return self._turnstiles.setdefault(destination, Turnstile(PACE))
+
+
+@asynccontextmanager
+async def open_senders(timeout: timedelta, tls: ssl.SSLContext) -> AsyncIterator[Senders]:
+    """Opens the sessions and closes them again. `timeout` is of one request."""
+    async with (
+        sending_session(timeout, tls) as plain,
+        api_session(timeout, tls) as slack_api,
+        webhook_session(timeout, tls) as slack_webhooks,
+    ):
+        yield Senders(plain, slack_api, slack_webhooks)

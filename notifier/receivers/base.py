@@ -3,13 +3,20 @@
 from typing import Protocol
 
 from notifier.model import Message, Outcome
+from notifier.turnstile import Turnstile
 
 
 class Receiver(Protocol):
-    """Where messages go. `send` makes one attempt and never raises for what the other side does."""
+    """Where messages go. `send` makes one attempt and never raises for what the other side does.
+
+    `turnstile` is shared by all receivers of one destination. `can_be_asked`: whether it can look up a message that it
+    may have sent before, and so wants to know when an earlier attempt began.
+    """
 
     name: str
     concurrency: int
+    turnstile: Turnstile
+    can_be_asked: bool
 
     async def send(self, message: Message) -> Outcome:
         """One attempt; the outcome says what happens next."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -11,8 +10,10 @@ from multidict import CIMultiDict
 from standardwebhooks import Webhook
 
 from notifier.config.models import WebhookReceiver
+from notifier.errors import status_in_words
 from notifier.http import CHUNK, describe, proxy_for, read_capped, retry_after
 from notifier.model import Broken, Delivered, Message, Outcome, Refused, Retry
+from notifier.turnstile import Turnstile
 
 CONCURRENCY: Final = 16
 MESSAGE_REFUSED: Final = frozenset({400, 413, 415, 422})
@@ -22,10 +23,9 @@ BODY_TIMEOUT: Final = 2.0  # seconds; the status line has said it all, the body 
 
 def outcome_of(status: int, after: timedelta | None) -> Outcome:
     """What a status means for the message and for the receiver."""
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    reason = f"HTTP {status} {phrase}".strip()
+    reason = status_in_words(status)
     if 200 <= status < 300:
-        return Delivered(after)
+        return Delivered(after, answer=reason)
     if status in MESSAGE_REFUSED:
         return Refused(reason, after)
     if status in RECEIVER_BROKEN:
@@ -39,6 +39,7 @@ class WebhookSender:
     """Posts events to one HTTP endpoint."""
 
     concurrency = CONCURRENCY
+    can_be_asked = False
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class WebhookSender:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
+        self.turnstile = Turnstile()
         self._session = session
         self._url = settings.url.get_secret_value()
         self._headers = {key: value.get_secret_value() for key, value in settings.headers.items()}

@@ -145,6 +145,7 @@ deliveries = Table(
     Column("aside", Boolean, nullable=False, server_default=text("0")),
     Column("finished_at", Time),
     Column("last_error", String),
+    Column("maybe_sent_at", Time),
     UniqueConstraint("event_id", "receiver", name="uq_deliveries_event_id_receiver"),
     sqlite_autoincrement=True,
 )
@@ -170,4 +171,5 @@ receivers = Table(
     Column("last_accepted_at", Time),
     Column("hold_until", Time),
     Column("probe_at", Time),
+    Column("note", String),
 )

@@ -120,7 +120,11 @@ SETTLE = (
         aside=bindparam("new_aside"),
         finished_at=bindparam("new_finished_at"),
         last_error=bindparam("new_last_error"),
+        maybe_sent_at=bindparam("new_maybe_sent_at"),
     )
+)
+BEGIN_ATTEMPT = (
+    update(deliveries).where(deliveries.c.id == bindparam("of_id")).values(maybe_sent_at=bindparam("new_maybe_sent_at"))
 )
 SAVE_RECEIVER = _save(receivers, keep=frozenset({"probe_at"}))  # a command writes that one
 ABANDON = (
@@ -205,6 +209,7 @@ WRITES: tuple[Executable, ...] = (
     SAVE_RUN_WATCH,
     ADD_EVENT,
     ADD_DELIVERY,
+    BEGIN_ATTEMPT,
     SETTLE,
     ABANDON,
     FORGET_RECEIVERS,

@@ -205,6 +205,10 @@ class Store:
         (row,) = await self._read(sql.EVENT, event_id=event_id)
         return Message(row.id, row.type, row.body)
 
+    async def begin_attempt(self, delivery_id: int, at: datetime) -> None:
+        """Remembers that the receiver may have the message from now on, whatever becomes of this process."""
+        await self._writer.write((sql.BEGIN_ATTEMPT, [{"of_id": delivery_id, "new_maybe_sent_at": at}]))
+
     async def settle(self, settlement: Settlement, receiver: ReceiverState | None = None) -> None:
         """Keeps the outcome of an attempt, and what it says of the receiver."""
         groups: list[tuple[Executable, list[dict[str, Any]]]] = [(sql.SETTLE, [_settlement_row(settlement)])]
@@ -366,4 +370,5 @@ def _settlement_row(settlement: Settlement) -> dict[str, Any]:
         "new_aside": settlement.aside,
         "new_finished_at": settlement.settled_at if finished else None,
         "new_last_error": settlement.last_error,
+        "new_maybe_sent_at": settlement.maybe_sent_at,
     }

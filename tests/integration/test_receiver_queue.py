@@ -9,6 +9,7 @@ from notifier.config.models import DeliverySettings
 from notifier.model import Broken, Delivered, Message, Outcome, ReceiverState, Refused, Retry
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
+from notifier.turnstile import Turnstile
 from tests.integration.store_builders import NOW, an_event, an_observation
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled
 
@@ -21,8 +22,10 @@ class Scripted:
     name = "pipeline"
     concurrency = 16
 
-    def __init__(self, script: Callable[[str], Outcome]) -> None:
+    def __init__(self, script: Callable[[str], Outcome], *, can_be_asked: bool = False) -> None:
         self.script = script
+        self.can_be_asked = can_be_asked
+        self.turnstile = Turnstile()
         self.sent: list[str] = []
 
     async def send(self, message: Message) -> Outcome:

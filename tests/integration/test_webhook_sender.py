@@ -21,7 +21,7 @@ import notifier
 from notifier.config.models import WebhookReceiver
 from notifier.http import Timeouts, new_session
 from notifier.model import Broken, Delivered, Message, Outcome, Refused, Retry
-from notifier.receivers import build
+from notifier.receivers import open_senders
 from notifier.receivers.webhook import WebhookSender, outcome_of
 from notifier.simulator import ReceivedWebhook, WebhookSink
 from tests.builders import NOW, SECRET, a_message, a_webhook
@@ -402,7 +402,7 @@ async def test_a_header_that_would_end_the_headers_breaks_the_receiver_and_is_no
 
 @pytest.mark.asyncio
 async def test_a_webhook_of_the_watchlist_gets_a_webhook_sender() -> None:
-    async with session_of() as session:
-        sender = build("pipeline", a_webhook(), session)
+    async with open_senders(timedelta(seconds=10), TLS) as senders:
+        sender = senders.build("pipeline", a_webhook())
     assert isinstance(sender, WebhookSender)
     assert (sender.name, sender.concurrency) == ("pipeline", 16)
