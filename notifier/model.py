@@ -309,3 +309,15 @@ class Refused:
 
 
 Outcome: TypeAlias = Delivered | Retry | Broken | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a receiver would work, as far as can be told without sending. `ok` is None where it can't be told.
+
+    `notes`: what the operator may want to know besides.
+    """
+
+    ok: bool | None
+    said: str
+    notes: tuple[str, ...] = ()

@@ -1,29 +1,95 @@
-"""What the commands ask of Census itself: the syncs of each workspace, within the limits that the watchlist sets."""
+"""What the commands ask of Census and of the receivers themselves, within the limits that the watchlist sets.
+
+A 429 is not waited out: someone sits in front of this.
+"""
 
 import asyncio
 import ssl
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from notifier.body import TEST_TYPE, body_of_test
 from notifier.census.client import CensusClient, client_of, new_census_session
 from notifier.config.models import Watchlist
-from notifier.errors import CensusError
+from notifier.errors import CensusError, NotFound
+from notifier.model import Message, Outcome, Verdict
+from notifier.receivers import open_senders
 from notifier.roster import Listing, read_listing
+from notifier.watch import named_runs, watches_of
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the outside says of a watchlist.
+
+    `listings`: each workspace's syncs, or why there are none. `missing_runs`: watched runs, by workspace, that Census
+    does not know. `verdicts`: on each receiver.
+    """
+
+    listings: dict[str, Listing | CensusError]
+    missing_runs: dict[str, tuple[int, ...]]
+    verdicts: dict[str, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class SentTest:
+    """What became of a test message, and how long that took."""
+
+    outcome: Outcome
+    took: timedelta
 
 
 async def read_listings(watchlist: Watchlist) -> dict[str, Listing | CensusError]:
     """The syncs of each workspace, or why there are none, in the watchlist's order; all are asked at the same time.
 
-    A 429 is not waited out: someone sits in front of this. Raises ProxyUnusable.
+    Raises ProxyUnusable.
     """
+    async with _clients(watchlist) as clients:
+        listings = await asyncio.gather(*(_listing(client) for client in clients.values()))
+    return dict(zip(clients, listings, strict=True))
+
+
+async def examine(watchlist: Watchlist) -> Findings:
+    """Asks Census and the Slack receivers whether keys and channels work; sends nothing. Raises ProxyUnusable."""
+    async with (
+        _clients(watchlist) as clients,
+        open_senders(watchlist.delivery.timeout, ssl.create_default_context()) as senders,
+    ):
+        listings, missing, verdicts = await asyncio.gather(
+            asyncio.gather(*(_listing(client) for client in clients.values())),
+            asyncio.gather(*(_missing_runs(client, name, watchlist) for name, client in clients.items())),
+            asyncio.gather(*(senders.check(name, settings) for name, settings in watchlist.receivers.items())),
+        )
+    return Findings(
+        dict(zip(clients, listings, strict=True)),
+        dict(zip(clients, missing, strict=True)),
+        dict(zip(watchlist.receivers, verdicts, strict=True)),
+    )
+
+
+async def send_test(watchlist: Watchlist, receiver: str) -> SentTest:
+    """Sends a message marked as a test to a receiver of the watchlist. Raises ProxyUnusable."""
+    message = Message(f"test_{uuid.uuid4().hex}", TEST_TYPE, body_of_test(receiver, datetime.now(UTC)))
+    async with open_senders(watchlist.delivery.timeout, ssl.create_default_context()) as senders:
+        sender = senders.build(receiver, watchlist.receivers[receiver])
+        began = time.monotonic()
+        outcome = await sender.send(message)
+        return SentTest(outcome, timedelta(seconds=time.monotonic() - began))
+
+
+@asynccontextmanager
+async def _clients(watchlist: Watchlist) -> AsyncIterator[dict[str, CensusClient]]:
     tls = ssl.create_default_context()
     async with AsyncExitStack() as stack:
-        clients = []
-        for settings in watchlist.workspaces.values():
+        clients = {}
+        for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
-            clients.append(client_of(settings, session, patient=False))
-        listings = await asyncio.gather(*(_listing(client) for client in clients))
-    return dict(zip(watchlist.workspaces, listings, strict=True))
+            clients[name] = client_of(settings, session, patient=False)
+        yield clients
 
 
 async def _listing(client: CensusClient) -> Listing | CensusError:
@@ -31,3 +97,20 @@ async def _listing(client: CensusClient) -> Listing | CensusError:
         return await read_listing(client, datetime.now(UTC))
     except CensusError as error:
         return error
+
+
+async def _missing_runs(client: CensusClient, workspace: str, watchlist: Watchlist) -> tuple[int, ...]:
+    runs = sorted(named_runs(watches_of(workspace, watchlist.watches)))
+    known = await asyncio.gather(*(_is_known(client, run_id) for run_id in runs))
+    return tuple(run_id for run_id, is_known in zip(runs, known, strict=True) if not is_known)
+
+
+async def _is_known(client: CensusClient, run_id: int) -> bool:
+    """Whether Census knows the run; where it can't say, the listing says why."""
+    try:
+        await client.run(run_id)
+    except NotFound:
+        return False
+    except CensusError:
+        return True
+    return True

@@ -30,7 +30,6 @@ from notifier.http import (
 )
 from notifier.model import SyncRun
 
-
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each
 PAGE: Final = 100  # the API's own maximum

@@ -1,19 +1,21 @@
 """The command line: one module a group of commands. Data goes to standard output, all else to standard error."""
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 import notifier
-from notifier.cli import deliveries, demo, status, watchlist, worker
+from notifier.cli import deliveries, demo, events, send_test, status, syncs, watchlist, worker
+from notifier.cli.help import examples
 from notifier.errors import NotifierError, WatchlistError
 
 app = typer.Typer(
     name="notifier",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
 )
 
 
@@ -23,7 +25,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(
+    epilog=examples(
+        ("notifier demo", "see it work, without an account"),
+        ("notifier check && notifier run", "validate the watchlist, then work"),
+        ("notifier events --help", "more about one command"),
+    )
+)
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -32,12 +40,15 @@ def options(
     """Follows Census sync runs and tells Slack channels and webhooks what changed."""
 
 
-for group in (worker, watchlist, status, deliveries, demo):
+for group in (worker, demo, watchlist, send_test, status, syncs, events, deliveries):
     group.register(app)
 
 
 def main() -> None:
     """Runs a command. Our own errors are sentences for the user, and exit codes: 2 for the watchlist, else 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a label's letters still shows the rest
     try:
         app()
     except WatchlistError as error:

@@ -1,52 +1,70 @@
 """`deliveries` and `deliveries retry`."""
 
-import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from notifier.body import timestamp
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
-from notifier.cli.status import ago
+from notifier.cli import completion
+from notifier.cli.help import Panel, examples
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
+from notifier.cli.terminal import MOST_SHOWN, ago, long, print_json_array, short, show_newest, table
 from notifier.config.durations import parse_duration
 from notifier.model import DeliveryState
 from notifier.store.views import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
 
-MOST_SHOWN: Final = 50
+COLORS: Final = {DeliveryState.DELIVERED: "green", DeliveryState.PENDING: "yellow", DeliveryState.DEAD: "red"}
+EXAMPLES = examples(
+    ("notifier deliveries", "the newest 50"),
+    ("notifier deliveries --state dead", "what died, and why"),
+    ("notifier deliveries --receiver growth --json", "all of one receiver"),
+)
+RETRY_EXAMPLES = examples(
+    ("notifier deliveries retry 17 18", "these two"),
+    ("notifier deliveries retry --dead --since 2h", "what died of the last two hours"),
+    ("notifier deliveries retry --receiver growth", "all that growth has not got"),
+)
 
 deliveries = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(deliveries, name="deliveries")
+    app.add_typer(deliveries, name="deliveries", rich_help_panel=Panel.LOOK)
 
 
-@deliveries.callback()
+@deliveries.callback(epilog=EXAMPLES)
 def show(
     context: typer.Context,
     config: Config = DEFAULT_CONFIG,
-    state: Annotated[DeliveryState | None, typer.Option("--state", help="Only those.")] = None,
-    receiver: Annotated[str | None, typer.Option("--receiver", help="Only those to this receiver.")] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help="At most so many, the newest first; --json shows all otherwise."),
+    state: Annotated[
+        DeliveryState | None, typer.Option("--state", metavar="STATE", help="Only those: pending, delivered or dead.")
     ] = None,
+    receiver: Annotated[
+        str | None,
+        typer.Option("--receiver", metavar="NAME", help="Only those to this one.", autocompletion=completion.receivers),
+    ] = None,
+    limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was sent where, what waits, and what died and why."""
+    """The newest deliveries: what arrived, waits or died, and why."""
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    most = limit if limit or as_json else MOST_SHOWN
-    found = read_deliveries(load(config).database_path, DeliveryFilter(state=state, receiver=receiver), most)
+    path, wanted = load(config).database_path, DeliveryFilter(state=state, receiver=receiver)
     if as_json:
-        typer.echo(json.dumps([_document(delivery) for delivery in found], indent=2, ensure_ascii=False))
-    else:
-        _show(found)
+        print_json_array(map(_document, read_deliveries(path, wanted, limit)))
+        return
+    most = limit or MOST_SHOWN
+    found = read_deliveries(path, wanted, most + 1)
+    columns = (
+        *(short("id"), short("type"), long("receiver"), short("state")),
+        *(short("tries"), short("event"), long("last error")),
+    )
+    shown = table(*columns, rows=_rows(found[:most]))
+    show_newest(shown, more=len(found) > most, nothing="No deliveries.")
 
 
 def _refuse_options_before(context: typer.Context) -> None:
@@ -62,39 +80,38 @@ def _document(delivery: DeliveryView) -> dict[str, object]:
     return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def _show(found: tuple[DeliveryView, ...]) -> None:
+def _rows(found: Sequence[DeliveryView]) -> Iterator[tuple[str | Text, ...]]:
     now = datetime.now(UTC)
-    colors = {DeliveryState.DELIVERED: "green", DeliveryState.PENDING: "yellow", DeliveryState.DEAD: "red"}
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "type", "receiver", "state", "tries", "event", "last error"):
-        table.add_column(column, overflow="fold")
     for delivery in found:
-        table.add_row(
+        yield (
             str(delivery.id),
             delivery.type.removeprefix("sync_run."),
             delivery.receiver,
-            Text(delivery.state, colors[delivery.state]),
+            Text(delivery.state, COLORS[delivery.state]),
             str(delivery.attempts),
             ago(delivery.created_at, now),
-            Text(delivery.last_error or ""),
+            delivery.last_error or "",
         )
-    console = Console()
-    console.print(table if found else "No deliveries.")
-    if len(found) == MOST_SHOWN:
-        console.print(f"The newest {MOST_SHOWN}; --limit shows more, --json all.", style="dim", highlight=False)
 
 
-@deliveries.command()
+@deliveries.command(epilog=RETRY_EXAMPLES)
 def retry(
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", help="Deliveries, by their ID.")] = None,
     config: Config = DEFAULT_CONFIG,
     dead: Annotated[bool, typer.Option("--dead", help="All that are dead.")] = False,
-    receiver: Annotated[str | None, typer.Option("--receiver", help="All, dead or pending, to this receiver.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Only of events this young, such as 2h.")] = None,
+    receiver: Annotated[
+        str | None,
+        typer.Option(
+            "--receiver", metavar="NAME", help="All, dead or pending, to this one.", autocompletion=completion.receivers
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="AGE", help="Only of events this young, such as 2h.")
+    ] = None,
 ) -> None:
-    """Makes dead deliveries pending with a fresh clock, and pending ones due now.
+    """Tries deliveries again: dead ones with a fresh clock, pending ones now.
 
-    A running worker takes them up within 5 seconds.
+    A running worker takes them up within 5 seconds. Exit code 1 when one of the IDs is neither dead nor pending.
     """
     if not (ids or dead or receiver or since):
         raise typer.BadParameter("name deliveries by their ID, or use --dead, --receiver NAME or --since 2h")

@@ -8,19 +8,29 @@ from typing import Annotated
 import typer
 
 from notifier import log
+from notifier.cli.help import Panel, examples
 from notifier.cli.worker import new_loop
 from notifier.config.durations import parse_duration
 
+EXAMPLES = examples(
+    ("notifier demo", "a minute of it"),
+    ("notifier demo --duration 20s", "the beginning"),
+    ("notifier demo --json", "what Slack was sent, a message a line"),
+)
+
 
 def register(app: typer.Typer) -> None:
-    app.command()(demo)
+    app.command(rich_help_panel=Panel.WORKER, epilog=EXAMPLES)(demo)
 
 
 def demo(
     duration: Annotated[str, typer.Option("--duration", help="How long it lasts.")] = "60s",
-    as_json: Annotated[bool, typer.Option("--json", help="Print each body as the webhook got it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each message as JSON.")] = False,
 ) -> None:
-    """The worker against a simulated Census workspace, and what a webhook gets. No account needed."""
+    """The worker between a simulated Census and a simulated Slack.
+
+    It needs no account, talks to this machine only, and ends by itself or with Ctrl-C.
+    """
     from notifier.cli.stage import play_demo  # the simulator is no part of a worker in production
 
     try:
@@ -34,5 +44,5 @@ def demo(
     ):
         shown = runner.run(play_demo(Path(directory), lasts, as_json=as_json))
     if shown == 0:
-        typer.echo("The webhook got nothing; was the demo too short?", err=True)
+        typer.echo("The channels got nothing; was the demo too short?", err=True)
         raise typer.Exit(1)

@@ -1,33 +1,24 @@
-"""The demo's stage: on loopback, a simulated Census API, the real worker, and a webhook that shows what it gets."""
+"""The demo's stage: on loopback, a simulated Census API, the real worker, and a simulated Slack whose channels are
+shown."""
 
 import asyncio
 import json
-import secrets
 import signal
-from base64 import b64encode
-from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import typer
 from rich.console import Console
-from rich.text import Text
-from standardwebhooks import Webhook, WebhookVerificationError
 
 from notifier import service
+from notifier.cli.slack_terminal import drawn
+from notifier.cli.terminal import console
 from notifier.config.load import load_watchlist
-from notifier.errors import NotifierError
-from notifier.simulator import CensusSimulator, ReceivedWebhook, WebhookSink, load_scenario, play
+from notifier.simulator import CensusSimulator, SlackMessage, SlackSimulator, load_scenario, play
 
-COLORS: Final = {
-    "completed": "green",
-    "failed": "bold red",
-    "canceled": "yellow",
-    "skipped": "yellow",
-    "error_changed": "red",
-    "status_changed": "magenta",
-}
+TOKEN: Final = "xoxb-simulated"  # noqa: S105 - the simulator's
 WATCHLIST: Final = """\
 version: 1
 database: sqlite:///{database}
@@ -39,92 +30,103 @@ workspaces:
     active_poll_interval: 500ms
 watches:
   - syncs: all
+    labels: {{team: data}}
+  - sync: 52
+    labels: {{team: growth}}
 receivers:
-  webhook:
-    type: webhook
-    url: {sink_url}/hook
-    secret: ${{SECRET}}
+  growth: {{type: slack, token: "${{TOKEN}}", channel: "#growth", api_url: "{api_url}"}}
+  data: {{type: slack, token: "${{TOKEN}}", channel: "#data-syncs", api_url: "{api_url}"}}
+routes:
+  - labels: {{team: growth}}
+    events: {events}
+    receivers: [growth]
+  - labels: {{team: data}}
+    events: {events}
+    receivers: [data]
 """
+QUIET: Final = ("failed", "canceled", "skipped", "completed", "error_changed", "status_changed")
+EVENTS: Final = f"[{', '.join(f'sync_run.{kind}' for kind in QUIET)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The two simulators and the names of Slack's channels by their ID."""
+
+    census: CensusSimulator
+    slack: SlackSimulator
+    channels: dict[str, str]
+
+
+def set_stage() -> Stage:
+    """Simulators that nobody has talked to yet."""
+    slack = SlackSimulator()
+    channels = {slack.add_channel(name): name for name in ("growth", "data-syncs")}
+    return Stage(CensusSimulator(), slack, channels)
 
 
 async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
-    """Plays the story until it ends, `lasts` is over or a signal comes; how many webhooks were shown."""
-    simulator, sink = CensusSimulator(), WebhookSink()
-    secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+    """Plays the story until it ends, `lasts` is over or a signal comes; how many messages were shown."""
+    stage = set_stage()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    story = asyncio.create_task(play(simulator, load_scenario("demo")), name="scenario")
+    story = asyncio.create_task(play(stage.census, load_scenario("demo")), name="scenario")
     try:
         await asyncio.sleep(0)  # the scenario's second 0: the workspace has a past before anyone looks at it
-        async with simulator.serve() as base_url, sink.serve() as sink_url:
+        async with stage.census.serve() as base_url, stage.slack.serve():
             path = directory / "watchlist.yaml"
-            path.write_text(WATCHLIST.format(database=directory / "demo.db", base_url=base_url, sink_url=sink_url))
-            watchlist = load_watchlist(path, {"API_KEY": simulator.api_key, "SECRET": secret})
-            console = Console(highlight=False, soft_wrap=True)
+            path.write_text(
+                WATCHLIST.format(
+                    database=directory / "demo.db", base_url=base_url, api_url=stage.slack.api_url, events=EVENTS
+                )
+            )
+            watchlist = load_watchlist(path, {"API_KEY": stage.census.api_key, "TOKEN": TOKEN})
+            out = console()
             if not as_json:
-                _introduce(console, lasts)
+                _introduce(out, lasts)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.serve(watchlist, stop), name="worker")
-                shown = tasks.create_task(_show(console, sink, stop, Webhook(secret), as_json=as_json), name="show")
+                shown = tasks.create_task(_show(out, stage, stop, as_json=as_json), name="show")
                 try:
                     async with asyncio.timeout(lasts.total_seconds()):
                         await stop.wait()
                 except TimeoutError:
                     stop.set()
             if not as_json:
-                console.print(f"\nEnd of the simulation: {shown.result()} events, each with a valid signature.")
+                out.print(f"End of the simulation: {shown.result()} messages.", style="dim")
             return shown.result()
     finally:
         story.cancel()
         await asyncio.gather(story, return_exceptions=True)
 
 
-def _introduce(console: Console, lasts: timedelta) -> None:
-    console.rule("SIMULATION")
-    console.print(
-        "A simulated Census API and a webhook on this machine; the worker between them is the real one.\n"
-        f"It ends after {lasts.total_seconds():g} s, or with Ctrl-C. This is what the webhook gets:\n",
+def _introduce(out: Console, lasts: timedelta) -> None:
+    out.rule("SIMULATION")
+    out.print(
+        "Census and Slack are simulated on this machine; the worker between them is the real one.\n"
+        f"It ends after {lasts.total_seconds():g} s, or with Ctrl-C. This is what the channels show:\n",
         style="dim",
     )
 
 
-async def _show(console: Console, sink: WebhookSink, stop: asyncio.Event, verifier: Webhook, *, as_json: bool) -> int:
+async def _show(out: Console, stage: Stage, stop: asyncio.Event, *, as_json: bool) -> int:
     shown = 0
     while not stop.is_set():
         try:
             async with asyncio.timeout(0.5):
-                received = await sink.wait_for(shown + 1, timeout=60)
+                messages = await stage.slack.wait_for(shown + 1, timeout=60)
         except TimeoutError:
             continue
-        for webhook in received[shown:]:
-            _show_one(console, webhook, verifier, as_json=as_json)
+        for message in messages[shown:]:
+            _show_one(out, stage, message, as_json=as_json)
             shown += 1
     return shown
 
 
-def _show_one(console: Console, webhook: ReceivedWebhook, verifier: Webhook, *, as_json: bool) -> None:
-    try:
-        verifier.verify(webhook.body, {key.lower(): value for key, value in webhook.headers.items()})
-    except WebhookVerificationError as error:
-        raise NotifierError(f"the signature of a webhook did not verify: {error}") from error
+def _show_one(out: Console, stage: Stage, message: SlackMessage, *, as_json: bool) -> None:
+    channel = stage.channels[message.channel]
     if as_json:
-        typer.echo(webhook.body.decode())
+        document = {"channel": channel, "text": message.text, "blocks": message.blocks, "metadata": message.metadata}
+        typer.echo(json.dumps(document, ensure_ascii=False))
     else:
-        console.print(_line(json.loads(webhook.body)))
-
-
-def _line(event: Mapping[str, Any]) -> Text:
-    kind = event["type"].removeprefix("sync_run.")
-    data, run = event["data"], event["data"]["sync_run"]
-    status = next((change for change in data["changes"] if change["field"] == "status"), None)
-    line = Text(event["timestamp"][11:19] + "  ", style="dim")
-    line.append(f"{kind:<15}", COLORS.get(kind, ""))
-    line.append(f"{data['sync']['label']:<26}", "bold")
-    line.append(f"run {run['id']}  ")
-    if status:
-        line.append(f"{status['old'] or 'new'} → {status['new']}")
-    for change in data["changes"]:
-        if change["field"].startswith("error_") and change["new"]:
-            line.append(f"\n{'':10}{change['field']}: {change['new']}", "red")
-    return line
+        out.print(drawn(channel, message.text, message.blocks, datetime.now(UTC)))

@@ -1,16 +1,16 @@
 """`status`: what the database knows of the worker, its workspaces, syncs and receivers."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from notifier.body import timestamp
+from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
+from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
 from notifier.store.lock import is_held
 from notifier.store.views import (
     ReceiverView,
@@ -24,10 +24,15 @@ from notifier.store.views import (
 
 LONGEST_SILENCE: Final = timedelta(minutes=3)
 MOST_SYNCS: Final = 50
+EXAMPLES = examples(
+    ("notifier status", "all of it"),
+    ("notifier status --json | jq '.receivers[].pending'", "what waits"),
+    ("notifier status --healthy", "a container's check"),
+)
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(status)
+    app.command(rich_help_panel=Panel.LOOK, epilog=EXAMPLES)(status)
 
 
 def status(
@@ -37,9 +42,9 @@ def status(
         bool, typer.Option("--healthy", help="Only say, by the exit code, whether the worker is alive.")
     ] = False,
 ) -> None:
-    """The worker, workspaces, watched syncs, receivers and deliveries, from the database.
+    """The worker, workspaces, receivers and syncs, from the database.
 
-    With --healthy it exits 1 when the worker's last sign of life is older than 3 minutes.
+    With --healthy it only says what is wrong, and exits 1 when the worker's last sign of life is older than 3 minutes.
     """
     watchlist = load(config)
     path = watchlist.database_path
@@ -49,7 +54,7 @@ def status(
     view = read_status(path, watchlist.receivers)
     running = is_held(path)
     if as_json:
-        typer.echo(json.dumps(_document(view, running), indent=2, ensure_ascii=False))
+        print_json(_document(view, running))
     else:
         _show(view, running)
 
@@ -109,67 +114,73 @@ def _receiver(receiver: ReceiverView) -> dict[str, Any]:
 
 
 def _show(view: Status, running: bool) -> None:
-    console = Console()
+    out = console()
     now = datetime.now(UTC)
     if view.worker is None:
-        console.print("No worker has run on this database yet.")
+        out.print("No worker has run on this database yet.")
     else:
         state = Text("running", "green") if running else Text("not running", "red")
         seen = ago(view.worker.last_seen_at, now)
-        console.print("Worker", state, f"· version {view.worker.version} · last sign of life {seen}", highlight=False)
-    console.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
+        version = plain(view.worker.version)
+        out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
+    out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
-        console.print(f"… and {len(view.syncs) - MOST_SYNCS} more syncs; --json shows all.", highlight=False)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        out.print(f"… and {len(view.syncs) - MOST_SYNCS} more syncs; --json shows all.", style="dim")
 
 
 def _workspaces_table(view: Status, now: datetime) -> Table:
-    table = _table("\nWorkspaces", "name", "state", "last polled", "note")
-    for workspace in view.workspaces:
-        note = workspace.last_error or ""
-        if workspace.stretch > 1:
-            note = f"intervals stretched x{workspace.stretch:g}: {workspace.needed_rate:g} requests/s needed. {note}"
-        state = Text("ok", "green") if workspace.ok else Text("bad", "red")
-        polled = ago(workspace.last_polled_at, now) if workspace.last_polled_at else "never"
-        table.add_row(workspace.name, state, polled, Text(note.strip()))
-    return table
+    rows = [
+        (
+            workspace.name,
+            Text("ok", "green") if workspace.ok else Text("bad", "red"),
+            ago(workspace.last_polled_at, now) if workspace.last_polled_at else "never",
+            _note(workspace),
+        )
+        for workspace in view.workspaces
+    ]
+    columns = (long("name"), short("state"), short("last polled"), long("note"))
+    return table(*columns, rows=rows, title="\nWorkspaces")
+
+
+def _note(workspace: WorkspaceView) -> str:
+    note = workspace.last_error or ""
+    if workspace.stretch > 1:
+        note = f"intervals stretched x{workspace.stretch:g}: {workspace.needed_rate:g} requests/s needed. {note}"
+    return note
 
 
 def _receivers_table(view: Status) -> Table:
-    table = _table("\nReceivers", "name", "state", "pending", "dead", "note")
-    for receiver in view.receivers:
-        state = Text("ok", "green") if receiver.ok else Text("broken", "red")
-        table.add_row(receiver.name, state, str(receiver.pending), str(receiver.dead), Text(receiver.last_error or ""))
-    return table
+    rows = [
+        (
+            receiver.name,
+            Text("ok", "green") if receiver.ok else Text("broken", "red"),
+            str(receiver.pending),
+            str(receiver.dead),
+            receiver.last_error or "",
+        )
+        for receiver in view.receivers
+    ]
+    columns = (long("name"), short("state"), short("pending"), short("dead"), long("note"))
+    return table(*columns, rows=rows, title="\nReceivers")
 
 
 def _syncs_table(view: Status, now: datetime) -> Table:
-    table = _table("\nWatched syncs", "sync", "label", "newest run", "status", "updated", "note")
-    for sync in view.syncs[:MOST_SYNCS]:
-        run = sync.newest_run or RunView(0, None, None, None)
-        status_text = " ".join(part for part in (run.status, run.error_code) if part)
-        gap = f"runs before {sync.gap_oldest_reported_run_id} were skipped" if sync.gap_noticed_at else ""
-        table.add_row(
-            f"{sync.workspace}/{sync.id}",
-            Text(sync.label or ""),
-            str(run.id) if sync.newest_run else "none yet",
-            Text(status_text, "red" if run.status == "failed" else ""),
-            ago(run.updated_at, now) if run.updated_at else "",
-            gap,
-        )
-    return table
+    several = len({sync.workspace for sync in view.syncs}) > 1
+    rows = [(sync.workspace if several else "", *_sync_row(sync, now)) for sync in view.syncs[:MOST_SYNCS]]
+    columns = (
+        *(long("workspace"), short("sync"), long("label"), short("run")),
+        *(long("status"), short("updated"), long("note")),
+    )
+    return table(*columns, rows=rows, title="\nWatched syncs")
 
 
-def ago(time: datetime, now: datetime) -> str:
-    """How long ago, in the largest unit that fits: 3 min ago."""
-    seconds = max(0, int((now - time).total_seconds()))
-    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * length or (unit == "min" and seconds >= length):
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+def _sync_row(sync: SyncView, now: datetime) -> tuple[str | Text, ...]:
+    run = sync.newest_run or RunView(0, None, None, None)
+    return (
+        str(sync.id),
+        brief(sync.label),
+        str(run.id) if sync.newest_run else "none yet",
+        Text(" ".join(part for part in (run.status, run.error_code) if part), "red" if run.status == "failed" else ""),
+        ago(run.updated_at, now) if run.updated_at else "",
+        f"runs before {sync.gap_oldest_reported_run_id} were skipped" if sync.gap_noticed_at else "",
+    )

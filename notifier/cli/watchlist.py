@@ -2,21 +2,43 @@
 
 import json
 import sys
+from typing import Annotated
 
 import typer
 
+from notifier.cli.help import Panel, examples
+from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.config.load import watchlist_schema
 from notifier.noise import noisy_receivers
 
+CHECK_EXAMPLES = examples(
+    ("notifier check", "the watchlist here, or of NOTIFIER_CONFIG"),
+    ("notifier check -c staging.yaml", "another one"),
+    ("notifier check --online", "keys and channels too"),
+)
+SCHEMA_EXAMPLES = examples(("notifier schema > watchlist.schema.json", "a file for your editor"))
+
 
 def register(app: typer.Typer) -> None:
-    app.command()(check)
-    app.command()(schema)
+    app.command(rich_help_panel=Panel.WATCHLIST, epilog=CHECK_EXAMPLES)(check)
+    app.command(rich_help_panel=Panel.WATCHLIST, epilog=SCHEMA_EXAMPLES)(schema)
 
 
-def check(config: Config = DEFAULT_CONFIG) -> None:
-    """Validates the watchlist: every mistake with file, line and column. Exit code 2 if there is any."""
+def check(
+    config: Config = DEFAULT_CONFIG,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask Census and Slack whether keys and channels work; sends nothing.")
+    ] = False,
+) -> None:
+    """Validates the watchlist, and names every mistake with its place.
+
+    Exit code 2 if there is any.
+
+    With --online it also names watches that match nothing and syncs that no route serves.
+
+    Exit code 1 when a key or a channel does not work.
+    """
     watchlist = load(config)
     for name in noisy_receivers(watchlist):
         typer.echo(
@@ -28,9 +50,14 @@ def check(config: Config = DEFAULT_CONFIG) -> None:
         f"{config}: good. {len(watchlist.workspaces)} workspace(s), {len(watchlist.watches)} watch(es), "
         f"{len(watchlist.receivers)} receiver(s), {len(watchlist.routes or ())} route(s)."
     )
+    if online and not check_online(config, watchlist):
+        raise typer.Exit(1)
 
 
 def schema() -> None:
-    """Prints the watchlist's JSON Schema, for editors that check and complete YAML."""
+    """Prints the watchlist's JSON Schema.
+
+    Editors that know the YAML language server check and complete a watchlist with it.
+    """
     json.dump(watchlist_schema(), sys.stdout, indent=2, ensure_ascii=False)
     typer.echo()

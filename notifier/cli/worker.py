@@ -7,17 +7,30 @@ from typing import Annotated
 import typer
 
 from notifier import log, service
+from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate as migrate_database
 
-Format = Annotated[log.LogFormat, typer.Option("--log-format", help="auto: readable on a terminal, JSON elsewhere.")]
-Level = Annotated[log.LogLevel, typer.Option("--log-level", help="The least that is logged.")]
+Format = Annotated[
+    log.LogFormat,
+    typer.Option("--log-format", metavar="FORMAT", help="console, json, or auto: readable on a terminal, else JSON."),
+]
+Level = Annotated[
+    log.LogLevel,
+    typer.Option("--log-level", metavar="LEVEL", help="The least that is logged: debug, info, warning or error."),
+]
+RUN_EXAMPLES = examples(
+    ("notifier run", "until it is told to stop"),
+    ("notifier run -c /etc/notifier/watchlist.yaml", "with a watchlist elsewhere"),
+    ("notifier run --once", "one round, for a cron job"),
+)
+MIGRATE_EXAMPLES = examples(("notifier migrate", "before the worker starts, if you like"))
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(run)
-    app.command()(migrate)
+    app.command(rich_help_panel=Panel.WORKER, epilog=RUN_EXAMPLES)(run)
+    app.command(rich_help_panel=Panel.WORKER, epilog=MIGRATE_EXAMPLES)(migrate)
 
 
 def new_loop() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -39,6 +52,8 @@ def run(
 ) -> None:
     """The worker: polls, stores and delivers until SIGTERM or SIGINT.
 
+    It logs to standard error. When it is told to stop it ends within 10 seconds, with exit code 0.
+
     With --once it exits 1 when a workspace could not be read, else 3 when deliveries are left pending or died, else 0.
     """
     log.configure(log_format, log_level)
@@ -55,7 +70,10 @@ def run(
 
 
 def migrate(config: Config = DEFAULT_CONFIG) -> None:
-    """Brings the database to the newest schema. `run` does so by itself."""
+    """Brings the database to the newest schema.
+
+    The worker does so by itself when it starts; this is for those who want it done before.
+    """
     path = load(config).database_path
     with worker_lock(path):
         changed = migrate_database(path)

@@ -13,8 +13,10 @@ import aiohttp
 from notifier.config.models import Receiver as Settings
 from notifier.config.models import SlackReceiver, SlackWebhookReceiver, WebhookReceiver
 from notifier.http import sending_session
+from notifier.model import Verdict
 from notifier.receivers.base import Receiver
 from notifier.receivers.slack import SlackSender
+from notifier.receivers.slack_check import check_slack
 from notifier.receivers.slack_http import PACE, api_session, webhook_session
 from notifier.receivers.slack_webhook import SlackWebhookSender
 from notifier.receivers.webhook import WebhookSender
@@ -43,6 +45,12 @@ class Senders:
                 return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile)
             case _:
                 assert_never(settings)
+
+    async def check(self, name: str, settings: Settings) -> Verdict:
+        """Whether a receiver would work, without sending. Raises ProxyUnusable."""
+        if isinstance(settings, SlackReceiver):
+            return await check_slack(settings, self.slack_api)
+        return Verdict(ok=None, said=f"can't be checked without sending; try: notifier send-test {name}")
 
     def _turnstile(self, *destination: str) -> Turnstile:
         return self._turnstiles.setdefault(destination, Turnstile(PACE))

@@ -53,11 +53,11 @@ EMOJI: Final = {
     EventType.STATUS_CHANGED: "grey_question",
     EventType.ERROR_CHANGED: "warning",
 }
+PARTLY: Final = "large_yellow_circle"
 VERBS: Final = {
     EventType.FAILED: "failed",
     EventType.CANCELED: "was canceled",
     EventType.SKIPPED: "was skipped",
-    EventType.COMPLETED: "completed",
     EventType.WORKING: "is running",
     EventType.QUEUED: "is queued",
 }
@@ -105,6 +105,7 @@ class _Story:
         self.sync = _line(data["sync"]["label"], LONGEST_LABEL) or f"sync {data['sync']['id']}"
         self.workspace = _line(data["workspace"], LONGEST_LABEL)
         self.labels = {_line(key, 40): _line(value, 60) for key, value in data["labels"].items()}
+        self.rejected = _count(self.run, "records_failed") or 0
         self.failed_before = self._failed_before(data["previous_run"])
         self.code = _line(self.run.get("error_code"), LONGEST_CODE)
         self.message = cleaned(self.run.get("error_message"), LONGEST_MESSAGE)
@@ -129,13 +130,17 @@ class _Story:
 
     @property
     def verb(self) -> str:
-        if self.failed_before:
-            return "recovered"
+        if self.type is EventType.COMPLETED:
+            return ("recovered" if self.failed_before else "completed") + self._rejects()
         if self.type is EventType.STATUS_CHANGED:
             return self._odd_status()
         if self.type is EventType.ERROR_CHANGED:
             return "has a new error" if self.code or self.message or self.detail else "has no error any more"
         return VERBS[self.type]
+
+    def _rejects(self) -> str:
+        """A run that completed without some of its records is no plain success."""
+        return f", {self.rejected:,} rejected" if self.rejected else ""
 
     def _odd_status(self) -> str:
         if "status" not in self.changes:
@@ -148,7 +153,7 @@ class _Story:
         return f"{spoken(self.late_by)} late" if self.late_by > LATE_AFTER else ""
 
     def text(self) -> str:
-        verb = "completed, the sync has recovered" if self.failed_before else self.verb
+        verb = f"completed, the sync has recovered{self._rejects()}" if self.failed_before else self.verb
         told = f"{self.sync}: run {self.run['id']} {verb}"
         if reason := self.code or _line(self.message, LONGEST_LABEL):
             told += f", {reason}"
@@ -181,8 +186,8 @@ class _Story:
     def _records(self) -> str:
         told = []
         for word, fields, zero_counts in _COUNTS:
-            count = next((self.run[name] for name in fields if self.run.get(name) is not None), None)
-            if isinstance(count, int) and not isinstance(count, bool) and (count or zero_counts):
+            count = _count(self.run, *fields)
+            if count or (count == 0 and zero_counts):
                 told.append(f"{count:,} {word}")
         return ", ".join(told)
 
@@ -216,7 +221,8 @@ class _Story:
         yield ContextBlock(elements=[PlainTextObject(text=self.footer(), emoji=False), time])
 
     def _headline(self) -> Iterator[Any]:
-        yield RichTextElementParts.Emoji(name=EMOJI[self.type])
+        emoji = PARTLY if self.type is EventType.COMPLETED and self.rejected else EMOJI[self.type]
+        yield RichTextElementParts.Emoji(name=emoji)
         yield _Text(text=" ")
         url = self.run["url"]
         if len(url) <= LONGEST_URL:
@@ -245,6 +251,12 @@ class _Story:
             self.run["url"],
         ]
         return escaped("\n".join(line for line in lines if line), LONGEST_TEXT)
+
+
+def _count(run: Mapping[str, Any], *fields: str) -> int | None:
+    """The first of these fields that holds a whole number."""
+    counts = (run.get(name) for name in fields)
+    return next((count for count in counts if isinstance(count, int) and not isinstance(count, bool)), None)
 
 
 def _date(time: datetime) -> str:

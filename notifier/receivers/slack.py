@@ -11,18 +11,23 @@ from typing import Any, Final
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from notifier.config.models import SlackReceiver
 from notifier.http import retry_after
-from notifier.model import Delivered, Message, Outcome, Retry
+from notifier.model import Broken, Delivered, Message, Outcome, Retry
 from notifier.receivers.slack_channel import find_channel, is_channel_id, next_cursor
 from notifier.receivers.slack_errors import Meaning, explained, meaning_of
-from notifier.receivers.slack_http import ErrorCodes, NotSlacks, api_client, outcome_of_failure
+from notifier.receivers.slack_http import (
+    ErrorCodes,
+    NotSlacks,
+    api_client,
+    error_code,
+    error_detail,
+    outcome_of_failure,
+)
 from notifier.receivers.slack_post import post_in_two_shapes
 from notifier.turnstile import Turnstile
 
-API_URL: Final = "https://slack.com/api/"
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
 HISTORY_PAGE: Final = 200
 MOST_HISTORY_PAGES: Final = 20
@@ -46,9 +51,7 @@ class SlackSender:
     ) -> None:
         self.name = name
         self.turnstile = turnstile
-        self._client: AsyncWebClient = api_client(
-            settings.token.get_secret_value(), settings.api_url or API_URL, session
-        )
+        self._client = api_client(settings, session)
         self._channel = settings.channel
         self._channel_id = self._channel if is_channel_id(self._channel) else _remembered(note, self._channel)
         self._clock = clock
@@ -66,7 +69,7 @@ class SlackSender:
         try:
             answer = await self._client.chat_postMessage(channel=self._channel, **content)
         except SlackApiError as error:
-            return self._outcome_of(event_id, error), _code(error)
+            return self._outcome_of(event_id, error), error_code(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return outcome_of_failure(error), ""
         channel, ts = answer.get("channel"), answer.get("ts")
@@ -77,9 +80,9 @@ class SlackSender:
     def _outcome_of(self, event_id: str, error: SlackApiError) -> Outcome:
         answer = error.response
         after = retry_after(answer.headers, self._clock())
-        if not _code(error):
+        if not error_code(error):
             return outcome_of_failure(NotSlacks(answer.status_code, after))
-        return self._codes.outcome(event_id, _code(error), answer.status_code, after, _detail(answer.data))
+        return self._codes.outcome(event_id, error_code(error), answer.status_code, after, error_detail(error))
 
     def _note(self) -> str | None:
         """The channel's ID beside the name by which it is configured: history is read by ID alone."""
@@ -124,31 +127,15 @@ def _undecided(error: SlackApiError, now: datetime) -> Outcome | None:
     if answer.status_code == 429 or answer.status_code >= 500:
         after = retry_after(answer.headers, now)
         return Retry(f"looking for the message: HTTP {answer.status_code}", after, maybe_sent=True)
-    if meaning_of(_code(error)) in (Meaning.NOT_PROCESSED, Meaning.MAYBE_SENT):
-        return Retry(f"looking for the message: {explained(_code(error))}", maybe_sent=True)
+    if meaning_of(error_code(error)) in (Meaning.NOT_PROCESSED, Meaning.MAYBE_SENT):
+        return Retry(f"looking for the message: {explained(error_code(error))}", maybe_sent=True)
     return None
 
 
-def _still_open(outcome: Outcome) -> Outcome | None:
+def _still_open(outcome: Retry | Broken) -> Outcome | None:
     if isinstance(outcome, Retry):
         return Retry(f"looking for the message: {outcome.reason}", outcome.after, maybe_sent=True)
     return None  # what is broken for looking may not be for sending, and says so then
-
-
-def _code(error: SlackApiError) -> str:
-    code = error.response.get("error")
-    return code if isinstance(code, str) else ""
-
-
-def _detail(data: Any) -> str:
-    """What Slack says beside a code: the scope that is missing, what is wrong with which block."""
-    if not isinstance(data, Mapping):
-        return ""
-    if isinstance(data.get("needed"), str):
-        return f"needed: {data['needed'][:100]}"
-    metadata = data.get("response_metadata")
-    messages = metadata.get("messages") if isinstance(metadata, Mapping) else None
-    return "; ".join(str(line) for line in messages)[:300] if isinstance(messages, list) else ""
 
 
 def _event_id(posted: Any) -> str | None:

@@ -144,7 +144,7 @@ def outcome_of_word(word: str, after: timedelta | None, detail: str = "") -> Out
             assert_never(unreachable)
 
 
-def outcome_of_status(status: int, after: timedelta | None) -> Outcome | None:
+def outcome_of_status(status: int, after: timedelta | None) -> Retry | Broken | None:
     """What an HTTP status means where the body does not say more; None for one that says nothing."""
     reason = status_in_words(status)
     if status == 429:

@@ -6,18 +6,22 @@ NO_PROXY, writes webhook URLs into its log, and trips over answers of 200 that a
 
 import logging
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import aiohttp
 import orjson
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from notifier.config.models import SlackReceiver
 from notifier.http import CHUNK, USER_AGENT, describe, proxy_for, read_capped, retry_after, sending_session
 from notifier.model import Broken, Outcome, Refused, Retry
 from notifier.receivers.slack_errors import explained, outcome_of_status, outcome_of_word
 
+API_URL: Final = "https://slack.com/api/"
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of history holds up to 200 messages with their blocks
 PACE: Final = 1.0  # seconds between two messages to a channel (Slack: rate limits, "Posting messages")
 MOST_UNKNOWN: Final = 5  # attempts at an error code that nobody knows
@@ -91,10 +95,11 @@ def webhook_session(timeout: timedelta, tls: ssl.SSLContext) -> aiohttp.ClientSe
     return sending_session(timeout, tls, answers=WebhookAnswer, middlewares=(refuse_redirects,))
 
 
-def api_client(token: str, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
+def api_client(settings: SlackReceiver, session: aiohttp.ClientSession) -> AsyncWebClient:
     """slack-sdk's client of the Web API. Raises ProxyUnusable."""
+    api_url = settings.api_url or API_URL
     client = AsyncWebClient(
-        token,
+        settings.token.get_secret_value(),
         base_url=api_url,
         session=session,
         headers=dict(IDENTITY),
@@ -125,7 +130,7 @@ def _proxy(url: str) -> str | None:
     return str(proxy) if proxy is not None else None
 
 
-def outcome_of_failure(error: Exception) -> Outcome:
+def outcome_of_failure(error: Exception) -> Retry | Broken:
     """What an attempt without an answer of Slack's means. Re-raises what is a fault of ours."""
     match error:
         case NotSlacks():
@@ -138,6 +143,24 @@ def outcome_of_failure(error: Exception) -> Outcome:
             return Retry(describe(error), maybe_sent=True)
         case _:
             raise error
+
+
+def error_code(error: SlackApiError) -> str:
+    """The code with which the Web API refused; "" where there is none."""
+    code = error.response.get("error")
+    return code if isinstance(code, str) else ""
+
+
+def error_detail(error: SlackApiError) -> str:
+    """What Slack says beside a code: the scope that is missing, what is wrong with which block."""
+    data = error.response.data
+    if not isinstance(data, Mapping):
+        return ""
+    if isinstance(data.get("needed"), str):
+        return f"needed: {data['needed'][:100]}"
+    metadata = data.get("response_metadata")
+    messages = metadata.get("messages") if isinstance(metadata, Mapping) else None
+    return "; ".join(str(line) for line in messages)[:300] if isinstance(messages, list) else ""
 
 
 class ErrorCodes:

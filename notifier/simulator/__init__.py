@@ -1,7 +1,7 @@
-"""A Census API and a webhook receiver to try the notifier against: for tests, the demo and benchmarks.
+"""A Census API, a webhook receiver and a Slack to try the notifier against: for tests, the demo and benchmarks.
 
-Written from census-openapi.yaml alone. It shares no code with the notifier, so that a wrong belief about the API can
-not stand on both sides of a test.
+Written from census-openapi.yaml and Slack's documentation alone. It shares no code with the notifier, so that a wrong
+belief about an API can not stand on both sides of a test.
 """
 
 from notifier.simulator.census import CensusSimulator, RecordedRequest
@@ -23,21 +23,27 @@ from notifier.simulator.faults import (
 from notifier.simulator.scenario import Scenario, ScenarioError, Step, play
 from notifier.simulator.scenario_file import load_scenario
 from notifier.simulator.sink import ReceivedWebhook, WebhookSink
+from notifier.simulator.slack import SlackRequest, SlackSimulator
+from notifier.simulator.slack_faults import Accept, Drop, RateLimit, SlackError
+from notifier.simulator.slack_workspace import SlackMessage
 from notifier.simulator.thread import SimulatorThread
 from notifier.simulator.workspace import UnknownObjectError
 
 __all__ = [
     "ABSENT",
     "GENERATED",
+    "Accept",
     "Big",
     "Body",
     "CensusSimulator",
     "Delay",
     "Drip",
+    "Drop",
     "Fault",
     "FaultHandle",
     "GzipBomb",
     "Hang",
+    "RateLimit",
     "ReceivedWebhook",
     "RecordedRequest",
     "Redirect",
@@ -45,6 +51,10 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SimulatorThread",
+    "SlackError",
+    "SlackMessage",
+    "SlackRequest",
+    "SlackSimulator",
     "Status",
     "Step",
     "Transform",

@@ -1,4 +1,4 @@
-"""A simulator and a sink in a thread of their own, for tests that block (a worker as a subprocess).
+"""A simulator, a sink and a Slack in a thread of their own, for tests that block (a worker as a subprocess).
 
 Everything that touches the simulator runs in its event loop: the methods here hand the call over and wait for it.
 """
@@ -15,25 +15,36 @@ from notifier.simulator.census import CensusSimulator, RecordedRequest
 from notifier.simulator.defaults import GENERATED, Marker
 from notifier.simulator.faults import Fault, FaultHandle
 from notifier.simulator.sink import ReceivedWebhook, Wanted, WebhookSink
+from notifier.simulator.slack import SlackSimulator
+from notifier.simulator.slack_facade import SlackFacade
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class SimulatorThread:
-    """`with SimulatorThread() as simulator:` serves `base_url` (Census) and `sink_url` (webhooks).
+    """`with SimulatorThread() as simulator:` serves `base_url` (Census), `sink_url` (webhooks) and `slack_url`.
 
-    The methods are those of CensusSimulator, safe from any thread; those of the sink are under `sink`.
+    The methods are those of CensusSimulator, safe from any thread; those of the sink are under `sink`, those of Slack
+    under `slack`.
     """
 
     def __init__(
-        self, *, api_key: str = "simulated-key", latency: float = 0.0, port: int = 0, sink_port: int = 0
+        self,
+        *,
+        api_key: str = "simulated-key",
+        latency: float = 0.0,
+        port: int = 0,
+        sink_port: int = 0,
+        slack_port: int = 0,
     ) -> None:
         self.base_url = ""
         self.sink_url = ""
+        self.slack_url = ""
         self.simulator = CensusSimulator(api_key=api_key, latency=latency)
         self.sink = SinkFacade(self, WebhookSink())
-        self._ports = (port, sink_port)
+        self.slack = SlackFacade(self, SlackSimulator())
+        self._ports = (port, sink_port, slack_port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._started: Future[None] = Future()
@@ -169,9 +180,13 @@ class SimulatorThread:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        port, sink_port = self._ports
-        async with self.simulator.serve(port=port) as base_url, self.sink.inner.serve(port=sink_port) as sink_url:
-            self.base_url, self.sink_url = base_url, sink_url
+        port, sink_port, slack_port = self._ports
+        async with (
+            self.simulator.serve(port=port) as base_url,
+            self.sink.inner.serve(port=sink_port) as sink_url,
+            self.slack.inner.serve(port=slack_port) as slack_url,
+        ):
+            self.base_url, self.sink_url, self.slack_url = base_url, sink_url, slack_url
             self._loop = asyncio.get_running_loop()
             self._started.set_result(None)
             await self._stop.wait()

@@ -5,7 +5,7 @@ Beside a running worker these read, or write with BEGIN IMMEDIATE, and never che
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from notifier.errors import DatabaseUnusable
 from notifier.model import DeliveryState
 from notifier.store.migrate import check_current
-from notifier.store.schema import deliveries, receivers, snapshots, syncs, worker, workspaces
+from notifier.store.schema import deliveries, events, receivers, snapshots, syncs, worker, workspaces
 from notifier.store.sqlite import command_engine, explained
 
 
@@ -100,6 +100,27 @@ class DeliveryFilter:
     state: DeliveryState | None = None
     receiver: str | None = None
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """`body` is what every receiver gets, to the byte."""
+
+    id: str
+    type: str
+    workspace: str
+    sync_id: int
+    run_id: int
+    seen_at: datetime
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; what is None does not matter."""
+
+    sync_id: int | None = None
+    types: Collection[str] | None = None
 
 
 @contextmanager
@@ -223,6 +244,17 @@ def _fits(wanted: DeliveryFilter) -> Any:
     return and_(*conditions)
 
 
+def read_events(path: Path, wanted: EventFilter, limit: int | None) -> tuple[EventView, ...]:
+    """The events that fit, newest first, at most `limit`. Raises DatabaseUnusable."""
+    statement = select(*(events.c[name] for name in EventView.__slots__)).order_by(events.c.seq.desc()).limit(limit)
+    if wanted.sync_id is not None:
+        statement = statement.where(events.c.sync_id == wanted.sync_id)
+    if wanted.types is not None:
+        statement = statement.where(events.c.type.in_(wanted.types))
+    with _open(path, "reader") as connection:
+        return tuple(EventView(**row._mapping) for row in connection.execute(statement))
+
+
 def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple[int, ...]:
     """Makes dead deliveries pending with a fresh clock and pending ones due now; the IDs of those it touched.
 
@@ -241,9 +273,19 @@ def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple
             connection.execute(update(deliveries).where(chosen).values(next_attempt_at=now))
             connection.execute(update(deliveries).where(and_(chosen, dead)).values(aside=False, **revived))
         for name in {row.receiver for row in rows}:
-            ask = upsert(receivers).values(name=name, probe_at=now)
-            connection.execute(ask.on_conflict_do_update(index_elements=["name"], set_={"probe_at": now}))
+            _ask_to_try(connection, name, now)
     return tuple(ids)
+
+
+def try_receiver(path: Path, name: str, now: datetime) -> None:
+    """Has a running worker try a receiver at once that it has found broken. Raises DatabaseUnusable."""
+    with _open(path, "command") as connection:
+        _ask_to_try(connection, name, now)
+
+
+def _ask_to_try(connection: Connection, name: str, now: datetime) -> None:
+    ask = upsert(receivers).values(name=name, probe_at=now)
+    connection.execute(ask.on_conflict_do_update(index_elements=["name"], set_={"probe_at": now}))
 
 
 def require_recent_worker(path: Path, now: datetime, longest_silence: timedelta) -> None:

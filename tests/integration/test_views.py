@@ -13,6 +13,8 @@ from notifier.model import DeliveryState, EventType, Gap, Mark, ReceiverState, W
 from notifier.store.store import Store, open_store
 from notifier.store.views import (
     DeliveryFilter,
+    EventFilter,
+    EventView,
     ReceiverView,
     RunView,
     Status,
@@ -20,6 +22,7 @@ from notifier.store.views import (
     WorkerView,
     WorkspaceView,
     read_deliveries,
+    read_events,
     read_status,
     read_worker,
     require_recent_worker,
@@ -197,6 +200,43 @@ def test_a_delivery_tells_only_the_times_that_its_state_has(filled: Path) -> Non
     assert pending.last_error == "timed out"
 
 
+# --- events ---
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        pytest.param(EventFilter(), [6, 5, 4, 3, 2, 1], id="all"),
+        pytest.param(EventFilter(sync_id=53), [6], id="of a sync"),
+        pytest.param(EventFilter(sync_id=99), [], id="of no sync"),
+        pytest.param(EventFilter(types=[EventType.COMPLETED]), [3], id="of a type"),
+        pytest.param(EventFilter(types=[EventType.FAILED, EventType.QUEUED]), [6, 5, 4, 1], id="of some types"),
+        pytest.param(EventFilter(types=[]), [], id="of no type"),
+        pytest.param(EventFilter(sync_id=52, types=[EventType.FAILED]), [5, 4], id="by everything"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_the_events_that_fit_are_told_newest_first(
+    store: Store, database: Path, wanted: EventFilter, found: list[int]
+) -> None:
+    kinds = [EventType.QUEUED, EventType.WORKING, EventType.COMPLETED, *[EventType.FAILED] * 3]
+    for number, kind in enumerate(kinds, 1):
+        sync_id = 53 if number == 6 else 52
+        # The clock went back meanwhile: newest is what was recorded last.
+        event = an_event(f"evt_{number}", type=kind, sync_id=sync_id, run_id=number, seen_at=NOW - number * MINUTE)
+        await store.record(an_observation(event, sync_id=sync_id))
+    assert [event.run_id for event in read_events(database, wanted, 100)] == found
+    assert [event.run_id for event in read_events(database, wanted, None)] == found
+    assert [event.run_id for event in read_events(database, wanted, 2)] == found[:2]
+
+
+@pytest.mark.asyncio
+async def test_an_event_is_told_with_its_body_to_the_byte(store: Store, database: Path) -> None:
+    await store.record(an_observation(an_event("evt_1", "growth", body=b'{"a":  "\xc3\xbc"}')))
+    [event] = read_events(database, EventFilter(), None)
+    assert event == EventView("evt_1", EventType.FAILED, "main", 52, 1, NOW, b'{"a":  "\xc3\xbc"}')
+
+
 # --- retry ---
 
 
@@ -313,6 +353,7 @@ async def test_a_command_beside_the_worker_leaves_the_wal_to_it(store: Store, da
     size, main = wal.stat().st_size, database.read_bytes()
     read_status(database, [])
     read_deliveries(database, ALL, 9)
+    read_events(database, EventFilter(), 9)
     assert (wal.stat().st_size, database.read_bytes()) == (size, main)
     retry_deliveries(database, ALL, LATER)
     assert wal.stat().st_size > size
@@ -332,6 +373,7 @@ async def test_reading_goes_on_while_the_worker_writes(store: Store, database: P
 def test_looking_where_no_worker_runs_changes_no_byte(filled: Path) -> None:
     before = filled.read_bytes()
     assert len(read_deliveries(filled, ALL, 9)) == 6
+    assert len(read_events(filled, EventFilter(), 9)) == 6
     assert read_status(filled, []).worker is None
     assert filled.read_bytes() == before
 
@@ -349,10 +391,11 @@ def test_looking_leaves_a_database_that_opens_again(filled: Path) -> None:
         lambda path: read_worker(path),
         lambda path: read_status(path, []),
         lambda path: read_deliveries(path, ALL, 9),
+        lambda path: read_events(path, EventFilter(), 9),
         lambda path: retry_deliveries(path, ALL, NOW),
         lambda path: require_recent_worker(path, NOW, DAY),
     ],
-    ids=["worker", "status", "deliveries", "retry", "recent worker"],
+    ids=["worker", "status", "deliveries", "events", "retry", "recent worker"],
 )
 def test_a_command_on_a_missing_database_says_who_makes_it(tmp_path: Path, look: Callable[[Path], object]) -> None:
     path = tmp_path / "notifier.db"

@@ -1,0 +1,109 @@
+"""`events`: what was found, from the database."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from notifier.cli import completion
+from notifier.cli.help import Panel, examples
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
+from notifier.cli.terminal import MOST_SHOWN, ago, brief, long, print_json_array, short, show_newest, table
+from notifier.config.wording import closest
+from notifier.model import EventType
+from notifier.store.views import EventFilter, EventView, read_events
+
+PREFIX: Final = "sync_run."
+COLORS: Final[Mapping[str, str]] = {
+    EventType.COMPLETED: "green",
+    EventType.FAILED: "red",
+    EventType.ERROR_CHANGED: "red",
+    EventType.CANCELED: "yellow",
+    EventType.SKIPPED: "yellow",
+    EventType.STATUS_CHANGED: "magenta",
+}
+EXAMPLES = examples(
+    ("notifier events", "the newest 50"),
+    ("notifier events --type sync_run.failed --limit 5", "the last five failures"),
+    ("notifier events --sync 52 --json", "all of one sync, as JSON"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel=Panel.LOOK, epilog=EXAMPLES)(events)
+
+
+def events(
+    config: Config = DEFAULT_CONFIG,
+    sync: Annotated[int | None, typer.Option("--sync", metavar="ID", min=1, help="Only of this sync.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only of this type, or of those that fit a glob.",
+            autocompletion=completion.event_types,
+        ),
+    ] = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest events: what was seen of which run, and what changed.
+
+    They are read from the database, whether or not a worker runs, and kept as long as the watchlist's retention says.
+    """
+    wanted = EventFilter(sync_id=sync, types=None if kind is None else _types(kind))
+    path = load(config).database_path
+    if as_json:
+        print_json_array({"id": event.id, **json.loads(event.body)} for event in read_events(path, wanted, limit))
+        return
+    most = limit or MOST_SHOWN
+    found = read_events(path, wanted, most + 1)
+    columns = (
+        *(short("when"), short("type"), short("sync")),
+        *(long("label"), short("run"), long("change")),
+    )
+    shown = table(*columns, rows=_rows(found[:most]))
+    show_newest(shown, more=len(found) > most, nothing="No events.")
+
+
+def _types(pattern: str) -> list[EventType]:
+    """The types that a name or a glob means."""
+    found = [known for known in EventType if fnmatchcase(known, pattern)]
+    if not found:
+        words = {known.removeprefix(PREFIX): known for known in EventType}
+        meant = closest(pattern.removeprefix(PREFIX), words)  # with the prefix, all are much alike
+        remedy = f'did you mean "{words[meant]}"?' if meant else f"there are {', '.join(EventType)}"
+        raise typer.BadParameter(f'no event has the type "{pattern}"; {remedy}', param_hint="--type")
+    return found
+
+
+def _rows(found: Sequence[EventView]) -> Iterator[tuple[str | Text, ...]]:
+    now = datetime.now(UTC)
+    several = len({event.workspace for event in found}) > 1
+    for event in found:
+        data = json.loads(event.body)["data"]
+        label = brief(data["sync"]["label"])
+        yield (
+            ago(event.seen_at, now),
+            Text(event.type.removeprefix(PREFIX), COLORS.get(event.type, "")),
+            str(event.sync_id),
+            f"{event.workspace}: {label}" if several else label,
+            str(event.run_id),
+            what_changed(data["changes"]),
+        )
+
+
+def what_changed(changes: Sequence[Mapping[str, Any]]) -> str:
+    """An event's changes in a few words: working → failed, JSON_ARRAY_ERROR. Of long texts only that they differ."""
+    new = {change["field"]: change["new"] for change in changes}
+    words = [f"{change['old'] or 'new'} → {change['new']}" for change in changes if change["field"] == "status"]
+    if "canceled" in new:
+        words.append("canceled" if new["canceled"] else "no longer canceled")
+    if code := new.get("error_code"):
+        words.append(code)
+    return ", ".join(words) or ("no error code any more" if "error_code" in new else "another error text")

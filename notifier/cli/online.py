@@ -1,0 +1,98 @@
+"""What `check --online` shows: a line for each workspace and receiver, and what the watchlist would miss."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.text import Text
+
+from notifier import log
+from notifier.cli.terminal import brief, console, long, plain, short, table, waiting
+from notifier.cli.worker import new_loop
+from notifier.config.models import SyncSelector, Watch, Watchlist
+from notifier.coverage import idle_watches, unserved_syncs
+from notifier.errors import CensusError
+from notifier.model import Verdict
+from notifier.online import Findings, examine
+from notifier.roster import Listing
+from notifier.watch import covered_syncs, watches_of
+
+MOST_NAMED: Final = 10
+
+
+def check_online(config: Path, watchlist: Watchlist) -> bool:
+    """Asks, shows what came back, and says whether every key and channel works."""
+    log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
+    with waiting("Asking Census and Slack …"), asyncio.Runner(loop_factory=new_loop()) as runner:
+        found = runner.run(examine(watchlist))
+    rows = [*_workspace_rows(found, watchlist), *_receiver_rows(found)]
+    console().print(table(short(""), short("name"), long("what came back"), rows=rows))
+    for warning in _warnings(found, watchlist):
+        typer.echo(f"{config}: warning: {plain(warning)}", err=True)
+    keys_work = not any(isinstance(listing, CensusError) for listing in found.listings.values())
+    return keys_work and all(verdict.ok is not False for verdict in found.verdicts.values())
+
+
+def _workspace_rows(found: Findings, watchlist: Watchlist) -> Iterator[tuple[Text, str, str]]:
+    for name, listing in found.listings.items():
+        if isinstance(listing, CensusError):
+            yield _mark(ok=False), name, str(listing)
+            continue
+        labels = {sync.id: sync.label for sync in listing.syncs.values()}
+        watched = len(covered_syncs(watches_of(name, watchlist.watches), labels))
+        yield _mark(ok=True), name, f"{len(labels)} syncs, {watched} watched"
+
+
+def _receiver_rows(found: Findings) -> Iterator[tuple[Text, str, str]]:
+    for name, verdict in found.verdicts.items():
+        yield _mark(ok=verdict.ok), name, verdict.said
+
+
+def _mark(*, ok: bool | None) -> Text:
+    if ok is None:
+        return Text("?", "yellow")
+    return Text("ok", "green") if ok else Text("failed", "red")
+
+
+def _warnings(found: Findings, watchlist: Watchlist) -> Iterator[str]:
+    for name, verdict in found.verdicts.items():
+        yield from _notes(name, verdict)
+    for name, runs in found.missing_runs.items():
+        yield from (f"{_place(watchlist, run_id)}: {name} has no sync run {run_id}" for run_id in runs)
+    for name, listing in found.listings.items():
+        if isinstance(listing, Listing):
+            yield from _misses(name, listing, watchlist)
+
+
+def _notes(name: str, verdict: Verdict) -> Iterator[str]:
+    yield from (f"receivers.{name}: {note}" for note in verdict.notes)
+
+
+def _place(watchlist: Watchlist, run_id: int) -> str:
+    return next(f"watches[{place}]" for place, watch in enumerate(watchlist.watches) if watch.sync_run == run_id)
+
+
+def _misses(name: str, listing: Listing, watchlist: Watchlist) -> Iterator[str]:
+    if not listing.complete:
+        yield f"workspaces.{name}: Census' list of syncs is not complete, so it can't be told what a watch would miss"
+        return
+    labels = {sync.id: sync.label for sync in listing.syncs.values()}
+    for place in idle_watches(watchlist, name, labels):
+        yield f"watches[{place}] matches nothing: {name} has no {_wanted(watchlist.watches[place])}"
+    unserved = unserved_syncs(watchlist, name, labels)
+    for sync_id in unserved[:MOST_NAMED]:
+        yield f"no route serves sync {sync_id} of {name} ({brief(labels[sync_id])}): nobody hears of it"
+    if len(unserved) > MOST_NAMED:
+        yield f"no route serves {len(unserved) - MOST_NAMED} more syncs of {name}"
+
+
+def _wanted(watch: Watch) -> str:
+    if watch.sync is not None:
+        return f"sync {watch.sync}"
+    if not isinstance(watch.syncs, SyncSelector):
+        return "syncs"
+    wanted = " or ".join(f'"{glob}"' for glob in watch.syncs.label) or "any"
+    unwanted = " or ".join(f'"{glob}"' for glob in watch.syncs.exclude_label)
+    return f"sync labelled {wanted}" + (f" but not {unwanted}" if unwanted else "")

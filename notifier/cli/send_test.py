@@ -1,0 +1,66 @@
+"""`send-test`: one message through the real path, and what came back."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, assert_never
+
+import typer
+
+from notifier import log
+from notifier.cli import completion
+from notifier.cli.help import Panel, examples
+from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.cli.terminal import plain, waiting
+from notifier.cli.worker import new_loop
+from notifier.config.wording import Quotes
+from notifier.errors import StoreError
+from notifier.model import Broken, Delivered, Outcome, Refused, Retry
+from notifier.online import send_test as send
+from notifier.store.views import try_receiver
+
+EXAMPLES = examples(("notifier send-test growth", "the receiver named growth in the watchlist"))
+
+
+def register(app: typer.Typer) -> None:
+    app.command("send-test", rich_help_panel=Panel.WATCHLIST, epilog=EXAMPLES)(send_test)
+
+
+def send_test(
+    receiver: Annotated[str, typer.Argument(metavar="RECEIVER", help="Its name.", autocompletion=completion.receivers)],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Sends a receiver a test message, and shows what came back.
+
+    When it was delivered, a worker that had found the receiver broken tries it again at once.
+
+    Exit code 1 when it was not delivered.
+    """
+    log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
+    watchlist = load(config)
+    if receiver not in watchlist.receivers:
+        unknown = Quotes(()).unknown("receiver", receiver, watchlist.receivers)
+        raise typer.BadParameter(unknown, param_hint="RECEIVER")
+    with waiting(f"Sending a test to {receiver} …"), asyncio.Runner(loop_factory=new_loop()) as runner:
+        sent = runner.run(send(watchlist, receiver))
+    typer.echo(f"{receiver}: {plain(_told(sent.outcome))} ({sent.took.total_seconds():.2f} s)")
+    if not isinstance(sent.outcome, Delivered):
+        raise typer.Exit(1)
+    if watchlist.database_path.exists():
+        try:
+            try_receiver(watchlist.database_path, receiver, datetime.now(UTC))
+        except StoreError as error:  # the message is in the channel all the same
+            typer.echo(f"notifier: a running worker can't be told that {receiver} works: {error}", err=True)
+
+
+def _told(outcome: Outcome) -> str:
+    match outcome:
+        case Delivered(answer=answer):
+            return f"delivered: {answer}"
+        case Retry(reason, after):
+            return f"not delivered, try again{f' in {after.total_seconds():g} s' if after else ''}: {reason}"
+        case Broken(reason):
+            return f"not delivered, the receiver is broken: {reason}"
+        case Refused(reason):
+            return f"not delivered, the message was refused: {reason}"
+        case unreachable:
+            assert_never(unreachable)
