@@ -10,7 +10,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
-	@echo "make check   format, lint, types, layers, dependencies, the committed schema"
+	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make format  mends format and imports;  make schema  writes watchlist.schema.json"
 
 # --without-pip: Debian's Python comes without the part that puts pip into a virtual environment
@@ -33,6 +33,7 @@ check: $(BIN)/.installed
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/notifier schema | diff - watchlist.schema.json
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: $(BIN)/.installed
 	$(BIN)/ruff format
