@@ -1,7 +1,8 @@
 """One receiver's queue over hours: stepping aside, probing a broken receiver, giving up. Both clocks are the test's."""
 
+import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,9 +12,9 @@ from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.turnstile import Turnstile
 from tests.integration.store_builders import NOW, an_event, an_observation
-from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled
+from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
-STORE_CALLS = ("pending", "pending_in_lane", "message", "settle", "record")
+STORE_CALLS = ("pending", "pending_in_lane", "message", "begin_attempt", "settle", "record")
 
 
 class Scripted:
@@ -193,3 +194,160 @@ async def test_a_wall_clock_that_jumps_a_day_back_does_not_hold_a_delivery_for_a
         await until_quiet()
         await stage.passes(hours=1, minutes=1)  # an hour is the most that any stored time can ask for
         assert "evt_1" in stage.receiver.take()
+
+
+# --- what may have been sent ---
+
+
+class Hanging(Scripted):
+    """A receiver that takes a message and never answers; it remembers what it was told of earlier attempts."""
+
+    def __init__(self, script: Callable[[str], Outcome | None], *, can_be_asked: bool = True) -> None:
+        super().__init__(lambda _: Delivered(), can_be_asked=can_be_asked)
+        self.answers = script
+        self.told: list[datetime | None] = []
+
+    async def send(self, message: Message) -> Outcome:
+        self.sent.append(message.event_id)
+        self.told.append(message.maybe_sent_at)
+        outcome = self.answers(message.event_id)
+        if outcome is None:
+            await asyncio.Event().wait()
+        assert outcome is not None
+        return outcome
+
+
+@pytest.mark.asyncio
+async def test_a_restart_in_mid_send_tells_a_receiver_that_can_be_asked_when_that_attempt_began(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Hanging(lambda _: None)
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until(lambda: receiver.sent == ["evt_1"])
+    stage.clock.advance(minutes=3)
+    receiver.answers = lambda _: Delivered()
+    async with running(stage.queue().run()):
+        await until(lambda: len(receiver.sent) == 2)
+        await until_quiet()
+    assert receiver.told == [None, NOW]
+    assert await store.pending("pipeline", 0, 9) == []
+
+
+@pytest.mark.asyncio
+async def test_a_receiver_that_can_not_be_asked_costs_no_write_before_a_message(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Hanging(lambda _: None, can_be_asked=False)
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until(lambda: receiver.sent == ["evt_1"])
+    (left,) = await store.pending("pipeline", 0, 9)
+    assert left.maybe_sent_at is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (Retry("no answer in time", maybe_sent=True), NOW),
+        (Broken("invalid_auth", maybe_sent=True), NOW),
+        (Retry("connection refused"), None),
+        (Retry("HTTP 429"), None),
+        (Broken("channel_not_found"), None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_only_an_attempt_whose_end_is_unknown_is_told_to_the_next_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, first: Outcome, told: datetime | None
+) -> None:
+    outcomes = [first]
+    receiver = Hanging(lambda _: outcomes.pop() if outcomes else Delivered())
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        (left,) = await store.pending("pipeline", 0, 9)
+        assert left.maybe_sent_at == told
+        await stage.passes(minutes=6)
+    assert receiver.told == [None, told]
+    assert await store.pending("pipeline", 0, 9) == []
+
+
+@pytest.mark.asyncio
+async def test_the_time_of_the_first_unknown_attempt_lasts_until_the_end_is_known(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = Retry("no answer in time", maybe_sent=True)
+    outcomes: list[Outcome] = [Delivered(), unknown, unknown, unknown]
+    receiver = Hanging(lambda _: outcomes.pop())
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        await stage.passes(minutes=10)
+    assert receiver.told == [None, NOW, NOW, NOW]
+
+
+@pytest.mark.asyncio
+async def test_a_senders_note_is_kept_for_the_next_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Delivered(note="#a=C1") if i == "evt_1" else Delivered()))
+    await stage.record("evt_1", "evt_2", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+    assert (await store.receivers())["pipeline"].note == "#a=C1"
+
+
+# --- a pace, and a hold, that receivers share ---
+
+
+def two_queues(stage: Stage, interval: float) -> tuple[Scripted, Scripted, list[ReceiverQueue]]:
+    """Two receivers of one destination, as two receivers with the same token and channel are."""
+    turnstile = Turnstile(interval)
+    first, second = Scripted(lambda _: Delivered()), Scripted(lambda _: Delivered())
+    queues = []
+    for name, receiver in (("first", first), ("second", second)):
+        receiver.name, receiver.concurrency, receiver.turnstile = name, 1, turnstile
+        queues.append(ReceiverQueue(receiver, ReceiverState(name), stage.store, DeliverySettings(), clock=stage.clock))
+    return first, second, queues
+
+
+@pytest.mark.asyncio
+async def test_receivers_that_share_a_pace_take_turns_at_one_message_a_second(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
+    first, second, queues = two_queues(stage, 1.0)
+    for number in range(4):
+        event = an_event(f"evt_{number}", "first", "second", sync_id=number, seen_at=NOW)
+        await store.record(an_observation(event, sync_id=number))
+    async with running(queues[0].run()), running(queues[1].run()):
+        await until_quiet()
+        assert len(first.sent) + len(second.sent) == 1
+        for second_passed in range(1, 8):
+            await stage.passes(step=0.25, seconds=1.1)
+            assert len(first.sent) + len(second.sent) == 1 + second_passed
+            assert abs(len(first.sent) - len(second.sent)) <= 1
+    assert first.sent == second.sent == ["evt_0", "evt_1", "evt_2", "evt_3"]
+
+
+@pytest.mark.asyncio
+async def test_a_hold_that_one_receiver_was_given_holds_the_other_of_its_destination(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
+    first, second, queues = two_queues(stage, 1.0)
+    first.script = lambda _: Retry("HTTP 429", after=timedelta(seconds=30))
+    await store.record(an_observation(an_event("evt_1", "first", sync_id=1), sync_id=1))
+    async with running(queues[0].run()), running(queues[1].run()):
+        await until_quiet()
+        assert first.take() == ["evt_1"]
+        await store.record(an_observation(an_event("evt_2", "second", sync_id=2), sync_id=2))
+        queues[1].wake()
+        first.script = lambda _: Delivered()
+        await stage.passes(step=1, seconds=29)
+        assert first.sent == second.sent == []
+        await stage.passes(step=0.5, seconds=4)
+        assert (first.sent, second.sent) == (["evt_1"], ["evt_2"])
