@@ -474,3 +474,18 @@ def test_an_option_before_a_subcommand_is_refused_rather_than_forgotten(workplac
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "options follow the command" in refused.stderr
     assert workplace.run("deliveries", "retry", "--receiver", "hook", "--dead").returncode == 0
+
+
+def test_a_signal_while_it_is_still_loading_ends_it_without_a_traceback() -> None:
+    """As process 1 of a container it has no default for signals: a handler must be there before all that is loaded."""
+    script = """
+import os, signal, sys, types
+import notifier
+stub = types.ModuleType("notifier.cli")
+stub.main = lambda: os.kill(os.getpid(), signal.SIGTERM)
+sys.modules["notifier.cli"] = notifier.cli = stub
+from notifier.__main__ import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGTERM, "", "")
