@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SecretStr,
     Tag,
     ValidationInfo,
     field_validator,
@@ -44,6 +45,7 @@ from notifier.config.values import (
 )
 
 API_URLS: Final = {"us": "https://app.getcensus.com/api/v1", "eu": "https://app-eu.getcensus.com/api/v1"}
+SLACK_HOOKS: Final = "hooks.slack.com"
 VERSION_1: Final = "must be the number 1, the version of the format that this notifier reads"
 FIRST_RETRY: Final = timedelta(seconds=5)
 CROSS_FIELD: Final = "cross_field"
@@ -241,6 +243,13 @@ class WebhookReceiver(Part):
     """Signs each request: "whsec_" and the base64 of at least 24 bytes."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Further headers of each request; their values are secrets."""
+
+    @field_validator("url", mode="after")
+    @classmethod
+    def _not_slacks(cls, url: SecretStr) -> SecretStr:
+        if urlsplit(url.get_secret_value()).hostname == SLACK_HOOKS:  # which takes nothing but its own format
+            raise ValueError("is a Slack incoming webhook; use type: slack_webhook")
+        return url
 
 
 Receiver: TypeAlias = Annotated[SlackReceiver | SlackWebhookReceiver | WebhookReceiver, Field(discriminator="type")]

@@ -3,7 +3,15 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from notifier.config.models import Route, SlackReceiver, SyncSelector, Watch, WebhookReceiver, Workspace
+from notifier.config.models import (
+    Route,
+    SlackReceiver,
+    SlackWebhookReceiver,
+    SyncSelector,
+    Watch,
+    WebhookReceiver,
+    Workspace,
+)
 
 URL = "https://example.com/hook"
 
@@ -103,6 +111,14 @@ def test_a_header_value_without_control_characters_only(value: str) -> None:
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(ValidationError):
         SlackReceiver(type="slack", token=SecretStr(token), channel="C1")
+
+
+def test_a_slack_incoming_webhook_is_no_plain_webhook_and_the_error_names_its_type_but_not_its_url() -> None:
+    url = SecretStr("https://Hooks.Slack.com/services/T/B/canary")
+    SlackWebhookReceiver(type="slack_webhook", url=url)
+    with pytest.raises(ValidationError, match="use type: slack_webhook") as caught:
+        WebhookReceiver(type="webhook", url=url)
+    assert "canary" not in str(caught.value)
 
 
 def test_a_validation_error_hides_its_input() -> None:
