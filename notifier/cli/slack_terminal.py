@@ -16,6 +16,7 @@ from rich.text import Text
 from notifier.cli.terminal import plain
 
 _DATE: Final = re.compile(r"<!date\^(\d+)\^[^|>]*\|([^>]*)>")
+_NEWER: Final = {"large_yellow_circle": "\U0001f7e1"}  # that Rich does not know
 _STYLES: Final = {"bold": "bold", "italic": "italic", "strike": "strike", "code": "red"}
 
 
@@ -49,7 +50,7 @@ def _rich_text(element: Mapping[str, Any]) -> RenderableType:
 
 def _piece(piece: Mapping[str, Any]) -> Text:
     if piece["type"] == "emoji":
-        return Text(_emoji(piece["name"]))
+        return Text(emoji(piece["name"]))
     style = " ".join(_STYLES[name] for name, on in piece.get("style", {}).items() if on)
     text = _lines(piece.get("text") or piece.get("url", ""))
     text.stylize(f"{style} underline blue" if piece["type"] == "link" else style)
@@ -70,7 +71,10 @@ def _local(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%b %-d at %H:%M}"
 
 
-def _emoji(name: str) -> str:
+def emoji(name: str) -> str:
+    """The character of an emoji's name in Slack."""
+    if name in _NEWER:
+        return _NEWER[name]
     try:
         return str(Emoji(name))
     except NoEmoji:
