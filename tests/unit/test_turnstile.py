@@ -1,0 +1,66 @@
+"""One destination's pace and holds, shared by those that send there."""
+
+from notifier.turnstile import Turnstile
+
+
+def shared(*names: str, interval: float = 1.0) -> Turnstile:
+    turnstile = Turnstile(interval)
+    for name in names:
+        turnstile.join(name)
+    return turnstile
+
+
+def test_without_a_pace_it_is_always_open_but_for_holds() -> None:
+    turnstile = shared("a", interval=0.0)
+    turnstile.enter("a", 10.0)
+    turnstile.leave(10.5)
+    assert turnstile.opens_at("a") <= 10.5
+    turnstile.hold(30.0)
+    assert turnstile.opens_at("a") == 30.0
+    assert turnstile.is_held(29.9)
+    assert not turnstile.is_held(30.0)
+
+
+def test_a_hold_is_never_shortened() -> None:
+    turnstile = shared("a")
+    turnstile.hold(30.0)
+    turnstile.hold(20.0)
+    assert turnstile.opens_at("a") == 30.0
+
+
+def test_the_pace_counts_from_the_end_of_an_attempt() -> None:
+    turnstile = shared("a")
+    turnstile.enter("a", 10.0)
+    turnstile.leave(10.4)
+    assert turnstile.opens_at("a") == 11.4
+
+
+def test_an_attempt_that_hangs_holds_the_others_no_longer_than_the_pace() -> None:
+    turnstile = shared("a", "b")
+    turnstile.enter("a", 10.0)
+    assert turnstile.opens_at("b") == 11.0
+
+
+def test_whoever_was_served_last_comes_last() -> None:
+    turnstile = shared("a", "b", "c")
+    served = []
+    now = 0.0
+    for _ in range(9):
+        now = max(now, min(turnstile.opens_at(name) for name in "abc"))
+        first = min("abc", key=turnstile.opens_at)
+        assert now >= turnstile.opens_at(first)
+        turnstile.enter(first, now)
+        served.append(first)
+    assert "".join(served) == "abc" * 3
+
+
+def test_one_that_shares_with_silent_others_is_hardly_slower_than_alone() -> None:
+    turnstile = shared("a", "b", "c")
+    turnstile.enter("a", 10.0)
+    assert 11.0 <= turnstile.opens_at("a") <= 11.05
+
+
+def test_a_hold_is_for_all_that_share_it() -> None:
+    turnstile = shared("a", "b")
+    turnstile.hold(13.0)
+    assert turnstile.opens_at("a") == turnstile.opens_at("b") == 13.0
