@@ -351,3 +351,72 @@ async def test_a_hold_that_one_receiver_was_given_holds_the_other_of_its_destina
         assert first.sent == second.sent == []
         await stage.passes(step=0.5, seconds=4)
         assert (first.sent, second.sent) == (["evt_1"], ["evt_2"])
+
+
+@pytest.mark.asyncio
+async def test_the_pace_counts_from_the_end_of_a_slow_attempt(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = asyncio.Event()
+
+    class Slow(Scripted):
+        async def send(self, message: Message) -> Outcome:
+            await super().send(message)
+            await answered.wait()
+            return Delivered()
+
+    receiver = Slow(lambda _: Delivered())
+    receiver.concurrency, receiver.turnstile = 1, Turnstile(1.0)
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", "evt_2", sync_id=1)
+    async with running(stage.queue().run()):
+        await until(lambda: receiver.sent == ["evt_1"])
+        await stage.loop_clock.advance(0.7)
+        answered.set()
+        await until_quiet()
+        await stage.loop_clock.advance(0.9)
+        assert receiver.sent == ["evt_1"]
+        await stage.loop_clock.advance(0.2)
+        assert receiver.sent == ["evt_1", "evt_2"]
+
+
+@pytest.mark.asyncio
+async def test_after_a_fault_of_ours_in_mid_send_the_next_attempt_looks_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(_: str) -> Outcome:
+        if len(receiver.sent) == 1:
+            raise RuntimeError("a fault of ours")
+        return Delivered()
+
+    receiver = Hanging(answers)
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        await stage.passes(minutes=2)
+    assert receiver.told == [None, NOW]
+
+
+@pytest.mark.asyncio
+async def test_a_delivery_that_steps_aside_still_knows_that_it_may_have_been_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = Retry("no answer in time", maybe_sent=True)
+
+    def answers(event_id: str) -> Outcome | None:
+        if event_id == "evt_b1":
+            return Delivered()
+        return None if stage.clock.now - NOW >= timedelta(minutes=15) else unknown  # the last attempt does not end
+
+    receiver = Hanging(answers)
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_a1", sync_id=1)
+    async with running(stage.queue().run()) as _:
+        await until_quiet()
+        await stage.passes(minutes=5)
+    async with running((queue := stage.queue()).run()):
+        await stage.record("evt_b1", sync_id=2)
+        queue.wake()
+        await until_quiet()
+        await stage.passes(minutes=11)
+        (left,) = await store.pending("pipeline", 0, 9)
+    assert (left.aside, left.maybe_sent_at) == (True, NOW)
