@@ -21,8 +21,8 @@ class Channel:
 
 
 def is_channel_id(channel: str) -> bool:
-    """C0123ABCD: the IDs of channels begin with C or G, those of direct messages with D; names have no capitals."""
-    return channel[:1] in ("C", "G", "D") and len(channel) >= 9 and channel.isalnum() and channel.isupper()
+    """C0123ABCD: the IDs of channels begin with C or G, those of direct messages with D; no name has a capital."""
+    return channel[:1] in ("C", "G", "D") and channel.isalnum() and channel.isupper()
 
 
 async def find_channel(client: AsyncWebClient, channel: str) -> Channel | None:
