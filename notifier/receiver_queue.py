@@ -18,20 +18,9 @@ from notifier.config.models import DeliverySettings
 from notifier.errors import StoreUnavailable
 from notifier.http import LONGEST_HOLD
 from notifier.lanes import LONGEST_LANE, Lane, Lanes
-from notifier.model import (
-    Broken,
-    Delivered,
-    DeliveryState,
-    Message,
-    Outcome,
-    PendingDelivery,
-    ReceiverState,
-    Refused,
-    Retry,
-    Settlement,
-)
+from notifier.model import DeliveryState, Message, Outcome, PendingDelivery, ReceiverState, Retry, Settlement
 from notifier.receivers.base import Receiver
-from notifier.retry import PROBE_INTERVAL, hold_of, may_step_aside, settled
+from notifier.retry import PROBE_INTERVAL, hold_of, learned, may_step_aside, settled
 from notifier.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -308,38 +297,31 @@ class ReceiverQueue:
 
     def _learn(self, outcome: Outcome) -> ReceiverState | None:
         """What the outcome says of the receiver; the new state where it is worth a row."""
-        loop, now = asyncio.get_running_loop(), self._clock()
-        old = self.state
+        loop, now, old = asyncio.get_running_loop(), self._clock(), self.state
         hold = hold_of(outcome)
         if hold is not None:
             self._turnstile.hold(loop.time() + hold.total_seconds())
-            self.state = replace(self.state, hold_until=now + hold)
-        match outcome:
-            case Delivered():
-                self.state = replace(self.state, last_accepted_at=now, note=outcome.note or old.note)
-                if old.broken_since is not None:
-                    self.state = replace(self.state, broken_since=None, last_error=None)
-                    self._lanes.wake_all()
-                    log.info("receiver works again", receiver=self.receiver.name)
-            case Broken():
-                self.state = replace(self.state, broken_since=old.broken_since or now, last_error=outcome.reason)
-                if old.broken_since is None:
-                    self._probe_at = loop.time() + PROBE_INTERVAL.total_seconds()
-                    log.error(
-                        "receiver is broken; its messages wait and one is tried every 5 minutes",
-                        receiver=self.receiver.name,
-                        error=outcome.reason,
-                    )
-            case Retry() | Refused():
-                pass
+        self.state = learned(old, outcome, now)
+        if old.broken_since is None and self.state.broken_since is not None:
+            self._probe_at = loop.time() + PROBE_INTERVAL.total_seconds()
+            log.error(
+                "receiver is broken; its messages wait and one is tried every 5 minutes",
+                receiver=self.receiver.name,
+                error=self.state.last_error,
+            )
+        if old.broken_since is not None and self.state.broken_since is None:
+            self._lanes.wake_all()
+            log.info("receiver works again", receiver=self.receiver.name)
+        return self.state if self._is_worth_a_row(old, now) else None
+
+    def _is_worth_a_row(self, old: ReceiverState, now: datetime) -> bool:
+        """That it accepted one more message is written now and then, all else at once."""
         kept = self._accepted_kept_at
         only_accepted = replace(self.state, last_accepted_at=old.last_accepted_at) == old
-        if only_accepted and kept is not None and now - kept < KEEP_ACCEPTED_EVERY:
-            return None
-        if self.state == old:
-            return None
+        if self.state == old or (only_accepted and kept is not None and now - kept < KEEP_ACCEPTED_EVERY):
+            return False
         self._accepted_kept_at = now
-        return self.state
+        return True
 
     def _announce(self, delivery: PendingDelivery, settlement: Settlement) -> None:
         known = {

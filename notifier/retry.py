@@ -1,5 +1,6 @@
 """When a delivery is tried again, and when it is given up. Pure."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,6 +11,7 @@ from notifier.model import (
     DeliveryState,
     Outcome,
     PendingDelivery,
+    ReceiverState,
     Refused,
     Retry,
     Settlement,
@@ -74,6 +76,21 @@ def hold_of(outcome: Outcome) -> timedelta | None:
             return outcome.hold
         case Broken() | Retry():
             return outcome.after
+
+
+def learned(state: ReceiverState, outcome: Outcome, now: datetime) -> ReceiverState:
+    """The receiver's state after an attempt: its hold, whether it works, what its sender wants remembered."""
+    hold = hold_of(outcome)
+    if hold is not None:
+        state = replace(state, hold_until=now + hold)
+    match outcome:
+        case Delivered():
+            note = outcome.note or state.note
+            return replace(state, broken_since=None, last_error=None, last_accepted_at=now, note=note)
+        case Broken():
+            return replace(state, broken_since=state.broken_since or now, last_error=outcome.reason)
+        case Retry() | Refused():
+            return state
 
 
 def may_step_aside(delivery: PendingDelivery, last_accepted_at: datetime | None, now: datetime) -> bool:

@@ -1,13 +1,14 @@
 """When a delivery is tried again, and when it is given up."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.model import Broken, Delivered, DeliveryState, Outcome, Refused, Retry
-from notifier.retry import back_off, hold_of, may_step_aside, settled
+from notifier.model import Broken, Delivered, DeliveryState, Outcome, ReceiverState, Refused, Retry
+from notifier.retry import back_off, hold_of, learned, may_step_aside, settled
 from tests.builders import NOW, a_delivery, at, delivery_settings, minutes
 
 DEFAULTS = delivery_settings()  # 5 s, 10 min, 3 days
@@ -147,6 +148,55 @@ def test_a_long_reason_is_kept_short(outcome: Outcome) -> None:
 )
 def test_retry_after_holds_the_receiver_on_any_answer(outcome: Outcome, expected: timedelta | None) -> None:
     assert hold_of(outcome) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"),
+    [
+        (Delivered(), None),
+        (Retry("no answer in time", maybe_sent=True), at(-3)),
+        (Broken("invalid_auth", maybe_sent=True), at(-3)),
+        (Retry("HTTP 429"), None),
+        (Broken("channel_not_found"), None),
+        (Refused("invalid_blocks"), None),
+    ],
+)
+def test_that_it_may_have_been_sent_is_known_until_an_outcome_says_otherwise(
+    outcome: Outcome, kept: datetime | None
+) -> None:
+    delivery = replace(a_delivery(), maybe_sent_at=at(-3))
+    assert settled(delivery, outcome, DEFAULTS, NOW, 0.0).maybe_sent_at == kept
+
+
+def test_a_message_that_was_given_up_is_still_known_to_have_been_sent_perhaps() -> None:
+    """Whoever has it sent again by hand wants it looked for first."""
+    delivery = replace(a_delivery(clock_started_at=at(-60 * 24 * 4)), maybe_sent_at=at(-3))
+    settlement = settled(delivery, Retry("no answer in time", maybe_sent=True), DEFAULTS, NOW, 0.0)
+    assert (settlement.state, settlement.maybe_sent_at) == (DeliveryState.DEAD, at(-3))
+
+
+# --- what an outcome says of the receiver ---
+
+BROKEN = ReceiverState("growth", broken_since=at(-9), last_error="is_archived", note="#a=C1", last_accepted_at=at(-60))
+
+
+@pytest.mark.parametrize(
+    ("old", "outcome", "new"),
+    [
+        (ReceiverState("growth"), Delivered(), ReceiverState("growth", last_accepted_at=NOW)),
+        (ReceiverState("growth"), Delivered(note="x"), ReceiverState("growth", last_accepted_at=NOW, note="x")),
+        (BROKEN, Delivered(), ReceiverState("growth", last_accepted_at=NOW, note="#a=C1")),
+        (ReceiverState("growth"), Broken("gone"), ReceiverState("growth", broken_since=NOW, last_error="gone")),
+        (BROKEN, Broken("gone"), replace(BROKEN, last_error="gone")),
+        (BROKEN, Retry("HTTP 500"), BROKEN),
+        (BROKEN, Refused("invalid_blocks"), BROKEN),
+        (BROKEN, Retry("HTTP 429", HOUR), replace(BROKEN, hold_until=NOW + HOUR)),
+    ],
+)
+def test_a_receiver_breaks_and_works_again_by_what_it_answers(
+    old: ReceiverState, outcome: Outcome, new: ReceiverState
+) -> None:
+    assert learned(old, outcome, NOW) == new
 
 
 # --- stepping aside ---
