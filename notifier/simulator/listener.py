@@ -16,8 +16,6 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _SHUTDOWN: Final = 0.1
 """Seconds for requests under way when the server closes; those that hang by design are cut off then."""
 
-_LARGEST_BODY: Final = 16 << 20
-
 
 class _Server(web.Server):
     """Tells when a connection is accepted."""

@@ -17,7 +17,7 @@ from notifier.simulator import defaults
 
 
 class UnknownObjectError(LookupError):
-    """The simulator holds no sync or run of that ID."""
+    """The simulator holds nothing of that ID: no sync, run, channel, token or webhook."""
 
 
 @dataclass(slots=True)
