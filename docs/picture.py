@@ -20,6 +20,7 @@ from notifier.receivers.blocks import Rendered, render
 
 WIDTH: Final = 760  # pixels
 DAY: Final = datetime(2026, 11, 23, tzinfo=UTC)
+SYNCS: Final = {"New Signups to Leads": 52, "HubSpot: Contacts": 53, "Salesforce Accounts": 61}
 CHROMIUM: Final = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--force-device-scale-factor=1.5"),
@@ -52,7 +53,8 @@ ICON: Final = """<svg width="36" height="36" viewBox="0 0 36 36"><rect width="36
 def an_event(kind: str, minute: float, label: str, run: dict[str, Any], **given: Any) -> tuple[bytes, datetime]:
     """An event's body, and when it is sent."""
     seen = DAY + timedelta(hours=9, minutes=minute)
-    sync = {"id": 52, "label": label, "url": "https://app.getcensus.com/syncs/52/history"}
+    number = SYNCS[label]
+    sync = {"id": number, "label": label, "url": f"https://app.getcensus.com/syncs/{number}/history"}
     whole = {"url": f"{sync['url']}?sync_run_id={run['id']}", **run}
     data = {
         "workspace": "production",
@@ -93,7 +95,11 @@ def events() -> list[tuple[bytes, datetime]]:
     partly = {"id": 410, "status": "completed", "created_at": minute(-9), "completed_at": minute(16)}
     partly |= {"records_processed": 7_440, "records_updated": 7_228, "records_failed": 212}
     before = {"previous_run": {"id": 93, "status": "failed"}}
-    stopped = {"changes": [{"field": "canceled", "old": None, "new": True}], "labels": {"team": "sales"}}
+    by_hand = [
+        {"field": "status", "old": "working", "new": "completed"},
+        {"field": "canceled", "old": None, "new": True},
+    ]
+    stopped = {"changes": by_hand, "labels": {"team": "growth"}}
     due = {"changes": [{"field": "status", "old": None, "new": "skipped"}], "labels": {"team": "sales"}}
     return [
         an_event("failed", 1.25, "New Signups to Leads", failed),

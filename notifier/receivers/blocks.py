@@ -160,9 +160,9 @@ class _Story:
         return told + (f" ({self.lateness})" if self.lateness else "")
 
     def facts(self) -> str:
-        """The grey line: what became of it, how long it took, what was sent, who began it."""
-        parts = [self._transition(), self.failed_before, self._reason_of_skip(), self._duration(), self._records()]
-        return cleaned(" · ".join(part for part in [*parts, self._trigger()] if part), LONGEST_FACTS)
+        """The grey line, what matters most first: on a phone it wraps."""
+        parts = [self.failed_before, self._reason_of_skip(), self._records(), self._duration(), self._trigger()]
+        return cleaned(" · ".join(part for part in [*parts, self._transition()] if part), LONGEST_FACTS)
 
     def _transition(self) -> str:
         status, parts = self.changes.get("status"), []

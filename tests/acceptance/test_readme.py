@@ -21,8 +21,8 @@ RUN_BY_CI = {"make demo", "make test"}
 BACKUP = "import sqlite3; sqlite3.connect('notifier.db').execute(\"VACUUM INTO 'backup.db'\")"
 
 
-def blocks(language: str) -> list[str]:
-    fences = re.findall(rf"^( *)```{language}\n(.*?)^ *```", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = README) -> list[str]:
+    fences = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE)
     return ["\n".join(line.removeprefix(indent) for line in text.splitlines()) for indent, text in fences]
 
 
@@ -101,6 +101,17 @@ def test_the_examples_of_watches_receivers_and_routes_are_a_good_watchlist(workp
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "4 watch(es), 4 receiver(s), 4 route(s)" in ended.stdout
+
+
+@pytest.mark.parametrize("example", blocks("yaml", (ROOT / "docs" / "slack.md").read_text()))
+def test_the_examples_of_the_page_about_slack_are_good_parts_of_a_watchlist(workplace: Workplace, example: str) -> None:
+    watches = "" if "watches:" in example else "watches: [{sync: 52}]\n"
+    head = f"version: 1\nworkspaces: {{production: {{api_key: key}}}}\n{watches}"
+    (workplace.directory / "watchlist.yaml").write_text(f"{head}{example}\n")
+    url = "https://hooks.slack.com/services/T/B/x"
+    workplace.environment |= {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_WEBHOOK_URL": url}
+    ended = workplace.run("check")
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", dockers(), ids=" ".join)

@@ -103,7 +103,7 @@ def test_a_failed_run_says_what_broke_why_and_where_to_click() -> None:
         "red_circle New Signups to Leads failed",
         "JSON_ARRAY_ERROR The array field being used does not appear to be valid JSON",
         "Make sure that it is formatted as a JSON array",
-        "working → failed · took 1 min 30 s",
+        "took 1 min 30 s · working → failed",
     ]
     seconds = int(at(-0.5).timestamp())
     assert lines(rendered)[4] == (
@@ -120,7 +120,7 @@ def test_the_plain_text_says_all_of_it() -> None:
         "New Signups to Leads: run 93 failed",
         "JSON_ARRAY_ERROR: The array field being used does not appear to be valid JSON",
         "Make sure that it is formatted as a JSON array",
-        "working → failed · took 1 min 30 s",
+        "took 1 min 30 s · working → failed",
         "production · team: growth · run 93 · 2026-11-23 10:15 UTC",
         "https://app.getcensus.com/syncs/52/history?sync_run_id=93",
     ]
@@ -131,7 +131,7 @@ def test_a_completed_run_after_a_failed_one_recovered() -> None:
     assert headline(body) == "white_check_mark New Signups to Leads recovered"
     assert told(body).text == "New Signups to Leads: run 94 completed, the sync has recovered"
     assert facts(body) == (
-        "working → completed · run 93 had failed · took 2 min · 18,340 sent, 18,338 succeeded, 14 invalid"
+        "run 93 had failed · 18,340 sent, 18,338 succeeded, 14 invalid · took 2 min · working → completed"
     )
 
 
@@ -155,17 +155,17 @@ def test_a_canceled_run_says_so_whatever_its_status_is() -> None:
     canceled = COMPLETED | {"id": 95, "canceled": True}
     body = an_event("canceled", canceled, change("status", "working", "completed"), change("canceled", None, True))
     assert headline(body) == "no_entry_sign New Signups to Leads was canceled"
-    assert facts(body).startswith("working → completed, canceled · took 2 min · ")
+    assert facts(body).endswith(" · took 2 min · working → completed, canceled")
     assert told(body).text == "New Signups to Leads: run 95 was canceled"
     alone = an_event("canceled", canceled, change("canceled", None, True))
-    assert facts(alone).startswith("canceled · took ")
+    assert facts(alone).endswith(" · took 2 min · canceled")
 
 
 def test_a_skipped_run_says_why_and_no_duration() -> None:
     skipped = {"id": 96, "status": "skipped", "created_at": timestamp(at(-2)), "updated_at": timestamp(NOW)}
     body = an_event("skipped", skipped, change("status", None, "skipped"))
     assert headline(body) == "fast_forward New Signups to Leads was skipped"
-    assert facts(body) == "new → skipped · the run before it had not ended"
+    assert facts(body) == "the run before it had not ended · new → skipped"
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,7 @@ def test_a_sync_without_a_label_goes_by_its_id() -> None:
 )
 def test_what_began_a_run_is_told_once(reason: Any, shown: str | None) -> None:
     body = an_event("failed", FAILED | {"sync_trigger_reason": reason})
-    expected = "working → failed · took 1 min 30 s"
-    assert facts(body) == (f"{expected} · {shown}" if shown else expected)
+    assert facts(body) == " · ".join(filter(None, ("took 1 min 30 s", shown, "working → failed")))
 
 
 @pytest.mark.parametrize(
@@ -266,8 +265,7 @@ def test_what_began_a_run_is_told_once(reason: Any, shown: str | None) -> None:
 )
 def test_counts_are_told_where_there_are_any(counts: dict[str, Any], shown: str | None) -> None:
     body = an_event("failed", FAILED | counts)
-    expected = "working → failed · took 1 min 30 s"
-    assert facts(body) == (f"{expected} · {shown}" if shown else expected)
+    assert facts(body) == " · ".join(filter(None, (shown, "took 1 min 30 s", "working → failed")))
 
 
 @pytest.mark.parametrize(
@@ -282,8 +280,7 @@ def test_counts_are_told_where_there_are_any(counts: dict[str, Any], shown: str 
     ],
 )
 def test_a_duration_is_from_the_creation_to_the_end(times: dict[str, Any], shown: str | None) -> None:
-    expected = "working → failed" + (f" · {shown}" if shown else "")
-    assert facts(an_event("failed", FAILED | times)) == expected
+    assert facts(an_event("failed", FAILED | times)) == " · ".join(filter(None, (shown, "working → failed")))
 
 
 # --- how late it is ---
