@@ -62,8 +62,7 @@ class ReceiverQueue:
         self._changed = asyncio.Event()
         self._stopping = False
         self._probe_at = 0.0  # a broken receiver is tried at start
-        self._turnstile = receiver.turnstile
-        self._turnstile.join(receiver.name)
+        receiver.turnstile.join(receiver.name)
         self._look_aside_at = 0.0
         self._accepted_kept_at: datetime | None = None
 
@@ -94,7 +93,7 @@ class ReceiverQueue:
         loop = asyncio.get_running_loop()
         if self.state.hold_until is not None and not self._once:
             wait = min(self.state.hold_until - self._clock(), LONGEST_HOLD)
-            self._turnstile.hold(loop.time() + wait.total_seconds())
+            self.receiver.turnstile.hold(loop.time() + wait.total_seconds())
         async with asyncio.TaskGroup() as attempts:
             while True:
                 self._changed.clear()
@@ -115,7 +114,7 @@ class ReceiverQueue:
         return nothing_left or self.state.broken_since is not None or self._is_held() or not self._store.works
 
     def _is_held(self) -> bool:
-        return self._turnstile.is_held(asyncio.get_running_loop().time())
+        return self.receiver.turnstile.is_held(asyncio.get_running_loop().time())
 
     def _patience(self) -> float | None:
         """Seconds until there may be something to do though nobody called; None: wait for a call."""
@@ -128,7 +127,7 @@ class ReceiverQueue:
             return None
         if not self._store.works:
             return STORE_RETRY
-        opens_at = self._turnstile.opens_at(self.receiver.name)
+        opens_at = self.receiver.turnstile.opens_at(self.receiver.name)
         if self.state.broken_since is not None:
             return max(self._probe_at - now, opens_at - now, 0) if not self._lanes.flying else None
         times = [opens_at] if opens_at > now else []
@@ -224,10 +223,12 @@ class ReceiverQueue:
             self._begin(attempts, lane)
 
     def _may_begin(self, now: float) -> bool:
-        return self._lanes.flying < self.receiver.concurrency and now >= self._turnstile.opens_at(self.receiver.name)
+        return self._lanes.flying < self.receiver.concurrency and now >= self.receiver.turnstile.opens_at(
+            self.receiver.name
+        )
 
     def _begin(self, attempts: asyncio.TaskGroup, lane: Lane) -> None:
-        self._turnstile.enter(self.receiver.name, asyncio.get_running_loop().time())
+        self.receiver.turnstile.enter(self.receiver.name, asyncio.get_running_loop().time())
         attempts.create_task(self._attempt(lane), name=f"deliver {lane.head.id} to {self.receiver.name}")
 
     async def _attempt(self, lane: Lane) -> None:
@@ -244,10 +245,13 @@ class ReceiverQueue:
         except Exception:
             log.exception("delivery failed by a fault of the notifier; please report it", receiver=self.receiver.name)
             outcome = Retry("a fault of the notifier; see its log", maybe_sent=True)
-        self._turnstile.leave(now())
+        self.receiver.turnstile.leave(now())
         settlement = settled(delivery, outcome, self._settings, self._clock(), self._jitter())
-        await self._keep(settlement, self._learn(outcome))
+        old, row = self.state, self._learn(outcome)
+        new = self.state
+        await self._keep(settlement, row)
         self._settled_meanwhile.add(delivery.id)
+        self._tell_if_it_broke(old, new)
         self._announce(delivery, settlement)
         self._land(lane, settlement)
         self._changed.set()
@@ -300,18 +304,12 @@ class ReceiverQueue:
         loop, now, old = asyncio.get_running_loop(), self._clock(), self.state
         hold = hold_of(outcome)
         if hold is not None:
-            self._turnstile.hold(loop.time() + hold.total_seconds())
+            self.receiver.turnstile.hold(loop.time() + hold.total_seconds())
         self.state = learned(old, outcome, now)
         if old.broken_since is None and self.state.broken_since is not None:
             self._probe_at = loop.time() + PROBE_INTERVAL.total_seconds()
-            log.error(
-                "receiver is broken; its messages wait and one is tried every 5 minutes",
-                receiver=self.receiver.name,
-                error=self.state.last_error,
-            )
         if old.broken_since is not None and self.state.broken_since is None:
             self._lanes.wake_all()
-            log.info("receiver works again", receiver=self.receiver.name)
         return self.state if self._is_worth_a_row(old, now) else None
 
     def _is_worth_a_row(self, old: ReceiverState, now: datetime) -> bool:
@@ -322,6 +320,17 @@ class ReceiverQueue:
             return False
         self._accepted_kept_at = now
         return True
+
+    def _tell_if_it_broke(self, old: ReceiverState, new: ReceiverState) -> None:
+        """Once it is in the database: a kill in between must not have it told twice."""
+        if old.broken_since is None and new.broken_since is not None:
+            log.error(
+                "receiver is broken; its messages wait and one is tried every 5 minutes",
+                receiver=self.receiver.name,
+                error=new.last_error,
+            )
+        if old.broken_since is not None and new.broken_since is None:
+            log.info("receiver works again", receiver=self.receiver.name)
 
     def _announce(self, delivery: PendingDelivery, settlement: Settlement) -> None:
         known = {

@@ -45,3 +45,19 @@ class Turnstile:
         """An attempt is over. Only now is it certain that its message is not still on its way: the pace counts there,
         and a slow connection must not bring two messages together."""
         self._next = max(self._next, now + self._interval)
+
+
+class Turnstiles:
+    """A turnstile for each destination. One destination may go by several names: a channel's name and its ID."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._by_name: dict[tuple[str, ...], Turnstile] = {}
+
+    def of(self, *destination: str) -> Turnstile:
+        """The one of a destination; the parts of its name may be secrets."""
+        return self._by_name.setdefault(destination, Turnstile(self._interval))
+
+    def same(self, turnstile: Turnstile, *destination: str) -> Turnstile:
+        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself."""
+        return self._by_name.setdefault(destination, turnstile)

@@ -6,10 +6,20 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from notifier.config.models import DeliverySettings, Route, SyncSelector, Watch, WebhookReceiver
-from notifier.model import Labels, Mark, Message, PendingDelivery, SyncRun, Watched
+from notifier.body import event_body
+from notifier.config.models import (
+    DeliverySettings,
+    Route,
+    SlackReceiver,
+    SlackWebhookReceiver,
+    SyncSelector,
+    Watch,
+    WebhookReceiver,
+)
+from notifier.model import Change, EventType, Labels, Mark, Message, PendingDelivery, SyncRun, Watched
 
 NOW: Final = datetime(2026, 11, 23, 10, 15, 30, 123_000, tzinfo=UTC)
+TOKEN: Final = "xoxb-canary-of-a-token"
 SECRET: Final = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"  # base64 of the 24 bytes 0123456789abcdef01234567
 
 
@@ -101,11 +111,43 @@ def a_webhook(
     )
 
 
+def a_slack_channel(
+    channel: str = "#data-syncs", *, token: str = TOKEN, api_url: str | None = "http://127.0.0.1:9/api/"
+) -> SlackReceiver:
+    """A Slack receiver of a watchlist."""
+    return SlackReceiver(type="slack", token=SecretStr(token), channel=channel, api_url=api_url)
+
+
+def a_slack_webhook(url: str = "http://127.0.0.1:9/services/T1/B1/x") -> SlackWebhookReceiver:
+    """A receiver of a watchlist by an incoming webhook of Slack's."""
+    return SlackWebhookReceiver(type="slack_webhook", url=SecretStr(url))
+
+
+def an_event_body(number: int = 93, *, label: str | None = "New Signups to Leads", seen_at: datetime = NOW) -> bytes:
+    """The body of an event: a run of sync 52 failed."""
+    fields = {"id": number, "sync_id": 52, "status": "failed", "error_code": "JSON_ARRAY_ERROR"}
+    return event_body(
+        type=EventType.FAILED,
+        seen_at=seen_at,
+        workspace="production",
+        app_url="https://app.getcensus.com",
+        labels={"team": "growth"},
+        sync_label=label,
+        run=a_run(number, status="failed", fields=fields),
+        previous_run=None,
+        changes=(Change("status", "working", "failed"),),
+    )
+
+
 def a_message(
-    event_id: str = "evt_1", *, event_type: str = "sync_run.failed", body: bytes = b'{"type":"sync_run.failed"}'
+    event_id: str = "evt_1",
+    *,
+    event_type: str = "sync_run.failed",
+    body: bytes = b'{"type":"sync_run.failed"}',
+    maybe_sent_at: datetime | None = None,
 ) -> Message:
     """A message on its way."""
-    return Message(event_id, event_type, body)
+    return Message(event_id, event_type, body, maybe_sent_at)
 
 
 def a_delivery(

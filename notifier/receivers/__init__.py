@@ -20,7 +20,7 @@ from notifier.receivers.slack_check import check_slack
 from notifier.receivers.slack_http import PACE, api_session, webhook_session
 from notifier.receivers.slack_webhook import SlackWebhookSender
 from notifier.receivers.webhook import WebhookSender
-from notifier.turnstile import Turnstile
+from notifier.turnstile import Turnstiles
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Senders:
     plain: aiohttp.ClientSession
     slack_api: aiohttp.ClientSession
     slack_webhooks: aiohttp.ClientSession
-    _turnstiles: dict[tuple[str, ...], Turnstile] = field(default_factory=dict)
+    turnstiles: Turnstiles = field(default_factory=lambda: Turnstiles(PACE), repr=False)
 
     def build(self, name: str, settings: Settings, note: str | None = None) -> Receiver:
         """The sender for a receiver of the watchlist. `note`: what it wanted remembered. Raises ProxyUnusable."""
@@ -38,10 +38,9 @@ class Senders:
             case WebhookReceiver():
                 return WebhookSender(name, settings, self.plain)
             case SlackReceiver():
-                place = (settings.token.get_secret_value(), settings.channel.removeprefix("#"))
-                return SlackSender(name, settings, self.slack_api, self._turnstile(*place), note=note)
+                return SlackSender(name, settings, self.slack_api, self.turnstiles, note=note)
             case SlackWebhookReceiver():
-                turnstile = self._turnstile(settings.url.get_secret_value())
+                turnstile = self.turnstiles.of(settings.url.get_secret_value())
                 return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile)
             case _:
                 assert_never(settings)
@@ -51,9 +50,6 @@ class Senders:
         if isinstance(settings, SlackReceiver):
             return await check_slack(settings, self.slack_api)
         return Verdict(ok=None, said=f"can't be checked without sending; try: notifier send-test {name}")
-
-    def _turnstile(self, *destination: str) -> Turnstile:
-        return self._turnstiles.setdefault(destination, Turnstile(PACE))
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ of the channel's messages before it is sent again, where the token may read them
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -15,22 +16,19 @@ from slack_sdk.errors import SlackApiError
 from notifier.config.models import SlackReceiver
 from notifier.http import retry_after
 from notifier.model import Broken, Delivered, Message, Outcome, Retry
-from notifier.receivers.slack_channel import find_channel, is_channel_id, next_cursor
-from notifier.receivers.slack_errors import Meaning, explained, meaning_of
-from notifier.receivers.slack_http import (
-    ErrorCodes,
-    NotSlacks,
-    api_client,
-    error_code,
-    error_detail,
-    outcome_of_failure,
-)
+from notifier.receivers.slack_channel import find_channel, is_channel_id, items_of, next_cursor
+from notifier.receivers.slack_errors import outcome_of_error
+from notifier.receivers.slack_http import ErrorCodes, api_client, error_code, error_detail, outcome_of_failure
 from notifier.receivers.slack_post import post_in_two_shapes
-from notifier.turnstile import Turnstile
+from notifier.turnstile import Turnstiles
 
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
 HISTORY_PAGE: Final = 200
 MOST_HISTORY_PAGES: Final = 20
+
+
+class CanNotLook(Exception):
+    """The channel's history can't be read, or not to its end."""
 
 
 class SlackSender:
@@ -44,26 +42,34 @@ class SlackSender:
         name: str,
         settings: SlackReceiver,
         session: aiohttp.ClientSession,
-        turnstile: Turnstile,
+        turnstiles: Turnstiles,
         *,
         note: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
-        self.turnstile = turnstile
         self._client = api_client(settings, session)
+        self._token = settings.token
         self._channel = settings.channel
         self._channel_id = self._channel if is_channel_id(self._channel) else _remembered(note, self._channel)
+        self._turnstiles = turnstiles
+        self.turnstile = turnstiles.of(*self._place(self._channel_id or self._channel.removeprefix("#")))
         self._clock = clock
         self._codes = ErrorCodes()
 
     async def send(self, message: Message) -> Outcome:
         """One attempt: where an earlier one may have arrived, a look first; if the blocks are refused, plain text."""
-        if message.maybe_sent_at is not None:
+        if message.maybe_sent_at is None:
+            return await self._post_message(message)
+        try:
             found = await self._look_for(message.event_id, message.maybe_sent_at)
-            if found is not None:
-                return found
-        return await post_in_two_shapes(partial(self._post, message.event_id), message, self._clock())
+        except CanNotLook:
+            return _still_open(await self._post_message(message))
+        return found or await self._post_message(message)
+
+    async def _post_message(self, message: Message) -> Outcome:
+        outcome = await post_in_two_shapes(partial(self._post, message.event_id), message, self._clock())
+        return self._codes.ended(message.event_id, outcome)
 
     async def _post(self, event_id: str, content: dict[str, Any]) -> tuple[Outcome, str]:
         try:
@@ -74,15 +80,24 @@ class SlackSender:
             return outcome_of_failure(error), ""
         channel, ts = answer.get("channel"), answer.get("ts")
         if isinstance(channel, str):
-            self._channel_id = channel
+            self._is(channel)
         return Delivered(note=self._note(), answer=f"ok, channel {channel}, ts {ts}"), ""
 
     def _outcome_of(self, event_id: str, error: SlackApiError) -> Outcome:
         answer = error.response
         after = retry_after(answer.headers, self._clock())
-        if not error_code(error):
-            return outcome_of_failure(NotSlacks(answer.status_code, after))
         return self._codes.outcome(event_id, error_code(error), answer.status_code, after, error_detail(error))
+
+    def _place(self, channel: str) -> tuple[str, str]:
+        return self._token.get_secret_value(), channel
+
+    def _is(self, channel_id: str) -> None:
+        """The channel turned out to have this ID; another receiver may know it by that, and then shares its pace."""
+        self._channel_id = channel_id
+        shared = self._turnstiles.same(self.turnstile, *self._place(channel_id))
+        if shared is not self.turnstile:
+            shared.join(self.name)
+            self.turnstile = shared
 
     def _note(self) -> str | None:
         """The channel's ID beside the name by which it is configured: history is read by ID alone."""
@@ -91,51 +106,48 @@ class SlackSender:
     # --- looking for a message that may have been sent ---
 
     async def _look_for(self, event_id: str, since: datetime) -> Outcome | None:
-        """Delivered where the message is in the channel, None where it is not or can't be looked for."""
+        """Delivered where the message is in the channel, None where it is not, Retry where Slack can't say now.
+
+        Raises CanNotLook where that may never change.
+        """
         try:
             ts = await self._find(event_id, since)
         except SlackApiError as error:
-            return _undecided(error, self._clock())
+            answer = error.response
+            after = retry_after(answer.headers, self._clock())
+            failed = outcome_of_error(error_code(error), answer.status_code, after, error_detail(error))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return _still_open(outcome_of_failure(error))
-        return Delivered(note=self._note(), answer=f"found in the channel, ts {ts}") if ts else None
+            failed = outcome_of_failure(error)
+        else:
+            return Delivered(note=self._note(), answer=f"found in the channel, ts {ts}") if ts else None
+        if isinstance(failed, Retry):
+            return Retry(f"looking for the message: {failed.reason}", failed.after, maybe_sent=True)
+        raise CanNotLook  # what is broken for looking may not be for sending, and says so then
 
     async def _find(self, event_id: str, since: datetime) -> str | None:
-        """The `ts` of the channel's message about this event. Raises what slack-sdk and aiohttp raise."""
+        """The `ts` of the channel's message about this event. Raises CanNotLook, what slack-sdk and aiohttp raise."""
         if self._channel_id is None and (found := await find_channel(self._client, self._channel)):
-            self._channel_id = found.id
+            self._is(found.id)
         if self._channel_id is None:
-            return None
+            raise CanNotLook
         oldest = f"{(since - CLOCKS_DIFFER).timestamp():.6f}"
         cursor = None
         for _ in range(MOST_HISTORY_PAGES):
             page = await self._client.conversations_history(
                 channel=self._channel_id, oldest=oldest, cursor=cursor, limit=HISTORY_PAGE, include_all_metadata=True
             )
-            for posted in page.get("messages") or ():
+            for posted in items_of(page, "messages"):
                 if _event_id(posted) == event_id:
                     return str(posted.get("ts"))
             cursor = next_cursor(page.data)
             if cursor is None:
-                break
-        return None
+                return None
+        raise CanNotLook
 
 
-def _undecided(error: SlackApiError, now: datetime) -> Outcome | None:
-    """A look that failed: try again where that may help; where the token may not look, send without."""
-    answer = error.response
-    if answer.status_code == 429 or answer.status_code >= 500:
-        after = retry_after(answer.headers, now)
-        return Retry(f"looking for the message: HTTP {answer.status_code}", after, maybe_sent=True)
-    if meaning_of(error_code(error)) in (Meaning.NOT_PROCESSED, Meaning.MAYBE_SENT):
-        return Retry(f"looking for the message: {explained(error_code(error))}", maybe_sent=True)
-    return None
-
-
-def _still_open(outcome: Retry | Broken) -> Outcome | None:
-    if isinstance(outcome, Retry):
-        return Retry(f"looking for the message: {outcome.reason}", outcome.after, maybe_sent=True)
-    return None  # what is broken for looking may not be for sending, and says so then
+def _still_open(outcome: Outcome) -> Outcome:
+    """The outcome of an attempt before which nobody could look: the end of the earlier one is as unknown as it was."""
+    return replace(outcome, maybe_sent=True) if isinstance(outcome, Retry | Broken) else outcome
 
 
 def _event_id(posted: Any) -> str | None:

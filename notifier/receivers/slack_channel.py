@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from notifier.receivers.slack_http import NotSlacks
 
 LIST_PAGE: Final = 200  # Slack recommends no more
 MOST_LIST_PAGES: Final = 50
@@ -44,12 +47,20 @@ async def _listed(client: AsyncWebClient) -> AsyncIterator[Channel]:
     cursor = None
     for _ in range(MOST_LIST_PAGES):
         page = await client.conversations_list(types="public_channel,private_channel", limit=LIST_PAGE, cursor=cursor)
-        for item in page.get("channels") or ():
+        for item in items_of(page, "channels"):
             if (found := _channel(item)) is not None:
                 yield found
         cursor = next_cursor(page.data)
         if cursor is None:
             return
+
+
+def items_of(page: AsyncSlackResponse, name: str) -> list[Any]:
+    """What a page lists. Raises NotSlacks where it has no such list."""
+    items = page.get(name)
+    if not isinstance(items, list):
+        raise NotSlacks(page.status_code, None)
+    return items
 
 
 def next_cursor(answer: Any) -> str | None:

@@ -28,7 +28,9 @@ class Meaning(Enum):
 
 _WORDS: Final[Mapping[Meaning, frozenset[str]]] = {
     Meaning.NOT_PROCESSED: frozenset({"ratelimited", "rate_limited", "request_timeout"}),
-    Meaning.NOT_PROCESSED_SLOWLY: frozenset({"message_limit_exceeded", "team_added_to_org", "org_login_required"}),
+    Meaning.NOT_PROCESSED_SLOWLY: frozenset(
+        {"external_channel_migrating", "message_limit_exceeded", "org_login_required", "team_added_to_org"}
+    ),
     Meaning.MAYBE_SENT: frozenset({"internal_error", "fatal_error", "service_unavailable", "rollup_error"}),
     Meaning.BROKEN: frozenset(
         {
@@ -36,14 +38,17 @@ _WORDS: Final[Mapping[Meaning, frozenset[str]]] = {
             "accesslimited",
             "account_inactive",
             "action_prohibited",
+            "app_access_restricted",
             "channel_is_archived",
             "channel_not_found",
+            "deprecated_endpoint",
             "ekm_access_denied",
             "enterprise_is_restricted",
             "invalid_auth",
             "invalid_token",
             "is_archived",
             "messages_tab_disabled",
+            "method_deprecated",
             "missing_scope",
             "no_active_hooks",
             "no_permission",
@@ -60,6 +65,7 @@ _WORDS: Final[Mapping[Meaning, frozenset[str]]] = {
             "token_expired",
             "token_revoked",
             "two_factor_setup_required",
+            "unknown_method",
             "user_not_found",
         }
     ),
@@ -144,20 +150,30 @@ def outcome_of_word(word: str, after: timedelta | None, detail: str = "") -> Out
             assert_never(unreachable)
 
 
-def outcome_of_status(status: int, after: timedelta | None) -> Retry | Broken | None:
-    """What an HTTP status means where the body does not say more; None for one that says nothing."""
+def outcome_of_status(status: int, after: timedelta | None, word: str = "") -> Retry | Broken | None:
+    """What an HTTP status means where the body does not say more; None for one that says nothing. `word`: the error
+    code that nobody knows, where there was one."""
     reason = status_in_words(status)
+    shown = explained(word)
     if status == 429:
         return Retry(f"{reason}: Slack asks to slow down", after)
     if 300 <= status < 400:
         return Broken(f"{reason}: redirects are not followed", after)
     if status in (401, 403, 404, 405, 410):
-        return Broken(f"{reason}: this does not answer as Slack does", after)
+        return Broken(f"{reason}: {shown or 'this does not answer as Slack does'}", after)
     if 200 <= status < 300:
         return Retry(f"{reason}, but not with an answer of Slack's", after, maybe_sent=True)
     if status >= 500 or status in (408, 425):
-        return Retry(reason, after, maybe_sent=True)
+        return Retry(f"{reason}: {shown}" if shown else reason, after, maybe_sent=True)
     return None
+
+
+def outcome_of_error(word: str, status: int, after: timedelta | None, detail: str = "") -> Outcome | None:
+    """What an answer with an error code means: by its code where it is known, else by its status."""
+    if status == 429:
+        return outcome_of_status(status, after)
+    known = outcome_of_word(word, after, detail)
+    return known if known or 200 <= status < 300 else outcome_of_status(status, after, word)
 
 
 def explained(word: str, detail: str = "") -> str:

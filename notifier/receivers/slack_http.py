@@ -18,8 +18,8 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from notifier.config.models import SlackReceiver
 from notifier.http import CHUNK, USER_AGENT, describe, proxy_for, read_capped, retry_after, sending_session
-from notifier.model import Broken, Outcome, Refused, Retry
-from notifier.receivers.slack_errors import explained, outcome_of_status, outcome_of_word
+from notifier.model import Broken, Delivered, Outcome, Refused, Retry
+from notifier.receivers.slack_errors import explained, outcome_of_error, outcome_of_status
 
 API_URL: Final = "https://slack.com/api/"
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of history holds up to 200 messages with their blocks
@@ -58,31 +58,45 @@ def wait_of(answer: aiohttp.ClientResponse) -> timedelta | None:
     return retry_after(answer.headers, datetime.now(UTC))
 
 
+async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body. One that can't be read leaves the status to speak, unless that is 200: raises what read_capped does."""
+    try:
+        return await read_capped(answer, most)
+    except (aiohttp.ClientError, TimeoutError):
+        if answer.status == 200:
+            raise
+        return b""
+
+
 class WebhookAnswer(aiohttp.ClientResponse):
-    """An incoming webhook's answer, a short text; of one that is longer, the beginning says enough."""
+    """An incoming webhook's answer, a short text."""
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
-        """Never raises for its content."""
-        return (await read_capped(self, CHUNK)).decode("utf-8", "replace")
+        """Never raises for what the text is."""
+        return (await body_of(self, CHUNK)).decode("utf-8", "replace")
 
 
 class ApiAnswer(aiohttp.ClientResponse):
-    """A Web API answer: a JSON object, or none of Slack's."""
+    """A Web API answer: a JSON object that says whether it is ok, or none of Slack's."""
 
     async def json(self, **_: Any) -> Any:
-        """The object. Raises NotSlacks for anything else."""
-        body = await read_capped(self, LARGEST_ANSWER)
+        """The object: `ok` is true, or false with an error code beside it. Raises NotSlacks for anything else."""
         try:
-            value = orjson.loads(body)
+            value = orjson.loads(await body_of(self, LARGEST_ANSWER))
         except orjson.JSONDecodeError:
             value = None
-        if not isinstance(value, dict):
-            raise NotSlacks(self.status, wait_of(self))
-        return value
+        match value:
+            case {"ok": True} if self.status == 200:
+                return value
+            case {"ok": False, "error": str(code)} if code:
+                return value
+            case _:
+                raise NotSlacks(self.status, wait_of(self))
 
-    async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
-        """What slack-sdk calls for text/plain, which the Web API does not answer. Raises NotSlacks."""
-        raise NotSlacks(self.status, wait_of(self))
+    @property
+    def content_type(self) -> str:
+        """By this slack-sdk chooses how to read. It takes text and gzip for success; `json` finds out what it is."""
+        return "application/json"
 
 
 def api_session(timeout: timedelta, tls: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -146,9 +160,8 @@ def outcome_of_failure(error: Exception) -> Retry | Broken:
 
 
 def error_code(error: SlackApiError) -> str:
-    """The code with which the Web API refused; "" where there is none."""
-    code = error.response.get("error")
-    return code if isinstance(code, str) else ""
+    """The code with which the Web API refused: ApiAnswer lets no refusal without one pass."""
+    return str(error.response["error"])
 
 
 def error_detail(error: SlackApiError) -> str:
@@ -172,18 +185,16 @@ class ErrorCodes:
         self._unknown: dict[str, int] = {}
 
     def outcome(self, event_id: str, code: str, status: int, after: timedelta | None, detail: str = "") -> Outcome:
-        """The outcome of an error, by its code where it is known, else by the HTTP status."""
-        known = outcome_of_status(status, after) if status == 429 else outcome_of_word(code, after, detail)
-        if known is None and not 200 <= status < 300:
-            known = outcome_of_status(status, after)
+        """The outcome of an error; of one that nobody knows too."""
+        known = outcome_of_error(code, status, after, detail)
         if known is not None:
-            self._unknown.pop(event_id, None)
             return known
-        return self._of_unknown(event_id, explained(code, detail), after)
+        times = self._unknown[event_id] = self._unknown.get(event_id, 0) + 1
+        reason = f"{explained(code, detail)}: an unknown error"
+        return Refused(f"{reason}, {times} times", after) if times >= MOST_UNKNOWN else Retry(reason, after)
 
-    def _of_unknown(self, event_id: str, reason: str, after: timedelta | None) -> Outcome:
-        times = self._unknown.pop(event_id, 0) + 1
-        if times >= MOST_UNKNOWN:
-            return Refused(f"{reason}: an unknown error, {times} times", after)
-        self._unknown[event_id] = times
-        return Retry(f"{reason}: an unknown error", after)
+    def ended(self, event_id: str, outcome: Outcome) -> Outcome:
+        """The outcome of an attempt as it is; after one that is final, the event's count begins anew."""
+        if isinstance(outcome, Delivered | Refused):
+            self._unknown.pop(event_id, None)
+        return outcome

@@ -41,7 +41,8 @@ class SlackWebhookSender:
 
     async def send(self, message: Message) -> Outcome:
         """One attempt, and one more as plain text where the message was refused for its shape."""
-        return await post_in_two_shapes(partial(self._post, message.event_id), message, self._clock())
+        outcome = await post_in_two_shapes(partial(self._post, message.event_id), message, self._clock())
+        return self._codes.ended(message.event_id, outcome)
 
     async def _post(self, event_id: str, content: dict[str, Any]) -> tuple[Outcome, str]:
         try:

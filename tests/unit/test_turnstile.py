@@ -1,6 +1,6 @@
 """One destination's pace and holds, shared by those that send there."""
 
-from notifier.turnstile import Turnstile
+from notifier.turnstile import Turnstile, Turnstiles
 
 
 def shared(*names: str, interval: float = 1.0) -> Turnstile:
@@ -64,3 +64,13 @@ def test_a_hold_is_for_all_that_share_it() -> None:
     turnstile = shared("a", "b")
     turnstile.hold(13.0)
     assert turnstile.opens_at("a") == turnstile.opens_at("b") == 13.0
+
+
+def test_a_destination_has_one_turnstile_under_all_its_names() -> None:
+    turnstiles = Turnstiles(1.0)
+    by_name, by_id = turnstiles.of("token", "data-syncs"), turnstiles.of("token", "C1")
+    assert turnstiles.of("token", "data-syncs") is by_name
+    assert turnstiles.of("other", "data-syncs") is not by_name
+    assert turnstiles.same(by_name, "token", "C1") is by_id
+    alone = turnstiles.of("token", "alone")
+    assert turnstiles.same(alone, "token", "C2") is turnstiles.of("token", "C2") is alone
