@@ -110,9 +110,11 @@ REMEDIES: Final = {
     "missing_scope": "add the scope to the app (OAuth & Permissions) and install it again",
     "no_service": "the webhook was removed or its URL is wrong; make a new one",
     "no_team": "check the webhook's URL",
+    "not_allowed_token_type": "use the app's bot token (xoxb-), not a user's or an app-level one",
     "not_authed": "the token is missing",
     "not_in_channel": "invite the app: /invite @the-app in the channel",
-    "token_expired": "use the app's new token; a bot token without rotation does not expire",
+    "restricted_action": "the workspace restricts who may post there; ask its administrator",
+    "token_expired": "token rotation is on; make the app from docs/slack-app-manifest.yaml, which leaves it off",
     "token_revoked": "install the app again and use its new token",
 }
 
@@ -180,5 +182,5 @@ def explained(word: str, detail: str = "") -> str:
     """The code, what Slack said beside it, and the remedy where one is known."""
     shown = word if len(word) <= LONGEST_WORD else word[:LONGEST_WORD] + "…"
     said = f"{shown} ({detail})" if detail else shown
-    remedy = REMEDIES.get(word)
+    remedy = REMEDIES.get("restricted_action" if word.startswith("restricted_action") else word)
     return f"{said}: {remedy}" if remedy else said

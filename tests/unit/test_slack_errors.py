@@ -164,6 +164,7 @@ def test_a_remedy_belongs_to_a_code_that_an_operator_can_do_something_about(code
         ("missing_scope", "scope"),
         ("token_revoked", "install"),
         ("no_service", "make a new one"),
+        ("restricted_action_read_only_channel", "administrator"),
     ],
 )
 def test_the_usual_mistakes_come_with_their_remedy(code: str, advice: str) -> None:
