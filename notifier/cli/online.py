@@ -60,7 +60,9 @@ def _warnings(found: Findings, watchlist: Watchlist) -> Iterator[str]:
     for name, verdict in found.verdicts.items():
         yield from _notes(name, verdict)
     for name, runs in found.missing_runs.items():
-        yield from (f"{_place(watchlist, run_id)}: {name} has no sync run {run_id}" for run_id in runs)
+        yield from (
+            f"{_place(watchlist, name, run_id)} matches nothing: {name} has no sync run {run_id}" for run_id in runs
+        )
     for name, listing in found.listings.items():
         if isinstance(listing, Listing):
             yield from _misses(name, listing, watchlist)
@@ -70,8 +72,10 @@ def _notes(name: str, verdict: Verdict) -> Iterator[str]:
     yield from (f"receivers.{name}: {note}" for note in verdict.notes)
 
 
-def _place(watchlist: Watchlist, run_id: int) -> str:
-    return next(f"watches[{place}]" for place, watch in enumerate(watchlist.watches) if watch.sync_run == run_id)
+def _place(watchlist: Watchlist, workspace: str, run_id: int) -> str:
+    wanted = (workspace, run_id)
+    places = (place for place, watch in enumerate(watchlist.watches) if (watch.workspace, watch.sync_run) == wanted)
+    return f"watches[{next(places)}]"
 
 
 def _misses(name: str, listing: Listing, watchlist: Watchlist) -> Iterator[str]:

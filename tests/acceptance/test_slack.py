@@ -241,7 +241,8 @@ def test_check_online_names_what_does_not_work_and_what_would_be_missed(
         watches="""- {sync: 52, labels: {team: growth}}
   - {sync: 53}
   - {sync: 99}
-  - {syncs: {label: 'HubSpot: *'}}""",
+  - {syncs: {label: 'HubSpot: *'}}
+  - {sync_run: 4}""",
         receivers=f"{good}\n  {missing}",
         rest="routes: [{labels: {team: growth}, receivers: [good, missing]}]",
     )
@@ -255,6 +256,7 @@ def test_check_online_names_what_does_not_work_and_what_would_be_missed(
     assert any(words[:3] == ["failed", "missing", "channel_not_found:"] for words in shown)
     warned = [line.partition("warning: ")[2] for line in ended.stderr.splitlines()]
     assert warned == [
+        "watches[4] matches nothing: production has no sync run 4",
         "watches[2] matches nothing: production has no sync 99",
         'watches[3] matches nothing: production has no sync labelled "HubSpot: *"',
         "no route serves sync 53 of production (Salesforce Accounts): nobody hears of it",
