@@ -70,7 +70,8 @@ async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    story = asyncio.create_task(play(stage.census, load_scenario("demo")), name="scenario")
+    curtain = asyncio.Event()
+    story = asyncio.create_task(play(stage.census, load_scenario("demo"), curtain=curtain), name="scenario")
     try:
         await asyncio.sleep(0)  # the scenario's second 0: the workspace has a past before anyone looks at it
         async with stage.census.serve() as base_url, stage.slack.serve():
@@ -87,6 +88,7 @@ async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.serve(watchlist, stop), name="worker")
                 shown = tasks.create_task(_show(out, stage, stop, as_json=as_json), name="show")
+                tasks.create_task(_raise_curtain(stage.census, curtain, stop), name="curtain")
                 try:
                     async with asyncio.timeout(lasts.total_seconds()):
                         await stop.wait()
@@ -98,6 +100,15 @@ async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
     finally:
         story.cancel()
         await asyncio.gather(story, return_exceptions=True)
+
+
+async def _raise_curtain(census: CensusSimulator, curtain: asyncio.Event, stop: asyncio.Event) -> None:
+    """Once the worker has looked at each sync: what happened before that would be no news to it."""
+    unseen = {f"/syncs/{sync['id']}/sync_runs" for sync in census.syncs()}
+    # The simulator records what it was asked, but tells nobody.
+    while unseen - {request.path for request in census.requests} and not stop.is_set():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    curtain.set()
 
 
 def _introduce(out: Console, lasts: timedelta) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import orjson
 from slack_sdk.models.blocks import (
     Block,
     ContextBlock,
@@ -35,6 +34,7 @@ LONGEST_MESSAGE: Final = 600
 LONGEST_DETAIL: Final = 1_500
 LONGEST_FACTS: Final = 900
 LONGEST_FOOTER: Final = 400
+LARGEST_COUNT: Final = 10**15
 
 _Text = RichTextElementParts.Text
 _BOLD = RichTextElementParts.TextStyle(bold=True)
@@ -62,6 +62,7 @@ VERBS: Final = {
     EventType.QUEUED: "is queued",
 }
 _ENDS: Final = frozenset({EventType.FAILED, EventType.CANCELED, EventType.SKIPPED, EventType.COMPLETED})
+_WITHOUT_DURATION: Final = frozenset({EventType.QUEUED, EventType.WORKING, EventType.SKIPPED})
 _COUNTS: Final = (  # what Slack calls it, the API's fields for it, and whether 0 is worth a word
     ("sent", ("records_processed",), True),
     ("succeeded", ("records_updated",), True),
@@ -81,7 +82,7 @@ class Rendered:
 
 def render(body: bytes, now: datetime) -> Rendered:
     """What a channel shows of an event's body when it is sent at `now`."""
-    event = orjson.loads(body)
+    event = json.loads(body)  # not orjson, which refuses a number that no float holds: the body may have one
     return _test_message(event) if event["type"] == TEST_TYPE else _Story(event, now).rendered()
 
 
@@ -177,10 +178,11 @@ class _Story:
         return "the run before it had not ended" if self.type is EventType.SKIPPED else ""
 
     def _duration(self) -> str:
-        if self.type not in _ENDS or self.type is EventType.SKIPPED:
+        if self.type in _WITHOUT_DURATION:
             return ""
-        began = parsed_time(self.run.get("created_at"))
-        ended = parsed_time(self.run.get("completed_at")) or parsed_time(self.run.get("updated_at"))
+        began, ended = parsed_time(self.run.get("created_at")), parsed_time(self.run.get("completed_at"))
+        if ended is None and self.type in _ENDS:  # later, updated_at is when its error changed
+            ended = parsed_time(self.run.get("updated_at"))
         return f"took {spoken(ended - began)}" if began and ended and ended >= began else ""
 
     def _records(self) -> str:
@@ -254,9 +256,10 @@ class _Story:
 
 
 def _count(run: Mapping[str, Any], *fields: str) -> int | None:
-    """The first of these fields that holds a whole number."""
-    counts = (run.get(name) for name in fields)
-    return next((count for count in counts if isinstance(count, int) and not isinstance(count, bool)), None)
+    """The first of these fields that holds a whole number which may be one of records."""
+    values = (run.get(name) for name in fields)
+    counts = (value for value in values if isinstance(value, int) and not isinstance(value, bool))
+    return next((count for count in counts if 0 <= count <= LARGEST_COUNT), None)
 
 
 def _date(time: datetime) -> str:

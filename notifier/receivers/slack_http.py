@@ -25,6 +25,7 @@ API_URL: Final = "https://slack.com/api/"
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of history holds up to 200 messages with their blocks
 PACE: Final = 1.0  # seconds between two messages to a channel (Slack: rate limits, "Posting messages")
 MOST_UNKNOWN: Final = 5  # attempts at an error code that nobody knows
+SHORTEST_TOKEN: Final = 16  # characters; Slack's own have fifty, and a shorter one may be a word of the answer
 IDENTITY: Final = {"Accept-Encoding": "identity"}
 
 _silent = logging.getLogger("notifier.slack_sdk")  # it would log URLs that are secrets
@@ -82,7 +83,7 @@ class ApiAnswer(aiohttp.ClientResponse):
     async def json(self, **_: Any) -> Any:
         """The object: `ok` is true, or false with an error code beside it. Raises NotSlacks for anything else."""
         try:
-            value = orjson.loads(await body_of(self, LARGEST_ANSWER))
+            value = orjson.loads(self._without_token(await body_of(self, LARGEST_ANSWER)))
         except orjson.JSONDecodeError:
             value = None
         match value:
@@ -92,6 +93,11 @@ class ApiAnswer(aiohttp.ClientResponse):
                 return value
             case _:
                 raise NotSlacks(self.status, wait_of(self))
+
+    def _without_token(self, body: bytes) -> bytes:
+        """What is none of Slack's may repeat what it was asked with, and error codes are shown as they are."""
+        token = self.request_info.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        return body.replace(token, b"***") if len(token) >= SHORTEST_TOKEN else body
 
     @property
     def content_type(self) -> str:

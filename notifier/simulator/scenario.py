@@ -128,21 +128,25 @@ async def play(
     *,
     speed: float = 1.0,
     on_step: Callable[[Step, Names], None] | None = None,
+    curtain: asyncio.Event | None = None,
 ) -> Names:
     """Plays the scenario to its end, `speed` times as fast as written; `on_step` sees each step after it was done.
 
-    The steps of second 0 are done before the first wait, so that a server started afterwards never shows less.
+    The steps of second 0 are done before the first wait, so that a server started afterwards never shows less. Time
+    begins to run then, or when the `curtain` rises: when whoever is to see the rest has taken a seat.
     Raises ScenarioError when the simulator refuses a step, for example an ID that is taken.
     """
     if speed <= 0:
         raise ValueError(f"speed must be positive, not {speed:g}")
     stage = _Stage(simulator)
     clock = asyncio.get_running_loop()
-    start = clock.time()
+    start = None
     for step in scenario.steps:
-        wait = start + step.at / speed - clock.time()
-        if step.at > 0 and wait > 0:
-            await asyncio.sleep(wait)
+        if step.at > 0:
+            if start is None:
+                await (curtain.wait() if curtain is not None else asyncio.sleep(0))
+                start = clock.time()
+            await asyncio.sleep(max(start + step.at / speed - clock.time(), 0))
         try:
             stage.perform(step.action)
         except (ValueError, LookupError) as error:

@@ -133,11 +133,11 @@ def test_retry_after_holds_that_token_and_channel_to_the_second_and_no_other(
 - {syncs: [53], receivers: [same, elsewhere, second]}""",
     )
     workplace.start_watching(52, 53)
-    simulator.slack.rate_limit(3, channel=channel, times=1)
+    simulator.slack.rate_limit(5, channel=channel, times=1)
     simulator.add_run(52, id=1, status="failed")
     workplace.wait_for_log("delivery failed; it is tried again")
     simulator.add_run(53, id=2, status="failed")
-    simulator.slack.wait_for(4)
+    simulator.slack.wait_for(4, timeout=20)
     assert workplace.stop() == 0
 
     asked = [request for request in simulator.slack.requests if request.method == "chat.postMessage"]
@@ -145,10 +145,10 @@ def test_retry_after_holds_that_token_and_channel_to_the_second_and_no_other(
     by_first = [r for r in asked if r.channel == channel and r.headers["Authorization"] == f"Bearer {TOKEN}"]
     held = [request.at - refused.at for request in by_first if request is not refused]
     assert len(held) == 2
-    assert min(held) >= 3
+    assert min(held) >= 5
     free = [request.at - refused.at for request in asked if request not in by_first]
     assert len(free) == 2
-    assert max(free) < 3
+    assert max(free) < min(held)
 
 
 def test_a_channel_that_does_not_exist_breaks_its_receiver_and_gets_all_that_waited_once_it_does(
@@ -336,7 +336,7 @@ def test_no_secret_of_slack_is_in_any_log_output_or_file(
 def test_the_demo_shows_a_failure_a_recovery_a_cancellation_and_a_skipped_run_within_its_first_seconds(
     workplace: Workplace,
 ) -> None:
-    told = workplace.run("demo", "--duration", "16s", "--json")
+    told = workplace.run("demo", "--duration", "18s", "--json")
     assert told.returncode == 0
     messages = [json.loads(line) for line in told.stdout.splitlines()]
     texts = [message["text"] for message in messages]

@@ -1,11 +1,28 @@
 """The shipped scenarios tell the story that they promise; a broken scenario says what is broken, and where."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from notifier.simulator import CensusSimulator, ScenarioError, Step, load_scenario, play
+
+
+@pytest.mark.asyncio
+async def test_no_time_passes_in_a_story_before_its_curtain_rises() -> None:
+    simulator, curtain, done = CensusSimulator(), asyncio.Event(), list[float]()
+    scenario = load_scenario("demo")
+    story = asyncio.create_task(
+        play(simulator, scenario, speed=2000, on_step=lambda step, _: done.append(step.at), curtain=curtain)
+    )
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert set(done) == {0}
+    assert len(simulator.syncs()) == 4
+    curtain.set()
+    await story
+    assert max(done) == 60
 
 
 @pytest.mark.asyncio

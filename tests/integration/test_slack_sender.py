@@ -439,3 +439,31 @@ async def test_no_log_no_outcome_and_no_repr_holds_a_secret(
     everything = "\n".join([*logged, *shown, captured.out, captured.err])
     for secret in (TOKEN, "xoxb-canary-2", desk.path, "127.0.0.1"):
         assert secret not in everything
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"ok": False, "error": TOKEN},
+        {"ok": False, "error": f"no {TOKEN}"},
+        {"ok": False, "error": "missing_scope", "needed": TOKEN},
+        {"ok": False, "error": "quite_new_error", "response_metadata": {"messages": [f"Bearer {TOKEN}"]}},
+        {"ok": True, "channel": f"C {TOKEN}", "ts": TOKEN, "user": TOKEN, "team": TOKEN},
+    ],
+)
+async def test_a_server_that_repeats_the_token_does_not_bring_it_into_words(
+    desk: Desk, answer: dict[str, object]
+) -> None:
+    content = json.dumps(answer).encode()
+    desk.slack.body(content, method="auth.test")
+    shown = [repr(await desk.send(POST_MESSAGE, Body(content))), repr(await desk.check())]
+    desk.slack.body(content, method="conversations.*")
+    shown.append(repr(await desk.to_channel().send(an_event(maybe_sent_at=datetime.now(UTC)))))
+    assert TOKEN not in "".join(shown)
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_is_a_word_of_slacks_answers_breaks_none_of_them(desk: Desk) -> None:
+    desk.slack.add_token("channel")  # of a test server: Slack's own are longer
+    assert isinstance(await desk.to_channel(token="channel").send(an_event()), Delivered)

@@ -261,6 +261,7 @@ def test_what_began_a_run_is_told_once(reason: Any, shown: str | None) -> None:
         ({"records_invalid": 2, "source_record_invalids": 3}, "2 invalid"),
         ({"records_processed": True, "records_updated": "12", "records_failed": None, "records_invalid": [1]}, None),
         ({"records_processed": 10**15}, "1,000,000,000,000,000 sent"),
+        ({"records_processed": 14, "records_updated": -2, "records_failed": -1, "records_invalid": 1.0}, "14 sent"),
     ],
 )
 def test_counts_are_told_where_there_are_any(counts: dict[str, Any], shown: str | None) -> None:
@@ -281,6 +282,24 @@ def test_counts_are_told_where_there_are_any(counts: dict[str, Any], shown: str 
 )
 def test_a_duration_is_from_the_creation_to_the_end(times: dict[str, Any], shown: str | None) -> None:
     assert facts(an_event("failed", FAILED | times)) == " · ".join(filter(None, (shown, "working → failed")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "times", "shown"),
+    [
+        ("error_changed", {"completed_at": timestamp(at(-1))}, "took 1 min"),
+        ("status_changed", {"completed_at": timestamp(at(-1))}, "took 1 min"),  # ended, whatever the status word
+        ("error_changed", {"completed_at": None}, None),  # updated_at is when the error changed
+        ("status_changed", {"completed_at": None}, None),
+        ("canceled", {"completed_at": None}, "took 1 min 30 s"),
+        ("skipped", {"completed_at": timestamp(at(-1))}, None),
+        ("working", {"completed_at": timestamp(at(-1))}, None),
+        ("queued", {"completed_at": timestamp(at(-1))}, None),
+    ],
+)
+def test_only_what_has_ended_took_its_time(kind: str, times: dict[str, Any], shown: str | None) -> None:
+    body = an_event(kind, FAILED | times, change("status", "working", "x"))
+    assert re.findall(r"took [^·]*(?= ·)", facts(body)) == ([shown] if shown else [])
 
 
 # --- how late it is ---
