@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from notifier.receivers.slack_http import NotSlacks
+from notifier.receivers.slack_http import NotSlacks, error_code
 
 LIST_PAGE: Final = 200  # Slack recommends no more
 MOST_LIST_PAGES: Final = 50
@@ -37,16 +38,26 @@ async def find_channel(client: AsyncWebClient, channel: str) -> Channel | None:
         answer = await client.conversations_info(channel=channel)
         return _channel(answer.get("channel"))
     name = channel.removeprefix("#")
-    async for found in _listed(client):
+    try:
+        return await _named(client, name, "public_channel,private_channel")
+    except SlackApiError as error:
+        # A token without groups:read may list public channels alone; where it is not among those, nobody can tell.
+        if error_code(error) == "missing_scope" and (found := await _named(client, name, "public_channel")):
+            return found
+        raise
+
+
+async def _named(client: AsyncWebClient, name: str, types: str) -> Channel | None:
+    async for found in _listed(client, types):
         if found.name == name:
             return found
     return None
 
 
-async def _listed(client: AsyncWebClient) -> AsyncIterator[Channel]:
+async def _listed(client: AsyncWebClient, types: str) -> AsyncIterator[Channel]:
     cursor = None
     for _ in range(MOST_LIST_PAGES):
-        page = await client.conversations_list(types="public_channel,private_channel", limit=LIST_PAGE, cursor=cursor)
+        page = await client.conversations_list(types=types, limit=LIST_PAGE, cursor=cursor)
         for item in items_of(page, "channels"):
             if (found := _channel(item)) is not None:
                 yield found

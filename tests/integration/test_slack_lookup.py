@@ -241,7 +241,7 @@ async def test_a_look_without_a_connection_sends_nothing(desk: Desk) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("scopes", "asked"), [(WITHOUT_HISTORY, [LIST, HISTORY]), (WITHOUT_LIST, [LIST])])
+@pytest.mark.parametrize(("scopes", "asked"), [(WITHOUT_HISTORY, [LIST, HISTORY]), (WITHOUT_LIST, [LIST, LIST])])
 async def test_a_token_that_may_not_look_sends(desk: Desk, scopes: tuple[str, ...], asked: list[str]) -> None:
     began_at = await sent_into_the_dark(desk)
     desk.slack.add_token(TOKEN, scopes)
@@ -378,6 +378,16 @@ async def test_a_token_that_may_not_ask_about_the_channel_leaves_it_unchecked(de
     assert await desk.check(desk.channel) == unchecked
     desk.slack.add_token(TOKEN, ("chat:write",))
     assert await desk.check() == replace(unchecked, notes=(NO_HISTORY,))
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_may_list_public_channels_alone_finds_a_name_among_those(desk: Desk) -> None:
+    desk.slack.add_token(TOKEN, ("chat:write", "channels:history", "channels:read"))
+    assert (await desk.check()).ok is True
+    desk.slack.add_channel("secret", private=True)
+    verdict = await desk.check("#secret")
+    assert verdict.ok is None
+    assert "groups:read" in verdict.said
 
 
 @pytest.mark.asyncio
