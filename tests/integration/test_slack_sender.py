@@ -373,6 +373,11 @@ async def test_one_channel_by_its_name_and_by_its_id_is_one_destination_once_sla
     assert by_name.turnstile is by_id.turnstile
     assert other.turnstile is not by_id.turnstile
     assert desk.to_channel(note=f"#data-syncs={desk.channel}").turnstile is by_id.turnstile
+    looked = desk.to_channel()
+    outcome = await looked.send(an_event(maybe_sent_at=datetime.now(UTC)))
+    assert isinstance(outcome, Delivered)
+    assert desk.methods.count(POST_MESSAGE) == 2  # it found what `by_name` had sent
+    assert looked.turnstile is by_id.turnstile
 
 
 @BOTH
