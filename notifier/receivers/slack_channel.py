@@ -84,5 +84,6 @@ def next_cursor(answer: Any) -> str | None:
 def _channel(item: Any) -> Channel | None:
     if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
         return None
-    member, archived = item.get("is_member"), item.get("is_archived")
+    member = item.get("is_member") or item.get("is_im")  # a direct message has no members to be one of
+    archived = item.get("is_archived")
     return Channel(item["id"], str(item.get("name", "")), bool(member), bool(archived))

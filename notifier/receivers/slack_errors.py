@@ -181,6 +181,6 @@ def outcome_of_error(word: str, status: int, after: timedelta | None, detail: st
 def explained(word: str, detail: str = "") -> str:
     """The code, what Slack said beside it, and the remedy where one is known."""
     shown = word if len(word) <= LONGEST_WORD else word[:LONGEST_WORD] + "…"
-    said = f"{shown} ({detail})" if detail else shown
+    said = "".join(c if c.isprintable() else "\ufffd" for c in (f"{shown} ({detail})" if detail else shown))
     remedy = REMEDIES.get("restricted_action" if word.startswith("restricted_action") else word)
     return f"{said}: {remedy}" if remedy else said

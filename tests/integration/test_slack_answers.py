@@ -176,6 +176,14 @@ async def test_an_answer_of_a_webhook_that_is_not_ok_is_no_success(desk: Desk, b
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("status", [201, 202, 302, 400, 404, 410, 429, 500, 503])
+async def test_the_word_ok_beside_another_status_is_no_success(desk: Desk, status: int) -> None:
+    outcome = await desk.send(WEBHOOK, Status(status, b"ok", {"Content-Type": "text/html"}))
+    assert isinstance(outcome, Retry | Broken)
+    assert outcome.reason.startswith(f"HTTP {status} ") or outcome == Retry("ok: an unknown error")
+
+
+@pytest.mark.asyncio
 async def test_an_answer_without_channel_and_time_is_a_success_all_the_same(desk: Desk) -> None:
     assert await desk.send(POST_MESSAGE, Body(b'{"ok": true}')) == Delivered()
     assert await desk.send(POST_MESSAGE, Body(b'{"ok": true, "channel": 7, "ts": []}')) == Delivered()

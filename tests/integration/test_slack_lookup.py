@@ -280,6 +280,15 @@ async def test_an_attempt_that_could_not_look_leaves_the_question_open(
 
 
 @pytest.mark.asyncio
+async def test_a_history_without_end_leaves_the_question_open(desk: Desk) -> None:
+    page = {"ok": True, "messages": [], "response_metadata": {"next_cursor": "again"}}
+    desk.slack.body(json.dumps(page).encode(), method=HISTORY)
+    desk.slack.error("no_permission")
+    outcome = await desk.to_channel().send(an_event(maybe_sent_at=datetime.now(UTC)))
+    assert outcome == Broken("no_permission", maybe_sent=True)
+
+
+@pytest.mark.asyncio
 async def test_a_message_that_arrived_before_the_token_ended_is_found_with_its_successor(desk: Desk) -> None:
     began_at = await sent_into_the_dark(desk)
     desk.slack.revoke_token(TOKEN)
@@ -378,6 +387,13 @@ async def test_a_token_that_may_not_ask_about_the_channel_leaves_it_unchecked(de
     assert await desk.check(desk.channel) == unchecked
     desk.slack.add_token(TOKEN, ("chat:write",))
     assert await desk.check() == replace(unchecked, notes=(NO_HISTORY,))
+
+
+@pytest.mark.asyncio
+async def test_a_direct_message_needs_no_membership(desk: Desk) -> None:
+    shown = {"ok": True, "channel": {"id": "D012AB3CD", "is_im": True, "user": "U1"}}
+    desk.slack.body(json.dumps(shown).encode(), method="conversations.info")
+    assert (await desk.check("D012AB3CD")).ok is True
 
 
 @pytest.mark.asyncio

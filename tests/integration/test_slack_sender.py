@@ -471,4 +471,5 @@ async def test_a_server_that_repeats_the_token_does_not_bring_it_into_words(
 @pytest.mark.asyncio
 async def test_a_token_that_is_a_word_of_slacks_answers_breaks_none_of_them(desk: Desk) -> None:
     desk.slack.add_token("channel")  # of a test server: Slack's own are longer
-    assert isinstance(await desk.to_channel(token="channel").send(an_event()), Delivered)
+    outcome = await desk.to_channel(token="channel").send(an_event())
+    assert outcome == Delivered(note=f"#data-syncs={desk.channel}")

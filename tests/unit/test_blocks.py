@@ -235,6 +235,7 @@ def test_a_sync_without_a_label_goes_by_its_id() -> None:
             {"ui_tag": "Manual", "ui_detail": "Manually triggered by t@example.com"},
             "Manually triggered by t@example.com",
         ),
+        ({"ui_tag": "Schedule", "ui_detail": "By its schedule"}, "By its schedule"),
         ({"ui_tag": "API", "ui_detail": "from outside"}, "API: from outside"),
         ({"ui_tag": "API", "ui_detail": None}, "API"),
         ({"ui_tag": None, "ui_detail": "by hand"}, "by hand"),

@@ -173,6 +173,10 @@ def test_the_usual_mistakes_come_with_their_remedy(code: str, advice: str) -> No
     assert advice in outcome.reason
 
 
+def test_nothing_that_slack_says_moves_the_cursor_of_whoever_reads_it() -> None:
+    assert explained("new\x1b[2J", "one\ntwo") == "new\ufffd[2J (one\ufffdtwo)"
+
+
 def test_what_slack_says_beside_a_code_stands_between_the_code_and_its_remedy() -> None:
     said = explained("missing_scope", "needed: chat:write")
     assert said == f"missing_scope (needed: chat:write): {REMEDIES['missing_scope']}"
