@@ -298,6 +298,10 @@ def test_send_test_shows_what_came_back_from_each_kind_of_receiver(
     refused = workplace.run("send-test", "hook")
     assert refused.returncode == 1
     assert refused.stdout.startswith("hook: not delivered, the message was refused: HTTP 422")
+    (workplace.directory / "n.db").write_bytes(b"my holiday photos\n" * 1000)
+    untold = workplace.run("send-test", "growth")
+    assert untold.returncode == 0  # the message is in the channel, whatever the database is
+    assert untold.stderr.startswith("notifier: a running worker can't be told that growth works: n.db: ")
     unknown = workplace.run("send-test", "grwth")
     assert unknown.returncode == 2
     assert 'no receiver is named "grwth"' in unknown.stderr

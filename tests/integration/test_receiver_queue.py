@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from notifier.config.models import DeliverySettings
+from notifier.errors import StoreUnavailable
 from notifier.model import Broken, Delivered, Message, Outcome, ReceiverState, Refused, Retry
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
@@ -420,3 +421,29 @@ async def test_a_delivery_that_steps_aside_still_knows_that_it_may_have_been_sen
         await stage.passes(minutes=11)
         (left,) = await store.pending("pipeline", 0, 9)
     assert (left.aside, left.maybe_sent_at) == (True, NOW)
+
+
+@pytest.mark.asyncio
+async def test_what_can_not_be_written_down_first_is_not_sent_to_a_receiver_that_can_be_asked(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Hanging(lambda _: Delivered())
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    begin, tries = store.begin_attempt, []
+
+    async def full(delivery_id: int, at: datetime) -> None:
+        tries.append(delivery_id)
+        if len(tries) < 3:
+            raise StoreUnavailable("the disk is full")
+        assert receiver.sent == []
+        await begin(delivery_id, at)
+
+    monkeypatch.setattr(store, "begin_attempt", full)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        assert len(tries) == 1
+        await stage.passes(step=1, seconds=4)
+    assert len(tries) == 3
+    assert receiver.told == [None]
+    assert await store.pending("pipeline", 0, 9) == []
