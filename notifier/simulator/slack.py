@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
@@ -29,10 +29,8 @@ from notifier.simulator.slack_faults import (
     SlackFault,
     SlackFaults,
 )
+from notifier.simulator.slack_pace import EDIT_WINDOW, EDITS_PER_WINDOW, Pace
 from notifier.simulator.slack_workspace import DEFAULT_SCOPES, SlackMessage, SlackWorkspace
-
-_PACE: Final = 0.95
-"""Seconds between two messages to one channel. Slack says one; the tolerance is for the way there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +60,16 @@ class SlackSimulator(SlackFaults, Listener):
     def __init__(self, *, enforce_pace: bool = False) -> None:
         super().__init__()
         self.enforce_pace = enforce_pace
-        """Answers 429 to a second message within a second: to one channel, or to one incoming webhook."""
+        """Answers 429 to a second message within a second, to one channel or to one incoming webhook, and to more than
+        `edits_per_window` accepted calls of chat.update with one token in any `edit_window` seconds."""
+        self.edits_per_window = EDITS_PER_WINDOW
+        self.edit_window = EDIT_WINDOW
         self.origin = ""
         self.requests: list[SlackRequest] = []
         self._workspace = SlackWorkspace()
         self._api = SlackApi(self._workspace)
         self._faults: Board[SlackFault] = Board()
-        self._last_kept: dict[str, float] = {}
+        self._pace = Pace()
         self._waiting: set[asyncio.Event] = set()
 
     # State.
@@ -114,8 +115,22 @@ class SlackSimulator(SlackFaults, Listener):
         return self._workspace.post_elsewhere(channel_id, text)
 
     def messages(self, channel_id: str | None = None) -> list[SlackMessage]:
-        """What was posted through the API and the webhooks, in order, to one channel or to all."""
+        """What was posted through the API and the webhooks, as it is now, in order, to one channel or to all. Replies
+        in threads are among it; what was deleted is not."""
         return self._workspace.posted(channel_id)
+
+    def replies(self, channel_id: str, ts: str) -> list[SlackMessage]:
+        """The thread under a message, oldest first, without the message; empty where there is none."""
+        return self._workspace.replies(channel_id, ts)
+
+    def delete_message(self, channel_id: str, ts: str) -> None:
+        """Somebody removes a message, anybody's. Raises UnknownObjectError.
+
+        From now on chat.update answers `message_not_found`, and what asks for a thread under it `thread_not_found`;
+        replies that were there stay in `messages` and `replies`.
+        """
+        self._workspace.delete(channel_id, ts)
+        self._tell()
 
     def fault(
         self, fault: SlackFault, *, method: str = POST_MESSAGE, channel: str | None = None, times: int | None = None
@@ -132,7 +147,7 @@ class SlackSimulator(SlackFaults, Listener):
         """Forgets messages, requests, faults and counters; channels, tokens and webhooks stay."""
         self._workspace.messages.clear()
         self.requests = []
-        self._last_kept.clear()
+        self._pace.clear()
         self._faults.clear()
         self.reset_counters()
 
@@ -157,7 +172,7 @@ class SlackSimulator(SlackFaults, Listener):
     async def wait_for(self, wanted: SlackWanted, timeout: float = 10.0) -> list[SlackMessage]:
         """Waits until it holds; gives all messages. Raises AssertionError that shows what came instead.
 
-        A condition is looked at when a request comes in and when it is answered.
+        A condition is looked at when a request comes in, when it is answered, and when a message is deleted.
         """
         happened = asyncio.Event()
         self._waiting.add(happened)
@@ -177,7 +192,7 @@ class SlackSimulator(SlackFaults, Listener):
         kept, asked = self.messages(), self.requests
         lines = [
             f"kept {len(kept)}:",
-            *(f"  {message.channel} {message.ts}: {message.text[:200]}" for message in kept[-50:]),
+            *(f"  {m.channel} {m.ts}, {len(m.edits)} edits: {m.text[:200]}" for m in kept[-50:]),
             f"asked {len(asked)}:",
             *(f"  {r.method} {r.channel or '-'} -> {r.status} {r.answer}" for r in asked[-50:]),
         ]
@@ -230,17 +245,16 @@ class SlackSimulator(SlackFaults, Listener):
 
     def _done(self, call: Call, channel: str | None) -> Answer:
         answer = slack_webhook.receive(self._workspace, call) if call.is_webhook else self._api.answer(call)
-        pace = _pace_of(call, channel)
-        if answer.accepted and pace is not None:
-            self._last_kept[pace] = time.monotonic()
+        if answer.accepted:
+            self._pace.count(call, channel)
         return answer
 
     def _too_soon(self, call: Call, channel: str | None) -> Answer | None:
         """Comes before the faults, so that what Slack itself refuses uses up none."""
-        last = self._last_kept.get(_pace_of(call, channel) or "")
-        if not self.enforce_pace or last is None or time.monotonic() - last >= _PACE:
+        if not self.enforce_pace:
             return None
-        return _rate_limited(call, 1)
+        seconds = self._pace.wait(call, channel, self.edits_per_window, self.edit_window)
+        return None if seconds is None else _rate_limited(call, seconds)
 
     def _tell(self) -> None:
         for event in self._waiting:
@@ -259,13 +273,6 @@ class SlackSimulator(SlackFaults, Listener):
 def _key(method: str, channel: str) -> str:
     """What the board of faults matches: neither part has a space in it."""
     return f"{method} {channel}"
-
-
-def _pace_of(call: Call, channel: str | None) -> str | None:
-    """Whose pace a message counts against: the channel's, or that of the incoming webhook; None for other calls."""
-    if call.is_webhook:
-        return call.path
-    return channel if call.method == POST_MESSAGE else None
 
 
 def _rate_limited(call: Call, retry_after: int | str | None) -> Answer:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from notifier.simulator.slack_call import Answer, Call, json_answer
 from notifier.simulator.slack_content import Refused, flag, invalid_arguments, read_content
+from notifier.simulator.slack_edits import read_edit
 from notifier.simulator.slack_paging import between, page
 from notifier.simulator.slack_workspace import (
     BOT_ID,
@@ -30,6 +31,7 @@ class SlackApi:
         self._methods: Mapping[str, Callable[[Scopes, Arguments], dict[str, Any]]] = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
+            "chat.update": self._update,
             "conversations.history": self._history,
             "conversations.info": self._info,
             "conversations.list": self._list,
@@ -84,6 +86,22 @@ class SlackApi:
         message = self._workspace.post(channel.id, content, arguments, thread_ts=thread_ts, broadcast=broadcast)
         return {"channel": channel.id, "ts": message.ts, "message": self._shown(message, with_metadata=False)}
 
+    def _update(self, scopes: Scopes, arguments: Arguments) -> dict[str, Any]:
+        _need(scopes, "chat:write")
+        channel = self._visible(self._workspace.channels.get(_text(arguments, "channel")))
+        # The word that Slack has for it in this method; is_archived and not_in_channel are not among its errors.
+        # https://docs.slack.dev/reference/methods/chat.update
+        if channel.archived:
+            raise Refused("is_inactive")
+        message = self._workspace.find_message(channel.id, _text(arguments, "ts"))
+        if message is None:
+            raise Refused("message_not_found")
+        if message.user != BOT_USER:
+            raise Refused("cant_update_message")
+        edited = self._workspace.edit(message, read_edit(message, arguments), arguments)
+        shown = self._shown(edited, with_metadata=False)
+        return {"channel": channel.id, "ts": edited.ts, "text": edited.text, "message": shown}
+
     def _history(self, scopes: Scopes, arguments: Arguments) -> dict[str, Any]:
         channel = self._readable(scopes, arguments)
         in_channel = [
@@ -99,7 +117,7 @@ class SlackApi:
         if parent is None:
             raise Refused("thread_not_found")
         # The message above the thread is always shown, whatever time is asked for.
-        return self._messages([parent, *between(self._workspace.replies(parent), arguments)], arguments)
+        return self._messages([parent, *between(self._workspace.replies(channel.id, parent.ts), arguments)], arguments)
 
     def _info(self, scopes: Scopes, arguments: Arguments) -> dict[str, Any]:
         return {"channel": _shown_channel(self._asked_channel(scopes, arguments, "read"))}
@@ -162,7 +180,9 @@ class SlackApi:
             shown["blocks"] = message.blocks
         if message.broadcast:
             shown["subtype"] = "thread_broadcast"
-        replies = self._workspace.replies(message)
+        if message.edits:
+            shown["edited"] = {"user": message.user, "ts": message.edits[-1].ts}
+        replies = self._workspace.replies(message.channel, message.ts)
         if message.thread_ts is not None:
             shown["thread_ts"] = message.thread_ts
         elif replies:

@@ -55,6 +55,24 @@ class SlackFacade(SlackFaults):
         self._thread.call(setattr, self.inner, "enforce_pace", on)
 
     @property
+    def edits_per_window(self) -> int:
+        """See SlackSimulator."""
+        return self.inner.edits_per_window
+
+    @edits_per_window.setter
+    def edits_per_window(self, count: int) -> None:
+        self._thread.call(setattr, self.inner, "edits_per_window", count)
+
+    @property
+    def edit_window(self) -> float:
+        """See SlackSimulator."""
+        return self.inner.edit_window
+
+    @edit_window.setter
+    def edit_window(self, seconds: float) -> None:
+        self._thread.call(setattr, self.inner, "edit_window", seconds)
+
+    @property
     def requests(self) -> list[SlackRequest]:
         """A copy of the record."""
         return self._thread.call(lambda: list(self.inner.requests))
@@ -113,6 +131,14 @@ class SlackFacade(SlackFaults):
     def messages(self, channel_id: str | None = None) -> list[SlackMessage]:
         """See SlackSimulator."""
         return self._thread.call(self.inner.messages, channel_id)
+
+    def replies(self, channel_id: str, ts: str) -> list[SlackMessage]:
+        """See SlackSimulator."""
+        return self._thread.call(self.inner.replies, channel_id, ts)
+
+    def delete_message(self, channel_id: str, ts: str) -> None:
+        """See SlackSimulator."""
+        self._thread.call(self.inner.delete_message, channel_id, ts)
 
     def fault(
         self, fault: SlackFault, *, method: str = POST_MESSAGE, channel: str | None = None, times: int | None = None

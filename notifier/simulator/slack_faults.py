@@ -12,6 +12,7 @@ from typing import Any, Final
 from notifier.simulator.faults import Body, FaultHandle, Hang, Redirect, Status
 
 POST_MESSAGE: Final = "chat.postMessage"
+UPDATE: Final = "chat.update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class SlackFaults(ABC):
     def accept_then_drop(
         self, *, method: str = POST_MESSAGE, channel: str | None = None, times: int | None = None
     ) -> FaultHandle:
-        """Keeps the message and closes the connection without an answer."""
+        """Keeps the message, or makes the edit, and closes the connection without an answer."""
         return self.fault(Accept(Drop()), method=method, channel=channel, times=times)
 
     def accept_then_status(
@@ -143,5 +144,5 @@ class SlackFaults(ABC):
         channel: str | None = None,
         times: int | None = None,
     ) -> FaultHandle:
-        """Keeps the message and answers with this status all the same."""
+        """Keeps the message, or makes the edit, and answers with this status all the same."""
         return self.fault(Accept(Status(code, body)), method=method, channel=channel, times=times)

@@ -37,8 +37,21 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of a message: what it said from then on, the arguments as they were given, when (time.monotonic()), and
+    the time that Slack shows for it."""
+
+    text: str
+    blocks: list[Any]
+    request: Mapping[str, Any]
+    at: float
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
 class SlackMessage:
-    """A message in a channel. `request` holds the arguments as they were given; `at` is time.monotonic()."""
+    """A message in a channel, as it is now. `request` holds the arguments with which it was posted, as they were given;
+    `at` is time.monotonic() then."""
 
     ts: str
     channel: str
@@ -52,6 +65,8 @@ class SlackMessage:
     user: str = BOT_USER
     broadcast: bool = False
     """Whether a reply in a thread is shown in the channel too."""
+    edits: tuple[Edit, ...] = ()
+    """Oldest first: the last one says what `text` and `blocks` say. What was posted at first is in `request`."""
 
 
 class SlackWorkspace:
@@ -158,17 +173,43 @@ class SlackWorkspace:
         self._known(channel_id)
         return self.post(channel_id, Content(text, [], None, mrkdwn=True), {}, user=ANOTHER_USER)
 
+    def edit(self, message: SlackMessage, content: Content, request: Mapping[str, Any]) -> SlackMessage:
+        """Makes a message say something else, in its place, and gives it as it is now."""
+        edit = Edit(content.text, content.blocks, request, time.monotonic(), self._next_ts())
+        edited = replace(
+            message,
+            text=content.text,
+            blocks=content.blocks,
+            metadata=content.metadata,
+            mrkdwn=content.mrkdwn,
+            edits=(*message.edits, edit),
+        )
+        self.messages[self.messages.index(message)] = edited
+        return edited
+
+    def delete(self, channel_id: str, ts: str) -> None:
+        """Takes a message away; its replies stay, out of reach of the API. Raises UnknownObjectError."""
+        message = self.find_message(channel_id, ts)
+        if message is None:
+            raise UnknownObjectError(f"{channel_id} {ts}")
+        self.messages.remove(message)
+
     def posted(self, channel_id: str | None) -> list[SlackMessage]:
         """What came in through the API and the webhooks, oldest first: of one channel, or of all."""
         return [m for m in self.messages if m.user == BOT_USER and channel_id in (None, m.channel)]
 
+    def find_message(self, channel_id: str, ts: object) -> SlackMessage | None:
+        """The message of that channel and time, in a thread or not."""
+        return next((m for m in self.messages if (m.channel, m.ts) == (channel_id, ts)), None)
+
     def parent(self, channel_id: str, ts: object) -> SlackMessage | None:
         """The message of that channel under which a thread may hang."""
-        return next((m for m in self.messages if (m.channel, m.ts, m.thread_ts) == (channel_id, ts, None)), None)
+        found = self.find_message(channel_id, ts)
+        return found if found is not None and found.thread_ts is None else None
 
-    def replies(self, parent: SlackMessage) -> list[SlackMessage]:
+    def replies(self, channel_id: str, ts: str) -> list[SlackMessage]:
         """The thread under a message, oldest first, without the message."""
-        return [m for m in self.messages if m.channel == parent.channel and m.thread_ts == parent.ts]
+        return [m for m in self.messages if m.channel == channel_id and m.thread_ts == ts]
 
     def _known(self, channel_id: str) -> SlackChannel:
         if channel_id not in self.channels:

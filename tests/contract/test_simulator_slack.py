@@ -124,7 +124,7 @@ async def test_a_scope_that_is_missing_is_named(
 
 @pytest.mark.asyncio
 async def test_an_unknown_method_is_told_so_before_the_token_is_looked_at(asking: Asking) -> None:
-    assert (await asking.refusal("chat.update", None))["error"] == "unknown_method"
+    assert (await asking.refusal("chat.delete", None))["error"] == "unknown_method"
 
 
 # chat.postMessage.
