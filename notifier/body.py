@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from notifier.model import Change, EventType, Labels, PreviousRun, SyncRun
+from notifier.model import Change, EventType, Incident, Labels, PreviousRun, SyncRun
 
 LARGEST: Final = 256 * 1024  # bytes
 SHORTEST_CUT: Final = 1_000  # characters: no string is cut below this
@@ -20,26 +20,47 @@ def event_body(
     workspace: str,
     app_url: str,
     labels: Labels,
+    sync_id: int | None,
     sync_label: str | None,
-    run: SyncRun,
-    previous_run: PreviousRun | None,
-    changes: Sequence[Change],
+    run: SyncRun | None = None,
+    previous_run: PreviousRun | None = None,
+    changes: Sequence[Change] = (),
+    incident: Incident | None = None,
 ) -> bytes:
-    """UTF-8 JSON in the shape of Standard Webhooks: type, timestamp, data. Over 256 KiB the longest strings are cut."""
-    history = f"{app_url}/syncs/{run.sync_id}/history"
-    document = {
-        "type": type.value,
-        "timestamp": timestamp(seen_at),
-        "data": {
-            "workspace": workspace,
-            "labels": dict(labels),
-            "sync": {"id": run.sync_id, "label": sync_label, "url": history},
-            "sync_run": {**run.fields, "url": f"{history}?sync_run_id={run.id}"},
-            "previous_run": previous_run and {"id": previous_run.id, "status": previous_run.status},
-            "changes": [{"field": c.field, "old": c.old, "new": c.new} for c in changes],
-        },
+    """UTF-8 JSON in the shape of Standard Webhooks: type, timestamp, data. Over 256 KiB the longest strings are cut.
+
+    Without a sync, `sync` is null; without a run, what is about one is left out, and so is `incident` likewise.
+    """
+    history = f"{app_url}/syncs/{sync_id}/history"
+    data: dict[str, Any] = {
+        "workspace": workspace,
+        "labels": dict(labels),
+        "sync": {"id": sync_id, "label": sync_label, "url": history} if sync_id is not None else None,
     }
-    return encoded(document)
+    if run is not None:
+        data["sync_run"] = {**run.fields, "url": f"{history}?sync_run_id={run.id}"}
+        data["previous_run"] = previous_run and {"id": previous_run.id, "status": previous_run.status}
+        data["changes"] = [{"field": c.field, "old": c.old, "new": c.new} for c in changes]
+    if incident is not None:
+        data["incident"] = incident_json(incident)
+        if incident.summary is not None:
+            data["summary"] = incident.summary
+    return encoded({"type": type.value, "timestamp": timestamp(seen_at), "data": data})
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    """An incident as receivers get it."""
+    good = incident.last_good_run
+    return {
+        "id": incident.id,
+        "check": incident.check.value,
+        "state": "open" if incident.is_open else "resolved",
+        "reason": incident.reason and incident.reason.value,
+        "opened_at": timestamp(incident.opened_at),
+        "resolved_at": incident.resolved_at and timestamp(incident.resolved_at),
+        "runs": incident.runs,
+        "last_good_run": good and {"id": good.id, "completed_at": good.completed_at and timestamp(good.completed_at)},
+    }
 
 
 def body_of_test(receiver: str, sent_at: datetime) -> bytes:

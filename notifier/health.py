@@ -16,6 +16,7 @@ from notifier.pace import back_off
 
 log = structlog.get_logger(__name__)
 
+AUTH_CONFIRM: Final = timedelta(seconds=10)
 AUTH_RETRY: Final = timedelta(minutes=5)
 THROTTLED_BAD: Final = timedelta(minutes=1)
 THROTTLED_ANEW: Final = timedelta(minutes=10)
@@ -44,11 +45,35 @@ class Health:
         self._up = asyncio.Event()
         self._throttled_at: float | None = None
         self._throttled_since: float | None = None
+        self._silent_since: float | None = None  # by the loop's clock, which does not jump
+        self.has_answered = False  # since this start
+        self.refusals = 0  # answers in a row that refused the key
+        self.last_failure = ""
+        self._confirming = True
 
     @property
     def is_down(self) -> bool:
         """Whether polls have to go one by one."""
         return self._down_until is not None
+
+    @property
+    def silent_for(self) -> timedelta | None:
+        """How long there has been no usable answer; None while there is. The time before a restart counts once a
+        request has failed after it."""
+        if self._silent_since is None:
+            return None
+        return timedelta(seconds=asyncio.get_running_loop().time() - self._silent_since)
+
+    def _note_silence(self, error: CensusError) -> None:
+        self.refusals = self.refusals + 1 if isinstance(error, Unauthorized) else 0
+        self.last_failure = str(error)
+        if self._silent_since is None:
+            now = self._clock()
+            began, answered = self.state.silent_since, self.state.last_polled_at
+            if began is None or began > now or (answered is not None and answered >= began):
+                began = now  # what is remembered is of another silence, or of another clock
+            self.state = replace(self.state, silent_since=began)
+            self._silent_since = asyncio.get_running_loop().time() - (now - began).total_seconds()
 
     async def until_asked_again(self) -> None:
         """Waits out the time for which a workspace that is down is left alone."""
@@ -60,12 +85,13 @@ class Health:
 
     async def answered(self) -> None:
         """The API gave a usable answer, or said of one object that it is gone."""
-        self._failures = self._rounds = 0
+        self._failures = self._rounds = self.refusals = 0
+        self._silent_since, self.has_answered, self._confirming = None, True, True
         self._failing.clear()
         self._down_until = self._throttled_since = None
         self._up.set()
         first = self.state.last_polled_at is None
-        self.state = replace(self.state, last_polled_at=self._clock())
+        self.state = replace(self.state, last_polled_at=self._clock(), silent_since=None)
         if not self.state.ok:
             self.state = replace(self.state, ok=True, last_error=None)
             log.info("workspace answers again", workspace=self.state.name)
@@ -80,6 +106,7 @@ class Health:
         fails is tried again before its turn, and so several times in a row: that says nothing of the others.
         """
         self._failures += 1
+        self._note_silence(error)
         self._failing.add(of)
         if self._failures < DOWN_AFTER or self._left_alone():
             return
@@ -89,14 +116,18 @@ class Health:
         await self._down(back_off(self._rounds, self._jitter()), error)
 
     async def refused(self, error: Unauthorized) -> None:
-        """The key was refused. Only a person can mend that; asked again every 5 minutes."""
+        """The key was refused. Only a person can mend that; asked again soon, to be sure, and then every 5 minutes."""
         self._failures += 1
+        self._note_silence(error)
         if not self._left_alone():
-            await self._down(AUTH_RETRY.total_seconds(), error)
+            wait = AUTH_CONFIRM if self._confirming else AUTH_RETRY
+            self._confirming = False
+            await self._down(wait.total_seconds(), error)
 
     async def throttled(self, error: Throttled) -> None:
         """The API said 429 and all requests wait. Told once; a minute without any other answer is a bad workspace."""
         now = asyncio.get_running_loop().time()
+        self._note_silence(error)
         if self._throttled_at is None or now - self._throttled_at > THROTTLED_ANEW.total_seconds():
             log.warning("workspace asks to slow down; its requests wait", workspace=self.state.name, error=str(error))
         self._throttled_at = now

@@ -33,6 +33,13 @@ class Lane:
     def head(self) -> PendingDelivery:
         return self.waiting[0]
 
+    def chapter(self, most: int) -> list[PendingDelivery]:
+        """The head and, of those behind it, what goes on with the same story: at most so many together."""
+        story = self.head.story
+        if story is None:
+            return [self.head]
+        return list(itertools.islice(itertools.takewhile(lambda d: d.story == story, self.waiting), most))
+
 
 class Lanes:
     """All lanes of one receiver: what is ready in the order of its age, what sleeps until when."""
@@ -119,14 +126,15 @@ class Lanes:
         self._failing.discard(lane.key)
         return lane
 
-    def landed(self, lane: Lane, due: float | None, now: float, *, next_due: float) -> None:
-        """An attempt is over: its delivery sleeps until `due`, or is finished (None) and the next one is offered."""
+    def landed(self, lane: Lane, due: float | None, now: float, *, next_due: float, count: int = 1) -> None:
+        """An attempt is over: its delivery sleeps until `due`; without that the first `count` are finished."""
         lane.flying = False
         self.flying -= 1
         if due is not None:
             self._offer(lane, due, now)
             return
-        lane.waiting.popleft()
+        for _ in range(count):
+            lane.waiting.popleft()
         if lane.waiting:
             self._offer(lane, next_due, now)
         else:

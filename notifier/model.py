@@ -14,7 +14,7 @@ WatchedValue: TypeAlias = str | bool | None
 
 
 class EventType(StrEnum):
-    """What an observation of a run found; the first that fits names the event."""
+    """What was found. Of the changes of a run, the first type that fits names the event."""
 
     CANCELED = "sync_run.canceled"
     QUEUED = "sync_run.queued"
@@ -24,8 +24,37 @@ class EventType(StrEnum):
     SKIPPED = "sync_run.skipped"
     STATUS_CHANGED = "sync_run.status_changed"
     ERROR_CHANGED = "sync_run.error_changed"
+    FULL_SYNC = "sync_run.full_sync"
+    SYNC_PAUSED = "sync.paused"
+    SYNC_RESUMED = "sync.resumed"
+    SYNC_DELETED = "sync.deleted"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_CHANGED = "incident.changed"
+    INCIDENT_REMINDER = "incident.reminder"
+    INCIDENT_RESOLVED = "incident.resolved"
 
 
+class Check(StrEnum):
+    """What can be wrong with a sync, or with a workspace, for longer. The order is that of weight."""
+
+    FAILING = "failing"
+    REJECTED_RECORDS = "rejected_records"
+    RECORD_COUNT = "record_count"
+    SLOW_RUN = "slow_run"
+    STALE = "stale"
+    UNREACHABLE = "unreachable"
+
+
+class Reason(StrEnum):
+    """Why an incident is over. Only `recovered` is announced."""
+
+    RECOVERED = "recovered"
+    CHECK_OFF = "check_off"
+    UNWATCHED = "unwatched"
+    DELETED = "deleted"
+
+
+RUN_STORY: Final = "run:"
 WATCHED_FIELDS: Final = ("status", "canceled", "error_code", "error_message", "error_detail")
 CANCELED_STATUSES: Final = frozenset({"canceled", "cancelled"})
 ENDED_STATUSES: Final = frozenset({"completed", "failed", "skipped"}) | CANCELED_STATUSES
@@ -56,8 +85,20 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """How many records a run sent, and of them or beside them which did not arrive; None is unknown."""
+
+    sent: int | None = None
+    rejected: int | None = None
+    invalid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SyncRun:
-    """One sync run as an answer of the API gave it; `fields` is the whole JSON object, unknown fields too."""
+    """One sync run as an answer of the API gave it; `fields` is the whole JSON object, unknown fields too.
+
+    `full_sync` is None where the answer does not say.
+    """
 
     id: int
     sync_id: int
@@ -66,6 +107,8 @@ class SyncRun:
     updated_at: datetime | None
     completed_at: datetime | None
     fields: Mapping[str, Any] = field(repr=False)
+    records: Records = Records()
+    full_sync: bool | None = None
 
     @property
     def ended(self) -> bool:
@@ -75,13 +118,14 @@ class SyncRun:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One sync of a workspace's list."""
+    """One sync of a workspace's list. `scheduled` unless its schedule is `never`."""
 
     id: int
     label: str | None
     status: str | None
     paused: bool
     created_at: datetime | None
+    scheduled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +139,77 @@ class Snapshot:
     updated_at: datetime | None
     changed_at: datetime
     followed: bool
+    completed_at: datetime | None = None
+    records_sent: int | None = None
+    full_sync: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run that completed (and was not canceled) or failed.
+
+    `outlier`: it sent far more or fewer records than usual.
+    """
+
+    run_id: int
+    created_at: datetime | None
+    completed: bool
+    completed_at: datetime | None = None
+    records_sent: int | None = None
+    outlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRun:
+    """A run that completed; `completed_at` as the API says."""
+
+    id: int
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A condition of a sync, or of a workspace (`sync_id` is None), that lasts; open until `resolved_at`.
+
+    Times are in the API's own time, a workspace's in ours. `runs`: how many bad runs it has seen, `last_run_id`: the
+    last of them, `likeness`: what its error was like. `counted_to`: when the newest result was created that was known
+    at the end. `told`: the receivers that got an event of it. `labels`: those of the sync when it was opened.
+    """
+
+    id: str
+    workspace: str
+    sync_id: int | None
+    check: Check
+    opened_at: datetime
+    labels: Labels = field(default_factory=dict)
+    runs: int = 0
+    last_run_id: int | None = None
+    likeness: str | None = None
+    last_good_run: GoodRun | None = None
+    summary: str | None = None
+    reminders: int = 0
+    reminded_at: datetime | None = None
+    told: frozenset[str] = frozenset()
+    sync_label: str | None = None
+    resolved_at: datetime | None = None
+    reason: Reason | None = None
+    counted_to: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a watched sync beside its runs; None is unknown.
+
+    `stale_from`: before that, in the API's time, no completed run was due: watching or its schedule began then.
+    """
+
+    paused: bool | None = None
+    scheduled: bool | None = None
+    stale_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,33 +251,59 @@ class PreviousRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Addressee:
+    """A receiver that gets an event.
+
+    `story`: what the event goes on with, an incident or a run; receivers with living messages have one message for
+    each. `quiet`: it may change that message, but makes no new one. `mentions`: whom to mention.
+    """
+
+    receiver: str
+    story: str | None = None
+    quiet: bool = False
+    mentions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """What one observation found, ready to be stored: `body` is what every receiver gets, to the byte."""
 
     id: str
     type: EventType
     workspace: str
-    sync_id: int
-    run_id: int
+    sync_id: int | None
+    run_id: int | None
     seen_at: datetime
     body: bytes = field(repr=False)
-    receivers: tuple[str, ...]
+    addressees: tuple[Addressee, ...]
+    incident_id: str | None = None
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """The names of those that get it."""
+        return tuple(addressee.receiver for addressee in self.addressees)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """All that one poll of a sync (or of one followed run) found; stored in one transaction or not at all.
 
-    `mark` is None where the poll did not move it.
+    `mark` is None where the poll did not move it. `outliers`: runs that sent an unusual number of records, and are no
+    measure for the next. `new_level_from`: since this run was created the unusual is the usual. `sync_id` is None where
+    it is about the workspace.
     """
 
     workspace: str
-    sync_id: int
+    sync_id: int | None
     label: str | None
-    snapshots: tuple[Snapshot, ...]
-    events: tuple[Event, ...]
+    snapshots: tuple[Snapshot, ...] = ()
+    events: tuple[Event, ...] = ()
     mark: Mark | None = None
     gap: Gap | None = None
+    incidents: tuple[Incident, ...] = ()
+    outliers: tuple[int, ...] = ()
+    new_level_from: datetime | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +315,7 @@ class WatchedSync:
     watched: bool
     mark: Mark | None
     missing_listings: int
+    standing: Standing = Standing()
 
 
 class DeliveryState(StrEnum):
@@ -201,6 +343,8 @@ class PendingDelivery:
     first_failed_at: datetime | None
     aside: bool
     maybe_sent_at: datetime | None = None
+    story: str | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +384,7 @@ class WorkspaceState:
 
     `first_listed_at` is in the API's own time; syncs created later have no baseline. `stretch` is the factor by which
     its intervals are longer than asked for, `needed_rate` the requests a second that the intervals ask for.
+    `silent_since`: when it first gave no usable answer, and has given none since.
     """
 
     name: str
@@ -249,6 +394,54 @@ class WorkspaceState:
     first_listed_at: datetime | None = None
     stretch: float = 1.0
     needed_rate: float | None = None
+    silent_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a receiver shows of a story: `reference` means something to its sender alone, `event_id` is the last event
+    whose state it shows."""
+
+    reference: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a story of a receiver stands after an attempt. The stories `taken_over` have no message of their own any
+    more."""
+
+    receiver: str
+    story: str
+    posted: Posted
+    at: datetime
+    taken_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a message goes on with, and where its receiver stands with it.
+
+    `posted`: the receiver's message of it; `posted_of_run`: that of a run, whose `run_story` ends with becoming part of
+    this one. `state`: the body of the event that tells how things are now, `state_id` its ID; `is_current`: `posted`
+    shows that already. `run`: the body of the newest event of the incident that tells of a run, where `state` does not.
+    `latest`: the body of a run's event that came after `state`.
+    """
+
+    name: str
+    state: bytes = field(repr=False)
+    state_id: str
+    posted: Posted | None = None
+    posted_of_run: Posted | None = None
+    run_story: str | None = None
+    is_current: bool = False
+    run: bytes | None = field(default=None, repr=False)
+    latest: bytes | None = field(default=None, repr=False)
+
+    @property
+    def is_incident(self) -> bool:
+        """Whether it is one of an incident, rather than of a run by itself."""
+        return not self.name.startswith(RUN_STORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,36 +449,46 @@ class Message:
     """What a receiver is asked to send: the event's ID and body, the same at every attempt.
 
     `maybe_sent_at` is set where an earlier attempt, begun then, may have reached a receiver that can be asked.
+    `quiet`: it may change what is shown of its story, and makes no new message. `followers`: the story's next events,
+    which wait too.
     """
 
     event_id: str
     event_type: str
     body: bytes = field(repr=False)
     maybe_sent_at: datetime | None = None
+    quiet: bool = False
+    mentions: tuple[str, ...] = ()
+    story: Story | None = None
+    followers: tuple["Message", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The receiver has it. `hold`: it asked to be left alone that long all the same.
 
-    `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read.
+    `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read. `count`: how
+    many of the message and its followers it now has. `posted`: where its story stands.
     """
 
     hold: timedelta | None = None
     note: str | None = None
     answer: str = field(default="", compare=False)
+    count: int = 1
+    posted: Posted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Try this message again; `after` is what the receiver asked for (Retry-After).
 
-    `maybe_sent`: the end of this attempt, or of an earlier one, is unknown.
+    `maybe_sent`: the end of this attempt, or of an earlier one, is unknown. `for_all`: it asked so for all messages.
     """
 
     reason: str
     after: timedelta | None = None
     maybe_sent: bool = False
+    for_all: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,86 +4,30 @@ The in-memory target only repeats what the database holds, so that a poll at res
 moves after the commit, never before.
 """
 
-import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
 import structlog
 
-from notifier.body import event_body
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
-from notifier.config.models import Route
-from notifier.diff import changes_between, event_type, mark_of, read_to_mark
+from notifier.diff import changes_between, mark_of, read_to_mark
 from notifier.errors import CensusError, NotFound, Unreachable, Unusable
-from notifier.model import (
-    Change,
-    Event,
-    Gap,
-    Labels,
-    Mark,
-    Observation,
-    PreviousRun,
-    Snapshot,
-    SyncRun,
-)
-from notifier.route import Subject, receivers_of
+from notifier.http import date_of
+from notifier.model import Gap, Mark, Observation, PreviousRun, Reason, Snapshot, SyncRun
+from notifier.record import Recorder, Sighting
 from notifier.run_list import MOST_NEWS, RunList, RunListReader
 from notifier.store.store import Store
+from notifier.target import Followed, RunTarget, SyncTarget
 
 log = structlog.get_logger(__name__)
 
 NEWEST: Final = 5  # runs asked for by a poll at rest: enough to see a mark below a few new ones in one small answer
-QUIET_AFTER: Final = timedelta(hours=24)
 DROP_AFTER: Final = timedelta(days=7)
 MOST_MISSES: Final = 3
-
-
-@dataclass(slots=True)
-class Followed:
-    """A run that has not ended: when it last moved, and how many times in a row it was not found."""
-
-    moved_at: datetime
-    misses: int = 0
-
-
-@dataclass(slots=True)
-class SyncTarget:
-    """One watched sync as the poller holds it.
-
-    No mark: its first poll sets the baseline. `watched_runs`: runs of it that a `sync_run` watch names, with their
-    labels. `outside`: followed or watched runs that the last answer did not hold. `gone`: forgotten while a poll was
-    under way, which must record nothing.
-    """
-
-    sync_id: int
-    label: str | None
-    labels: Labels
-    mark: Mark | None
-    followed: dict[int, Followed] = field(default_factory=dict)
-    watched_runs: dict[int, Labels] = field(default_factory=dict)
-    fingerprint: int | None = None
-    outside: frozenset[int] = frozenset()
-    unreadable: int = 0
-    gone: bool = False
-
-    def is_active(self, now: datetime) -> bool:
-        """Whether a run that has not ended moved within a day."""
-        return any(now - run.moved_at < QUIET_AFTER for run in self.followed.values())
-
-
-@dataclass(slots=True)
-class RunTarget:
-    """One run that a `sync_run` watch names; `sync_id` is None until it was seen."""
-
-    run_id: int
-    labels: Labels
-    sync_id: int | None = None
-    misses: int = 0
-    active: bool = True
 
 
 class RunFate(Enum):
@@ -99,42 +43,45 @@ class Observer:
 
     def __init__(
         self,
-        workspace: str,
-        app_url: str,
         client: CensusClient,
         store: Store,
+        recorder: Recorder,
         *,
-        routes: Sequence[Route] | None,
-        receivers: Sequence[str],
-        recorded: Callable[[Collection[str]], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.workspace = workspace
-        self._app_url = app_url
+        self.workspace = recorder.workspace
         self._client = client
         self._store = store
-        self._reader = RunListReader(workspace, client, store)
-        self._routes = routes
-        self._receivers = receivers
-        self._recorded = recorded
+        self._recorder = recorder
+        self._reader = RunListReader(self.workspace, client, store)
         self._clock = clock
 
     async def poll_sync(self, target: SyncTarget) -> None:
         """One poll. Raises CensusError, StoreError; what was recorded before stays, the rest is found again."""
         per_page = NEWEST if target.mark is not None else PAGE
         answer = await self._client.runs(target.sync_id, page=1, per_page=per_page)
+        api_now = date_of(answer.headers) or self._clock()
+        had_baseline = target.mark is not None
         fingerprint = hash(answer.body)
         if fingerprint != target.fingerprint:
-            walked = await self._read_list(target, wire.runs_page(answer.body, target.sync_id))
+            walked = await self._read_list(target, wire.runs_page(answer.body, target.sync_id), api_now)
             # A walk saw runs that this answer does not hold: the next poll has to find out which are outside of it.
             target.fingerprint = None if walked else fingerprint
-        await self._poll_all_outside(target)
+        await self._poll_all_outside(target, api_now)
         for run_id in [run_id for run_id, run in target.followed.items() if run.misses >= MOST_MISSES]:
-            await self._drop(target, run_id, "not found three times")
+            await self._drop(target, run_id, "not found three times", Reason.DELETED, api_now)
         for run_id in self._stale(target):
-            await self._drop(target, run_id, "unchanged for seven days")
+            await self._drop(target, run_id, "unchanged for seven days", Reason.UNWATCHED, api_now)
+        if had_baseline:
+            await self._recorder.pass_time(target, api_now, self._run_now)
 
-    async def _read_list(self, target: SyncTarget, page: wire.RunsPage) -> bool:
+    async def _run_now(self, run_id: int) -> SyncRun | None:
+        try:
+            return await self._client.run(run_id)
+        except CensusError:
+            return None
+
+    async def _read_list(self, target: SyncTarget, page: wire.RunsPage, api_now: datetime) -> bool:
         """Reads a list from its first page on and records what is in it; whether that took further pages."""
         now = self._clock()
         self._note_unreadable(target, page.unreadable)
@@ -152,7 +99,7 @@ class Observer:
             news = news[-MOST_NEWS:]
             gap = Gap(now, news[0].id)
             mark = replace(mark, floor=news[0].created_at or mark.floor)
-        await self._record(target, read.listed, read.known, news, now, mark=mark, gap=gap)
+        await self._record(target, read.listed, read.known, news, api_now, mark=mark, gap=gap)
         listed = {run.id for run in read.listed}
         target.outside = frozenset((target.followed.keys() | target.watched_runs.keys()) - listed)
         if gap is not None:
@@ -165,18 +112,18 @@ class Observer:
             )
         return read.walked
 
-    async def _poll_all_outside(self, target: SyncTarget) -> None:
+    async def _poll_all_outside(self, target: SyncTarget, api_now: datetime) -> None:
         """One run that can't be fetched does not keep the others from it; its error is raised after them."""
         failed: CensusError | None = None
         for run_id in sorted(target.outside):
             try:
-                await self._poll_outside(target, run_id)
+                await self._poll_outside(target, run_id, api_now)
             except (Unreachable, Unusable) as error:
                 failed = failed or error
         if failed is not None:
             raise failed
 
-    async def _poll_outside(self, target: SyncTarget, run_id: int) -> None:
+    async def _poll_outside(self, target: SyncTarget, run_id: int, api_now: datetime) -> None:
         """Fetches a run that the list no longer shows: one that has not ended, or one that is watched by its ID."""
         followed = target.followed.get(run_id)
         try:
@@ -190,7 +137,7 @@ class Observer:
         known = await self._store.snapshots(self.workspace, [run_id])
         if target.mark is not None and run.created_at is not None and read_to_mark((run,), target.mark, known).news:
             return  # newer than the list that was read: the next one shows it, and there it is news
-        await self._record(target, (run,), known, (), self._clock())
+        await self._record(target, (run,), known, (), api_now, is_whole=False)
 
     async def poll_run(
         self, target: RunTarget, sync_label: Callable[[int], str | None], is_watched: Callable[[int], bool]
@@ -215,7 +162,7 @@ class Observer:
         alone = SyncTarget(run.sync_id, sync_label(run.sync_id), target.labels, None)
         old = known.get(run.id)
         older = await self._older_runs(run) if old is not None and old.watched != run.watched else ()
-        await self._record(alone, (run,), known, (), self._clock(), older=older)
+        await self._record(alone, (run,), known, (), self._clock(), older=older, is_whole=False)
         target.active = alone.is_active(self._clock())
         reason = f"ended as {run.watched.status}" if run.ended else "unchanged for seven days"
         if run.ended or self._stale(alone):
@@ -244,42 +191,75 @@ class Observer:
         listed: Sequence[SyncRun],
         known: dict[int, Snapshot],
         news: Sequence[SyncRun],
-        now: datetime,
+        api_now: datetime,
         *,
         mark: Mark | None = None,
         gap: Gap | None = None,
         older: Sequence[SyncRun] = (),
+        is_whole: bool = True,
     ) -> None:
         """Keeps what differs from the snapshots, silently but for changes and news; `older` come below `listed`."""
-        if target.gone:
-            return
-        fresh = {run.id for run in news}
-        snapshots: list[Snapshot] = []
-        events: list[Event] = []
-        for place, run in reversed(list(enumerate(listed))):
-            old = known.get(run.id)
-            changes = changes_between(old.watched if old else None, run.watched)
-            if old is None and run.id not in fresh:
-                changes = ()
-            if changes:
-                events.append(await self._event(target, run, changes, [*listed[place + 1 :], *older], now))
-            if old is None or changes or (old.followed and run.ended):
-                snapshots.append(_snapshot(run, old, now, changed=bool(changes)))
-        observation = Observation(
-            self.workspace,
-            target.sync_id,
-            target.label,
-            tuple(snapshots),
-            tuple(events),
-            mark=mark if mark != target.mark else None,
-            gap=gap,
-        )
-        if observation.mark or snapshots or events:
-            await self._store.record(observation)
-        if mark is not None:
-            target.mark = mark
-        self._announce(events)
+        async with target.lock:
+            if target.gone:
+                return
+            now, fresh = self._clock(), {run.id for run in news}
+            snapshots: list[Snapshot] = []
+            sightings: list[Sighting] = []
+            for place, run in reversed(list(enumerate(listed))):
+                old = known.get(run.id)
+                seen = await self._sighting(target, run, old, [*listed[place + 1 :], *older], is_news=run.id in fresh)
+                if seen is not None:
+                    sightings.append(seen)
+                if old is None or seen is not None:
+                    changed = seen is not None and bool(seen.changes)
+                    snapshots.append(_snapshot(run, old, now, changed=changed))
+            found = await self._recorder.judge(target, sightings, known, now, api_now, is_whole=is_whole)
+            observation = Observation(
+                self.workspace,
+                target.sync_id,
+                target.label,
+                tuple(snapshots),
+                found.events,
+                mark=mark if mark != target.mark else None,
+                gap=gap,
+                incidents=found.incidents,
+                outliers=found.outliers,
+                new_level_from=found.new_level_from,
+            )
+            if observation.mark or snapshots:
+                await self._store.record(observation)
+            if mark is not None:
+                target.mark = mark
+            target.state = found.state
+        self._recorder.announce(found.events)
         await self._follow(target, listed, known, snapshots)
+
+    async def _sighting(
+        self, target: SyncTarget, run: SyncRun, old: Snapshot | None, before: Sequence[SyncRun], *, is_news: bool
+    ) -> Sighting | None:
+        """What is worth a look: a change, a full sync, an end. A first sight of what is no news is silent."""
+        if old is None and not is_news:
+            return None
+        changes = changes_between(old.watched if old else None, run.watched)
+        full_sync = await self._turned_out_full(target, run, old, before)
+        if not changes and not full_sync and not (old is not None and old.followed and run.ended):
+            return None
+        return Sighting(run, old, changes, await self._previous_result(run, before), full_sync)
+
+    async def _turned_out_full(
+        self, target: SyncTarget, run: SyncRun, old: Snapshot | None, before: Sequence[SyncRun]
+    ) -> bool:
+        """Whether a run is seen to be a full sync now, and the run before it was none. What ended long ago tells
+        nothing new: its snapshot may be from before the notifier looked at that."""
+        if not run.full_sync or target.mark is None or (old is not None and (old.full_sync or not old.followed)):
+            return False
+        for other in before:
+            if other.full_sync is not None:
+                return not other.full_sync
+        oldest = (before[-1] if before else run).created_at
+        if oldest is None:
+            return False
+        return await self._store.was_full_sync(self.workspace, run.sync_id, run.id, oldest) is False
 
     async def _follow(
         self, target: SyncTarget, listed: Iterable[SyncRun], known: dict[int, Snapshot], saved: Iterable[Snapshot]
@@ -289,34 +269,13 @@ class Observer:
             snapshot = latest[run.id]
             if snapshot.followed and not run.ended:
                 moved_at = max(snapshot.changed_at, _past(run.updated_at, self._clock()) or snapshot.changed_at)
-                target.followed[run.id] = Followed(moved_at)
+                target.followed[run.id] = Followed(moved_at, created_at=run.created_at)
             else:
                 target.followed.pop(run.id, None)
             if run.ended and run.id in target.watched_runs:
                 await self.end_run_watch(run.id, run.sync_id, f"ended as {run.watched.status}")
                 del target.watched_runs[run.id]
         target.outside &= target.followed.keys() | target.watched_runs.keys()
-
-    async def _event(
-        self, target: SyncTarget, run: SyncRun, changes: Sequence[Change], older: Sequence[SyncRun], now: datetime
-    ) -> Event:
-        kind = event_type(changes)
-        labels = target.watched_runs.get(run.id, target.labels)
-        body = event_body(
-            type=kind,
-            seen_at=now,
-            workspace=self.workspace,
-            app_url=self._app_url,
-            labels=labels,
-            sync_label=target.label,
-            run=run,
-            previous_run=await self._previous_result(run, older),
-            changes=changes,
-        )
-        subject = Subject(kind, self.workspace, run.sync_id, target.label, labels)
-        receivers = receivers_of(subject, self._routes, self._receivers)
-        event_id = f"evt_{uuid.uuid4().hex}"
-        return Event(event_id, kind, self.workspace, run.sync_id, run.id, now, body, receivers)
 
     async def _previous_result(self, run: SyncRun, older: Sequence[SyncRun]) -> PreviousRun | None:
         """The last result before a run: in the same answer (`older`, newest first), else in the database."""
@@ -327,20 +286,6 @@ class Observer:
         return await self._store.previous_result(
             self.workspace, run.sync_id, oldest.created_at, [run.id, *(before.id for before in older)]
         )
-
-    def _announce(self, events: Sequence[Event]) -> None:
-        for event in events:
-            log.info(
-                "sync run changed",
-                event_id=event.id,
-                type=event.type.value,
-                workspace=event.workspace,
-                sync_id=event.sync_id,
-                sync_run_id=event.run_id,
-                receivers=list(event.receivers),
-            )
-        if receivers := {name for event in events for name in event.receivers}:
-            self._recorded(receivers)
 
     def _note_unreadable(self, target: SyncTarget, unreadable: int) -> None:
         if unreadable > target.unreadable:
@@ -356,13 +301,14 @@ class Observer:
         now = self._clock()
         return [run_id for run_id, run in target.followed.items() if now - run.moved_at >= DROP_AFTER]
 
-    async def _drop(self, target: SyncTarget, run_id: int, reason: str) -> None:
+    async def _drop(self, target: SyncTarget, run_id: int, reason: str, end: Reason, api_now: datetime) -> None:
         if run_id in target.watched_runs:
             await self.end_run_watch(run_id, target.sync_id, reason)
             del target.watched_runs[run_id]
         await self._store.unfollow(self.workspace, run_id)
         del target.followed[run_id]
         target.outside -= {run_id}
+        await self._recorder.run_is_gone(target, run_id, end, api_now)
         log.info(
             "sync run is no longer followed",
             workspace=self.workspace,
@@ -381,6 +327,9 @@ def _snapshot(run: SyncRun, old: Snapshot | None, now: datetime, *, changed: boo
         updated_at=run.updated_at,
         changed_at=now if changed or old is None else old.changed_at,
         followed=not run.ended and (changed or old is None or old.followed),
+        completed_at=run.completed_at,
+        records_sent=run.records.sent,
+        full_sync=run.full_sync,
     )
 
 

@@ -7,7 +7,7 @@ messages than were under way.
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,10 +18,21 @@ from notifier.config.models import DeliverySettings
 from notifier.errors import StoreUnavailable
 from notifier.http import LONGEST_HOLD
 from notifier.lanes import LONGEST_LANE, Lane, Lanes
-from notifier.model import DeliveryState, Message, Outcome, PendingDelivery, ReceiverState, Retry, Settlement
+from notifier.model import (
+    Delivered,
+    DeliveryState,
+    Message,
+    Outcome,
+    PendingDelivery,
+    ReceiverState,
+    Retry,
+    Settlement,
+    Shown,
+)
 from notifier.receivers.base import Receiver
 from notifier.retry import PROBE_INTERVAL, hold_of, learned, may_step_aside, settled
 from notifier.store.store import Store
+from notifier.turnstile import Turnstile
 
 log = structlog.get_logger(__name__)
 
@@ -232,33 +243,76 @@ class ReceiverQueue:
         attempts.create_task(self._attempt(lane), name=f"deliver {lane.head.id} to {self.receiver.name}")
 
     async def _attempt(self, lane: Lane) -> None:
-        delivery = lane.head
         now = asyncio.get_running_loop().time
+        chapter = lane.chapter(self.receiver.most_at_once)
         try:
-            message = await self._message(delivery)
+            message = await self._message(chapter)
+            gate = self.receiver.gate(message)
+            if gate is not None and (opens_at := gate.opens_at(self.receiver.name)) > now():
+                self._put_back(lane, opens_at)
+                return
+            message = await self._remembered(chapter[0], message)
         except StoreUnavailable:
-            self._lanes.landed(lane, now() + STORE_RETRY, now(), next_due=0)
-            self._changed.set()
+            self._put_back(lane, now() + STORE_RETRY)
             return
+        if gate is not None:
+            gate.enter(self.receiver.name, now())
         try:
             outcome = await self.receiver.send(message)
         except Exception:
             log.exception("delivery failed by a fault of the notifier; please report it", receiver=self.receiver.name)
             outcome = Retry("a fault of the notifier; see its log", maybe_sent=True)
         self.receiver.turnstile.leave(now())
-        settlement = settled(delivery, outcome, self._settings, self._clock(), self._jitter())
-        old, row = self.state, self._learn(outcome)
-        new = self.state
-        await self._keep(settlement, row)
-        self._settled_meanwhile.add(delivery.id)
-        self._tell_if_it_broke(old, new)
-        self._announce(delivery, settlement)
-        self._land(lane, settlement)
+        if gate is not None:
+            gate.leave(now())
+        await self._settle(lane, chapter, message, outcome, gate)
+
+    def _put_back(self, lane: Lane, due: float) -> None:
+        """No attempt was made."""
+        now = asyncio.get_running_loop().time()
+        self.receiver.turnstile.turn_back(now)
+        self._lanes.landed(lane, due, now, next_due=0)
         self._changed.set()
 
-    async def _message(self, delivery: PendingDelivery) -> Message:
-        """What to send. For a receiver that can be asked, that it is being sent is in the database before it is."""
-        message = await self._store.message(delivery.event_id)
+    async def _settle(
+        self,
+        lane: Lane,
+        chapter: Sequence[PendingDelivery],
+        message: Message,
+        outcome: Outcome,
+        gate: Turnstile | None,
+    ) -> None:
+        """Keeps what came of an attempt: of its first delivery, or of as many as the receiver took together."""
+        at, first = self._clock(), chapter[0]
+        done = chapter[: outcome.count] if isinstance(outcome, Delivered) else chapter[:1]
+        settlements = [settled(delivery, outcome, self._settings, at, self._jitter()) for delivery in done]
+        old, row = self.state, self._learn(outcome, gate)
+        new = self.state
+        await self._keep(settlements, row, self._shown(message, outcome, at))
+        self._settled_meanwhile.update(delivery.id for delivery in done)
+        self._tell_if_it_broke(old, new)
+        for delivery, settlement in zip(done, settlements, strict=True):
+            self._announce(delivery, settlement)
+        first.maybe_sent_at = settlements[0].maybe_sent_at
+        self._land(lane, settlements[0], len(done))
+        self._changed.set()
+
+    def _shown(self, message: Message, outcome: Outcome, at: datetime) -> Shown | None:
+        story = message.story
+        if story is None or not isinstance(outcome, Delivered) or outcome.posted is None:
+            return None
+        taken = (story.run_story,) if story.run_story is not None else ()
+        return Shown(self.receiver.name, story.name, outcome.posted, at, taken)
+
+    async def _message(self, chapter: Sequence[PendingDelivery]) -> Message:
+        """What to send."""
+        first = chapter[0]
+        if first.story is None or self.receiver.most_at_once == 1:
+            return await self._store.message(first.event_id)
+        return await self._store.story(self.receiver.name, first.story, [delivery.id for delivery in chapter])
+
+    async def _remembered(self, delivery: PendingDelivery, message: Message) -> Message:
+        """For a receiver that can be asked, that a message is being sent is in the database before it is."""
         if not self.receiver.can_be_asked:
             return message
         if delivery.maybe_sent_at is not None:
@@ -268,14 +322,15 @@ class ReceiverQueue:
         delivery.maybe_sent_at = began_at
         return message
 
-    async def _keep(self, settlement: Settlement, state: ReceiverState | None) -> None:
+    async def _keep(self, settlements: Sequence[Settlement], state: ReceiverState | None, shown: Shown | None) -> None:
         """Stores the outcome, however long the disk stays full: until then no more is sent from this place.
 
         A `once` round does not wait that long: it ends with the error.
         """
         for tries in itertools.count(1):
             try:
-                await self._store.settle(settlement, state)
+                first, *followers = settlements
+                await self._store.settle(first, state, followers=followers, shown=shown)
             except StoreUnavailable:
                 if self._once and tries == ONCE_TRIES:
                     raise
@@ -283,7 +338,7 @@ class ReceiverQueue:
             else:
                 return
 
-    def _land(self, lane: Lane, settlement: Settlement) -> None:
+    def _land(self, lane: Lane, settlement: Settlement, count: int) -> None:
         now = asyncio.get_running_loop().time()
         delivery = lane.head
         pending = settlement.state is DeliveryState.PENDING
@@ -296,15 +351,17 @@ class ReceiverQueue:
         delivery.first_failed_at = settlement.first_failed_at
         delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
-        following = self._due(lane.waiting[1]) if len(lane.waiting) > 1 else now
-        self._lanes.landed(lane, self._due(delivery) if pending else None, now, next_due=following)
+        following = self._due(lane.waiting[count]) if len(lane.waiting) > count else now
+        due = self._due(delivery) if pending else None
+        self._lanes.landed(lane, due, now, next_due=following, count=count)
 
-    def _learn(self, outcome: Outcome) -> ReceiverState | None:
+    def _learn(self, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:
         """What the outcome says of the receiver; the new state where it is worth a row."""
         loop, now, old = asyncio.get_running_loop(), self._clock(), self.state
         hold = hold_of(outcome)
         if hold is not None:
-            self.receiver.turnstile.hold(loop.time() + hold.total_seconds())
+            held = gate if gate is not None and isinstance(outcome, Retry) and not outcome.for_all else None
+            (held or self.receiver.turnstile).hold(loop.time() + hold.total_seconds())
         self.state = learned(old, outcome, now)
         if old.broken_since is None and self.state.broken_since is not None:
             self._probe_at = loop.time() + PROBE_INTERVAL.total_seconds()

@@ -81,7 +81,7 @@ def hold_of(outcome: Outcome) -> timedelta | None:
 def learned(state: ReceiverState, outcome: Outcome, now: datetime) -> ReceiverState:
     """The receiver's state after an attempt: its hold, whether it works, what its sender wants remembered."""
     hold = hold_of(outcome)
-    if hold is not None:
+    if hold is not None and not (isinstance(outcome, Retry) and not outcome.for_all):
         state = replace(state, hold_until=now + hold)
     match outcome:
         case Delivered():

@@ -1,21 +1,24 @@
 """What is polled in one workspace: the database's memory, the watchlist's watches and the API's listing, brought
 together."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
 from notifier.census.client import CensusClient
+from notifier.checks import SyncState
+from notifier.config.checks import NO_CHECKS, Checks, ChecksInForce
 from notifier.config.models import Watch
 from notifier.diff import START
 from notifier.errors import StoreUnavailable
-from notifier.model import Labels, Observation, Sync
-from notifier.poll import Followed, RunTarget, SyncTarget
+from notifier.model import Check, Incident, Labels, Observation, Reason, Standing, Sync, WatchedSync
+from notifier.record import Recorder, standing_after
 from notifier.store.store import Store
-from notifier.watch import covered_syncs, labels_of_run, named_runs, named_syncs
+from notifier.target import Followed, RunTarget, SyncTarget
+from notifier.watch import covered_syncs, covering, labels_of_run, named_runs, named_syncs
 
 log = structlog.get_logger(__name__)
 
@@ -76,13 +79,19 @@ class Roster:
         workspace: str,
         watches: Sequence[Watch],
         store: Store,
+        recorder: Recorder,
         *,
+        checks: Checks | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`checks`: those of every watch; without them, none is on."""
         self.workspace = workspace
         self.first_listed_at: datetime | None = None
         self._watches = watches
         self._store = store
+        self._recorder = recorder
+        self._checks = checks
+        self._in_force: dict[tuple[int, ...], ChecksInForce] = {}
         self._clock = clock
         self.syncs: dict[int, SyncTarget] = {}
         self.runs: dict[int, RunTarget] = {}
@@ -110,14 +119,50 @@ class Roster:
         marks = {row.sync_id: row.mark for row in rows if row.watched}
         covered = covered_syncs(self._watches, {sync_id: self._labels[sync_id] for sync_id in marks})
         self._missing = {row.sync_id: row.missing_listings for row in rows if row.missing_listings}
-        await self._store.forget_syncs(self.workspace, [sync_id for sync_id in marks if sync_id not in covered])
+        states = await self._states(rows)
+        troubled = {sync_id for sync_id, state in states.items() if state.open}
+        await self._let_go(states, sorted((marks.keys() | troubled) - covered.keys()))
         for sync_id, labels in covered.items():
-            self.syncs[sync_id] = SyncTarget(sync_id, self._labels[sync_id], labels, marks[sync_id])
-        for sync_id, run_id, changed_at in await self._store.followed(self.workspace):
+            target = SyncTarget(sync_id, self._labels[sync_id], labels, marks[sync_id])
+            target.checks = self._checks_of(sync_id)
+            target.state = states.get(sync_id, target.state)
+            self.syncs[sync_id] = target
+            await self._recorder.drop_checks_turned_off(target)
+        for sync_id, run_id, changed_at, created_at in await self._store.followed(self.workspace):
             if sync_id in self.syncs:
-                self.syncs[sync_id].followed[run_id] = Followed(changed_at)
+                self.syncs[sync_id].followed[run_id] = Followed(changed_at, created_at=created_at)
         await self._load_runs()
         return Changes(added=[*self.syncs.values(), *self.runs.values()])
+
+    async def _states(self, rows: Iterable[WatchedSync]) -> dict[int, SyncState]:
+        """What the checks remember of each sync, also of one whose workspace was out of the watchlist for a while."""
+        incidents: dict[int, dict[Check, Incident]] = {}
+        for incident in await self._store.open_incidents(self.workspace):
+            if incident.sync_id is not None:
+                incidents.setdefault(incident.sync_id, {})[incident.check] = incident
+        counted_to = await self._store.counted_to(self.workspace)
+        standings = dict.fromkeys(incidents, Standing()) | {row.sync_id: row.standing for row in rows}
+        return {
+            sync_id: SyncState(incidents.get(sync_id, {}), counted_to.get(sync_id), None, standing)
+            for sync_id, standing in standings.items()
+        }
+
+    async def _let_go(self, states: Mapping[int, SyncState], sync_ids: Sequence[int]) -> None:
+        """Forgets syncs that an edit of the watchlist covers no more."""
+        labels = {i: incident.sync_label for i in sync_ids for incident in states[i].open.values()} | self._labels
+        left = [SyncTarget(sync_id, labels[sync_id], {}, None, state=states[sync_id]) for sync_id in sync_ids]
+        last = [await self._recorder.last_words(target, Reason.UNWATCHED) for target in left if target.state.open]
+        await self._store.forget_syncs(self.workspace, sync_ids, last)
+        self._recorder.announce(event for observation in last for event in observation.events)
+
+    def _checks_of(self, sync_id: int) -> ChecksInForce:
+        """The checks that hold for a sync; thousands of syncs have those of the same few watches."""
+        if self._checks is None:
+            return NO_CHECKS
+        places = covering(self._watches, sync_id, self._labels.get(sync_id))
+        if places not in self._in_force:
+            self._in_force[places] = ChecksInForce.of(self._checks, [self._watches[place].checks for place in places])
+        return self._in_force[places]
 
     async def _load_runs(self) -> None:
         wanted = named_runs(self._watches)
@@ -146,7 +191,7 @@ class Roster:
             candidates |= {i: self._labels.get(i) for i in named_syncs(self._watches) if i not in candidates}
         covered = covered_syncs(self._watches, candidates)
         gone = await self._count_missing(listing) if listing.complete else set()
-        await self._forget({i for i in self.syncs if i in gone or i not in covered})
+        await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
         await self._update_known(listing, covered)
         new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}
         self._untold.added += await self._add(new, listing, first=first)
@@ -179,16 +224,26 @@ class Roster:
         self._missing |= {sync_id: missing for sync_id, _, missing in rows}
         return {i for i in self.syncs if self._missing.get(i, 0) >= LISTINGS_TO_FORGET}
 
-    async def _forget(self, sync_ids: Iterable[int]) -> None:
+    async def _forget(self, sync_ids: Iterable[int], deleted: Container[int], listing: Listing) -> None:
         sync_ids = sorted(sync_ids)
         for sync_id in sync_ids:
             self.syncs[sync_id].gone = True
+        for sync_id in sync_ids:
+            async with self.syncs[sync_id].lock:  # what is being recorded of it comes first; nothing will after that
+                pass
+        last = [
+            await self._recorder.last_words(
+                self.syncs[sync_id], Reason.DELETED if sync_id in deleted else Reason.UNWATCHED, listing.listed_at
+            )
+            for sync_id in sync_ids
+        ]
         try:
-            await self._store.forget_syncs(self.workspace, sync_ids)
+            await self._store.forget_syncs(self.workspace, sync_ids, last)
         except StoreUnavailable:
             for sync_id in sync_ids:
                 self.syncs[sync_id].gone = False
             raise
+        self._recorder.announce(event for observation in last for event in observation.events)
         for sync_id in sync_ids:
             target = self.syncs.pop(sync_id)
             self._missing.pop(sync_id, None)
@@ -202,19 +257,40 @@ class Roster:
     async def _update_known(self, listing: Listing, covered: dict[int, Labels]) -> None:
         renamed = []
         for sync_id, target in self.syncs.items():
-            target.labels = covered[sync_id]
+            target.labels, target.checks = covered[sync_id], self._checks_of(sync_id)
             sync = listing.syncs.get(sync_id)
             if sync is not None and sync.label != target.label:
                 renamed.append((sync_id, sync.label, 0))
         await self._store.save_listed(self.workspace, renamed)
         for sync_id, label, _ in renamed:
             self.syncs[sync_id].label = label
+        for target in self.syncs.values():
+            if target.state.open:  # a new name may have brought it under a watch with other checks
+                await self._recorder.drop_checks_turned_off(target)
+        await self._note_standings(listing)
+
+    async def _note_standings(self, listing: Listing) -> None:
+        """Which syncs are paused or never scheduled; a change of that is told, the first sight is not."""
+        first: dict[int, Standing] = {}
+        for sync_id, target in self.syncs.items():
+            sync, old = listing.syncs.get(sync_id), target.state.standing
+            if sync is None or (old.paused, old.scheduled) == (sync.paused, sync.scheduled):
+                continue
+            if old.paused is None and not (sync.paused and target.state.open):
+                first[sync_id] = standing_after(old, sync, listing.listed_at)
+            else:
+                await self._recorder.note_listed(target, sync, listing.listed_at)
+        await self._store.save_standings(self.workspace, first)
+        for sync_id, standing in first.items():
+            async with self.syncs[sync_id].lock:  # or what is being recorded of it would put back the old one
+                self.syncs[sync_id].state = replace(self.syncs[sync_id].state, standing=standing)
 
     async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> list[SyncTarget]:
         added: list[SyncTarget] = []
         plain = []
         for sync_id, labels in new.items():
             target = SyncTarget(sync_id, self._labels.get(sync_id), labels, None)
+            target.checks = self._checks_of(sync_id)
             if not first and sync_id not in self._known and self._is_newborn(listing.syncs.get(sync_id)):
                 # Its mark is stored before it is first polled: a crash in between must not make it a baseline.
                 target.mark = START
@@ -225,6 +301,7 @@ class Roster:
         await self._store.save_listed(self.workspace, plain)
         self.syncs |= {target.sync_id: target for target in added}
         self._known |= self.syncs.keys()
+        await self._note_standings(listing)
         return added
 
     def _is_newborn(self, sync: Sync | None) -> bool:

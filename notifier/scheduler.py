@@ -20,12 +20,15 @@ from notifier.census.client import CensusClient
 from notifier.config.models import Workspace
 from notifier.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.health import AUTH_RETRY, Health
-from notifier.poll import Observer, RunFate, RunTarget, SyncTarget
+from notifier.outage import Outage
+from notifier.poll import Observer, RunFate
 from notifier.roster import Changes, Roster, read_listing
+from notifier.target import RunTarget, SyncTarget
 
 log = structlog.get_logger(__name__)
 
 LISTING: Final = -1  # stands among the numbers of the pollers
+LOOK_EVERY: Final = 1.0  # seconds between two looks at whether the workspace's API is silent
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
 
 
@@ -54,11 +57,13 @@ class WorkspaceWatcher:
         roster: Roster,
         health: Health,
         *,
+        outage: Outage | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.name = roster.workspace
         self.health = health
+        self._outage = outage
         self._settings = settings
         self._client = client
         self._observer = observer
@@ -82,14 +87,15 @@ class WorkspaceWatcher:
 
     async def run(self) -> None:
         """Watches until cancelled. Raises DatabaseUnusable."""
-        self._apply(await self._roster.load(self.health.state.first_listed_at))
+        await self._load()
         async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._look_after_it(), name=f"look after {self.name}")
             loops.create_task(self._list_for_ever(), name=f"list syncs of {self.name}")
             loops.create_task(self._poll_for_ever(), name=f"poll {self.name}")
 
     async def run_once(self) -> bool:
         """One round: a listing, then every target once. False when something could not be read or kept."""
-        self._apply(await self._roster.load(self.health.state.first_listed_at))
+        await self._load()
         listed = await self._list()
         everyone = list(self._pollers.values())
         places = asyncio.Semaphore(self._settings.max_concurrent_requests)
@@ -108,7 +114,21 @@ class WorkspaceWatcher:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group  # what ends a round is the database's, and the same for all
         await self.health.save()
+        if self._outage is not None:
+            with suppress(StoreUnavailable):
+                await self._outage.look()
         return listed and not any(poller.failures for poller in everyone)
+
+    async def _load(self) -> None:
+        self._apply(await self._roster.load(self.health.state.first_listed_at))
+        if self._outage is not None:
+            await self._outage.load()
+
+    async def _look_after_it(self) -> None:
+        while self._outage is not None:
+            with suppress(StoreUnavailable):
+                await self._outage.look()
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _list_for_ever(self) -> None:
         failures = 0

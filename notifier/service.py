@@ -4,6 +4,7 @@ One TaskGroup holds every loop; a loop that dies stops the service, and the cont
 """
 
 import asyncio
+import json
 import os
 import signal
 import ssl
@@ -19,16 +20,20 @@ import structlog
 
 import notifier
 from notifier.census.client import client_of, new_census_session
+from notifier.config.checks import Checks, ChecksInForce
 from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
 from notifier.model import ReceiverState, WorkspaceState
 from notifier.noise import noisy_receivers
+from notifier.outage import Outage
 from notifier.poll import Observer
 from notifier.receiver_queue import ReceiverQueue
 from notifier.receivers import open_senders
+from notifier.record import Recorder
 from notifier.roster import Roster
+from notifier.route import readers_of
 from notifier.scheduler import WorkspaceWatcher
 from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate
@@ -79,7 +84,7 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
         await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
         states = await store.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
-            await store.forget_workspace(gone)
+            await _let_go(watchlist, gone, store, deliverer)
         watchers = []
         for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
@@ -116,17 +121,35 @@ def _watcher(
     settings = watchlist.workspaces[name]
     health = Health(state, store.save_workspace)
     client = client_of(settings, session, patient=not once, on_throttled=health.throttled)
-    observer = Observer(
-        name,
-        settings.app_url,
-        client,
+    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer)
+    checks = watchlist.checks or Checks()
+    roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
+    outage = Outage(health, recorder, store, ChecksInForce.of(checks))
+    return WorkspaceWatcher(settings, client, Observer(client, store, recorder), roster, health, outage=outage)
+
+
+async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
+    """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
+    incidents = await store.open_incidents(workspace)
+    told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
+    links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
+    recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
+    await Roster(workspace, (), store, recorder).load(None)
+    outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
+    await outage.load()
+    await outage.end()
+    await store.forget_workspace(workspace)
+
+
+def _recorder(watchlist: Watchlist, workspace: str, app_url: str, store: Store, deliverer: Deliverer) -> Recorder:
+    return Recorder(
+        workspace,
+        app_url,
         store,
         routes=watchlist.routes,
-        receivers=list(watchlist.receivers),
+        readers=readers_of(watchlist.receivers),
         recorded=deliverer.wake,
     )
-    roster = Roster(name, watches_of(name, watchlist.watches), store)
-    return WorkspaceWatcher(settings, client, observer, roster, health)
 
 
 async def run(watchlist: Watchlist) -> None:

@@ -41,6 +41,10 @@ class Turnstile:
             self._served.remove(name)
             self._served.append(name)
 
+    def turn_back(self, now: float) -> None:
+        """What entered made no attempt after all."""
+        self._next = min(self._next, now)
+
     def leave(self, now: float) -> None:
         """An attempt is over. Only now is it certain that its message is not still on its way: the pace counts there,
         and a slow connection must not bring two messages together."""

@@ -41,12 +41,17 @@ def covered_syncs(watches: Sequence[Watch], labels_of_syncs: Mapping[int, str | 
     covered: dict[int, Labels] = {}
     shared: dict[tuple[int, ...], dict[str, str]] = {}  # thousands of syncs have the labels of the same few watches
     for sync_id, label in labels_of_syncs.items():
-        covering = tuple(place for place, watch in enumerate(watches) if covers(watch, sync_id, label))
-        if covering:
-            if covering not in shared:
-                shared[covering] = _merged(watches[place] for place in covering)
-            covered[sync_id] = shared[covering]
+        found = covering(watches, sync_id, label)
+        if found:
+            if found not in shared:
+                shared[found] = _merged(watches[place] for place in found)
+            covered[sync_id] = shared[found]
     return covered
+
+
+def covering(watches: Sequence[Watch], sync_id: int, label: str | None) -> tuple[int, ...]:
+    """The places of the watches that are for a sync."""
+    return tuple(place for place, watch in enumerate(watches) if covers(watch, sync_id, label))
 
 
 def labels_of_run(watches: Sequence[Watch], sync_id: int, label: str | None, run_id: int) -> Labels:

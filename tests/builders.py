@@ -1,12 +1,17 @@
 """Values for tests: whole and valid unless the test says otherwise, so that a test names only what it is about."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import SecretStr
 
+from notifier import checks as rules
 from notifier.body import event_body
+from notifier.checks import Judged, SyncState
+from notifier.checks import Scene as CheckScene
+from notifier.config.checks import ChecksInForce
 from notifier.config.models import (
     DeliverySettings,
     Route,
@@ -16,7 +21,22 @@ from notifier.config.models import (
     Watch,
     WebhookReceiver,
 )
-from notifier.model import Change, EventType, Labels, Mark, Message, PendingDelivery, SyncRun, Watched
+from notifier.model import (
+    Change,
+    Check,
+    EventType,
+    GoodRun,
+    Incident,
+    Labels,
+    Mark,
+    Message,
+    PendingDelivery,
+    Reason,
+    Records,
+    Result,
+    SyncRun,
+    Watched,
+)
 
 NOW: Final = datetime(2026, 11, 23, 10, 15, 30, 123_000, tzinfo=UTC)
 TOKEN: Final = "xoxb-canary-of-a-token"
@@ -132,6 +152,7 @@ def an_event_body(number: int = 93, *, label: str | None = "New Signups to Leads
         workspace="production",
         app_url="https://app.getcensus.com",
         labels={"team": "growth"},
+        sync_id=52,
         sync_label=label,
         run=a_run(number, status="failed", fields=fields),
         previous_run=None,
@@ -179,3 +200,139 @@ def a_delivery(
 def delivery_settings(**durations: timedelta) -> DeliverySettings:
     """The delivery settings of a watchlist; those left out have their defaults."""
     return DeliverySettings(**durations)
+
+
+class Course:
+    """A sync whose runs end one after another, and what its checks make of that; keeps what the recorder keeps.
+
+    Run N is created N minutes after NOW, and time stands there once it ended. `told`: the steps of incidents so far.
+    """
+
+    def __init__(self, **checks: Any) -> None:
+        self.checks = ChecksInForce(**checks)
+        self.state = SyncState()
+        self.now = NOW
+        self.results: dict[int, Result] = {}
+        self.incidents: list[Incident] = []
+        self.told: list[str] = []
+        self._opened = 0
+
+    @property
+    def scene(self) -> CheckScene:
+        return CheckScene("production", 52, "Leads", {"team": "growth"}, self.now, self._new_id)
+
+    def _new_id(self) -> str:
+        self._opened += 1
+        return f"inc_{self._opened}"
+
+    # --- what happens ---
+
+    def fails(self, *numbers: int, code: str | None = "E1", message: str | None = "no access") -> None:
+        """Runs fail."""
+        for number in numbers:
+            self._ends(number, Watched("failed", error_code=code, error_message=message), Records())
+
+    def completes(
+        self, *numbers: int, sent: int | None = 100, rejected: int | None = 0, invalid: int | None = 0
+    ) -> None:
+        """Runs complete."""
+        for number in numbers:
+            self._ends(number, Watched("completed"), Records(sent, rejected, invalid))
+
+    def _ends(self, number: int, watched: Watched, records: Records) -> None:
+        created = at(number)
+        self.now = max(self.now, created)
+        completed_at = self.now if watched.status == "completed" else None
+        run = replace(a_run(number, watched=watched, created_at=created, completed_at=completed_at), records=records)
+        sent = records.sent
+        result = Result(number, created, watched.status == "completed", completed_at, sent)
+        self.results[number] = result
+        newest_first = sorted(self.results.values(), key=lambda known: known.run_id, reverse=True)
+        judged = rules.after_result(self.state, self.checks, run, newest_first, self.scene)
+        self.take(judged)
+        if judged.outlier:
+            self.results[number] = replace(result, outlier=True)
+        if (level := judged.new_level_from) is not None:
+            self.results = {
+                i: replace(r, outlier=r.created_at is not None and r.created_at < level)
+                for i, r in self.results.items()
+            }
+        good = self.state.last_good
+        if completed_at is not None and (
+            good is None or good.completed_at is None or completed_at >= good.completed_at
+        ):
+            self.state = replace(self.state, last_good=GoodRun(number, completed_at))
+        self.take(Judged(rules.after_end(self.state, number, run, Reason.RECOVERED, self.scene)))
+
+    def error_changes(self, number: int, code: str | None = "E1", message: str | None = "no access") -> None:
+        """The error fields of a run that failed change."""
+        run = a_run(number, watched=Watched("failed", error_code=code, error_message=message), created_at=at(number))
+        self.take(Judged(rules.after_error(self.state, run)))
+
+    def still_runs(self, number: int) -> None:
+        """A poll sees a run that has not ended, created `number` minutes after NOW."""
+        if rules.is_slow(self.checks, self.state, at(number), self.now):
+            run = a_run(number, created_at=at(number))
+            assert self.checks.slow_run is not None
+            self.take(Judged((rules.slow(self.checks.slow_run.after, self.state, run, self.scene),)))
+
+    def polled(self, now: datetime | None = None) -> None:
+        """A poll sees nothing new."""
+        self.now = now if now is not None else self.now
+        self.take(Judged(rules.stale(self.checks, self.state, self.scene)))
+        self.take(Judged(rules.reminders(self.checks.reminders, self.state.open.values(), self.now)))
+
+    def ends(self, reason: Reason, *checks: Check) -> None:
+        """Incidents end without having recovered."""
+        newest = max((r.created_at for r in self.results.values() if r.created_at is not None), default=None)
+        self.take(Judged(rules.ended_by(self.state, checks or tuple(Check), reason, self.scene, newest)))
+
+    def take(self, judged: Judged) -> None:
+        """Keeps steps."""
+        for step in judged.steps:
+            incident = step.incident
+            self.state = self.state.with_incident(incident)
+            self.incidents.append(incident)
+            by = f" by {step.run.id}" if step.run is not None else ""
+            self.told.append(f"{incident.check} {step.type.removeprefix('incident.')}{by}")
+
+    # --- what came of it ---
+
+    def since(self, count: int) -> list[str]:
+        """What was told after the first `count` steps."""
+        return self.told[count:]
+
+    @property
+    def last(self) -> Incident:
+        """The incident as it was after its last step."""
+        return self.incidents[-1]
+
+
+def an_incident(check: Check = Check.FAILING, **given: Any) -> Incident:
+    """An incident of sync 52; open, with one bad run, unless something else is given."""
+    fields: dict[str, Any] = {"opened_at": NOW, "runs": 1, "labels": {"team": "growth"}, "last_run_id": 93}
+    return Incident("inc_1", "production", 52, check, **{**fields, **given})
+
+
+def an_incident_body(
+    kind: EventType = EventType.INCIDENT_OPENED,
+    incident: Incident | None = None,
+    *,
+    run_id: int | None = 93,
+    status: str = "failed",
+    seen_at: datetime = NOW,
+) -> bytes:
+    """The body of an incident's event, brought about by a run unless `run_id` is None."""
+    fields = {"id": run_id, "sync_id": 52, "status": status, "error_code": "JSON_ARRAY_ERROR"}
+    return event_body(
+        type=kind,
+        seen_at=seen_at,
+        workspace="production",
+        app_url="https://app.getcensus.com",
+        labels={"team": "growth"},
+        sync_id=52,
+        sync_label="New Signups to Leads",
+        run=a_run(run_id, status=status, fields=fields) if run_id is not None else None,
+        changes=(Change("status", "working", status),) if run_id is not None else (),
+        incident=incident or an_incident(),
+    )

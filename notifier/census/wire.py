@@ -16,7 +16,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from notifier.body import parsed_time
 from notifier.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable, status_in_words
-from notifier.model import Sync, SyncRun, Watched
+from notifier.model import Records, Sync, SyncRun, Watched
 
 DEEPEST: Final = 100  # levels; what Python's json can write again ends below a thousand, wherever it is called
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
@@ -32,6 +32,18 @@ def _truth(value: object) -> bool | None:
     if isinstance(value, str):
         return value.strip().lower() in ("true", "t", "yes", "1") or None
     return bool(value) or None
+
+
+def _known_truth(value: object) -> bool | None:
+    """As `_truth`, but what can't be read is unknown rather than false."""
+    return value if isinstance(value, bool) else None
+
+
+def _number(value: object) -> int | None:
+    """A count of records that a database can hold."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def _id(value: object) -> int:
@@ -52,6 +64,8 @@ def _id_or_none(value: object) -> int | None:
 
 Text = Annotated[str | None, BeforeValidator(_text)]
 Truth = Annotated[bool | None, BeforeValidator(_truth)]
+KnownTruth = Annotated[bool | None, BeforeValidator(_known_truth)]
+Number = Annotated[int | None, BeforeValidator(_number)]
 Time = Annotated[datetime | None, BeforeValidator(parsed_time)]
 
 
@@ -70,6 +84,11 @@ class _Run(BaseModel):
     created_at: Time = None
     updated_at: Time = None
     completed_at: Time = None
+    full_sync: KnownTruth = None
+    records_processed: Number = None
+    records_failed: Number = None
+    records_invalid: Number = None
+    source_record_invalids: Number = None
 
 
 class _Sync(BaseModel):
@@ -80,6 +99,8 @@ class _Sync(BaseModel):
     status: Text = None
     paused: Truth = None
     created_at: Time = None
+    schedule_frequency: Text = None
+    mode: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +232,10 @@ def _run(item: Any, sync_id: int | None) -> SyncRun | None:
     if of_sync is None:
         return None
     watched = Watched(run.status, run.canceled, run.error_code, run.error_message, run.error_detail)
-    return SyncRun(run.id, of_sync, watched, run.created_at, run.updated_at, run.completed_at, item)
+    invalid = run.records_invalid if run.records_invalid is not None else run.source_record_invalids
+    records = Records(run.records_processed, run.records_failed, invalid)
+    times = (run.created_at, run.updated_at, run.completed_at)
+    return SyncRun(run.id, of_sync, watched, *times, item, records, run.full_sync)
 
 
 def _sync(item: Any) -> Sync | None:
@@ -221,7 +245,15 @@ def _sync(item: Any) -> Sync | None:
         sync = _Sync.model_validate(item)
     except ValidationError:
         return None
-    return Sync(sync.id, sync.label, sync.status, bool(sync.paused), sync.created_at)
+    scheduled = (sync.schedule_frequency or _frequency(sync.mode) or "").lower() != "never"
+    return Sync(sync.id, sync.label, sync.status, bool(sync.paused), sync.created_at, scheduled)
+
+
+def _frequency(mode: object) -> str | None:
+    """`mode.triggers.schedule.frequency`, where a sync's newer shape says how often it runs."""
+    for key in ("triggers", "schedule", "frequency"):
+        mode = mode.get(key) if isinstance(mode, dict) else None
+    return mode if isinstance(mode, str) else None
 
 
 def _paging(document: dict[str, Any], count: int) -> Paging:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import notifier
-from notifier.cli import deliveries, demo, events, send_test, status, syncs, watchlist, worker
+from notifier.cli import deliveries, demo, events, incidents, send_test, status, syncs, watchlist, worker
 from notifier.cli.help import examples
 from notifier.errors import NotifierError, WatchlistError
 
@@ -40,7 +40,7 @@ def options(
     """Follows Census sync runs and tells Slack channels and webhooks what changed."""
 
 
-for group in (worker, demo, watchlist, send_test, status, syncs, events, deliveries):
+for group in (worker, demo, watchlist, send_test, status, incidents, syncs, events, deliveries):
     group.register(app)
 
 

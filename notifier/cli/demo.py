@@ -15,7 +15,7 @@ from notifier.config.durations import parse_duration
 EXAMPLES = examples(
     ("notifier demo", "a minute of it"),
     ("notifier demo --duration 20s", "the beginning"),
-    ("notifier demo --json", "what Slack was sent, a message a line"),
+    ("notifier demo --json", "what Slack was sent, a thing a line"),
 )
 
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     duration: Annotated[str, typer.Option("--duration", help="How long it lasts.")] = "60s",
-    as_json: Annotated[bool, typer.Option("--json", help="Print each message as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each thing that Slack was sent as JSON.")] = False,
 ) -> None:
     """The worker between a simulated Census and a simulated Slack.
 

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Final
 import typer
 from rich.text import Text
 
+from notifier.body import parsed_time
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
+from notifier.cli.incidents import ended, in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
-from notifier.cli.terminal import MOST_SHOWN, ago, brief, long, print_json_array, short, show_newest, table
+from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.config.wording import closest
 from notifier.model import EventType
 from notifier.store.views import EventFilter, EventView, read_events
@@ -25,10 +27,17 @@ COLORS: Final[Mapping[str, str]] = {
     EventType.CANCELED: "yellow",
     EventType.SKIPPED: "yellow",
     EventType.STATUS_CHANGED: "magenta",
+    EventType.SYNC_PAUSED: "yellow",
+    EventType.SYNC_DELETED: "yellow",
+    EventType.INCIDENT_OPENED: "red",
+    EventType.INCIDENT_CHANGED: "red",
+    EventType.INCIDENT_REMINDER: "red",
+    EventType.INCIDENT_RESOLVED: "green",
 }
 EXAMPLES = examples(
     ("notifier events", "the newest 50"),
     ("notifier events --type sync_run.failed --limit 5", "the last five failures"),
+    ("notifier events --type 'incident.*'", "what lasted, or still does"),
     ("notifier events --sync 52 --json", "all of one sync, as JSON"),
 )
 
@@ -52,7 +61,7 @@ def events(
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
-    """The newest events: what was seen of which run, and what changed.
+    """The newest events: what was seen of which run or sync.
 
     They are read from the database, whether or not a worker runs, and kept as long as the watchlist's retention says.
     """
@@ -75,8 +84,8 @@ def _types(pattern: str) -> list[EventType]:
     """The types that a name or a glob means."""
     found = [known for known in EventType if fnmatchcase(known, pattern)]
     if not found:
-        words = {known.removeprefix(PREFIX): known for known in EventType}
-        meant = closest(pattern.removeprefix(PREFIX), words)  # with the prefix, all are much alike
+        words = {known.rpartition(".")[2]: known for known in EventType}
+        meant = closest(pattern.rpartition(".")[2], words)  # with their prefix, many are much alike
         remedy = f'did you mean "{words[meant]}"?' if meant else f"there are {', '.join(EventType)}"
         raise typer.BadParameter(f'no event has the type "{pattern}"; {remedy}', param_hint="--type")
     return found
@@ -87,15 +96,42 @@ def _rows(found: Sequence[EventView]) -> Iterator[tuple[str | Text, ...]]:
     several = len({event.workspace for event in found}) > 1
     for event in found:
         data = json.loads(event.body)["data"]
-        label = brief(data["sync"]["label"])
         yield (
             ago(event.seen_at, now),
             Text(event.type.removeprefix(PREFIX), COLORS.get(event.type, "")),
-            str(event.sync_id),
-            f"{event.workspace}: {label}" if several else label,
-            str(event.run_id),
-            what_changed(data["changes"]),
+            NOTHING if event.sync_id is None else str(event.sync_id),
+            _label(event.workspace, data["sync"], several),
+            NOTHING if event.run_id is None else str(event.run_id),
+            what_happened(data),
         )
+
+
+def _label(workspace: str, sync: Mapping[str, Any] | None, several: bool) -> str:
+    """Whose event it is: without a sync, the workspace's."""
+    if sync is None:
+        return f"workspace {workspace}"
+    label = brief(sync["label"])
+    return f"{workspace}: {label}" if several else label
+
+
+def what_happened(data: Mapping[str, Any]) -> str:
+    """What an event's body tells, in a few words: of an incident which check, else what changed."""
+    if incident := data.get("incident"):
+        return _incident(incident, data.get("summary"))
+    changes = data.get("changes")
+    return what_changed(changes) if changes else NOTHING  # its type says it all
+
+
+def _incident(incident: Mapping[str, Any], summary: str | None) -> str:
+    """failing: another error, 3 bad runs. Or, once it is over: failing: recovered after 3 h 12 min."""
+    check, runs = in_words(incident["check"]), incident["runs"]
+    opened_at, resolved_at = parsed_time(incident["opened_at"]), parsed_time(incident["resolved_at"])
+    if opened_at is not None and resolved_at is not None:
+        return f"{check}: {ended(incident['reason'], resolved_at - opened_at)}"
+    words = [summary] if summary else []
+    if runs > 1 or (runs and not summary):
+        words.append(f"{runs} bad run{'' if runs == 1 else 's'}")
+    return f"{check}: {', '.join(words)}" if words else check
 
 
 def what_changed(changes: Sequence[Mapping[str, Any]]) -> str:

@@ -2,23 +2,23 @@
 shown."""
 
 import asyncio
-import json
 import signal
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import typer
 from rich.console import Console
 
 from notifier import service
-from notifier.cli.slack_terminal import drawn
+from notifier.cli.channel_view import ChannelView
 from notifier.cli.terminal import console
 from notifier.config.load import load_watchlist
-from notifier.simulator import CensusSimulator, SlackMessage, SlackSimulator, load_scenario, play
+from notifier.config.models import Watchlist
+from notifier.simulator import CensusSimulator, SlackSimulator, load_scenario, play
 
 TOKEN: Final = "xoxb-simulated"  # noqa: S105 - the simulator's
+_CURTAIN_CALL: Final = timedelta(minutes=1)  # the worker takes less to end
 WATCHLIST: Final = """\
 version: 1
 database: sqlite:///{database}
@@ -33,8 +33,11 @@ watches:
     labels: {{team: data}}
   - sync: 52
     labels: {{team: growth}}
+checks:
+  slow_run: {{after: 6s}}
+  reminders: {{first: 14s, longest: 1m}}
 receivers:
-  growth: {{type: slack, token: "${{TOKEN}}", channel: "#growth", api_url: "{api_url}"}}
+  growth: {{type: slack, token: "${{TOKEN}}", channel: "#growth", api_url: "{api_url}", mentions: ["@here"]}}
   data: {{type: slack, token: "${{TOKEN}}", channel: "#data-syncs", api_url: "{api_url}"}}
 routes:
   - labels: {{team: growth}}
@@ -44,8 +47,7 @@ routes:
     events: {events}
     receivers: [data]
 """
-QUIET: Final = ("failed", "canceled", "skipped", "completed", "error_changed", "status_changed")
-EVENTS: Final = f"[{', '.join(f'sync_run.{kind}' for kind in QUIET)}]"
+EVENTS: Final = "[incident.*, sync_run.canceled, sync_run.skipped, sync_run.status_changed, sync.*]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +85,44 @@ async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
             )
             watchlist = load_watchlist(path, {"API_KEY": stage.census.api_key, "TOKEN": TOKEN})
             out = console()
+            view = ChannelView(out, stage.slack, stage.channels, as_json=as_json)
             if not as_json:
                 _introduce(out, lasts)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(service.serve(watchlist, stop), name="worker")
-                shown = tasks.create_task(_show(out, stage, stop, as_json=as_json), name="show")
-                tasks.create_task(_raise_curtain(stage.census, curtain, stop), name="curtain")
-                try:
-                    async with asyncio.timeout(lasts.total_seconds()):
-                        await stop.wait()
-                except TimeoutError:
-                    stop.set()
+            await _perform(watchlist, stage, view, curtain, stop, lasts)
             if not as_json:
-                out.print(f"End of the simulation: {shown.result()} messages.", style="dim")
-            return shown.result()
+                out.print(f"End of the simulation: {view.summary}.", style="dim")
+            return view.shown.total()
     finally:
         story.cancel()
         await asyncio.gather(story, return_exceptions=True)
+
+
+async def _perform(
+    watchlist: Watchlist,
+    stage: Stage,
+    view: ChannelView,
+    curtain: asyncio.Event,
+    stop: asyncio.Event,
+    lasts: timedelta,
+) -> None:
+    """The worker's part, before spectators, to its end. Raises BrokenPipeError when the last of them has left."""
+    left: BrokenPipeError | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(view.follow(lasts + _CURTAIN_CALL), name="view")
+            worker = tasks.create_task(service.serve(watchlist, stop), name="worker")
+            worker.add_done_callback(lambda _: following.cancel())
+            tasks.create_task(_raise_curtain(stage.census, curtain, stop), name="curtain")
+            try:
+                async with asyncio.timeout(lasts.total_seconds()):
+                    await stop.wait()
+            except TimeoutError:
+                stop.set()
+    except* BrokenPipeError as errors:
+        left = BrokenPipeError(str(errors))
+    if left is not None:
+        raise left
+    view.look()
 
 
 async def _raise_curtain(census: CensusSimulator, curtain: asyncio.Event, stop: asyncio.Event) -> None:
@@ -114,30 +137,8 @@ async def _raise_curtain(census: CensusSimulator, curtain: asyncio.Event, stop: 
 def _introduce(out: Console, lasts: timedelta) -> None:
     out.rule("SIMULATION")
     out.print(
-        "Census and Slack are simulated on this machine; the worker between them is the real one.\n"
+        "Census and Slack are simulated on this machine; the worker between is real.\n"
+        "Each problem has one message, which is edited; the thread under it says more.\n"
         f"It ends after {lasts.total_seconds():g} s, or with Ctrl-C. This is what the channels show:\n",
         style="dim",
     )
-
-
-async def _show(out: Console, stage: Stage, stop: asyncio.Event, *, as_json: bool) -> int:
-    shown = 0
-    while not stop.is_set():
-        try:
-            async with asyncio.timeout(0.5):
-                messages = await stage.slack.wait_for(shown + 1, timeout=60)
-        except TimeoutError:
-            continue
-        for message in messages[shown:]:
-            _show_one(out, stage, message, as_json=as_json)
-            shown += 1
-    return shown
-
-
-def _show_one(out: Console, stage: Stage, message: SlackMessage, *, as_json: bool) -> None:
-    channel = stage.channels[message.channel]
-    if as_json:
-        document = {"channel": channel, "text": message.text, "blocks": message.blocks, "metadata": message.metadata}
-        typer.echo(json.dumps(document, ensure_ascii=False))
-    else:
-        out.print(drawn(channel, message.text, message.blocks, datetime.now(UTC)))

@@ -1,5 +1,6 @@
 """`status`: what the database knows of the worker, its workspaces, syncs and receivers."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -9,8 +10,11 @@ from rich.text import Text
 
 from notifier.body import timestamp
 from notifier.cli.help import Panel, examples
+from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
+from notifier.model import Check
+from notifier.store.incident_views import count_open
 from notifier.store.lock import is_held
 from notifier.store.views import (
     ReceiverView,
@@ -56,7 +60,7 @@ def status(
     if as_json:
         print_json(_document(view, running))
     else:
-        _show(view, running)
+        _show(view, running, count_open(path))
 
 
 def _time(time: datetime | None) -> str | None:
@@ -113,7 +117,7 @@ def _receiver(receiver: ReceiverView) -> dict[str, Any]:
     return {name: getattr(receiver, name) for name in ReceiverView.__slots__}
 
 
-def _show(view: Status, running: bool) -> None:
+def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
     out = console()
     now = datetime.now(UTC)
     if view.worker is None:
@@ -123,9 +127,16 @@ def _show(view: Status, running: bool) -> None:
         seen = ago(view.worker.last_seen_at, now)
         version = plain(view.worker.version)
         out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
+    if incidents:
+        out.print(_open_incidents(incidents), style="red")
     out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
         out.print(f"… and {len(view.syncs) - MOST_SYNCS} more syncs; --json shows all.", style="dim")
+
+
+def _open_incidents(incidents: Mapping[Check, int]) -> str:
+    of_each = ", ".join(f"{count} {in_words(check)}" for check, count in incidents.items())
+    return f"Open incidents: {sum(incidents.values())} ({of_each}); notifier incidents lists them."
 
 
 def _workspaces_table(view: Status, now: datetime) -> Table:

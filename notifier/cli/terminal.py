@@ -22,6 +22,7 @@ MOST_SHOWN: Final = 50  # rows, where the command line does not say
 LONGEST_CELL: Final = 160  # characters; the whole text is in the JSON
 LONGEST_LABEL: Final = 48
 ELLIPSIS: Final = "…"
+NOTHING: Final = "-"  # in a cell that has nothing to say while its column has
 REPLACEMENT: Final = "\ufffd"
 # DEL and C1, marks and overrides of direction (Unicode TR 9), line separators, halves of characters.
 _UNSAFE_IN_JSON: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -5,11 +5,11 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
+from notifier.config.checks import SETTINGS, Checks, WatchChecks
 from notifier.config.models import (
     CROSS_FIELD,
     VERSION_1,
     DeliverySettings,
-    Part,
     Route,
     SlackReceiver,
     SlackWebhookReceiver,
@@ -20,9 +20,11 @@ from notifier.config.models import (
     Workspace,
 )
 from notifier.config.nodes import Path
+from notifier.config.part import Part
 from notifier.config.scalars import EMPTY, UNRESOLVED, FromEnvironment, plain_value
-from notifier.config.wording import Mistake, Quotes, closest
-from notifier.model import EventType
+from notifier.config.values import EVENT_NAMES, LARGEST_ID
+from notifier.config.wording import Mistake, Quotes, closest, meant_mention
+from notifier.model import Check
 
 Data = Mapping[str, object]
 RECEIVERS: Final[Mapping[str, type[Part]]] = {
@@ -65,6 +67,10 @@ def _path(loc: tuple[int | str, ...], kind: str) -> tuple[Path, bool]:
             return ("receivers", name, *rest), at_key
         case ("receivers", str() as name) if kind.startswith("union_tag"):
             return ("receivers", name, "type"), at_key
+        case ("checks", str() as check, _, *rest):
+            return ("checks", check, *rest), at_key
+        case ("watches", int() as index, "checks", str() as check, _, *rest):
+            return ("watches", index, "checks", check, *rest), at_key
         case ("watches", int() as index, "syncs", _, *rest):
             return ("watches", index, "syncs", *rest), at_key
         case ("routes", int() as index, "syncs", int() as item, *_):
@@ -97,6 +103,12 @@ def _part_at(path: Path, data: Data) -> type[Part] | None:
             return Watchlist
         case ("delivery",):
             return DeliverySettings
+        case ("checks",):
+            return Checks
+        case ("watches", _, "checks"):
+            return WatchChecks
+        case ("checks", check) | ("watches", _, "checks", check):
+            return SETTINGS.get(str(check))
         case ("workspaces", _):
             return Workspace
         case ("watches", _):
@@ -129,27 +141,50 @@ def _is_misspelt(path: Path, data: Data) -> bool:
 def _message(error: Mapping[str, Any], path: Path, value: object, data: Data, quotes: Quotes) -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
-        given = _value_at(data, path[:-1])
-        known = _keys_at(path[:-1], data)
-        left = known - given.keys() if isinstance(given, dict) else known
-        meant = closest(str(path[-1]), sorted(left)) or closest(str(path[-1]), sorted(known))
-        return (
-            f'unknown key; did you mean "{meant}"?' if meant else f"unknown key; known are {', '.join(sorted(known))}"
-        )
+        return _unknown_key(path, data)
     if kind == "value_error":
-        reason = str(error["ctx"]["error"])
-        return _event(value, reason, quotes) if path[2:3] == ("events",) else reason
+        return _wrong_value(value, path, str(error["ctx"]["error"]), quotes)
+    if kind in _LIMITS:
+        return _LIMITS[kind](error["ctx"])
+    if kind == "literal_error" and path[2:] == ("messages",) and _part_at(path[:2], data) is SlackWebhookReceiver:
+        return "must be each: an incoming webhook can't edit what it posted; living messages need type: slack"
+    if kind == "model_type" and path[-1:] == ("checks",) and value is False:
+        return "must be a mapping; false turns off one check, as in {failing: false}"
     if kind in _WORDS:
         return _WORDS[kind]
     if kind in _WORDINGS:
         return _WORDINGS[kind](value, path, quotes)
-    if kind in {"syncs_kind", "sync_kind"}:
+    if kind == "check_kind" and value == "false" and not isinstance(value, FromEnvironment):
+        return f"{error['msg']}; remove the quotes"
+    if kind in {"syncs_kind", "sync_kind", "check_kind"}:
         return str(error["msg"])
     return "is not valid here"  # pydantic's own words could repeat the value
 
 
-def _event(value: object, reason: str, quotes: Quotes) -> str:
-    return quotes.unknown("event", value, tuple(EventType)) if isinstance(value, str) else reason
+def _unknown_key(path: Path, data: Data) -> str:
+    *above, key = path
+    if isinstance(key, str) and key == "unreachable" and path[0] == "watches" and path[2:3] == ("checks",):
+        return "belongs to the workspace, not to a sync; give it in the watchlist's own checks"
+    given = _value_at(data, tuple(above))
+    known = _keys_at(tuple(above), data)
+    left = known - given.keys() if isinstance(given, dict) else known
+    meant = closest(str(key), sorted(left)) or closest(str(key), sorted(known))
+    return f'unknown key; did you mean "{meant}"?' if meant else f"unknown key; known are {', '.join(sorted(known))}"
+
+
+def _wrong_value(value: object, path: Path, reason: str, quotes: Quotes) -> str:
+    if not isinstance(value, str):
+        return reason
+    match path:
+        case ("routes", _, "events" | "mention_on", _) | ("receivers", _, "mention_on", _):
+            return quotes.unknown("event", value, EVENT_NAMES)
+        case ("routes", _, "checks", _):
+            return quotes.unknown("check", value, tuple(Check))
+        case ("routes" | "receivers", _, "mentions", _):
+            meant = meant_mention(value) if quotes.quote(value) is not None else None
+            return f'is not a mention; did you mean "{meant}"?' if meant else reason
+        case _:
+            return reason
 
 
 def _choice(value: object, path: Path, quotes: Quotes) -> str:
@@ -160,6 +195,8 @@ def _choice(value: object, path: Path, quotes: Quotes) -> str:
             return quotes.unknown("region", value, ("us", "eu"))
         case ("watches", _, "syncs"):
             return 'must be all, or a mapping such as {label: "Salesforce *"}'
+        case ("receivers", _, "messages"):
+            return quotes.unknown("kind of messages", value, ("living", "each"))
         case ("receivers", _, "type"):
             return quotes.unknown("type of receiver", value, tuple(RECEIVERS))
         case _:
@@ -187,11 +224,21 @@ _WORDINGS: Final[Mapping[str, Callable[[object, Path, Quotes], str]]] = {
     "float_type": _number("a number"),
     "string_type": _text,
 }
+
+
+def _too_large(ctx: Mapping[str, Any]) -> str:
+    most = ctx["le"]
+    return "is too large" if most >= LARGEST_ID else f"must not be more than {most:,.0f}"
+
+
+_LIMITS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "greater_than": lambda ctx: f"must be more than {ctx['gt']:g}",
+    "greater_than_equal": lambda ctx: f"must be at least {ctx['ge']:g}",
+    "less_than_equal": _too_large,
+}
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "union_tag_not_found": f"is missing; give one of {', '.join(RECEIVERS)}",
-    "greater_than": "must be more than 0",
-    "less_than_equal": "is too large",
     "finite_number": "must be a finite number",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty; give at least one, or leave it out where it is optional",

@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -18,14 +17,18 @@ from pydantic import (
     SecretStr,
     Tag,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from notifier.config.checks import Checks, WatchChecks
+from notifier.config.part import Part
 from notifier.config.scalars import as_number
 from notifier.config.values import (
     BaseUrl,
+    CheckName,
     Count,
     Credential,
     Database,
@@ -36,6 +39,7 @@ from notifier.config.values import (
     HeaderName,
     HeaderValue,
     Identifier,
+    Mention,
     Name,
     Rate,
     SecretUrl,
@@ -43,6 +47,7 @@ from notifier.config.values import (
     WebhookSecret,
     database_path,
 )
+from notifier.model import EventType
 
 API_URLS: Final = {"us": "https://app.getcensus.com/api/v1", "eu": "https://app-eu.getcensus.com/api/v1"}
 SLACK_HOOKS: Final = "hooks.slack.com"
@@ -50,18 +55,6 @@ VERSION_1: Final = "must be the number 1, the version of the format that this no
 FIRST_RETRY: Final = timedelta(seconds=5)
 CROSS_FIELD: Final = "cross_field"
 """Type of the errors about several fields at once; the loader finds those by `rules`, also beside other errors."""
-
-
-class Part(BaseModel):
-    """A mapping of the watchlist."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class DeliverySettings(Part):
@@ -149,8 +142,9 @@ def _kind_of_syncs(value: object) -> str | None:
     return "selector" if isinstance(value, dict | SyncSelector) else None
 
 
+_ALL: Final = {"type": "string", "enum": ["all"]}
 SyncsOfWorkspace: TypeAlias = Annotated[
-    Annotated[Literal["all"], Tag("all")] | Annotated[SyncSelector, Tag("selector")],
+    Annotated[Literal["all"], WithJsonSchema(_ALL), Tag("all")] | Annotated[SyncSelector, Tag("selector")],
     Discriminator(
         _kind_of_syncs,
         custom_error_type="syncs_kind",
@@ -163,7 +157,12 @@ class Watch(Part):
     """An entry of the watchlist: exactly one of `sync`, `syncs` and `sync_run`, and labels."""
 
     SELECTORS: ClassVar = ("sync", "syncs", "sync_run")
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in SELECTORS]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name]} for name in SELECTORS],
+            "not": {"required": ["sync_run", "checks"]},
+        }
+    )
 
     sync: Identifier | None = None
     """One sync, by its ID: every run of it."""
@@ -175,11 +174,15 @@ class Watch(Part):
     """The workspace's name; may be left out where there is only one (a loaded watch always has it)."""
     labels: dict[Text, str] = Field(default_factory=dict)
     """Free labels, for routes and messages."""
+    checks: WatchChecks | None = None
+    """What makes an incident of these syncs, where that differs from the watchlist's `checks`."""
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
+    def _one_kind(self) -> Self:
         if sum(getattr(self, name) is not None for name in self.SELECTORS) != 1:
             raise PydanticCustomError(CROSS_FIELD, "exactly one of sync, syncs and sync_run")
+        if self.sync_run is not None and self.checks is not None:
+            raise PydanticCustomError(CROSS_FIELD, "checks of a sync_run")
         return self
 
 
@@ -198,6 +201,11 @@ SyncCondition: TypeAlias = Annotated[
 ]
 
 
+MENTION_ON: Final = (EventType.INCIDENT_OPENED.value, EventType.INCIDENT_REMINDER.value)
+Mentions: TypeAlias = tuple[Mention, ...]
+MentionOn: TypeAlias = Annotated[tuple[EventPattern, ...], Field(min_length=1)]
+
+
 class Route(Part):
     """Which events go to which receivers: the given conditions must all match; one left out (None) matches all."""
 
@@ -209,6 +217,12 @@ class Route(Part):
     """IDs of syncs, or globs for their labels."""
     labels: dict[Text, str] | None = None
     """Labels that the watch must have, with these values."""
+    checks: Annotated[tuple[CheckName, ...], Field(min_length=1)] | None = None
+    """Names of checks: events of their incidents, and no others."""
+    mentions: Mentions = ()
+    """Who is mentioned in what Slack receivers post by this route, beside the receiver's own mentions."""
+    mention_on: MentionOn = MENTION_ON
+    """The events on which this route's mentions are added."""
     receivers: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Names of the receivers that get the event."""
 
@@ -221,8 +235,17 @@ class SlackReceiver(Part):
     """The bot token; best as ${SLACK_BOT_TOKEN}."""
     channel: Text
     """The channel's ID, or a name such as "#data-syncs"."""
+    messages: Literal["living", "each"] = "living"
+    """living: one message for each incident or run, kept true by edits. each: a message for each event."""
+    mentions: Mentions = ()
+    """Who is mentioned: "@here", "@channel", "<@U0123>", "<!subteam^S0123>"."""
+    mention_on: MentionOn = MENTION_ON
+    """The events on which they are."""
     api_url: BaseUrl | None = None
     """Where Slack's Web API is, when not at slack.com: a proxy, a test server."""
+
+
+_EACH: Final = {"type": "string", "enum": ["each"]}
 
 
 class SlackWebhookReceiver(Part):
@@ -231,6 +254,12 @@ class SlackWebhookReceiver(Part):
     type: Literal["slack_webhook"]
     url: SecretUrl
     """The incoming webhook's URL, which is a secret; best as ${SLACK_WEBHOOK_URL}."""
+    messages: Annotated[Literal["each"], WithJsonSchema(_EACH)] = "each"
+    """each: a message for each event; an incoming webhook can't edit what it posted."""
+    mentions: Mentions = ()
+    """Who is mentioned: "@here", "@channel", "<@U0123>", "<!subteam^S0123>"."""
+    mention_on: MentionOn = MENTION_ON
+    """The events on which they are."""
 
 
 class WebhookReceiver(Part):
@@ -277,6 +306,8 @@ class Watchlist(Part):
     """The Census workspaces, by a name of your choice; the name is an identity."""
     watches: tuple[Watch, ...] = Field(min_length=1)
     """What to follow."""
+    checks: Checks | None = None
+    """What lasts and is told as an incident, for every watch; each check may be turned off with false."""
     receivers: dict[Name, Receiver] = Field(min_length=1)
     """Where messages go, by a name of your choice; the name is an identity."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)] | None = None

@@ -39,6 +39,11 @@ def _selector(watch: Data, path: Path) -> Iterator[Mistake]:
         yield Mistake(path, "says nothing to watch; give sync, syncs or sync_run")
     if watch.get("syncs") == {}:
         yield Mistake((*path, "syncs"), "is empty; give label or exclude_label, or say all")
+    if given == ["sync_run"] and "checks" in watch:
+        message = (
+            "checks are about the runs of a sync, and this watch follows one run; give them to a watch of its sync"
+        )
+        yield Mistake((*path, "checks"), message, at_key=True)
 
 
 def _workspace_of(watch: Data, path: Path, data: Data, quotes: Quotes) -> Iterator[Mistake]:

@@ -23,8 +23,19 @@ def _adapted(schema: Any) -> Any:
         return [_adapted(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = _without_null({key: _adapted(value) for key, value in schema.items()})
+    schema = _without_null(_any_of({key: _adapted(value) for key, value in schema.items()}))
     return _or_interpolated(schema) if _is_strict_scalar(schema) else schema
+
+
+def _any_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """Members that differ by the kind of their value: text with `${` may fit several of them, which `oneOf` forbids."""
+    members = schema.get("oneOf")  # a list of members, except under `properties`; of a model, which keys exclude others
+    if not isinstance(members, list) or {"discriminator", "properties"} & schema.keys():
+        return schema
+    flat = [one for member in members for one in (member["anyOf"] if member.keys() == {"anyOf"} else [member])]
+    flat.sort(key=lambda member: "$ref" not in member)  # what an editor fills in first
+    others = {key: value for key, value in schema.items() if key != "oneOf"}
+    return {**others, "anyOf": flat}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJson
 from notifier.config.durations import DURATION_PATTERN, parse_duration
 from notifier.config.nodes import HEADER_NAME
 from notifier.config.scalars import as_number
-from notifier.model import EventType
+from notifier.model import Check, EventType
 
 SQLITE_PREFIX: Final = "sqlite:///"
 LARGEST_ID: Final = 2**63 - 1  # what an INTEGER of the database holds
@@ -37,6 +37,8 @@ INTERPOLATED: Final[dict[str, Any]] = {"type": "string", "pattern": r"\$\{"}
 """JSON Schema of text that the loader has yet to fill in."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MENTION: Final = re.compile(r"@(here|channel|everyone)|<@[UW][A-Z0-9]+>|<!subteam\^S[A-Z0-9]+>")
+_CHECKS: Final = tuple(check.value for check in Check)
 _LEAST_SECRET_BYTES: Final = 24  # Standard Webhooks
 
 
@@ -147,6 +149,21 @@ def _event_pattern(value: str) -> str:
     return value
 
 
+def _check_name(value: str) -> str:
+    if value not in _CHECKS:
+        raise ValueError("no check has this name")
+    return value
+
+
+def _mention(value: str) -> str:
+    if not _MENTION.fullmatch(value):
+        raise ValueError(
+            'must be "@here", "@channel", "@everyone", a member as "<@U0123>" or a user group as "<!subteam^S0123>"; '
+            "a member's ID is in the menu of their profile in Slack: Copy member ID"
+        )
+    return value
+
+
 def _one_or_many(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -182,7 +199,20 @@ Globs = Annotated[
         }
     ),
 ]
-EventPattern = Annotated[str, AfterValidator(_event_pattern)]
+Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False), BeforeValidator(as_number)]
+FewRuns = Annotated[int, Field(gt=0, le=50), BeforeValidator(as_number)]
+SeveralRuns = Annotated[int, Field(ge=3, le=50), BeforeValidator(as_number)]
+CheckName = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "enum": list(_CHECKS)})]
+Mention = Annotated[
+    str,
+    AfterValidator(_mention),
+    WithJsonSchema(_interpolable({"type": "string", "pattern": f"^({_MENTION.pattern})$"})),
+]
+EVENT_NAMES: Final = ("incident.*", "sync_run.*", "sync.*", *(kind.value for kind in EventType))
+"""What an event may be named by; other globs too."""
+EventPattern = Annotated[
+    str, AfterValidator(_event_pattern), WithJsonSchema({"type": "string", "examples": list(EVENT_NAMES)})
+]
 BaseUrl = Annotated[str, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_secret_url), WithJsonSchema(_URL_SCHEMA)]
 Credential = Annotated[SecretStr, AfterValidator(_credential), WithJsonSchema({"type": "string", "minLength": 1})]

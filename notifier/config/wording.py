@@ -1,5 +1,6 @@
 """What a problem says: what may be quoted from the file, and what the writer may have meant."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,10 +9,12 @@ from typing import Final
 from notifier.config.nodes import Path
 from notifier.config.scalars import FromEnvironment
 
+MASS_MENTIONS: Final = ("here", "channel", "everyone")
 SECRET_KEYS: Final = frozenset({"api_key", "token", "url", "secret", "headers"})
 _LONGEST_QUOTE: Final = 60
 _MOST_NAMES: Final = 8
 _MOST_COMPARED: Final = 500
+_SLACK_ID: Final = re.compile(r"[UWS](?=[A-Z]*[0-9])[A-Z0-9]{3,}")  # with a digit: a name may be in capitals
 _CLOSE: Final = 0.7  # difflib's 0.6 takes "checks" for "watches"
 
 
@@ -57,6 +60,16 @@ def closest(word: str, known: Collection[str]) -> str | None:
         if matches := get_close_matches(spelling, known, n=1, cutoff=_CLOSE):
             return matches[0]
     return None
+
+
+def meant_mention(text: str) -> str | None:
+    """The mention that the writer probably meant by `here`, `@U0123ABCD` or `<@U0123ABCD|anna>`."""
+    bare = text.strip("<>@! ").split("|")[0].removeprefix("subteam^")
+    if bare.lower() in MASS_MENTIONS:
+        return f"@{bare.lower()}"
+    if not _SLACK_ID.fullmatch(bare):
+        return None
+    return f"<!subteam^{bare}>" if bare.startswith("S") else f"<@{bare}>"
 
 
 def _listed(known: Collection[str]) -> str:

@@ -17,7 +17,7 @@ from notifier.model import Verdict
 from notifier.receivers.base import Receiver
 from notifier.receivers.slack import SlackSender
 from notifier.receivers.slack_check import check_slack
-from notifier.receivers.slack_http import PACE, api_session, webhook_session
+from notifier.receivers.slack_http import EDIT_PACE, PACE, api_session, webhook_session
 from notifier.receivers.slack_webhook import SlackWebhookSender
 from notifier.receivers.webhook import WebhookSender
 from notifier.turnstile import Turnstiles
@@ -31,6 +31,7 @@ class Senders:
     slack_api: aiohttp.ClientSession
     slack_webhooks: aiohttp.ClientSession
     turnstiles: Turnstiles = field(default_factory=lambda: Turnstiles(PACE), repr=False)
+    edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE), repr=False)
 
     def build(self, name: str, settings: Settings, note: str | None = None) -> Receiver:
         """The sender for a receiver of the watchlist. `note`: what it wanted remembered. Raises ProxyUnusable."""
@@ -38,7 +39,7 @@ class Senders:
             case WebhookReceiver():
                 return WebhookSender(name, settings, self.plain)
             case SlackReceiver():
-                return SlackSender(name, settings, self.slack_api, self.turnstiles, note=note)
+                return SlackSender(name, settings, self.slack_api, self.turnstiles, self.edits, note=note)
             case SlackWebhookReceiver():
                 turnstile = self.turnstiles.of(settings.url.get_secret_value())
                 return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile)

@@ -47,6 +47,7 @@ _WORDS: Final[Mapping[Meaning, frozenset[str]]] = {
             "invalid_auth",
             "invalid_token",
             "is_archived",
+            "is_inactive",
             "messages_tab_disabled",
             "method_deprecated",
             "missing_scope",
@@ -95,6 +96,10 @@ _WORDS: Final[Mapping[Meaning, frozenset[str]]] = {
         }
     ),
 }
+# The message that was to be edited or answered is not there for that any more: a new one takes its place.
+GONE: Final = frozenset(
+    {"message_not_found", "edit_window_closed", "cant_update_message", "thread_not_found", "cannot_reply_to_message"}
+)
 _PREFIXES: Final = (
     ("restricted_action", Meaning.BROKEN),
     ("invalid_blocks", Meaning.REFUSED),
@@ -107,6 +112,7 @@ REMEDIES: Final = {
     "channel_not_found": "check the channel's ID; if it is private, invite the app: /invite @the-app in the channel",
     "invalid_auth": "check the token: a bot token begins with xoxb-",
     "is_archived": "unarchive the channel, or name another",
+    "is_inactive": "unarchive the channel, or name another",
     "missing_scope": "add the scope to the app (OAuth & Permissions) and install it again",
     "no_service": "the webhook was removed or its URL is wrong; make a new one",
     "no_team": "check the webhook's URL",

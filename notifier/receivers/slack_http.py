@@ -24,6 +24,7 @@ from notifier.receivers.slack_errors import explained, outcome_of_error, outcome
 API_URL: Final = "https://slack.com/api/"
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of history holds up to 200 messages with their blocks
 PACE: Final = 1.0  # seconds between two messages to a channel (Slack: rate limits, "Posting messages")
+EDIT_PACE: Final = 1.2  # seconds between two edits by one token (Slack: Tier 3, 50 a minute)
 MOST_UNKNOWN: Final = 5  # attempts at an error code that nobody knows
 SHORTEST_TOKEN: Final = 16  # characters; Slack's own have fifty, and a shorter one may be a word of the answer
 IDENTITY: Final = {"Accept-Encoding": "identity"}

@@ -11,8 +11,10 @@ import aiohttp
 from notifier.config.models import SlackWebhookReceiver
 from notifier.http import retry_after
 from notifier.model import Delivered, Message, Outcome
+from notifier.receivers.blocks import render
+from notifier.receivers.slack_chapter import is_announced
 from notifier.receivers.slack_http import ErrorCodes, NotSlacks, outcome_of_failure, webhook_client
-from notifier.receivers.slack_post import post_in_two_shapes
+from notifier.receivers.slack_post import post_arguments, send_in_two_shapes
 from notifier.turnstile import Turnstile
 
 _WORD: Final = re.compile("[a-z0-9_]{1,80}")
@@ -23,6 +25,7 @@ class SlackWebhookSender:
 
     concurrency = 1
     can_be_asked = False
+    most_at_once = 1
 
     def __init__(
         self,
@@ -39,9 +42,17 @@ class SlackWebhookSender:
         self._clock = clock
         self._codes = ErrorCodes()
 
+    def gate(self, message: Message) -> Turnstile | None:
+        """Nothing but the turnstile."""
+        return None
+
     async def send(self, message: Message) -> Outcome:
         """One attempt, and one more as plain text where the message was refused for its shape."""
-        outcome = await post_in_two_shapes(partial(self._post, message.event_id), message, self._clock())
+        if not is_announced(message):
+            return Delivered(answer="nothing to show")
+        rendered = render(message.body, self._clock(), mentions=message.mentions)
+        shape = partial(post_arguments, message.event_id, rendered, None)
+        outcome, _ = await send_in_two_shapes(partial(self._post, message.event_id), shape)
         return self._codes.ended(message.event_id, outcome)
 
     async def _post(self, event_id: str, content: dict[str, Any]) -> tuple[Outcome, str]:

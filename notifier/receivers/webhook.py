@@ -40,6 +40,7 @@ class WebhookSender:
 
     concurrency = CONCURRENCY
     can_be_asked = False
+    most_at_once = 1
 
     def __init__(
         self,
@@ -57,6 +58,10 @@ class WebhookSender:
         self._signer = Webhook(settings.secret.get_secret_value()) if settings.secret else None
         self._proxy = proxy_for(self._url)
         self._clock = clock
+
+    def gate(self, message: Message) -> Turnstile | None:
+        """Nothing but the turnstile."""
+        return None
 
     async def send(self, message: Message) -> Outcome:
         """One POST. A time-out or a dropped connection leaves open whether the receiver has the message."""

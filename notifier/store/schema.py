@@ -62,6 +62,7 @@ workspaces = Table(
     Column("first_listed_at", Time),
     Column("stretch", Float, nullable=False, server_default=text("1.0")),
     Column("needed_rate", Float),
+    Column("silent_since", Time),
 )
 
 syncs = Table(
@@ -78,6 +79,9 @@ syncs = Table(
     Column("missing_listings", Integer, nullable=False, server_default=text("0")),
     Column("gap_noticed_at", Time),
     Column("gap_oldest_reported_run_id", BigInteger),
+    Column("paused", Boolean),
+    Column("scheduled", Boolean),
+    Column("stale_from", Time),
 )
 
 snapshots = Table(
@@ -97,6 +101,10 @@ snapshots = Table(
     Column("created_at", Time),
     Column("updated_at", Time),
     Column("changed_at", Time, nullable=False),
+    Column("completed_at", Time),
+    Column("records_sent", BigInteger),
+    Column("full_sync", Boolean),
+    Column("outlier", Boolean, nullable=False, server_default=text("0")),
     UniqueConstraint("workspace", "run_id", name="uq_snapshots_workspace_run_id"),
 )
 Index("ix_snapshots_sync", snapshots.c.workspace, snapshots.c.sync_id, snapshots.c.created_at)
@@ -112,6 +120,44 @@ run_watches = Table(
     Column("end_reason", String),
 )
 
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("workspace", String, nullable=False),
+    Column("sync_id", BigInteger, nullable=False),
+    Column("sync_label", String),
+    Column("check", String, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("opened_at", Time, nullable=False),
+    Column("labels", String, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("last_run_id", BigInteger),
+    Column("likeness", String),
+    Column("last_good_run_id", BigInteger),
+    Column("last_good_run_completed_at", Time),
+    Column("summary", String),
+    Column("reminders", Integer, nullable=False),
+    Column("reminded_at", Time),
+    Column("told", String, nullable=False),
+    Column("resolved_at", Time),
+    Column("reason", String),
+    Column("counted_to", Time),
+    sqlite_autoincrement=True,
+)
+Index(
+    "uq_incidents_open",
+    incidents.c.workspace,
+    incidents.c.sync_id,
+    incidents.c.check,
+    unique=True,
+    sqlite_where=incidents.c.open,
+)
+Index("ix_incidents_sync", incidents.c.workspace, incidents.c.sync_id, incidents.c.check, incidents.c.seq)
+
+NONE = 0  # stands for no sync and no run, where a column has to have one: IDs are positive
+
 events = Table(
     "events",
     metadata,
@@ -123,8 +169,10 @@ events = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("seen_at", Time, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("incident_id", String),
     sqlite_autoincrement=True,
 )
+Index("ix_events_incident", events.c.incident_id, events.c.seq, sqlite_where=events.c.incident_id.is_not(None))
 Index("ix_events_seen_at", events.c.seen_at)
 
 deliveries = Table(
@@ -146,6 +194,9 @@ deliveries = Table(
     Column("finished_at", Time),
     Column("last_error", String),
     Column("maybe_sent_at", Time),
+    Column("story", String),
+    Column("quiet", Boolean, nullable=False, server_default=text("0")),
+    Column("mentions", String),
     UniqueConstraint("event_id", "receiver", name="uq_deliveries_event_id_receiver"),
     sqlite_autoincrement=True,
 )
@@ -172,4 +223,14 @@ receivers = Table(
     Column("hold_until", Time),
     Column("probe_at", Time),
     Column("note", String),
+)
+
+posted = Table(
+    "posted",
+    metadata,
+    Column("receiver", String, primary_key=True),
+    Column("story", String, primary_key=True),
+    Column("reference", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("changed_at", Time, nullable=False),
 )

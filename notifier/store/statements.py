@@ -8,7 +8,20 @@ from typing import Any
 from sqlalchemy import Executable, Table, and_, bindparam, delete, func, insert, literal, not_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from notifier.store.schema import Time, deliveries, events, receivers, run_watches, snapshots, syncs, worker, workspaces
+from notifier.store.schema import (
+    NONE,
+    Time,
+    deliveries,
+    events,
+    incidents,
+    posted,
+    receivers,
+    run_watches,
+    snapshots,
+    syncs,
+    worker,
+    workspaces,
+)
 
 
 def _save(table: Table, keep: frozenset[str] = frozenset()) -> Executable:
@@ -83,6 +96,16 @@ FORGET_SYNC = (
         missing_listings=0,
         gap_noticed_at=None,
         gap_oldest_reported_run_id=None,
+        paused=None,
+        scheduled=None,
+        stale_from=None,
+    )
+)
+SAVE_STANDING = (
+    update(syncs)
+    .where(_here(syncs))
+    .values(
+        paused=bindparam("new_paused"), scheduled=bindparam("new_scheduled"), stale_from=bindparam("new_stale_from")
     )
 )
 _watched_by_id = select(run_watches.c.run_id).where(
@@ -93,7 +116,22 @@ FORGET_SNAPSHOTS = delete(snapshots).where(and_(_here(snapshots), snapshots.c.ru
 _snapshot = upsert(snapshots)
 SAVE_SNAPSHOT = _snapshot.on_conflict_do_update(
     index_elements=["workspace", "run_id"],
-    set_={c.name: _snapshot.excluded[c.name] for c in snapshots.columns if c.name not in ("id", "workspace", "run_id")},
+    set_={
+        c.name: _snapshot.excluded[c.name]
+        for c in snapshots.columns
+        if c.name not in ("id", "workspace", "run_id", "outlier")
+    },
+)
+MARK_OUTLIER = (
+    update(snapshots)
+    .where(and_(snapshots.c.workspace == bindparam("of_workspace"), snapshots.c.run_id == bindparam("of_run_id")))
+    .values(outlier=True)
+)
+# What was unusual is the usual from here on, and what was usual before is no measure any more.
+TAKE_NEW_LEVEL = (
+    update(snapshots)
+    .where(_here(snapshots))
+    .values(outlier=func.coalesce(snapshots.c.created_at < bindparam("level_from", type_=Time), text("0")))
 )
 UNFOLLOW = (
     update(snapshots)
@@ -103,6 +141,14 @@ UNFOLLOW = (
 SAVE_RUN_WATCH = _save(run_watches)
 DROP_RUN_WATCH = delete(run_watches).where(
     and_(run_watches.c.workspace == bindparam("of_workspace"), run_watches.c.run_id == bindparam("of_run_id"))
+)
+
+# --- writes: incidents ---
+
+_incident = upsert(incidents)
+SAVE_INCIDENT = _incident.on_conflict_do_update(
+    index_elements=["id"],
+    set_={c.name: _incident.excluded[c.name] for c in incidents.columns if c.name not in ("seq", "id")},
 )
 
 # --- writes: delivering ---
@@ -142,6 +188,10 @@ ABANDON = (
         last_error="the receiver is no longer in the watchlist",
     )
 )
+SAVE_POSTED = _save(posted)
+FORGET_POSTED = delete(posted).where(
+    and_(posted.c.receiver == bindparam("of_receiver"), posted.c.story == bindparam("of_story"))
+)
 FORGET_RECEIVERS = delete(receivers).where(receivers.c.name.not_in(bindparam("names", expanding=True)))
 
 # --- writes: retention ---
@@ -163,6 +213,28 @@ _done = (
     .limit(bindparam("most"))
 )
 PRUNE_EVENTS = delete(events).where(events.c.seq.in_(_done))
+_old_posted = and_(
+    posted.c.changed_at < bindparam("cutoff", type_=Time),
+    posted.c.story.not_in(select(incidents.c.id).where(incidents.c.open)),
+)
+PRUNE_POSTED = delete(posted).where(_old_posted)
+_later = incidents.alias("later")
+# The newest of a sync's check stays: it says up to where results are of an incident that is over.
+_old_incident = and_(
+    not_(incidents.c.open),
+    incidents.c.resolved_at < bindparam("cutoff", type_=Time),
+    select(_later.c.seq)
+    .where(
+        and_(
+            _later.c.workspace == incidents.c.workspace,
+            _later.c.sync_id == incidents.c.sync_id,
+            _later.c.check == incidents.c.check,
+            _later.c.seq > incidents.c.seq,
+        )
+    )
+    .exists(),
+)
+PRUNE_INCIDENTS = delete(incidents).where(_old_incident)
 KEPT_SNAPSHOTS = 100  # of each sync, however old: what an answer of the API may still show
 _newest = (
     select(snapshots.c.id)
@@ -202,20 +274,28 @@ WRITES: tuple[Executable, ...] = (
     MOVE_MARK,
     NOTE_GAP,
     SAVE_SNAPSHOT,
+    TAKE_NEW_LEVEL,  # before what is unusual at that level
+    MARK_OUTLIER,
+    SAVE_STANDING,
     UNFOLLOW,
     FORGET_SNAPSHOTS,  # after what a poll under way may still have found of the sync
     FORGET_SYNC,
     DROP_RUN_WATCH,
     SAVE_RUN_WATCH,
+    SAVE_INCIDENT,
     ADD_EVENT,
     ADD_DELIVERY,
     BEGIN_ATTEMPT,
     SETTLE,
+    FORGET_POSTED,
+    SAVE_POSTED,
     ABANDON,
     FORGET_RECEIVERS,
     SAVE_RECEIVER,
     PRUNE_DELIVERIES,
     PRUNE_EVENTS,
+    PRUNE_POSTED,
+    PRUNE_INCIDENTS,
     RAISE_FLOOR,
     PRUNE_SNAPSHOTS,
 )
@@ -230,7 +310,7 @@ SNAPSHOTS = select(snapshots).where(
         snapshots.c.run_id.in_(bindparam("run_ids", expanding=True)),
     )
 )
-FOLLOWED = select(snapshots.c.sync_id, snapshots.c.run_id, snapshots.c.changed_at).where(
+FOLLOWED = select(snapshots.c.sync_id, snapshots.c.run_id, snapshots.c.changed_at, snapshots.c.created_at).where(
     and_(snapshots.c.workspace == bindparam("workspace"), snapshots.c.followed)
 )
 PREVIOUS_RESULT = (
@@ -259,6 +339,54 @@ LATEST_RESULTS = (
     .order_by(snapshots.c.id.desc())
     .limit(1)
 )
+_results = (
+    select(
+        snapshots.c.run_id,
+        snapshots.c.status,
+        snapshots.c.created_at,
+        snapshots.c.completed_at,
+        snapshots.c.updated_at,
+        snapshots.c.records_sent,
+        snapshots.c.outlier,
+    )
+    .where(
+        and_(
+            snapshots.c.workspace == bindparam("workspace"),
+            snapshots.c.sync_id == bindparam("sync_id"),
+            snapshots.c.counted,
+        )
+    )
+    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .limit(bindparam("most"))
+)
+RESULTS = _results
+GOOD_RESULTS = _results.where(snapshots.c.status == text("'completed'"))
+FULL_SYNCS = (
+    select(snapshots.c.full_sync)
+    .where(
+        and_(
+            snapshots.c.workspace == bindparam("workspace"),
+            snapshots.c.sync_id == bindparam("sync_id"),
+            snapshots.c.full_sync.is_not(None),
+            snapshots.c.run_id != bindparam("run_id"),
+            snapshots.c.created_at < bindparam("before", type_=Time),
+        )
+    )
+    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .limit(1)
+)
+INCIDENTS = select(incidents).where(and_(incidents.c.workspace == bindparam("workspace"), incidents.c.open))
+COUNTED_TO = (
+    select(incidents.c.sync_id, func.max(incidents.c.counted_to).label("counted_to"))
+    .where(
+        and_(
+            incidents.c.workspace == bindparam("workspace"),
+            incidents.c.check == text("'failing'"),
+            incidents.c.counted_to.is_not(None),
+        )
+    )
+    .group_by(incidents.c.sync_id)
+)
 RUN_WATCHES = select(run_watches).where(run_watches.c.workspace == bindparam("workspace"))
 RECEIVERS = select(receivers)
 _pending = (
@@ -277,10 +405,41 @@ PENDING = _pending
 PENDING_IN_LANE = _pending.where(and_(_here(deliveries), deliveries.c.id <= bindparam("upto")))
 COUNT_PENDING = select(func.count()).select_from(deliveries).where(deliveries.c.state == text("'pending'"))
 EVENT = select(events.c.id, events.c.type, events.c.body).where(events.c.id == bindparam("event_id"))
+# What a living message is made of: the events of a story that wait, what shows the story now, and the incident's newest
+# event that tells of a run.
+STORY_EVENTS = (
+    select(
+        events.c.id,
+        events.c.type,
+        events.c.body,
+        events.c.run_id,
+        events.c.seq,
+        deliveries.c.quiet,
+        deliveries.c.mentions,
+    )
+    .select_from(deliveries.join(events, events.c.id == deliveries.c.event_id))
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(deliveries.c.id)
+)
+POSTED = select(posted).where(
+    and_(posted.c.receiver == bindparam("receiver"), posted.c.story.in_(bindparam("stories", expanding=True)))
+)
+_of_incident = (
+    select(events.c.id, events.c.body, events.c.seq, events.c.run_id)
+    .where(events.c.incident_id == bindparam("incident_id"))
+    .order_by(events.c.seq.desc())
+    .limit(1)
+)
+INCIDENT_STATE = _of_incident
+INCIDENT_RUN = _of_incident.where(events.c.run_id != NONE)
+PLACE_OF_EVENT = select(events.c.seq).where(events.c.id == bindparam("event_id"))
 CROWDED_SYNCS = (
     select(snapshots.c.workspace, snapshots.c.sync_id)
     .group_by(snapshots.c.workspace, snapshots.c.sync_id)
     .having(func.count() > KEPT_SNAPSHOTS)
+)
+OLD_STORIES = select(
+    select(posted.c.story).where(_old_posted).exists() | select(incidents.c.seq).where(_old_incident).exists()
 )
 LEFT_OVER = select(
     select(deliveries.c.id)

@@ -5,8 +5,9 @@ Two connections: one writes (see writer.py), one only reads and never checkpoint
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,38 @@ from sqlalchemy.pool import StaticPool
 
 from notifier.errors import StoreUnavailable
 from notifier.model import (
-    DeliveryState,
+    GoodRun,
+    Incident,
     Mark,
     Message,
     Observation,
     PendingDelivery,
+    Posted,
     PreviousRun,
     ReceiverState,
+    Result,
     Settlement,
+    Shown,
     Snapshot,
-    Watched,
+    Standing,
+    Story,
     WatchedSync,
     WorkspaceState,
 )
 from notifier.store import statements as sql
+from notifier.store.rows import (
+    incident_of,
+    mentions_of,
+    observation_rows,
+    pending_of,
+    receiver_row,
+    result_of,
+    run_story,
+    settlement_row,
+    snapshot_of,
+    standing_row,
+)
+from notifier.store.schema import NONE
 from notifier.store.sqlite import Role, explained, set_up, url
 from notifier.store.writer import Writer
 
@@ -105,6 +124,7 @@ class Store:
                 watched=row.watched,
                 mark=Mark(row.mark_run_id, row.mark_created_at, row.floor) if row.marked else None,
                 missing_listings=row.missing_listings,
+                standing=Standing(row.paused, row.scheduled, row.stale_from),
             )
             for row in await self._read(sql.SYNCS, workspace=workspace)
         ]
@@ -117,22 +137,29 @@ class Store:
         ]
         await self._writer.write((sql.SAVE_LISTED_SYNC, rows))
 
-    async def forget_syncs(self, workspace: str, sync_ids: Iterable[int]) -> None:
+    async def save_standings(self, workspace: str, standings: Mapping[int, Standing]) -> None:
+        """What a listing, or a poll, showed of watched syncs beside their runs."""
+        await self._writer.write(
+            (sql.SAVE_STANDING, [standing_row(workspace, sync_id, s) for sync_id, s in standings.items()])
+        )
+
+    async def forget_syncs(self, workspace: str, sync_ids: Iterable[int], last: Iterable[Observation] = ()) -> None:
         """Takes marks and snapshots away, but those of runs that are watched by their ID.
 
-        The row stays, so that a sync that is covered again gets a baseline.
+        The row stays, so that a sync that is covered again gets a baseline. `last`: what there is to tell of it.
         """
         rows = [{"of_workspace": workspace, "of_sync_id": sync_id} for sync_id in sync_ids]
-        await self._writer.write((sql.FORGET_SNAPSHOTS, rows), (sql.FORGET_SYNC, rows))
+        told = [group for observation in last for group in observation_rows(observation)]
+        await self._writer.write((sql.FORGET_SNAPSHOTS, rows), (sql.FORGET_SYNC, rows), *told)
 
     async def snapshots(self, workspace: str, run_ids: Collection[int]) -> dict[int, Snapshot]:
         rows = await self._read(sql.SNAPSHOTS, workspace=workspace, run_ids=list(run_ids))
-        return {row.run_id: _snapshot(row) for row in rows}
+        return {row.run_id: snapshot_of(row) for row in rows}
 
-    async def followed(self, workspace: str) -> list[tuple[int, int, datetime]]:
-        """Runs that have not ended: sync, run, and when the run last changed."""
+    async def followed(self, workspace: str) -> list[tuple[int, int, datetime, datetime | None]]:
+        """Runs that have not ended: sync, run, when the run last changed and when it was created."""
         rows = await self._read(sql.FOLLOWED, workspace=workspace)
-        return [(row.sync_id, row.run_id, row.changed_at) for row in rows]
+        return [(row.sync_id, row.run_id, row.changed_at, row.created_at) for row in rows]
 
     async def unfollow(self, workspace: str, run_id: int) -> None:
         await self._writer.write((sql.UNFOLLOW, [{"of_workspace": workspace, "of_run_id": run_id}]))
@@ -148,9 +175,38 @@ class Store:
             rows = await self._read(sql.LATEST_RESULTS, **key, excluding=list(excluding))
         return PreviousRun(rows[0].run_id, rows[0].status) if rows else None
 
+    async def results(self, workspace: str, sync_id: int, most: int) -> list[Result]:
+        """The sync's newest results, newest first."""
+        rows = await self._read(sql.RESULTS, workspace=workspace, sync_id=sync_id, most=most)
+        return [result_of(row) for row in rows]
+
+    async def last_good(self, workspace: str, sync_id: int) -> GoodRun | None:
+        """The sync's newest run that completed."""
+        rows = await self._read(sql.GOOD_RESULTS, workspace=workspace, sync_id=sync_id, most=1)
+        return GoodRun(rows[0].run_id, rows[0].completed_at or rows[0].updated_at) if rows else None
+
+    async def was_full_sync(self, workspace: str, sync_id: int, run_id: int, before: datetime) -> bool | None:
+        """Whether the run before was a full sync; None where nobody knows."""
+        key = {"workspace": workspace, "sync_id": sync_id, "run_id": run_id}
+        rows = await self._read(sql.FULL_SYNCS, **key, before=before)
+        return bool(rows[0].full_sync) if rows else None
+
+    async def open_incidents(self, workspace: str) -> list[Incident]:
+        """All that are open, the workspace's own too."""
+        return [incident_of(row) for row in await self._read(sql.INCIDENTS, workspace=workspace)]
+
+    async def told_of(self, incident: Incident) -> bytes | None:
+        """The body of an incident's newest event."""
+        rows = await self._read(sql.INCIDENT_STATE, incident_id=incident.id)
+        return bytes(rows[0].body) if rows else None
+
+    async def counted_to(self, workspace: str) -> dict[int, datetime]:
+        """By sync, when the newest result was created that belongs to an incident that is over."""
+        return {row.sync_id: row.counted_to for row in await self._read(sql.COUNTED_TO, workspace=workspace)}
+
     async def record(self, observation: Observation) -> None:
-        """Snapshots, mark, events and their deliveries: all, or none."""
-        await self._writer.write(*_observation_rows(observation))
+        """Snapshots, mark, incidents, events and their deliveries: all, or none."""
+        await self._writer.write(*observation_rows(observation))
 
     async def run_watches(self, workspace: str) -> dict[int, tuple[int | None, bool]]:
         """Watches of single runs: the run's sync where known, and whether the watch has ended."""
@@ -187,7 +243,7 @@ class Store:
 
     async def pending(self, receiver: str, after: int, most: int) -> list[PendingDelivery]:
         """The oldest pending deliveries whose ID is greater than `after`, in order."""
-        return [_pending(row) for row in await self._read(sql.PENDING, receiver=receiver, after=after, most=most)]
+        return [pending_of(row) for row in await self._read(sql.PENDING, receiver=receiver, after=after, most=most)]
 
     async def pending_in_lane(
         self, receiver: str, workspace: str, sync_id: int, after: int, upto: int, most: int
@@ -195,7 +251,7 @@ class Store:
         """As `pending`, of one sync, and of IDs up to `upto`."""
         lane = {"of_workspace": workspace, "of_sync_id": sync_id, "upto": upto}
         rows = await self._read(sql.PENDING_IN_LANE, receiver=receiver, **lane, after=after, most=most)
-        return [_pending(row) for row in rows]
+        return [pending_of(row) for row in rows]
 
     async def count_pending(self) -> int:
         """Deliveries that are pending, of all receivers."""
@@ -205,15 +261,72 @@ class Store:
         (row,) = await self._read(sql.EVENT, event_id=event_id)
         return Message(row.id, row.type, row.body)
 
+    async def story(self, receiver: str, name: str, delivery_ids: Sequence[int]) -> Message:
+        """The first of a receiver's deliveries of one story, with what is known of that story; the others follow it."""
+        rows = await self._read(sql.STORY_EVENTS, ids=list(delivery_ids))
+        story = await self._story(receiver, name, rows)
+        first, *others = (
+            Message(row.id, row.type, row.body, quiet=row.quiet, mentions=mentions_of(row.mentions)) for row in rows
+        )
+        return replace(first, story=story, followers=tuple(others))
+
+    async def _story(self, receiver: str, name: str, rows: Sequence[Row[Any]]) -> Story:
+        of_runs = [run_story(row.run_id) for row in rows if row.run_id != NONE]
+        found = await self._read(sql.POSTED, receiver=receiver, stories=[name, *of_runs])
+        posted = {row.story: Posted(row.reference, row.event_id) for row in found}
+        last = rows[-1]
+        story = Story(name, last.body, last.id)
+        newest = last.seq
+        if story.is_incident and (states := await self._read(sql.INCIDENT_STATE, incident_id=name)):
+            story, newest = await self._of_incident(story, states[0], last)
+        own = posted.pop(name, None)
+        shown = await self._read(sql.PLACE_OF_EVENT, event_id=own.event_id) if own is not None else []
+        of_run = next(iter(posted), None) if own is None else None
+        return replace(
+            story,
+            posted=own,
+            posted_of_run=posted[of_run] if of_run is not None else None,
+            run_story=of_run,
+            is_current=bool(shown) and shown[0].seq >= newest,
+        )
+
+    async def _of_incident(self, story: Story, state: Row[Any], last: Row[Any]) -> tuple[Story, int]:
+        """The story of an incident, and the place of the event that tells how it is now."""
+        run = await self._read(sql.INCIDENT_RUN, incident_id=story.name) if state.run_id == NONE else []
+        is_later = last.seq > state.seq  # a run's event, while the incident lasts
+        story = replace(
+            story,
+            state=state.body,
+            state_id=last.id if is_later else state.id,
+            run=run[0].body if run else None,
+            latest=last.body if is_later else None,
+        )
+        return story, max(last.seq, state.seq)
+
     async def begin_attempt(self, delivery_id: int, at: datetime) -> None:
         """Remembers that the receiver may have the message from now on, whatever becomes of this process."""
         await self._writer.write((sql.BEGIN_ATTEMPT, [{"of_id": delivery_id, "new_maybe_sent_at": at}]))
 
-    async def settle(self, settlement: Settlement, receiver: ReceiverState | None = None) -> None:
-        """Keeps the outcome of an attempt, and what it says of the receiver."""
-        groups: list[tuple[Executable, list[dict[str, Any]]]] = [(sql.SETTLE, [_settlement_row(settlement)])]
+    async def settle(
+        self,
+        settlement: Settlement,
+        receiver: ReceiverState | None = None,
+        *,
+        followers: Sequence[Settlement] = (),
+        shown: Shown | None = None,
+    ) -> None:
+        """Keeps the outcome of an attempt, what it says of the receiver, and where the receiver's story stands now."""
+        settled = [settlement_row(each) for each in (settlement, *followers)]
+        groups: list[tuple[Executable, list[dict[str, Any]]]] = [(sql.SETTLE, settled)]
         if receiver is not None:
-            groups.append((sql.SAVE_RECEIVER, [_receiver_row(receiver)]))
+            groups.append((sql.SAVE_RECEIVER, [receiver_row(receiver)]))
+        if shown is not None:
+            key = {"of_receiver": shown.receiver}
+            groups.append((sql.FORGET_POSTED, [{**key, "of_story": story} for story in shown.taken_over]))
+            row = {"receiver": shown.receiver, "story": shown.story, "changed_at": shown.at}
+            groups.append(
+                (sql.SAVE_POSTED, [{**row, "reference": shown.posted.reference, "event_id": shown.posted.event_id}])
+            )
         await self._writer.write(*groups)
 
     # --- retention ---
@@ -223,6 +336,9 @@ class Store:
         many = {"cutoff": cutoff, "most": PRUNE_AT_ONCE}
         while (await self._read(sql.LEFT_OVER, **many))[0][0]:
             await self._writer.write((sql.PRUNE_DELIVERIES, [many]), (sql.PRUNE_EVENTS, [many]))
+        if (await self._read(sql.OLD_STORIES, cutoff=cutoff))[0][0]:
+            old = [{"cutoff": cutoff}]
+            await self._writer.write((sql.PRUNE_POSTED, old), (sql.PRUNE_INCIDENTS, old))
         for row in await self._read(sql.CROWDED_SYNCS):
             key = [{"of_workspace": row.workspace, "of_sync_id": row.sync_id, "cutoff": cutoff}]
             await self._writer.write((sql.RAISE_FLOOR, key), (sql.PRUNE_SNAPSHOTS, key))
@@ -274,101 +390,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _snapshot(row: Row[Any]) -> Snapshot:
-    return Snapshot(
-        run_id=row.run_id,
-        sync_id=row.sync_id,
-        watched=Watched(row.status, row.canceled, row.error_code, row.error_message, row.error_detail),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        changed_at=row.changed_at,
-        followed=row.followed,
-    )
-
-
-def _pending(row: Row[Any]) -> PendingDelivery:
-    return PendingDelivery(**{name: getattr(row, name) for name in PendingDelivery.__slots__})
-
-
-def _observation_rows(seen: Observation) -> list[tuple[Executable, list[dict[str, Any]]]]:
-    key = {"workspace": seen.workspace, "sync_id": seen.sync_id}
-    rows: list[tuple[Executable, list[dict[str, Any]]]] = []
-    if seen.mark is not None:
-        mark = {"mark_run_id": seen.mark.run_id, "mark_created_at": seen.mark.created_at, "floor": seen.mark.floor}
-        rows.append((sql.MOVE_MARK, [{**key, "label": seen.label, **mark}]))
-    if seen.gap is not None:
-        gap = {
-            "new_gap_noticed_at": seen.gap.noticed_at,
-            "new_gap_oldest_run_id": seen.gap.oldest_reported_run_id,
-        }
-        rows.append((sql.NOTE_GAP, [{"of_workspace": seen.workspace, "of_sync_id": seen.sync_id, **gap}]))
-    rows.append((sql.SAVE_SNAPSHOT, [_snapshot_row(seen.workspace, snapshot) for snapshot in seen.snapshots]))
-    rows.append(
-        (
-            sql.ADD_EVENT,
-            [
-                {**key, "id": e.id, "type": e.type, "run_id": e.run_id, "seen_at": e.seen_at, "body": e.body}
-                for e in seen.events
-            ],
-        )
-    )
-    rows.append(
-        (
-            sql.ADD_DELIVERY,
-            [
-                {
-                    **key,
-                    "event_id": e.id,
-                    "event_type": e.type,
-                    "receiver": receiver,
-                    "state": DeliveryState.PENDING,
-                    "created_at": e.seen_at,
-                    "next_attempt_at": e.seen_at,
-                    "clock_started_at": e.seen_at,
-                }
-                for e in seen.events
-                for receiver in e.receivers
-            ],
-        )
-    )
-    return rows
-
-
-def _snapshot_row(workspace: str, snapshot: Snapshot) -> dict[str, Any]:
-    watched = snapshot.watched
-    return {
-        "workspace": workspace,
-        "sync_id": snapshot.sync_id,
-        "run_id": snapshot.run_id,
-        "status": watched.status,
-        "canceled": watched.canceled,
-        "error_code": watched.error_code,
-        "error_message": watched.error_message,
-        "error_detail": watched.error_detail,
-        "counted": watched.is_counted,
-        "followed": snapshot.followed,
-        "created_at": snapshot.created_at,
-        "updated_at": snapshot.updated_at,
-        "changed_at": snapshot.changed_at,
-    }
-
-
-def _receiver_row(state: ReceiverState) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in ReceiverState.__slots__}
-
-
-def _settlement_row(settlement: Settlement) -> dict[str, Any]:
-    finished = settlement.state is not DeliveryState.PENDING
-    return {
-        "of_id": settlement.delivery_id,
-        "new_state": settlement.state,
-        "new_attempts": settlement.attempts,
-        "new_next_attempt_at": settlement.next_attempt_at,
-        "new_first_failed_at": settlement.first_failed_at,
-        "new_aside": settlement.aside,
-        "new_finished_at": settlement.settled_at if finished else None,
-        "new_last_error": settlement.last_error,
-        "new_maybe_sent_at": settlement.maybe_sent_at,
-    }

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from notifier.errors import DatabaseUnusable
 from notifier.model import DeliveryState
 from notifier.store.migrate import check_current
-from notifier.store.schema import deliveries, events, receivers, snapshots, syncs, worker, workspaces
+from notifier.store.schema import NONE, deliveries, events, receivers, snapshots, syncs, worker, workspaces
 from notifier.store.sqlite import command_engine, explained
 
 
@@ -104,13 +104,13 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """`body` is what every receiver gets, to the byte."""
+    """`body` is what every receiver gets, to the byte. Not every event is of a sync, or of a run."""
 
     id: str
     type: str
     workspace: str
-    sync_id: int
-    run_id: int
+    sync_id: int | None
+    run_id: int | None
     seen_at: datetime
     body: bytes = field(repr=False)
 
@@ -124,7 +124,8 @@ class EventFilter:
 
 
 @contextmanager
-def _open(path: Path, role: Literal["reader", "command"]) -> Iterator[Connection]:
+def open_database(path: Path, role: Literal["reader", "command"]) -> Iterator[Connection]:
+    """One transaction of a command. Raises DatabaseUnusable where it has nothing to look at."""
     check_current(path)
     engine = command_engine(path, role)
     try:
@@ -136,13 +137,13 @@ def _open(path: Path, role: Literal["reader", "command"]) -> Iterator[Connection
 
 def read_worker(path: Path) -> WorkerView | None:
     """The worker's last sign of life. Raises DatabaseUnusable."""
-    with _open(path, "reader") as connection:
+    with open_database(path, "reader") as connection:
         return _worker(connection)
 
 
 def read_status(path: Path, configured: Collection[str]) -> Status:
     """All that `status` shows; `configured` are the receivers of the watchlist, shown even before their first event."""
-    with _open(path, "reader") as connection:
+    with open_database(path, "reader") as connection:
         return Status(
             _worker(connection), _workspaces(connection), _syncs(connection), _receivers(connection, configured)
         )
@@ -211,7 +212,7 @@ def _receivers(connection: Connection, configured: Collection[str]) -> tuple[Rec
 def read_deliveries(path: Path, wanted: DeliveryFilter, limit: int | None) -> tuple[DeliveryView, ...]:
     """The deliveries that fit, newest first, at most `limit`. Raises DatabaseUnusable."""
     statement = select(deliveries).where(_fits(wanted)).order_by(deliveries.c.id.desc()).limit(limit)
-    with _open(path, "reader") as connection:
+    with open_database(path, "reader") as connection:
         return tuple(_delivery(row) for row in connection.execute(statement))
 
 
@@ -251,8 +252,13 @@ def read_events(path: Path, wanted: EventFilter, limit: int | None) -> tuple[Eve
         statement = statement.where(events.c.sync_id == wanted.sync_id)
     if wanted.types is not None:
         statement = statement.where(events.c.type.in_(wanted.types))
-    with _open(path, "reader") as connection:
-        return tuple(EventView(**row._mapping) for row in connection.execute(statement))
+    with open_database(path, "reader") as connection:
+        return tuple(_event(row) for row in connection.execute(statement))
+
+
+def _event(row: Any) -> EventView:
+    none = {name: None for name in ("sync_id", "run_id") if row._mapping[name] == NONE}
+    return EventView(**{**row._mapping, **none})
 
 
 def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple[int, ...]:
@@ -261,7 +267,7 @@ def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple
     Broken receivers among theirs are tried at once. Raises DatabaseUnusable.
     """
     unfinished = or_(deliveries.c.state == DeliveryState.DEAD.value, deliveries.c.state == DeliveryState.PENDING.value)
-    with _open(path, "command") as connection:
+    with open_database(path, "command") as connection:
         rows = connection.execute(
             select(deliveries.c.id, deliveries.c.receiver).where(and_(unfinished, _fits(wanted)))
         ).all()
@@ -279,7 +285,7 @@ def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple
 
 def try_receiver(path: Path, name: str, now: datetime) -> None:
     """Has a running worker try a receiver at once that it has found broken. Raises DatabaseUnusable."""
-    with _open(path, "command") as connection:
+    with open_database(path, "command") as connection:
         _ask_to_try(connection, name, now)
 
 

@@ -14,6 +14,7 @@ import pytest
 from notifier.simulator import SimulatorThread
 
 COMMAND = Path(sys.executable).with_name("notifier")
+NO_CHECKS = "{failing: false, rejected_records: false, unreachable: false, reminders: false}"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
 
 
@@ -38,7 +39,9 @@ class Workplace:
         poll_interval: str = "1s",
         delivery: str = "first_retry: 200ms, longest_retry: 1s",
         limits: str = "max_requests_per_second: 200",
+        checks: str = NO_CHECKS,
     ) -> None:
+        """`checks` are off unless a test is about them."""
         hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
         (self.directory / "watchlist.yaml").write_text(
             f"""version: 1
@@ -52,6 +55,7 @@ workspaces:
     active_poll_interval: 200ms
     {limits}
     {workspace}
+checks: {checks}
 watches:
   {watches}
 receivers:

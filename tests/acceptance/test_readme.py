@@ -1,4 +1,5 @@
 """The README, followed to the letter: every command in it is run here, but for those that CI runs itself, and Docker's.
+Every example of a watchlist, there and in docs/, is loaded by `notifier check`.
 
 There is no Docker where the tests run: .ci/container runs what the image would run, and what can be told of the
 commands without it is tested here.
@@ -13,11 +14,13 @@ import pytest
 
 from notifier.simulator import SimulatorThread
 
-from .conftest import COMMAND, Workplace
+from .conftest import COMMAND, SECRET, Workplace
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 RUN_BY_CI = {"make demo", "make test"}
+HOOK = "{type: webhook, url: 'https://example.com/hook'}"
 BACKUP = "import sqlite3; sqlite3.connect('notifier.db').execute(\"VACUUM INTO 'backup.db'\")"
 
 
@@ -79,9 +82,10 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
             check=False,
         )
         assert (ended.returncode, ended.stderr) == (0, ""), command
-    test, failed = simulator.slack.messages(channel)
+    test, failing = simulator.slack.messages(channel)
     assert test.text.startswith("Test message")
-    assert failed.text.endswith(" failed")
+    assert " is failing: run " in failing.text
+    assert "failing" in workplace.run("incidents").stdout
     assert [shlex.split(command)[0] for command in tried].count("notifier") >= 10
     assert (workplace.directory / "backup.db").stat().st_size > 0
     assert (workplace.directory / "config" / "watchlist.yaml").read_text() == watchlist
@@ -91,27 +95,71 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
 
 def test_the_examples_of_watches_receivers_and_routes_are_a_good_watchlist(workplace: Workplace) -> None:
     _, watches, receivers_and_routes = blocks("yaml")
-    head = "version: 1\nworkspaces: {production: {api_key: key}}\n"
-    (workplace.directory / "watchlist.yaml").write_text(f"{head}{watches}\n{receivers_and_routes}\n")
+    assert "4 watch(es), 4 receiver(s), 4 route(s)" in checked(workplace, f"{watches}\n{receivers_and_routes}")
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every part of a watchlist on every page."""
+    found = [(page, example) for page, text in PAGES.items() for example in blocks("yaml", text)]
+    return found + [(page, example) for page, text in PAGES.items() if (example := of_lines(text))]
+
+
+def of_lines(text: str) -> str:
+    """What stands within a page's lines and begins with a key, brought together."""
+    watches: list[str] = []
+    routes: list[str] = []
+    receivers: list[str] = []
+    for key, value in re.findall(r"`(checks|events|mentions|messages): ([^`]+)`", text):
+        if key == "checks":
+            watches.append(f"{{sync: {len(watches) + 1}, checks: {value}}}")
+        elif key == "events":
+            routes.append(f"{{events: {value}, receivers: [data]}}")
+        else:
+            receivers.append(f"{{type: slack, token: t, channel: C{len(receivers)}, {key}: {value}}}")
+    if not (watches or routes or receivers):
+        return ""
+    named = {"data": HOOK} | {f"slack{number}": receiver for number, receiver in enumerate(receivers)}
+    return "\n".join(
+        [
+            f"watches: [{', '.join(watches or ['{sync: 52}'])}]",
+            f"routes: [{', '.join(routes or ['{receivers: [data]}'])}]",
+            f"receivers: {{{', '.join(f'{name}: {receiver}' for name, receiver in named.items())}}}",
+        ]
+    )
+
+
+@pytest.mark.parametrize(("page", "example"), examples())
+def test_every_example_is_a_good_part_of_a_watchlist(workplace: Workplace, page: str, example: str) -> None:
+    assert "good" in checked(workplace, example), page
+
+
+def test_the_pages_have_examples() -> None:
+    expected = {"README.md", "checks.md", "coming-from-census-alerts.md", "slack.md"}
+    assert {page for page, _ in examples()} >= expected
+    assert of_lines(PAGES["coming-from-census-alerts.md"]).count("checks: ") >= 6
+
+
+def checked(workplace: Workplace, example: str) -> str:
+    """What `notifier check` says of an example, with what is missing around it; nothing on standard error."""
+    keys = set(re.findall(r"^(\w+):", example, flags=re.MULTILINE))
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"receivers: \[(.*?)\]", example)))) or {"data"}
+    around = {
+        "version": "1",
+        "workspaces": "{production: {api_key: key}}",
+        "watches": "[{sync: 52}]",
+        "receivers": f"{{{', '.join(f'{name}: {HOOK}' for name in sorted(named))}}}",
+    }
+    missing = "".join(f"{key}: {value}\n" for key, value in around.items() if key not in keys)
+    (workplace.directory / "watchlist.yaml").write_text(f"{missing}{example}\n")
     workplace.environment |= {
+        "CENSUS_API_KEY": "key",
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
-        "HOOK_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5",
+        "HOOK_SECRET": SECRET,
     }
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "4 watch(es), 4 receiver(s), 4 route(s)" in ended.stdout
-
-
-@pytest.mark.parametrize("example", blocks("yaml", (ROOT / "docs" / "slack.md").read_text()))
-def test_the_examples_of_the_page_about_slack_are_good_parts_of_a_watchlist(workplace: Workplace, example: str) -> None:
-    watches = "" if "watches:" in example else "watches: [{sync: 52}]\n"
-    head = f"version: 1\nworkspaces: {{production: {{api_key: key}}}}\n{watches}"
-    (workplace.directory / "watchlist.yaml").write_text(f"{head}{example}\n")
-    url = "https://hooks.slack.com/services/T/B/x"
-    workplace.environment |= {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_WEBHOOK_URL": url}
-    ended = workplace.run("check")
-    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
 
 
 @pytest.mark.parametrize("command", dockers(), ids=" ".join)
@@ -125,7 +173,9 @@ def test_dockers_commands_name_the_service_and_run_what_is_run_without_it(comman
         assert f"python3 -c {shlex.quote(BACKUP)}" in {shlex.join(shlex.split(line)) for line in commands()}
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert len(links) >= 8
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGES[page])
+    assert len(links) >= (8 if page == "README.md" else 0)
+    assert [link for link in links if not (folder / link).exists()] == []

@@ -24,7 +24,7 @@ def channel(simulator: SimulatorThread) -> str:
 def slack(simulator: SimulatorThread, name: str, channel: str, token: str = TOKEN) -> str:
     """A Slack receiver for `write_watchlist`."""
     url = simulator.slack.api_url
-    return f"{name}: {{type: slack, token: '{token}', channel: '{channel}', api_url: '{url}'}}"
+    return f"{name}: {{type: slack, token: '{token}', channel: '{channel}', api_url: '{url}', messages: each}}"
 
 
 def slack_webhook(simulator: SimulatorThread, name: str, path: str) -> str:
@@ -331,36 +331,3 @@ def test_no_secret_of_slack_is_in_any_log_output_or_file(
     everything += "".join(ended.stdout + ended.stderr for ended in said).encode()
     assert b"canary" not in everything
     assert path.encode() not in everything
-
-
-# --- the demo ---
-
-
-@pytest.mark.slow
-def test_the_demo_shows_a_failure_a_recovery_a_cancellation_and_a_skipped_run_within_its_first_seconds(
-    workplace: Workplace,
-) -> None:
-    told = workplace.run("demo", "--duration", "18s", "--json")
-    assert told.returncode == 0
-    messages = [json.loads(line) for line in told.stdout.splitlines()]
-    texts = [message["text"] for message in messages]
-    signups = [text for text in texts if text.startswith("New Signups to Leads")]
-    assert [text.partition("run ")[2].partition(" ")[2] for text in signups] == [
-        "failed, JSON_ARRAY_ERROR",
-        "has a new error, JSON_ARRAY_ERROR",
-        "completed, the sync has recovered",
-    ]
-    assert any(text.startswith("HubSpot: Contacts") and text.endswith("was canceled") for text in texts)
-    assert any(text.startswith("Salesforce Accounts") and text.endswith("was skipped") for text in texts)
-    assert {message["channel"] for message in messages} == {"growth", "data-syncs"}
-
-
-def test_the_demo_says_that_it_is_a_simulation_and_draws_its_messages(workplace: Workplace) -> None:
-    workplace.environment["COLUMNS"] = "80"
-    told = workplace.run("demo", "--duration", "8s")
-    assert told.returncode == 0
-    lines = told.stdout.splitlines()
-    assert "SIMULATION" in lines[0]
-    assert "🔴 New Signups to Leads failed" in [line.strip() for line in lines]
-    assert max(len(line) for line in lines) <= 80
-    assert lines[-1].startswith("End of the simulation: ")

@@ -17,6 +17,7 @@ from typing import Any
 import aiosqlite
 
 from notifier.model import (
+    Addressee,
     DeliveryState,
     Event,
     EventType,
@@ -61,7 +62,7 @@ def an_event(event_id: str = "evt_1", *receivers: str, **given: Any) -> Event:
         "seen_at": NOW,
         "body": b'{"type": "sync_run.failed"}',
     }
-    return Event(id=event_id, receivers=receivers, **{**fields, **given})
+    return Event(id=event_id, addressees=tuple(map(Addressee, receivers)), **{**fields, **given})
 
 
 def an_observation(*events: Event, snapshots: tuple[Snapshot, ...] = (), **given: Any) -> Observation:

@@ -20,9 +20,9 @@ from notifier import poll, run_list
 from notifier.config.models import Watch
 from notifier.errors import CensusError, StoreUnavailable
 from notifier.model import Observation
-from notifier.poll import SyncTarget
 from notifier.simulator import Status
 from notifier.store.store import Store
+from notifier.target import SyncTarget
 from tests.integration.watching import LONG_AGO, Scene, a_scene, created
 
 NEWEST, PAGE = 2, 3

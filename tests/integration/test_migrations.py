@@ -19,7 +19,18 @@ from notifier.store.migrate import check_current, migrate
 from notifier.store.schema import metadata
 from tests.integration.store_builders import DeathAt, change, processes, rows, run_to_its_end, schema_of
 
-TABLES = {"worker", "workspaces", "syncs", "snapshots", "run_watches", "events", "deliveries", "receivers"}
+TABLES = {
+    "worker",
+    "workspaces",
+    "syncs",
+    "snapshots",
+    "run_watches",
+    "incidents",
+    "events",
+    "deliveries",
+    "receivers",
+    "posted",
+}
 
 
 def shape(path: Path) -> dict[str, dict[str, Any]]:
@@ -98,8 +109,12 @@ def test_pending_and_dead_deliveries_have_indexes_of_their_own(database: Path) -
     assert partial == {"ix_deliveries_pending": "state = 'pending'", "ix_deliveries_dead": "state = 'dead'"}
 
 
-def test_ids_of_events_and_deliveries_are_autoincremented(database: Path) -> None:
-    assert {table for table, parts in shape(database).items() if parts["autoincrement"]} == {"events", "deliveries"}
+def test_ids_of_events_deliveries_and_incidents_are_autoincremented(database: Path) -> None:
+    assert {table for table, parts in shape(database).items() if parts["autoincrement"]} == {
+        "events",
+        "deliveries",
+        "incidents",
+    }
 
 
 def test_a_new_database_is_in_wal_mode_and_sound(database: Path) -> None:

@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 from notifier.config.models import Route, Watch
 from notifier.errors import StoreUnavailable, Unreachable
 from notifier.model import Mark
-from notifier.poll import SyncTarget
 from notifier.roster import Listing
 from notifier.simulator import ABSENT, Status, Transform
 from notifier.store.store import Store
 from notifier.store.views import SyncView, read_status
+from notifier.target import SyncTarget
 from tests.integration.watching import START_OF_TIME, FailingRecord, Scene, a_scene, created, lines
 
 LIST = "/syncs/52/sync_runs"
@@ -1064,5 +1064,5 @@ async def test_a_poll_that_is_under_way_while_its_sync_is_forgotten_records_noth
     await roster.apply(gone)
     await roster.apply(gone)
     await scene.poll(target)
-    assert scene.events() == []
+    assert scene.events() == [(0, "sync.deleted")]
     assert scene.rows("SELECT watched, marked FROM syncs WHERE sync_id = 52") == [(0, 0)]

@@ -15,7 +15,7 @@ from notifier.turnstile import Turnstile
 from tests.integration.store_builders import NOW, an_event, an_observation
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
-STORE_CALLS = ("pending", "pending_in_lane", "message", "begin_attempt", "settle", "record")
+STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle", "record")
 
 
 class Scripted:
@@ -29,6 +29,11 @@ class Scripted:
         self.can_be_asked = can_be_asked
         self.turnstile = Turnstile()
         self.sent: list[str] = []
+
+    most_at_once = 1
+
+    def gate(self, message: Message) -> Turnstile | None:
+        return None
 
     async def send(self, message: Message) -> Outcome:
         self.sent.append(message.event_id)

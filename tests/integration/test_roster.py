@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 
 from notifier.config.models import SyncSelector, Watch
 from notifier.errors import CensusError, StoreUnavailable
-from notifier.poll import RunFate, RunTarget, SyncTarget
+from notifier.poll import RunFate
 from notifier.roster import Changes, Roster, read_listing
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
+from notifier.target import RunTarget, SyncTarget
 from tests.integration.watching import LATER, LONG_AGO, Scene, a_scene, created, lines
 
 ALL = Watch(syncs="all")
@@ -258,7 +259,7 @@ async def test_a_sync_that_two_complete_listings_in_a_row_lack_loses_its_mark_an
     await poll_all(scene, roster)
     scene.run(3, sync_id=60)
     await poll_all(scene, roster)
-    assert scene.events() == [(1, "completed"), (3, "completed")]
+    assert scene.events() == [(1, "completed"), (0, "sync.deleted"), (3, "completed")]
 
 
 @pytest.mark.asyncio
@@ -278,7 +279,7 @@ async def test_a_sync_that_comes_back_after_a_restart_gets_a_baseline_too(scene:
     assert changes.added == []
     await scene.listed(roster)
     await poll_all(scene, roster)
-    assert scene.events() == []
+    assert scene.events() == [(0, "sync.deleted")]
 
 
 @pytest.mark.asyncio
@@ -518,7 +519,7 @@ async def test_a_listing_that_could_only_partly_be_kept_is_made_up_for_by_the_ne
     assert polled == roster.syncs.keys() == {52, 61, 62, 63}
     assert roster.syncs[52].label == "renamed"
     await poll_all(scene, roster)
-    assert scene.events() == [(61, "completed"), (62, "completed")]
+    assert scene.events() == [(0, "sync.deleted"), (61, "completed"), (62, "completed")]
 
 
 # --- watches of single runs ---

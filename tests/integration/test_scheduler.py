@@ -12,10 +12,11 @@ from structlog.testing import capture_logs
 from notifier.config.models import SyncSelector, Watch
 from notifier.errors import DatabaseUnusable, StoreUnavailable
 from notifier.model import Observation, WorkspaceState
-from notifier.poll import Observer, SyncTarget
+from notifier.poll import Observer
 from notifier.scheduler import WorkspaceWatcher
 from notifier.simulator import Hang, Status, Transform
 from notifier.store.store import Store
+from notifier.target import SyncTarget
 from tests.integration.watching import (
     LATER,
     FailingRecord,

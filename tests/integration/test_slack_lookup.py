@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from notifier.model import Broken, Delivered, Outcome, Refused, Retry, Verdict
-from notifier.receivers.slack import HISTORY_PAGE, MOST_HISTORY_PAGES
 from notifier.receivers.slack_channel import is_channel_id
 from notifier.receivers.slack_check import NO_HISTORY
+from notifier.receivers.slack_look import HISTORY_PAGE, MOST_HISTORY_PAGES
 from notifier.simulator import Status
 from notifier.simulator.faults import Body, Hang, Redirect
 from notifier.simulator.slack_faults import POST_MESSAGE, Drop, RateLimit, SlackError, SlackFault

@@ -110,9 +110,9 @@ async def test_followed_runs_are_those_not_ended_and_unfollow_takes_one_away(sto
     two = a_snapshot(2, followed=True, changed_at=NOW + MINUTE)
     await store.record(an_observation(snapshots=(one, two, a_snapshot(3))))
     await store.record(an_observation(snapshots=(a_snapshot(4, followed=True),), workspace="other"))
-    assert sorted(await store.followed("main")) == [(52, 1, NOW), (52, 2, NOW + MINUTE)]
+    assert sorted(await store.followed("main")) == [(52, 1, NOW, NOW), (52, 2, NOW + MINUTE, NOW)]
     await store.unfollow("main", 1)
-    assert await store.followed("main") == [(52, 2, NOW + MINUTE)]
+    assert await store.followed("main") == [(52, 2, NOW + MINUTE, NOW)]
     assert len(await store.followed("other")) == 1
 
 

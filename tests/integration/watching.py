@@ -16,16 +16,20 @@ import pytest
 from pydantic import SecretStr
 
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
+from notifier.config.checks import Checks
 from notifier.config.models import Route, Watch, Workspace
 from notifier.errors import StoreUnavailable
 from notifier.health import Health
 from notifier.http import new_session
 from notifier.model import Observation, WorkspaceState
-from notifier.poll import Observer, SyncTarget
+from notifier.poll import Observer
+from notifier.record import Recorder
 from notifier.roster import Changes, Roster, read_listing
+from notifier.route import Reader
 from notifier.scheduler import WorkspaceWatcher
 from notifier.simulator import CensusSimulator
 from notifier.store.store import Store
+from notifier.target import SyncTarget
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,16 +172,16 @@ class Scene:
         def wake(names: Collection[str]) -> None:
             self.woken.extend(names)
 
-        return Observer(
+        self.recorder = Recorder(
             self.workspace,
             "https://app.getcensus.com",
-            self.client,
             self.store,
             routes=routes,
-            receivers=receivers,
+            readers=[Reader(name) for name in receivers],
             recorded=wake,
             clock=self.clock,
         )
+        return Observer(self.client, self.store, self.recorder, clock=self.clock)
 
     def target(self, sync_id: int = 52, label: str | None = "Leads", **labels: str) -> SyncTarget:
         return SyncTarget(sync_id, label, labels, None)
@@ -192,15 +196,15 @@ class Scene:
         for _ in range(times):
             await self.observer.poll_sync(target)
 
-    async def restarted(self, target: SyncTarget) -> SyncTarget:
+    async def restarted(self, target: SyncTarget, checks: Checks | None = None) -> SyncTarget:
         """The same sync as a new process finds it in the database."""
         self.observer = self.new_observer()
-        roster, _ = await self.roster(Watch(sync=target.sync_id, labels=dict(target.labels)))
+        roster, _ = await self.roster(Watch(sync=target.sync_id, labels=dict(target.labels)), checks=checks)
         return roster.syncs[target.sync_id]
 
-    async def roster(self, *watches: Watch) -> tuple[Roster, Changes]:
+    async def roster(self, *watches: Watch, checks: Checks | None = None) -> tuple[Roster, Changes]:
         """A roster that has loaded what the database remembers."""
-        roster = Roster(self.workspace, watches, self.store, clock=self.clock)
+        roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
         state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
         return roster, await roster.load(state.first_listed_at)
 
@@ -214,7 +218,7 @@ class Scene:
         given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
         workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
         state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
-        roster = Roster(self.workspace, watches, self.store, clock=self.clock)
+        roster = Roster(self.workspace, watches, self.store, self.recorder, clock=self.clock)
         health = Health(state, self.store.save_workspace, clock=self.clock, jitter=lambda: 0.0)
         return WorkspaceWatcher(
             workspace,

@@ -330,10 +330,10 @@ def test_a_mistake_in_an_added_line_is_named_too(lines: Lines, added: str, expec
     assert lines(GOOD + added) == [expected]
 
 
-@pytest.mark.parametrize("key", ["checks", "server", "heartbeat"])
+@pytest.mark.parametrize("key", ["server", "heartbeat"])
 def test_keys_of_the_second_part_are_unknown_for_now(lines: Lines, key: str) -> None:
     (line,) = lines(GOOD + f"{key}: {{}}\n")
-    assert line.startswith(f"8:1: {key}: unknown key; known are database, delivery, ")
+    assert line.startswith(f"8:1: {key}: unknown key; known are checks, database, delivery, ")
 
 
 def test_several_workspaces_want_every_watch_to_name_its_own(lines: Lines) -> None:
@@ -414,6 +414,9 @@ KEYS = st.sampled_from(
         "receivers",
         "routes",
         "delivery",
+        "checks",
+        "failing",
+        "mentions",
         "type",
         "url",
         "api_key",

@@ -40,7 +40,7 @@ def test_the_schema_accepts_the_example() -> None:
 SAME = [
     ({}, True),
     ({"version": 2}, False),
-    ({"checks": {}}, False),
+    ({"checks": {}}, True),
     ({"retention": "1h30m"}, True),
     ({"retention": "30m1h"}, False),
     ({"retention": "30"}, False),
@@ -66,6 +66,8 @@ SAME = [
     ({"watches": [{"syncs": {}}]}, False),
     ({"watches": [{"syncs": {"label": "a"}}, {"syncs": {"exclude_label": ["a"]}}]}, True),
     ({"watches": [{"sync": 1, "labels": {"a": 1}}]}, False),
+    ({"watches": [{"syncs": "${ALL}"}]}, True),
+    ({"routes": [{"receivers": ["w"], "syncs": ["${A}"]}]}, True),
     ({"workspaces": {"p": {"api_key": "k", "region": "eu"}}}, True),
     ({"workspaces": {"p": {"api_key": "k", "region": "${R}"}}}, True),
     ({"workspaces": {"p": {"api_key": "k", "region": "uk"}}}, False),
@@ -90,7 +92,7 @@ def test_schema_and_loader_judge_alike(tmp_path: Path, change: dict[str, object]
     path = tmp_path / "watchlist.yaml"
     path.write_text(json.dumps(data))
     try:
-        load_watchlist(path, {"A": "3", "R": "eu"})
+        load_watchlist(path, {"A": "3", "R": "eu", "ALL": "all"})
     except WatchlistError:
         loads = False
     else:

@@ -1,7 +1,10 @@
 """What a watchlist would miss of a workspace's syncs."""
 
+from datetime import timedelta
+
 from pydantic import SecretStr
 
+from notifier.config.checks import Stale, WatchChecks
 from notifier.config.models import Route, Watch, Watchlist, Workspace
 from notifier.coverage import idle_watches, unserved_syncs
 from tests.builders import a_label_watch, a_route, a_run_watch, a_sync_watch, a_watch_of_all, a_webhook
@@ -60,3 +63,26 @@ def test_a_watched_sync_is_unserved_where_no_event_of_it_would_go_anywhere() -> 
 def test_a_sync_that_is_not_watched_is_not_missed() -> None:
     watchlist = a_watchlist(a_sync_watch(52), routes=(a_route("growth", syncs=[52]),))
     assert unserved_syncs(watchlist, "production", SYNCS) == ()
+
+
+def test_a_sync_whose_incidents_alone_go_somewhere_is_served() -> None:
+    for route in (a_route("growth", events=["incident.resolved"]), Route(checks=("failing",), receivers=("growth",))):
+        assert unserved_syncs(a_watchlist(a_watch_of_all(), routes=(route,)), "production", SYNCS) == ()
+
+
+def test_events_of_a_check_that_is_off_go_nowhere() -> None:
+    stale = Watch(sync=53, workspace="production", checks=WatchChecks(stale=Stale(after=timedelta(hours=26))))
+    routes = (Route(checks=("stale",), receivers=("growth",)),)
+    watchlist = a_watchlist(a_watch_of_all(), stale, routes=routes)
+    assert unserved_syncs(watchlist, "production", SYNCS) == (52, 61)
+
+
+def test_incidents_of_the_workspace_do_not_serve_its_syncs() -> None:
+    routes = (Route(checks=("unreachable",), receivers=("growth",)),)
+    assert unserved_syncs(a_watchlist(a_watch_of_all(), routes=routes), "production", SYNCS) == (52, 53, 61)
+
+
+def test_reminders_that_are_off_go_nowhere() -> None:
+    off = Watch(sync=52, workspace="production", checks=WatchChecks(reminders=False))
+    routes = (a_route("growth", events=["incident.reminder"]),)
+    assert unserved_syncs(a_watchlist(a_watch_of_all(), off, routes=routes), "production", SYNCS) == (52,)

@@ -89,3 +89,11 @@ def test_routes_by_label_workspace_and_sync_share_the_load() -> None:
     assert noisy_receivers(a_watchlist(*watches, routes=apart, receivers=receivers)) == ()
     together = (*apart, a_route("rest", syncs=[1, 2, 3]))
     assert noisy_receivers(a_watchlist(*watches, routes=together, receivers=receivers)) == ("rest",)
+
+
+def test_incidents_and_other_events_are_no_noise() -> None:
+    quiet = (
+        a_route("growth", events=["incident.*", "sync.*", "sync_run.full_sync"]),
+        Route(checks=("failing",), receivers=("growth",)),
+    )
+    assert noisy_receivers(a_watchlist(a_watch_of_all(), routes=quiet)) == ()

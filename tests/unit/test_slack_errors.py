@@ -32,7 +32,7 @@ BROKEN_CREDENTIALS = (
     *("not_authed", "team_access_not_granted", "token_expired", "token_revoked", "two_factor_setup_required"),
 )
 BROKEN_DESTINATION = (
-    *("channel_not_found", "is_archived", "messages_tab_disabled", "not_in_channel", "team_not_found"),
+    *("channel_not_found", "is_archived", "is_inactive", "messages_tab_disabled", "not_in_channel", "team_not_found"),
     *("restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel"),
     *("restricted_action_thread_locked", "restricted_action_thread_only_channel"),
     *("deprecated_endpoint", "method_deprecated", "unknown_method"),  # of the whole method: no message gets through
@@ -160,6 +160,7 @@ def test_a_remedy_belongs_to_a_code_that_an_operator_can_do_something_about(code
         ("channel_not_found", "/invite"),
         ("not_in_channel", "/invite"),
         ("is_archived", "unarchive"),
+        ("is_inactive", "unarchive"),
         ("invalid_auth", "xoxb-"),
         ("missing_scope", "scope"),
         ("token_revoked", "install"),

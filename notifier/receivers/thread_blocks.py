@@ -1,0 +1,247 @@
+"""A reply in the thread of an incident's message: a line for each later event. Pure.
+
+Shown in the channel too, it stands there without its thread and has to make sense by itself.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from slack_sdk.models.blocks import RichTextBlock, RichTextElement, RichTextElementParts, RichTextSectionElement
+
+from notifier.model import Check, EventType
+from notifier.receivers.blocks import EMOJI
+from notifier.receivers.incident_blocks import Incident
+from notifier.receivers.slack_text import (
+    BOLD,
+    CODE,
+    LARGEST_TEXT,
+    LONGEST_URL,
+    Rendered,
+    RunError,
+    Text,
+    Whose,
+    emoji,
+    escaped,
+    happened_at,
+    in_bytes,
+    lateness,
+    line,
+    linked,
+    mentioned,
+    rendered,
+    run_words,
+)
+
+LARGEST_REPLY: Final = LARGEST_TEXT - 400  # bytes; older lines give way to newer ones
+LONGEST_ERROR: Final = 200
+_RUN_ENDS: Final = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELED, EventType.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One event. `named`: what stands behind the sync's name where that is told; by default a colon and the words."""
+
+    words: str
+    named: str = ""
+    error: RunError | None = None
+
+    @property
+    def behind_name(self) -> str:
+        return self.named or f": {self.words}"
+
+    @property
+    def reason(self) -> tuple[str, str]:
+        """The error's code, and what it says, short."""
+        if not self.error:
+            return "", ""
+        return self.error.code, line(self.error.message or self.error.detail, LONGEST_ERROR)
+
+
+def lines(
+    bodies: Sequence[bytes], now: datetime, *, mentions: Sequence[str] = (), in_channel: bool = False
+) -> Rendered:
+    """The reply that tells of these events, oldest first. `in_channel`: it is shown in the channel too."""
+    all_told = [_Told(json.loads(body), now) for body in bodies]
+    first, *others = told = _that_fit(all_told)
+    left_out = _left_out(len(all_told) - len(told))
+    rows: list[list[RichTextElement]] = [[Text(text=left_out)]] if left_out else []
+    rows.append([*first.elements_of_first(in_channel=in_channel)])
+    rows += [[*one.elements(in_channel=in_channel)] for one in others]
+    rows[-1] += mentioned(mentions)
+    rest = [one.text() for one in others]
+    blocks = [RichTextBlock(elements=[RichTextSectionElement(elements=row) for row in rows])]
+    text = "\n".join([first.text(is_named=True), *rest])
+    plain = [first.text(is_named=in_channel), left_out, *rest]
+    return rendered(text, blocks, plain, mentions)
+
+
+def _that_fit(told: list["_Told"]) -> list["_Told"]:
+    """The newest of them that one message holds; one at the least."""
+    size, first = 0, len(told)
+    for place in reversed(range(len(told))):
+        size += told[place].size
+        if size > LARGEST_REPLY and first < len(told):
+            break
+        first = place
+    return told[first:]
+
+
+def _left_out(count: int) -> str:
+    return f"… {count:,} event{'s' if count > 1 else ''} before" if count else ""
+
+
+class _Told:
+    """What is told of one event."""
+
+    def __init__(self, event: Mapping[str, Any], now: datetime) -> None:
+        data = event["data"]
+        self._whose = Whose.of(data)
+        self._run: Mapping[str, Any] = data.get("sync_run") or {}
+        self._run_name = f"run {line(self._run['id'], 40)}" if self._run.get("id") is not None else ""
+        if "incident" in data:
+            incident = Incident(event, now)
+            self._emoji, self._url = incident.emoji, incident.url
+            self._line, happened = _of_incident(incident), incident.happened_at
+        else:
+            kind = EventType(event["type"])
+            self._emoji, self._url = EMOJI[kind], str(self._run.get("url") or self._whose.url)
+            self._line = _of_run(kind, self._run_name, self._run, data)
+            happened = happened_at(event, now, ended=kind in _RUN_ENDS)
+        self._late = lateness(happened, now)
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes at most, escaped."""
+        return in_bytes(escaped(self.text(is_named=True), LARGEST_REPLY)) + 1
+
+    def text(self, *, is_named: bool = False) -> str:
+        reason = ": ".join(part for part in self._line.reason if part)
+        told = f"{self._whose.sync}{self._line.behind_name}" if is_named else self._line.words
+        return told + (f": {reason}" if reason else "") + (f" ({self._late})" if self._late else "")
+
+    def elements_of_first(self, *, in_channel: bool) -> Iterator[RichTextElement]:
+        """The first line: in the channel, the sync's name leads to the run."""
+        if not in_channel:
+            yield from self.elements(in_channel=False)
+            return
+        yield from emoji(self._emoji)
+        yield linked(self._whose.sync, self._url)
+        yield Text(text=self._line.behind_name)
+        yield from self._end()
+
+    def elements(self, *, in_channel: bool) -> Iterator[RichTextElement]:
+        """Any other line, with a link on the run where the words name it."""
+        if in_channel:
+            yield from emoji(self._emoji)
+        url = str(self._run.get("url") or "")
+        before, name, after = self._line.words.partition(self._run_name or "\0")
+        if not name or not 0 < len(url) <= LONGEST_URL:
+            before, name, after = self._line.words, "", ""
+        if before:
+            yield Text(text=before)
+        if name:
+            yield RichTextElementParts.Link(url=url, text=name)
+        if after:
+            yield Text(text=after)
+        yield from self._end()
+
+    def _end(self) -> Iterator[RichTextElement]:
+        code, message = self._line.reason
+        if code or message:
+            yield Text(text=": ")
+        if code:
+            yield Text(text=code, style=CODE)
+        if message:
+            yield Text(text=f" {message}" if code else message)
+        if self._late:
+            yield Text(text=f" · {self._late}", style=BOLD)
+
+
+# --- the words of an incident's events ---
+
+
+def _of_incident(incident: Incident) -> _Line:
+    match incident.type:
+        case EventType.INCIDENT_OPENED:
+            return _opened(incident)
+        case EventType.INCIDENT_REMINDER:
+            return _reminder(incident)
+        case EventType.INCIDENT_RESOLVED:
+            return _resolved(incident)
+        case _:
+            return _changed(incident)
+
+
+def _opened(incident: Incident) -> _Line:
+    run, condition, why = incident.run_name or "a run", incident.condition(), incident.explanation()
+    match incident.check:
+        case Check.UNREACHABLE:
+            return _Line(", ".join(part for part in (condition, why) if part))
+        case Check.FAILING:
+            return _Line(f"{run} failed", f" {condition}", incident.error)
+        case Check.SLOW_RUN:
+            return _Line(f"{run} {_with(condition, why)}", f" {_with(condition, why)}")
+        case Check.STALE:
+            return _Line(f"the sync {_with(condition, why)}", f" {_with(condition, why)}")
+        case _:
+            return _Line(f"{run}{f': {why}' if why else f' {condition}'}", f" {_with(condition, why)}")
+
+
+def _changed(incident: Incident) -> _Line:
+    run = incident.run_name or "a run"
+    if incident.check is not Check.FAILING:
+        why = incident.explanation()
+        return _Line(f"{run}: {why}" if why else f"{run} {incident.condition()} too")
+    if incident.changes and "status" not in incident.changes:
+        return _Line(f"{run} has another error", error=incident.error)
+    if incident.is_another_error:
+        return _Line(f"{run} failed with another error", error=incident.error)
+    return _Line(f"{run} failed too")
+
+
+def _reminder(incident: Incident) -> _Line:
+    after, more = incident.lasted(incident.seen_at), incident.lasted(incident.seen_at, "more than ")
+    match incident.check:
+        case Check.FAILING:
+            told = _with(f"still failing{after}", incident.so_far())
+            return _Line(told, f" is {told}")
+        case Check.SLOW_RUN:
+            told = f"still running{f' after {more}' if more else ''}"
+            return _Line(told, f" is {told}")
+        case Check.STALE:
+            return _Line(f"still no completed run{incident.standstill(' for ') or (f' for {more}' if more else '')}")
+        case Check.UNREACHABLE:
+            return _Line(f"{incident.condition()}{after}")
+        case _:
+            told = _with(f"{incident.condition()}{after}", incident.so_far())
+            return _Line(told, f" {told}")
+
+
+def _resolved(incident: Incident) -> _Line:
+    run, ending = incident.run_name or "the slow run", incident.ending()
+    if not incident.recovered or incident.check is Check.UNREACHABLE:
+        return _Line(ending)
+    match incident.check:
+        case Check.SLOW_RUN:
+            return _Line(f"{run} {ending}", f" {ending}")
+        case Check.STALE:
+            told = _with(ending, incident.run_name)
+        case _:
+            told = _with(ending, ", ".join(part for part in (incident.counted(), incident.good_run()) if part))
+    return _Line(told, f" {told}")
+
+
+def _of_run(kind: EventType, name: str, run: Mapping[str, Any], data: Mapping[str, Any]) -> _Line:
+    """A run's event while the incident goes on, or one of the sync itself."""
+    words = run_words(kind, run, {change["field"]: change for change in data.get("changes") or ()})
+    if not name:
+        return _Line(f"the sync {words}", f" {words}")
+    tells_why = kind in (EventType.FAILED, EventType.ERROR_CHANGED)
+    return _Line(f"{name} {words}", error=RunError.of(run) if tells_why else None)
+
+
+def _with(words: str, more: str) -> str:
+    return ": ".join(part for part in (words, more) if part)

@@ -1,0 +1,506 @@
+"""From what was seen to what is told: events of runs, syncs and incidents, each with those who get it.
+
+Decides nothing by itself: `diff`, `checks` and `route` do. It brings them together with what the database remembers;
+what is seen at once is recorded in one transaction.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from notifier import checks as rules
+from notifier.body import event_body
+from notifier.checks import Judged, Scene, Step, SyncState
+from notifier.config.models import Route
+from notifier.diff import event_type
+from notifier.model import (
+    Change,
+    Check,
+    Event,
+    EventType,
+    GoodRun,
+    Incident,
+    Labels,
+    Observation,
+    PreviousRun,
+    Reason,
+    Result,
+    Snapshot,
+    Standing,
+    Sync,
+    SyncRun,
+)
+from notifier.route import Finding, Reader, Subject, addressed
+from notifier.store.rows import run_story
+from notifier.store.store import Store
+from notifier.target import SyncTarget
+
+log = structlog.get_logger(__name__)
+
+MOST_RESULTS: Final = 100  # of a sync, looked at for its usual number of records
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A run that is news or has changed: against `old`, its snapshot. `full_sync`: it turned out to be one, and the run
+    before it was none."""
+
+    run: SyncRun
+    old: Snapshot | None
+    changes: tuple[Change, ...]
+    previous_run: PreviousRun | None
+    full_sync: bool = False
+
+    @property
+    def has_new_result(self) -> bool:
+        """Whether it completed or failed, and had not just so before."""
+        new, old = self.run.watched, self.old.watched if self.old is not None else None
+        return new.is_counted and (old is None or not old.is_counted or old.status != new.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What to record of it, and the state of the sync's checks from then on."""
+
+    events: tuple[Event, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    outliers: tuple[int, ...] = ()
+    new_level_from: datetime | None = None
+    state: SyncState = field(default_factory=SyncState)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An event before it is known who gets it."""
+
+    type: EventType
+    labels: Labels
+    run: SyncRun | None = None
+    changes: tuple[Change, ...] = ()
+    previous_run: PreviousRun | None = None
+    incident: Incident | None = None
+
+
+class Recorder:
+    """One workspace's. `recorded` hears the names of receivers that have something to get."""
+
+    def __init__(
+        self,
+        workspace: str,
+        app_url: str,
+        store: Store,
+        *,
+        routes: Sequence[Route] | None,
+        readers: Sequence[Reader],
+        recorded: Callable[[Collection[str]], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.workspace = workspace
+        self._app_url = app_url
+        self._store = store
+        self._routes = routes
+        self._readers = readers
+        self._recorded = recorded
+        self._clock = clock
+
+    def announce(self, events: Iterable[Event]) -> None:
+        """Says what was recorded, in the log and to the receivers."""
+        names: set[str] = set()
+        for event in events:
+            names.update(event.receivers)
+            known = {"sync_id": event.sync_id, "sync_run_id": event.run_id, "incident_id": event.incident_id}
+            log.info(
+                "sync run changed" if event.type.startswith("sync_run.") else "event recorded",
+                event_id=event.id,
+                type=event.type.value,
+                workspace=event.workspace,
+                **{name: value for name, value in known.items() if value is not None},
+                receivers=list(event.receivers),
+            )
+        if names:
+            self._recorded(names)
+
+    # --- what a poll saw of a sync's runs ---
+
+    async def judge(
+        self,
+        target: SyncTarget,
+        sightings: Sequence[Sighting],
+        known: Mapping[int, Snapshot],
+        now: datetime,
+        api_now: datetime,
+        *,
+        is_whole: bool,
+    ) -> Found:
+        """Events and incidents of runs, oldest first. `known`: snapshots of the answer; `is_whole`: that is the newest
+        part of the sync's list. Without a mark, a baseline, checks stay silent."""
+        if not sightings:
+            return Found(state=target.state)
+        judging = target.mark is not None
+        state = target.state
+        if judging:
+            await self._know_last_good(target)
+            state = target.state
+        results = await self._results(target, known, is_whole=is_whole) if judging else {}
+        scene = self._scene(target, api_now)
+        page = _Page(state)
+        for sighting in sightings:
+            judged = self._steps(page.state, target, sighting, results, scene) if judging else Judged()
+            drafts = [*_run_drafts(target, sighting), *(_draft(step, target.labels, sighting) for step in judged.steps)]
+            before = page.state.open
+            page.take(judged, sighting.run)
+            page.state = _with_good_run(page.state, sighting.run, now)
+            page.add(*self._written(target.sync_id, target.label, drafts, before, page.state.open, now))
+        return page.found()
+
+    def _steps(
+        self,
+        state: SyncState,
+        target: SyncTarget,
+        sighting: Sighting,
+        results: dict[int, Result],
+        scene: Scene,
+    ) -> Judged:
+        run = sighting.run
+        judged = Judged()
+        results.pop(run.id, None)
+        if run.watched.is_counted:
+            results[run.id] = _result(run)
+        if sighting.has_new_result:
+            judged = rules.after_result(state, target.checks, run, _newest_first(results.values()), scene)
+            if judged.outlier:
+                results[run.id] = replace(results[run.id], outlier=True)
+            if judged.new_level_from is not None:
+                _take_new_level(results, judged.new_level_from)
+        elif run.watched.status == "failed":
+            judged = Judged(rules.after_error(state, run))
+        if run.ended:
+            judged = replace(
+                judged, steps=(*judged.steps, *rules.after_end(state, run.id, run, Reason.RECOVERED, scene))
+            )
+        return judged
+
+    async def _results(self, target: SyncTarget, known: Mapping[int, Snapshot], *, is_whole: bool) -> dict[int, Result]:
+        """The results before this observation. What the answer shows is enough where only the newest one counts."""
+        checks = target.checks
+        results = {s.run_id: _known_result(s) for s in known.values() if s.watched.is_counted}
+        most = 0 if is_whole else 1
+        if checks.failing is not None:
+            wanted = max(checks.failing.window, checks.failing.recovered_after)
+            most = wanted if wanted > 1 else most
+        if checks.record_count is not None:
+            most = MOST_RESULTS
+        if most:
+            stored = await self._store.results(self.workspace, target.sync_id, most)
+            results |= {result.run_id: result for result in stored}
+        return results
+
+    async def _know_last_good(self, target: SyncTarget) -> None:
+        if not target.last_good_known:
+            good = await self._store.last_good(self.workspace, target.sync_id)
+            target.state = replace(target.state, last_good=_newer(target.state.last_good, good))
+            target.last_good_known = True
+
+    # --- what time brought about ---
+
+    async def pass_time(
+        self, target: SyncTarget, api_now: datetime, fetch: Callable[[int], Awaitable[SyncRun | None]]
+    ) -> None:
+        """After a poll: runs that take too long, syncs that stand still, incidents to be told again.
+
+        `fetch` gives a run as it is now, None where that can't be said.
+        """
+        if target.checks.slow_run is None and target.checks.stale is None and not target.state.open:
+            return
+        async with target.lock:
+            if target.mark is None or target.gone:
+                return
+            await self._note_slow(target, api_now, fetch)
+            if target.checks.stale is not None:
+                await self._note_stale(target, api_now)
+            if target.state.open and not target.state.standing.paused:
+                due = rules.reminders(target.checks.reminders, target.state.open.values(), api_now)
+                await self._take_steps(target, due)
+
+    async def _note_slow(
+        self, target: SyncTarget, api_now: datetime, fetch: Callable[[int], Awaitable[SyncRun | None]]
+    ) -> None:
+        settings, known = target.checks.slow_run, target.state.open.get(Check.SLOW_RUN)
+        if known is not None and known.last_run_id not in target.followed:
+            scene = self._scene(target, api_now)
+            steps = rules.after_end(target.state, known.last_run_id or 0, None, Reason.UNWATCHED, scene)
+            await self._take_steps(target, steps)
+        followed = sorted(target.followed.items())
+        slow = (i for i, run in followed if rules.is_slow(target.checks, target.state, run.created_at, api_now))
+        run_id = next(slow, None)
+        run = await fetch(run_id) if run_id is not None else None
+        if settings is not None and run is not None and not run.ended:
+            await self._know_last_good(target)
+            await self._take_steps(
+                target, [rules.slow(settings.after, target.state, run, self._scene(target, api_now))]
+            )
+
+    async def _note_stale(self, target: SyncTarget, api_now: datetime) -> None:
+        await self._know_last_good(target)
+        if rules.good_since(target.state) is None:
+            standing = replace(target.state.standing, stale_from=api_now)
+            await self._store.save_standings(self.workspace, {target.sync_id: standing})
+            target.state = replace(target.state, standing=standing)
+        await self._take_steps(target, rules.stale(target.checks, target.state, self._scene(target, api_now)))
+
+    async def run_is_gone(self, target: SyncTarget, run_id: int, reason: Reason, api_now: datetime) -> None:
+        """A run is no longer followed, though nobody saw it end."""
+        async with target.lock:
+            if target.gone:
+                return
+            scene = self._scene(target, api_now)
+            await self._take_steps(target, rules.after_end(target.state, run_id, None, reason, scene))
+
+    # --- what a listing, or the watchlist, brought about ---
+
+    async def drop_checks_turned_off(self, target: SyncTarget) -> None:
+        """Ends open incidents of checks that are no longer on."""
+        async with target.lock:
+            off = [check for check in target.state.open if getattr(target.checks, check.value) is None]
+            if off:
+                newest, scene = await self._newest_result(target), self._scene(target)
+                await self._take_steps(target, rules.ended_by(target.state, off, Reason.CHECK_OFF, scene, newest))
+
+    async def note_listed(self, target: SyncTarget, sync: Sync, listed_at: datetime) -> None:
+        """A sync was paused, resumed or put on another schedule: tells, and keeps it. The first sight is silent."""
+        async with target.lock:
+            old = target.state.standing
+            drafts: list[_Draft] = []
+            if old.paused is not None and old.paused != sync.paused:
+                drafts.append(_Draft(EventType.SYNC_PAUSED if sync.paused else EventType.SYNC_RESUMED, target.labels))
+            resting = (Check.SLOW_RUN, Check.STALE) if sync.paused else () if sync.scheduled else (Check.STALE,)
+            steps = rules.ended_by(target.state, resting, Reason.CHECK_OFF, self._scene(target, listed_at))
+            await self._take_steps(target, steps, first=drafts, standing=standing_after(old, sync, listed_at))
+
+    async def last_words(self, target: SyncTarget, reason: Reason, at: datetime | None = None) -> Observation:
+        """What there is to tell of a sync that is forgotten; kept together with the forgetting."""
+        page, now = _Page(target.state), self._clock()
+        if reason is Reason.DELETED:
+            drafts = [_Draft(EventType.SYNC_DELETED, target.labels)]
+            page.add(*self._written(target.sync_id, target.label, drafts, {}, {}, now))
+        newest = await self._newest_result(target) if target.state.open else None
+        steps = rules.ended_by(target.state, tuple(Check), reason, self._scene(target, at), newest)
+        self._add_steps(page, target, steps, now)
+        found = page.found()
+        return Observation(self.workspace, target.sync_id, None, events=found.events, incidents=found.incidents)
+
+    async def _newest_result(self, target: SyncTarget) -> datetime | None:
+        results = await self._store.results(self.workspace, target.sync_id, 1)
+        return results[0].created_at if results else None
+
+    # --- what concerns the whole workspace ---
+
+    def workspace_scene(self) -> Scene:
+        """For the workspace's own incidents; nobody else's clock can be asked while its API is silent."""
+        return Scene(self.workspace, None, None, {}, self._clock(), _new_incident_id)
+
+    async def take_workspace_step(self, step: Step) -> Incident:
+        """Records what happened to the workspace's own incident; the incident as it is kept."""
+        page = _Page(SyncState())
+        draft = _Draft(step.type, {}, incident=step.incident)
+        page.take(Judged((step,)), None)
+        page.add(*self._written(None, None, [draft], {}, {}, self._clock()))
+        found = page.found()
+        observation = Observation(self.workspace, None, None, events=found.events, incidents=found.incidents)
+        await self._store.record(observation)
+        self.announce(found.events)
+        return found.incidents[0]
+
+    # --- common to all ---
+
+    def _scene(self, target: SyncTarget, now: datetime | None = None) -> Scene:
+        at = now or self._clock()
+        return Scene(self.workspace, target.sync_id, target.label, target.labels, at, _new_incident_id)
+
+    async def _take_steps(
+        self,
+        target: SyncTarget,
+        steps: Sequence[Step],
+        *,
+        first: Sequence[_Draft] = (),
+        standing: Standing | None = None,
+    ) -> None:
+        """Records steps that no change of a run brought about; each is told by itself."""
+        if not steps and not first and standing in (None, target.state.standing):
+            return
+        page, now = _Page(target.state), self._clock()
+        for draft in first:
+            page.add(*self._written(target.sync_id, target.label, [draft], {}, {}, now))
+        self._add_steps(page, target, steps, now)
+        found = page.found()
+        await self._store.record(
+            Observation(
+                self.workspace,
+                target.sync_id,
+                target.label,
+                events=found.events,
+                incidents=found.incidents,
+                standing=standing,
+            )
+        )
+        target.state = replace(found.state, standing=standing or found.state.standing)
+        self.announce(found.events)
+
+    def _add_steps(self, page: "_Page", target: SyncTarget, steps: Iterable[Step], now: datetime) -> None:
+        for step in steps:
+            labels = target.labels if target.labels or step.incident.is_open else step.incident.labels
+            page.take(Judged((step,)), step.run)
+            draft = _Draft(step.type, labels, run=step.run, incident=step.incident)
+            page.add(*self._written(target.sync_id, target.label, [draft], {}, {}, now))
+
+    def _written(
+        self,
+        sync_id: int | None,
+        label: str | None,
+        drafts: Sequence[_Draft],
+        before: Mapping[Check, Incident],
+        after: Mapping[Check, Incident],
+        now: datetime,
+    ) -> tuple[list[Event], dict[str, frozenset[str]]]:
+        """The events of what was seen at once, and who learned of which incident by them."""
+        around = {**before, **after}
+        lasting = min(around.values(), key=lambda incident: tuple(Check).index(incident.check), default=None)
+        findings = [self._finding(sync_id, label, draft, lasting) for draft in drafts]
+        events, told = [], {}
+        for draft, addressees in zip(drafts, addressed(findings, self._routes, self._readers), strict=True):
+            body = event_body(
+                type=draft.type,
+                seen_at=now,
+                workspace=self.workspace,
+                app_url=self._app_url,
+                labels=draft.labels,
+                sync_id=sync_id,
+                sync_label=label,
+                run=draft.run,
+                previous_run=draft.previous_run,
+                changes=draft.changes,
+                incident=draft.incident,
+            )
+            event_id = f"evt_{uuid.uuid4().hex}"
+            run_id = draft.run.id if draft.run is not None else None
+            incident_id = draft.incident.id if draft.incident is not None else None
+            events.append(
+                Event(event_id, draft.type, self.workspace, sync_id, run_id, now, body, addressees, incident_id)
+            )
+            if incident_id is not None:
+                told[incident_id] = frozenset(a.receiver for a in addressees if a.story == incident_id and not a.quiet)
+        return events, told
+
+    def _finding(self, sync_id: int | None, label: str | None, draft: _Draft, lasting: Incident | None) -> Finding:
+        own = draft.incident
+        incident = own or (lasting if draft.run is not None else None)
+        subject = Subject(draft.type, self.workspace, sync_id, label, draft.labels, own.check if own else None)
+        return Finding(
+            subject,
+            story=incident.id if incident is not None else None,
+            told=incident.told if incident is not None else frozenset(),
+            run_story=run_story(draft.run.id) if draft.run is not None else None,
+        )
+
+
+class _Page:
+    """What is found so far, in its order; an incident as it is after its last step."""
+
+    def __init__(self, state: SyncState) -> None:
+        self.state = state
+        self._events: list[Event] = []
+        self._incidents: dict[str, Incident] = {}
+        self._outliers: list[int] = []
+        self._new_level_from: datetime | None = None
+
+    def take(self, judged: Judged, run: SyncRun | None) -> None:
+        for step in judged.steps:
+            self._keep(step.incident)
+        if judged.outlier and run is not None:
+            self._outliers.append(run.id)
+        if judged.new_level_from is not None:
+            self._new_level_from = judged.new_level_from
+            self._outliers.clear()
+
+    def add(self, events: Iterable[Event], told: Mapping[str, frozenset[str]]) -> None:
+        self._events += events
+        for incident_id, receivers in told.items():
+            incident = self._incidents[incident_id]
+            self._keep(replace(incident, told=incident.told | receivers))
+
+    def _keep(self, incident: Incident) -> None:
+        self._incidents[incident.id] = incident
+        self.state = self.state.with_incident(incident)
+
+    def found(self) -> Found:
+        return Found(
+            tuple(self._events),
+            tuple(self._incidents.values()),
+            tuple(self._outliers),
+            self._new_level_from,
+            self.state,
+        )
+
+
+def standing_after(old: Standing, sync: Sync, listed_at: datetime) -> Standing:
+    """What is known of a sync once a listing showed it. Time in which no run was due is held against no sync."""
+    begins_to_be_due = (old.paused and not sync.paused) or (old.scheduled is False and sync.scheduled)
+    return Standing(sync.paused, sync.scheduled, listed_at if begins_to_be_due else old.stale_from)
+
+
+def _run_drafts(target: SyncTarget, sighting: Sighting) -> Iterable[_Draft]:
+    run, labels = sighting.run, target.watched_runs.get(sighting.run.id, target.labels)
+    if sighting.changes:
+        yield _Draft(event_type(sighting.changes), labels, run, sighting.changes, sighting.previous_run)
+    if sighting.full_sync:
+        yield _Draft(EventType.FULL_SYNC, labels, run, sighting.changes, sighting.previous_run)
+
+
+def _draft(step: Step, labels: Labels, sighting: Sighting) -> _Draft:
+    return _Draft(step.type, labels, sighting.run, sighting.changes, sighting.previous_run, step.incident)
+
+
+def _with_good_run(state: SyncState, run: SyncRun, now: datetime) -> SyncState:
+    if run.watched.status != "completed" or run.watched.is_canceled:
+        return state
+    good = GoodRun(run.id, run.completed_at or run.updated_at or now)
+    return replace(state, last_good=_newer(state.last_good, good))
+
+
+def _newer(one: GoodRun | None, other: GoodRun | None) -> GoodRun | None:
+    if one is None or other is None:
+        return one or other
+    if one.completed_at is None or other.completed_at is None:
+        return other
+    return other if other.completed_at >= one.completed_at else one
+
+
+def _result(run: SyncRun) -> Result:
+    completed = run.watched.status == "completed"
+    return Result(run.id, run.created_at, completed, run.completed_at or run.updated_at, run.records.sent)
+
+
+def _known_result(snapshot: Snapshot) -> Result:
+    completed = snapshot.watched.status == "completed"
+    ended = snapshot.completed_at or snapshot.updated_at
+    return Result(snapshot.run_id, snapshot.created_at, completed, ended, snapshot.records_sent)
+
+
+def _take_new_level(results: dict[int, Result], level_from: datetime) -> None:
+    """As the database does it: what was usual before is no measure any more, what came since is."""
+    for result in results.values():
+        is_before = result.created_at is not None and result.created_at < level_from
+        results[result.run_id] = replace(result, outlier=is_before)
+
+
+def _newest_first(results: Iterable[Result]) -> list[Result]:
+    begin = datetime.min.replace(tzinfo=UTC)
+    return sorted(results, key=lambda result: (result.created_at or begin, result.run_id), reverse=True)
+
+
+def _new_incident_id() -> str:
+    return f"inc_{uuid.uuid4().hex}"
