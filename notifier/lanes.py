@@ -7,7 +7,7 @@ lane of its own. Times are seconds of one monotonic clock.
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -126,14 +126,18 @@ class Lanes:
         self._failing.discard(lane.key)
         return lane
 
-    def landed(self, lane: Lane, due: float | None, now: float, *, next_due: float, count: int = 1) -> None:
-        """An attempt is over: its delivery sleeps until `due`; without that the first `count` are finished."""
+    def landed(
+        self, lane: Lane, due: float | None, now: float, *, next_due: float, done: Collection[int] | None = None
+    ) -> None:
+        """An attempt is over: its delivery sleeps until `due`; without that it is finished, or (`done`) the deliveries
+        with these IDs are, as far as the lane still holds them."""
         lane.flying = False
         self.flying -= 1
         if due is not None:
             self._offer(lane, due, now)
             return
-        for _ in range(count):
+        finished = {lane.head.id} if done is None else done
+        while lane.waiting and lane.waiting[0].id in finished:
             lane.waiting.popleft()
         if lane.waiting:
             self._offer(lane, next_due, now)

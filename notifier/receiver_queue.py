@@ -7,7 +7,7 @@ messages than were under way.
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -294,7 +294,7 @@ class ReceiverQueue:
         for delivery, settlement in zip(done, settlements, strict=True):
             self._announce(delivery, settlement)
         first.maybe_sent_at = settlements[0].maybe_sent_at
-        self._land(lane, settlements[0], len(done))
+        self._land(lane, settlements[0], {delivery.id for delivery in done})
         self._changed.set()
 
     def _shown(self, message: Message, outcome: Outcome, at: datetime) -> Shown | None:
@@ -338,7 +338,7 @@ class ReceiverQueue:
             else:
                 return
 
-    def _land(self, lane: Lane, settlement: Settlement, count: int) -> None:
+    def _land(self, lane: Lane, settlement: Settlement, done: Collection[int]) -> None:
         now = asyncio.get_running_loop().time()
         delivery = lane.head
         pending = settlement.state is DeliveryState.PENDING
@@ -351,9 +351,9 @@ class ReceiverQueue:
         delivery.first_failed_at = settlement.first_failed_at
         delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
-        following = self._due(lane.waiting[count]) if len(lane.waiting) > count else now
+        following = next((self._due(waiting) for waiting in lane.waiting if waiting.id not in done), now)
         due = self._due(delivery) if pending else None
-        self._lanes.landed(lane, due, now, next_due=following, count=count)
+        self._lanes.landed(lane, due, now, next_due=following, done=done)
 
     def _learn(self, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:
         """What the outcome says of the receiver; the new state where it is worth a row."""

@@ -205,6 +205,28 @@ def test_each_event_has_its_message_where_the_receiver_wants_that(
     assert UPDATE not in {request.method for request in simulator.slack.requests}
 
 
+def test_what_waited_while_slack_was_slow_is_one_edit_and_one_reply(
+    workplace: Workplace, simulator: SimulatorThread, channel: str
+) -> None:
+    watch(workplace, simulator, living(simulator, channel))
+    slow = simulator.slack.fault(Hang(), method=POST)
+    simulator.add_run(52, id=93, status="failed", **ERROR)
+    workplace.wait_until(lambda: POST in [request.method for request in simulator.slack.requests])
+    for number, status in ((94, "failed"), (95, "failed"), (96, "completed")):
+        simulator.add_run(52, id=number, status=status, **(ERROR if status == "failed" else {}))
+        workplace.wait_until(lambda number=number: f'"sync_run_id": {number}' in workplace.log.read_text())
+    slow.clear()
+    workplace.wait_until(lambda: done(workplace))
+    assert workplace.stop() == 0
+    assert [request.method for request in simulator.slack.requests] == [POST, UPDATE, POST]
+    [root] = roots(simulator, channel)
+    assert root.request["text"].startswith(f"{LABEL} is failing: run 93")
+    assert root.text.startswith(f"{LABEL} recovered after ")
+    [reply] = thread_of(simulator, root)
+    assert reply.broadcast
+    assert [f"run {number}" in json.dumps(reply.blocks) for number in (94, 95, 96)] == [True, True, True]
+
+
 # --- restarts and kills ---
 
 

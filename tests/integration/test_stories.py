@@ -1,8 +1,10 @@
 """Stories from the database to the receiver: what goes together, what it is told of itself, and what is kept of it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from notifier.model import (
     EventType,
     Message,
     Outcome,
+    PendingDelivery,
     Posted,
     Refused,
     Retry,
@@ -24,7 +27,7 @@ from notifier.turnstile import Turnstile
 from tests.builders import an_incident, an_incident_body
 from tests.integration.store_builders import NOW, a_settlement, an_observation, rows
 from tests.integration.test_receiver_queue import Scripted, Stage, until_quiet
-from tests.integration.watching import running
+from tests.integration.watching import running, until
 
 Script = Callable[[Message], Outcome]
 
@@ -142,6 +145,48 @@ async def test_a_lane_that_is_longer_than_memory_holds_goes_on_to_its_end(
     async with running(stage.queue().run()):
         await until_quiet()
     assert receiver.sent == [f"evt_{number:02}" for number in range(1, 64)]
+
+
+@pytest.mark.asyncio
+async def test_a_command_that_changes_the_database_in_mid_send_disturbs_no_story(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue forgets what waits and reads it again, while the receiver has several of them in hand."""
+    may_go_on = asyncio.Event()
+    receiver = Storyteller()
+    send = receiver.send
+
+    async def slowly(message: Message) -> Outcome:
+        outcome = await send(message)
+        await may_go_on.wait()
+        return outcome
+
+    monkeypatch.setattr(receiver, "send", slowly)
+    stage = Stage(store, monkeypatch, receiver)
+    queue = stage.queue()
+    await record(store, *(an_event(f"evt_{number}") for number in range(1, 6)))
+    has_read, slow_read = asyncio.Event(), asyncio.Event()
+    read = store.pending
+
+    async def pending_slowly(*given: Any) -> list[PendingDelivery]:
+        found = await read(*given)
+        has_read.set()
+        await slow_read.wait()
+        return found
+
+    async with running(queue.run()):
+        await until_quiet()
+        assert receiver.sent == ["evt_1", "evt_2", "evt_3"]
+        monkeypatch.setattr(store, "pending", pending_slowly)
+        queue.reload(None)
+        await until(has_read.is_set)  # and it says what was pending before the outcome
+        may_go_on.set()
+        await until(lambda: not queue._lanes.flying)  # the outcome is kept, and the old list is still to come
+        slow_read.set()
+        await until(lambda: len(receiver.sent) == 5)
+        await until_quiet()
+    assert receiver.sent == ["evt_1", "evt_2", "evt_3", "evt_4", "evt_5"]
+    assert await ids(store) == []
 
 
 # --- a gate that is closed ---
