@@ -19,7 +19,7 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any, Final
 
-from notifier.cli.slack_terminal import emoji
+from notifier.cli.slack_terminal import DATE, emoji
 from notifier.receivers.blocks import Rendered, render
 from notifier.receivers.thread_blocks import lines
 
@@ -132,8 +132,8 @@ def incident() -> list[Shown]:
     again = an_event("incident.changed", 16.2, name, second, incident=an_incident(2))
     good = a_run(95, "completed", 30, 31.25, records_processed=18_340, records_updated=18_340, records_failed=0)
     resolved = an_event("incident.resolved", 31.25, name, good, incident=an_incident(2, 31.25))
-    states = [(render(opened, at(1.3), mentions=["@here"]), at(1.3)), (render(again, at(16.3)), at(16.3))]
-    states.append((render(resolved, at(31.5)), at(31.5)))
+    states = [(render(opened, at(1.3), mentions=["@here"], living=True), at(1.3))]
+    states += [(render(body, at(then), living=True), at(then)) for body, then in ((again, 16.3), (resolved, 31.5))]
     aloud = lines([resolved], at(31.5), in_channel=True)
     thread = [(lines([again], at(16.3)), at(16.3), False), (aloud, at(31.5), True)]
     return [Shown(states, thread), Shown([(aloud, at(31.5))], answers=states[-1][0].text)]
@@ -224,8 +224,14 @@ def _piece(piece: Any) -> str:
 def _small(element: Any) -> str:
     if element["type"] == "plain_text":
         return escape(element["text"])
-    (seconds,) = re.findall(r"<!date\^(\d+)\^", element["text"])
-    return escape(unescape(f"Today at {datetime.fromtimestamp(int(seconds), UTC):%H:%M}"))
+    return escape(unescape(DATE.sub(_of_today, element["text"])))
+
+
+def _of_today(date: re.Match[str]) -> str:
+    """Slack begins it with a capital only where no words stand before it."""
+    day = "Today" if date["format"].startswith("{date_short_pretty}") else "today"
+    time = f"{datetime.fromtimestamp(int(date['seconds']), UTC):%H:%M}"
+    return date["format"].replace("{date_short_pretty}", day).replace("{time}", time)
 
 
 def screenshot(html: str, target: Path, width: int) -> None:

@@ -34,11 +34,16 @@ class Lane:
         return self.waiting[0]
 
     def chapter(self, most: int) -> list[PendingDelivery]:
-        """The head and, of those behind it, what goes on with the same story: at most so many together."""
+        """The head and, of those behind it, what goes on with the same story: at most so many together.
+
+        One that may have arrived by an attempt of its own is looked for by itself.
+        """
         story = self.head.story
         if story is None:
             return [self.head]
-        return list(itertools.islice(itertools.takewhile(lambda d: d.story == story, self.waiting), most))
+        behind = itertools.islice(self.waiting, 1, most)
+        together = itertools.takewhile(lambda d: d.story == story and d.maybe_sent_at is None, behind)
+        return [self.head, *together]
 
 
 class Lanes:

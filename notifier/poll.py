@@ -16,9 +16,10 @@ from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.diff import changes_between, mark_of, read_to_mark
 from notifier.errors import CensusError, NotFound, Unreachable, Unusable
+from notifier.findings import Sighting
 from notifier.http import date_of
 from notifier.model import Gap, Mark, Observation, PreviousRun, Reason, Snapshot, SyncRun
-from notifier.record import Recorder, Sighting
+from notifier.record import Recorder
 from notifier.run_list import MOST_NEWS, RunList, RunListReader
 from notifier.store.store import Store
 from notifier.target import Followed, RunTarget, SyncTarget

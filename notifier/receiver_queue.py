@@ -249,7 +249,7 @@ class ReceiverQueue:
             message = await self._message(chapter)
             gate = self.receiver.gate(message)
             if gate is not None and (opens_at := gate.opens_at(self.receiver.name)) > now():
-                self._put_back(lane, opens_at)
+                self._put_back(lane, None if self._once and gate.is_held(now()) else opens_at)
                 return
             message = await self._remembered(chapter[0], message)
         except StoreUnavailable:
@@ -267,11 +267,14 @@ class ReceiverQueue:
             gate.leave(now())
         await self._settle(lane, chapter, message, outcome, gate)
 
-    def _put_back(self, lane: Lane, due: float) -> None:
-        """No attempt was made."""
+    def _put_back(self, lane: Lane, due: float | None) -> None:
+        """No attempt was made; without `due` none will be in this round."""
         now = asyncio.get_running_loop().time()
         self.receiver.turnstile.turn_back(now)
-        self._lanes.landed(lane, due, now, next_due=0)
+        if due is None:
+            self._lanes.drop(lane)
+        else:
+            self._lanes.landed(lane, due, now, next_due=0)
         self._changed.set()
 
     async def _settle(
@@ -308,7 +311,7 @@ class ReceiverQueue:
         """What to send."""
         first = chapter[0]
         if first.story is None or self.receiver.most_at_once == 1:
-            return await self._store.message(first.event_id)
+            return await self._store.message(first.event_id, self.receiver.name)
         return await self._store.story(self.receiver.name, first.story, [delivery.id for delivery in chapter])
 
     async def _remembered(self, delivery: PendingDelivery, message: Message) -> Message:

@@ -6,7 +6,7 @@ what is seen at once is recorded in one transaction.
 
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,17 +16,27 @@ from notifier import checks as rules
 from notifier.body import event_body
 from notifier.checks import Judged, Scene, Step, SyncState
 from notifier.config.models import Route
-from notifier.diff import event_type
+from notifier.findings import (
+    Draft,
+    Found,
+    Page,
+    Sighting,
+    draft_of,
+    known_result,
+    newer,
+    newest_first,
+    result_of,
+    run_drafts,
+    standing_after,
+    take_new_level,
+    with_good_run,
+)
 from notifier.model import (
-    Change,
     Check,
     Event,
     EventType,
-    GoodRun,
     Incident,
-    Labels,
     Observation,
-    PreviousRun,
     Reason,
     Result,
     Snapshot,
@@ -42,47 +52,6 @@ from notifier.target import SyncTarget
 log = structlog.get_logger(__name__)
 
 MOST_RESULTS: Final = 100  # of a sync, looked at for its usual number of records
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A run that is news or has changed: against `old`, its snapshot. `full_sync`: it turned out to be one, and the run
-    before it was none."""
-
-    run: SyncRun
-    old: Snapshot | None
-    changes: tuple[Change, ...]
-    previous_run: PreviousRun | None
-    full_sync: bool = False
-
-    @property
-    def has_new_result(self) -> bool:
-        """Whether it completed or failed, and had not just so before."""
-        new, old = self.run.watched, self.old.watched if self.old is not None else None
-        return new.is_counted and (old is None or not old.is_counted or old.status != new.status)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What to record of it, and the state of the sync's checks from then on."""
-
-    events: tuple[Event, ...] = ()
-    incidents: tuple[Incident, ...] = ()
-    outliers: tuple[int, ...] = ()
-    new_level_from: datetime | None = None
-    state: SyncState = field(default_factory=SyncState)
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """An event before it is known who gets it."""
-
-    type: EventType
-    labels: Labels
-    run: SyncRun | None = None
-    changes: tuple[Change, ...] = ()
-    previous_run: PreviousRun | None = None
-    incident: Incident | None = None
 
 
 class Recorder:
@@ -147,13 +116,16 @@ class Recorder:
             state = target.state
         results = await self._results(target, known, is_whole=is_whole) if judging else {}
         scene = self._scene(target, api_now)
-        page = _Page(state)
+        page = Page(state)
         for sighting in sightings:
             judged = self._steps(page.state, target, sighting, results, scene) if judging else Judged()
-            drafts = [*_run_drafts(target, sighting), *(_draft(step, target.labels, sighting) for step in judged.steps)]
+            drafts = [
+                *run_drafts(sighting, target.watched_runs.get(sighting.run.id, target.labels)),
+                *(draft_of(step, target.labels, sighting) for step in judged.steps),
+            ]
             before = page.state.open
             page.take(judged, sighting.run)
-            page.state = _with_good_run(page.state, sighting.run, now)
+            page.state = with_good_run(page.state, sighting.run, now)
             page.add(*self._written(target.sync_id, target.label, drafts, before, page.state.open, now))
         return page.found()
 
@@ -169,13 +141,13 @@ class Recorder:
         judged = Judged()
         results.pop(run.id, None)
         if run.watched.is_counted:
-            results[run.id] = _result(run)
+            results[run.id] = result_of(run)
         if sighting.has_new_result:
-            judged = rules.after_result(state, target.checks, run, _newest_first(results.values()), scene)
+            judged = rules.after_result(state, target.checks, run, newest_first(results.values()), scene)
             if judged.outlier:
                 results[run.id] = replace(results[run.id], outlier=True)
             if judged.new_level_from is not None:
-                _take_new_level(results, judged.new_level_from)
+                take_new_level(results, judged.new_level_from)
         elif run.watched.status == "failed":
             judged = Judged(rules.after_error(state, run))
         if run.ended:
@@ -187,7 +159,7 @@ class Recorder:
     async def _results(self, target: SyncTarget, known: Mapping[int, Snapshot], *, is_whole: bool) -> dict[int, Result]:
         """The results before this observation. What the answer shows is enough where only the newest one counts."""
         checks = target.checks
-        results = {s.run_id: _known_result(s) for s in known.values() if s.watched.is_counted}
+        results = {s.run_id: known_result(s) for s in known.values() if s.watched.is_counted}
         most = 0 if is_whole else 1
         if checks.failing is not None:
             wanted = max(checks.failing.window, checks.failing.recovered_after)
@@ -202,7 +174,7 @@ class Recorder:
     async def _know_last_good(self, target: SyncTarget) -> None:
         if not target.last_good_known:
             good = await self._store.last_good(self.workspace, target.sync_id)
-            target.state = replace(target.state, last_good=_newer(target.state.last_good, good))
+            target.state = replace(target.state, last_good=newer(target.state.last_good, good))
             target.last_good_known = True
 
     # --- what time brought about ---
@@ -274,18 +246,18 @@ class Recorder:
         """A sync was paused, resumed or put on another schedule: tells, and keeps it. The first sight is silent."""
         async with target.lock:
             old = target.state.standing
-            drafts: list[_Draft] = []
+            drafts: list[Draft] = []
             if old.paused is not None and old.paused != sync.paused:
-                drafts.append(_Draft(EventType.SYNC_PAUSED if sync.paused else EventType.SYNC_RESUMED, target.labels))
+                drafts.append(Draft(EventType.SYNC_PAUSED if sync.paused else EventType.SYNC_RESUMED, target.labels))
             resting = (Check.SLOW_RUN, Check.STALE) if sync.paused else () if sync.scheduled else (Check.STALE,)
             steps = rules.ended_by(target.state, resting, Reason.CHECK_OFF, self._scene(target, listed_at))
             await self._take_steps(target, steps, first=drafts, standing=standing_after(old, sync, listed_at))
 
     async def last_words(self, target: SyncTarget, reason: Reason, at: datetime | None = None) -> Observation:
         """What there is to tell of a sync that is forgotten; kept together with the forgetting."""
-        page, now = _Page(target.state), self._clock()
+        page, now = Page(target.state), self._clock()
         if reason is Reason.DELETED:
-            drafts = [_Draft(EventType.SYNC_DELETED, target.labels)]
+            drafts = [Draft(EventType.SYNC_DELETED, target.labels)]
             page.add(*self._written(target.sync_id, target.label, drafts, {}, {}, now))
         newest = await self._newest_result(target) if target.state.open else None
         steps = rules.ended_by(target.state, tuple(Check), reason, self._scene(target, at), newest)
@@ -305,8 +277,8 @@ class Recorder:
 
     async def take_workspace_step(self, step: Step) -> Incident:
         """Records what happened to the workspace's own incident; the incident as it is kept."""
-        page = _Page(SyncState())
-        draft = _Draft(step.type, {}, incident=step.incident)
+        page = Page(SyncState())
+        draft = Draft(step.type, {}, incident=step.incident)
         page.take(Judged((step,)), None)
         page.add(*self._written(None, None, [draft], {}, {}, self._clock()))
         found = page.found()
@@ -326,13 +298,13 @@ class Recorder:
         target: SyncTarget,
         steps: Sequence[Step],
         *,
-        first: Sequence[_Draft] = (),
+        first: Sequence[Draft] = (),
         standing: Standing | None = None,
     ) -> None:
         """Records steps that no change of a run brought about; each is told by itself."""
         if not steps and not first and standing in (None, target.state.standing):
             return
-        page, now = _Page(target.state), self._clock()
+        page, now = Page(target.state), self._clock()
         for draft in first:
             page.add(*self._written(target.sync_id, target.label, [draft], {}, {}, now))
         self._add_steps(page, target, steps, now)
@@ -350,18 +322,18 @@ class Recorder:
         target.state = replace(found.state, standing=standing or found.state.standing)
         self.announce(found.events)
 
-    def _add_steps(self, page: "_Page", target: SyncTarget, steps: Iterable[Step], now: datetime) -> None:
+    def _add_steps(self, page: "Page", target: SyncTarget, steps: Iterable[Step], now: datetime) -> None:
         for step in steps:
             labels = target.labels if target.labels or step.incident.is_open else step.incident.labels
             page.take(Judged((step,)), step.run)
-            draft = _Draft(step.type, labels, run=step.run, incident=step.incident)
+            draft = Draft(step.type, labels, run=step.run, incident=step.incident)
             page.add(*self._written(target.sync_id, target.label, [draft], {}, {}, now))
 
     def _written(
         self,
         sync_id: int | None,
         label: str | None,
-        drafts: Sequence[_Draft],
+        drafts: Sequence[Draft],
         before: Mapping[Check, Incident],
         after: Mapping[Check, Incident],
         now: datetime,
@@ -395,7 +367,7 @@ class Recorder:
                 told[incident_id] = frozenset(a.receiver for a in addressees if a.story == incident_id and not a.quiet)
         return events, told
 
-    def _finding(self, sync_id: int | None, label: str | None, draft: _Draft, lasting: Incident | None) -> Finding:
+    def _finding(self, sync_id: int | None, label: str | None, draft: Draft, lasting: Incident | None) -> Finding:
         own = draft.incident
         incident = own or (lasting if draft.run is not None else None)
         subject = Subject(draft.type, self.workspace, sync_id, label, draft.labels, own.check if own else None)
@@ -405,101 +377,6 @@ class Recorder:
             told=incident.told if incident is not None else frozenset(),
             run_story=run_story(draft.run.id) if draft.run is not None else None,
         )
-
-
-class _Page:
-    """What is found so far, in its order; an incident as it is after its last step."""
-
-    def __init__(self, state: SyncState) -> None:
-        self.state = state
-        self._events: list[Event] = []
-        self._incidents: dict[str, Incident] = {}
-        self._outliers: list[int] = []
-        self._new_level_from: datetime | None = None
-
-    def take(self, judged: Judged, run: SyncRun | None) -> None:
-        for step in judged.steps:
-            self._keep(step.incident)
-        if judged.outlier and run is not None:
-            self._outliers.append(run.id)
-        if judged.new_level_from is not None:
-            self._new_level_from = judged.new_level_from
-            self._outliers.clear()
-
-    def add(self, events: Iterable[Event], told: Mapping[str, frozenset[str]]) -> None:
-        self._events += events
-        for incident_id, receivers in told.items():
-            incident = self._incidents[incident_id]
-            self._keep(replace(incident, told=incident.told | receivers))
-
-    def _keep(self, incident: Incident) -> None:
-        self._incidents[incident.id] = incident
-        self.state = self.state.with_incident(incident)
-
-    def found(self) -> Found:
-        return Found(
-            tuple(self._events),
-            tuple(self._incidents.values()),
-            tuple(self._outliers),
-            self._new_level_from,
-            self.state,
-        )
-
-
-def standing_after(old: Standing, sync: Sync, listed_at: datetime) -> Standing:
-    """What is known of a sync once a listing showed it. Time in which no run was due is held against no sync."""
-    begins_to_be_due = (old.paused and not sync.paused) or (old.scheduled is False and sync.scheduled)
-    return Standing(sync.paused, sync.scheduled, listed_at if begins_to_be_due else old.stale_from)
-
-
-def _run_drafts(target: SyncTarget, sighting: Sighting) -> Iterable[_Draft]:
-    run, labels = sighting.run, target.watched_runs.get(sighting.run.id, target.labels)
-    if sighting.changes:
-        yield _Draft(event_type(sighting.changes), labels, run, sighting.changes, sighting.previous_run)
-    if sighting.full_sync:
-        yield _Draft(EventType.FULL_SYNC, labels, run, sighting.changes, sighting.previous_run)
-
-
-def _draft(step: Step, labels: Labels, sighting: Sighting) -> _Draft:
-    return _Draft(step.type, labels, sighting.run, sighting.changes, sighting.previous_run, step.incident)
-
-
-def _with_good_run(state: SyncState, run: SyncRun, now: datetime) -> SyncState:
-    if run.watched.status != "completed" or run.watched.is_canceled:
-        return state
-    good = GoodRun(run.id, run.completed_at or run.updated_at or now)
-    return replace(state, last_good=_newer(state.last_good, good))
-
-
-def _newer(one: GoodRun | None, other: GoodRun | None) -> GoodRun | None:
-    if one is None or other is None:
-        return one or other
-    if one.completed_at is None or other.completed_at is None:
-        return other
-    return other if other.completed_at >= one.completed_at else one
-
-
-def _result(run: SyncRun) -> Result:
-    completed = run.watched.status == "completed"
-    return Result(run.id, run.created_at, completed, run.completed_at or run.updated_at, run.records.sent)
-
-
-def _known_result(snapshot: Snapshot) -> Result:
-    completed = snapshot.watched.status == "completed"
-    ended = snapshot.completed_at or snapshot.updated_at
-    return Result(snapshot.run_id, snapshot.created_at, completed, ended, snapshot.records_sent)
-
-
-def _take_new_level(results: dict[int, Result], level_from: datetime) -> None:
-    """As the database does it: what was usual before is no measure any more, what came since is."""
-    for result in results.values():
-        is_before = result.created_at is not None and result.created_at < level_from
-        results[result.run_id] = replace(result, outlier=is_before)
-
-
-def _newest_first(results: Iterable[Result]) -> list[Result]:
-    begin = datetime.min.replace(tzinfo=UTC)
-    return sorted(results, key=lambda result: (result.created_at or begin, result.run_id), reverse=True)
 
 
 def _new_incident_id() -> str:

@@ -14,8 +14,9 @@ from notifier.config.checks import NO_CHECKS, Checks, ChecksInForce
 from notifier.config.models import Watch
 from notifier.diff import START
 from notifier.errors import StoreUnavailable
+from notifier.findings import standing_after
 from notifier.model import Check, Incident, Labels, Observation, Reason, Standing, Sync, WatchedSync
-from notifier.record import Recorder, standing_after
+from notifier.record import Recorder
 from notifier.store.store import Store
 from notifier.target import Followed, RunTarget, SyncTarget
 from notifier.watch import covered_syncs, covering, labels_of_run, named_runs, named_syncs
@@ -194,7 +195,7 @@ class Roster:
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
         await self._update_known(listing, covered)
         new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}
-        self._untold.added += await self._add(new, listing, first=first)
+        await self._add(new, listing, first=first)
         if listing.complete:
             self._report_unlisted(listing)
         if listing.ended and first:
@@ -211,7 +212,8 @@ class Roster:
         new = [i for i in named_syncs(self._watches) if i not in self.syncs]
         covered = covered_syncs(self._watches, {sync_id: self._labels.get(sync_id) for sync_id in new})
         empty = Listing({}, ended=False, complete=False, pages=0, listed_at=self._clock())
-        return Changes(added=[*await self._add(covered, empty, first=True)])
+        await self._add(covered, empty, first=True)
+        return self.take_changes()
 
     async def _count_missing(self, listing: Listing) -> set[int]:
         """Counts the listings in a row that lack a watched sync; those that are gone for good."""
@@ -231,13 +233,13 @@ class Roster:
         for sync_id in sync_ids:
             async with self.syncs[sync_id].lock:  # what is being recorded of it comes first; nothing will after that
                 pass
-        last = [
-            await self._recorder.last_words(
-                self.syncs[sync_id], Reason.DELETED if sync_id in deleted else Reason.UNWATCHED, listing.listed_at
-            )
-            for sync_id in sync_ids
-        ]
         try:
+            last = [
+                await self._recorder.last_words(
+                    self.syncs[sync_id], Reason.DELETED if sync_id in deleted else Reason.UNWATCHED, listing.listed_at
+                )
+                for sync_id in sync_ids
+            ]
             await self._store.forget_syncs(self.workspace, sync_ids, last)
         except StoreUnavailable:
             for sync_id in sync_ids:
@@ -276,7 +278,8 @@ class Roster:
             sync, old = listing.syncs.get(sync_id), target.state.standing
             if sync is None or (old.paused, old.scheduled) == (sync.paused, sync.scheduled):
                 continue
-            if old.paused is None and not (sync.paused and target.state.open):
+            rests = sync.paused or not sync.scheduled
+            if old.paused is None and not (rests and target.state.open):
                 first[sync_id] = standing_after(old, sync, listing.listed_at)
             else:
                 await self._recorder.note_listed(target, sync, listing.listed_at)
@@ -285,7 +288,7 @@ class Roster:
             async with self.syncs[sync_id].lock:  # or what is being recorded of it would put back the old one
                 self.syncs[sync_id].state = replace(self.syncs[sync_id].state, standing=standing)
 
-    async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> list[SyncTarget]:
+    async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> None:
         added: list[SyncTarget] = []
         plain = []
         for sync_id, labels in new.items():
@@ -301,8 +304,8 @@ class Roster:
         await self._store.save_listed(self.workspace, plain)
         self.syncs |= {target.sync_id: target for target in added}
         self._known |= self.syncs.keys()
+        self._untold.added += added  # whatever becomes of what is kept next: no later listing brings them again
         await self._note_standings(listing)
-        return added
 
     def _is_newborn(self, sync: Sync | None) -> bool:
         return (

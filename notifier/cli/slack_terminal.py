@@ -15,7 +15,8 @@ from rich.text import Text
 
 from notifier.cli.terminal import plain
 
-_DATE: Final = re.compile(r"<!date\^(\d+)\^[^|>]*\|([^>]*)>")
+DATE: Final = re.compile(r"<!date\^(?P<seconds>\d+)\^(?P<format>[^|>^]*)[^|>]*\|(?P<fallback>[^>]*)>")
+_SHOWN: Final = {"{date_short_pretty}": "%b %-d", "{time}": "%H:%M"}
 _NEWER: Final = {"large_yellow_circle": "\U0001f7e1"}  # that Rich does not know
 _STYLES: Final = {"bold": "bold", "italic": "italic", "strike": "strike", "code": "red"}
 _MENTIONED: Final = {"broadcast": "range", "user": "user_id", "usergroup": "usergroup_id"}
@@ -122,14 +123,18 @@ def _small(element: Mapping[str, Any]) -> Text:
     """A context block's element: small and grey in Slack. Dates are in the reader's own zone."""
     shown = element.get("text") or f"[{element['type']}]"
     if element["type"] == "mrkdwn":
-        shown = unescape(_DATE.sub(lambda found: _local(int(found[1])), shown))
+        shown = unescape(DATE.sub(_local, shown))
     text = _lines(shown)
     text.stylize("dim")
     return text
 
 
-def _local(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%b %-d at %H:%M}"
+def _local(date: re.Match[str]) -> str:
+    """A date, and the words around it in its format; what is shown without the format where that has something else."""
+    time, shown = datetime.fromtimestamp(int(date["seconds"]), UTC).astimezone(), date["format"]
+    for token, code in _SHOWN.items():
+        shown = shown.replace(token, f"{time:{code}}")
+    return date["fallback"] if "{" in shown else shown
 
 
 def emoji(name: str) -> str:

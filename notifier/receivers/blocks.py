@@ -13,29 +13,28 @@ from slack_sdk.models.blocks import Block, RichTextBlock, RichTextElement, RichT
 from notifier.body import TEST_TYPE, parsed_time
 from notifier.model import EventType
 from notifier.receivers.incident_blocks import IncidentStory
+from notifier.receivers.incident_words import PARTLY, VERBS, has_completed, rejects, run_words
 from notifier.receivers.slack_text import (
     BOLD,
     LONGEST_CODE,
     LONGEST_FACTS,
     LONGEST_LABEL,
-    VERBS,
+    Parts,
     Rendered,
     RunError,
     Text,
+    When,
     Whose,
     cleaned,
     count_of,
     emoji,
     grey,
     happened_at,
-    is_canceled,
     lateness,
     line,
     linked,
     mentioned,
-    rejects,
     rendered,
-    run_words,
     spelled,
 )
 from notifier.spoken import spoken
@@ -56,7 +55,6 @@ EMOJI: Final = {
     EventType.SYNC_RESUMED: "arrow_forward",
     EventType.SYNC_DELETED: "wastebasket",
 }
-PARTLY: Final = "large_yellow_circle"
 _SYNC_EVENTS: Final = frozenset({EventType.SYNC_PAUSED, EventType.SYNC_RESUMED, EventType.SYNC_DELETED})
 _ENDS: Final = frozenset({EventType.FAILED, EventType.CANCELED, EventType.SKIPPED, EventType.COMPLETED})
 _WITHOUT_DURATION: Final = frozenset({EventType.QUEUED, EventType.WORKING, EventType.SKIPPED})
@@ -68,16 +66,20 @@ _COUNTS: Final = (  # what Slack calls it, the API's fields for it, and whether 
 )
 
 
-def render(body: bytes, now: datetime, *, mentions: Sequence[str] = (), latest: bytes | None = None) -> Rendered:
-    """What a channel shows of an event's body when it is sent at `now`; of an incident's, the incident as it then is.
+def render(
+    body: bytes, now: datetime, *, mentions: Sequence[str] = (), latest: bytes | None = None, living: bool = False
+) -> Rendered:
+    """What a channel shows of an event's body when it is sent at `now`. `mentions`: as in the watchlist.
 
-    `latest`: the body of a run's event that came after this one of an open incident. `mentions`: as in the watchlist.
+    `living`: an incident's message shows the incident as it is after this event, and is edited by the next one;
+    otherwise it tells of this event. `latest`: the body of a run's event that came after this one of an open incident.
     """
     event = json.loads(body)  # not orjson, which refuses a number that no float holds: the body may have one
     if event["type"] == TEST_TYPE:
         return _test_message(event)
     if "incident" in event["data"]:
-        return IncidentStory(event, now, json.loads(latest) if latest is not None else None).rendered(mentions)
+        newest = json.loads(latest) if latest is not None else None
+        return IncidentStory(event, now, newest, living=living).rendered(mentions)
     if event["type"] in _SYNC_EVENTS:
         return _sync_message(event, now, mentions)
     return _Story(event, now).rendered(mentions)
@@ -102,8 +104,19 @@ def _sync_message(event: Mapping[str, Any], now: datetime, mentions: Sequence[st
     pieces += mentioned(mentions)
     said = f"{whose.sync} {VERBS[kind]}" + (f" ({late})" if late else "")
     blocks: list[Block] = [RichTextBlock(elements=[RichTextSectionElement(elements=pieces)])]
-    blocks.append(grey([whose.footer(), seen_at]))
-    return rendered(said, blocks, [said, spelled([whose.footer(), "·", seen_at]), url], mentions)
+    footer: Parts = [f"{whose.footer()} ·", When(seen_at)]
+    blocks.append(grey(footer))
+    return rendered(said, blocks, [said, spelled(footer), url], mentions)
+
+
+def records_of(run: Mapping[str, Any]) -> str:
+    """What became of the run's records."""
+    told = []
+    for word, fields, zero_counts in _COUNTS:
+        count = count_of(run, *fields)
+        if count or (count == 0 and zero_counts):
+            told.append(f"{count:,} {word}")
+    return ", ".join(told)
 
 
 class _Story:
@@ -124,8 +137,7 @@ class _Story:
 
     def _failed_before(self, previous: Mapping[str, Any] | None) -> str:
         """The failed run that a completed one recovers from, in words."""
-        completed = self.run.get("status") == "completed" and not is_canceled(self.run)
-        if self.type is EventType.FULL_SYNC and not completed:
+        if self.type is EventType.FULL_SYNC and not has_completed(self.run):
             return ""
         if self.type in (EventType.COMPLETED, EventType.FULL_SYNC) and previous and previous["status"] == "failed":
             return f"run {previous['id']} had failed"
@@ -158,7 +170,7 @@ class _Story:
 
     def facts(self) -> str:
         """The grey line, what matters most first: on a phone it wraps."""
-        parts = [self.failed_before, self._reason_of_skip(), self._records(), self._duration(), self._trigger()]
+        parts = [self.failed_before, self._reason_of_skip(), records_of(self.run), self._duration(), self._trigger()]
         return cleaned(" · ".join(part for part in [*parts, self._transition()] if part), LONGEST_FACTS)
 
     def _transition(self) -> str:
@@ -181,14 +193,6 @@ class _Story:
             ended = parsed_time(self.run.get("updated_at"))
         return f"took {spoken(ended - began)}" if began and ended and ended >= began else ""
 
-    def _records(self) -> str:
-        told = []
-        for word, fields, zero_counts in _COUNTS:
-            count = count_of(self.run, *fields)
-            if count or (count == 0 and zero_counts):
-                told.append(f"{count:,} {word}")
-        return ", ".join(told)
-
     def _trigger(self) -> str:
         reason = self.run.get("sync_trigger_reason")
         if not isinstance(reason, Mapping):
@@ -206,10 +210,11 @@ class _Story:
         yield RichTextBlock(elements=[headline, *self.error.elements()])
         if facts := self.facts():
             yield grey([facts])
-        yield grey([self._footer(), self.happened_at])
+        yield grey(self._footer())
 
-    def _footer(self) -> str:
-        return self.whose.footer(f"run {self.run['id']}")
+    def _footer(self) -> Parts:
+        where = self.whose.footer(f"run {self.run['id']}")
+        return [f"{where} ·", When(self.happened_at)]
 
     def _headline(self) -> Iterator[RichTextElement]:
         yield from emoji(self.emoji)
@@ -223,5 +228,5 @@ class _Story:
         yield f"{self.sync}: run {self.run['id']} {self.verb}{late}"
         yield from self.error.plain()
         yield self.facts()
-        yield spelled([self._footer(), "·", self.happened_at])
+        yield spelled(self._footer())
         yield self.run["url"]

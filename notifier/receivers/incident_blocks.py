@@ -3,10 +3,8 @@
 Nobody edits it just because time passes: it says since when, never for how long, until the incident is over.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,80 +12,47 @@ from slack_sdk.models.blocks import Block, RichTextBlock, RichTextElement, RichT
 
 from notifier.body import parsed_time
 from notifier.model import Check, EventType, Reason
+from notifier.receivers.incident_words import (
+    ANOTHER_ERROR,
+    GOOD,
+    OVER,
+    WORDS,
+    end_of_run,
+    explained,
+    good_run,
+    has_completed,
+    meanwhile,
+    other_end,
+    rejects,
+    with_length,
+)
 from notifier.receivers.slack_text import (
     BOLD,
+    Parts,
     Rendered,
     RunError,
     Text,
+    When,
     Whose,
     cleaned,
     count_of,
     emoji,
     grey,
     happened_at,
-    is_canceled,
     lateness,
     line,
     linked,
     mentioned,
     rendered,
-    run_words,
     spelled,
 )
 from notifier.spoken import spoken
 
 LONGEST_SUMMARY: Final = 300
-ANOTHER_ERROR: Final = "another error"  # the summary of a failure whose error is not what it was
-GOOD: Final = "white_check_mark"
-OVER: Final = "white_circle"
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How a check's incident is told behind the sync's name: now, in a reminder, and once it is over without having
-    recovered; `runs`: what its bad runs did. `{for_}` and `{after}` say how long is too long."""
-
-    emoji: str
-    now: str
-    still: str
-    before: str
-    runs: str = ""
-
-
-_YELLOW, _UNUSUAL = "large_yellow_circle", "an unusual number of records"
-WORDS: Final = {
-    Check.FAILING: Words("red_circle", "is failing", "is still failing", "was failing", "failed"),
-    Check.REJECTED_RECORDS: Words(
-        _YELLOW, "rejects records", "still rejects records", "rejected records", "rejected records"
-    ),
-    Check.RECORD_COUNT: Words(
-        _YELLOW, f"sent {_UNUSUAL}", f"still sends {_UNUSUAL}", f"sent {_UNUSUAL}", "sent unusual numbers"
-    ),
-    Check.SLOW_RUN: Words("turtle", "has been running{for_}", "is still running{after}", "was running{for_}"),
-    Check.STALE: Words(
-        "zzz", "has not completed a run{for_}", "still has not completed a run{for_}", "had not completed a run{for_}"
-    ),
-    Check.UNREACHABLE: Words(
-        "electric_plug", "Census can't be read", "Census still can't be read", "Census could not be read"
-    ),
-}
-_OTHER_ENDS: Final = {
-    Reason.CHECK_OFF: "check turned off",
-    Reason.UNWATCHED: "no longer watched",
-    Reason.DELETED: "deleted in Census",
-}
-_OTHER_ENDS_OF: Final = {  # a paused sync can neither be stale nor slow; of a slow run, the run may be what is gone
-    (Check.STALE, Reason.CHECK_OFF): "paused, or check turned off",
-    (Check.SLOW_RUN, Reason.CHECK_OFF): "paused, or check turned off",
-    (Check.SLOW_RUN, Reason.UNWATCHED): "slow run no longer watched",
-    (Check.SLOW_RUN, Reason.DELETED): "slow run no longer in Census",
-}
+LONG: Final = timedelta(hours=1)  # from which on a message says from when to when; below, the end says it all
 _KNOWS_LAST_GOOD: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.STALE})
 _BY_ENDED_RUN: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.RECORD_COUNT})
 _NAMES_RUN: Final = frozenset({Check.FAILING, Check.SLOW_RUN})
-_TIMED: Final = frozenset({Check.SLOW_RUN, Check.STALE})
-_LONG: Final = re.compile(r"(?:running|no run has completed) for (more than .{1,40})")
-_UNUSUAL_COUNT: Final = re.compile(r"([\d,]{1,30}) records sent, the mean of .{1,40} is ([\d,]{1,30})")
 
 
 class Incident:
@@ -130,7 +95,7 @@ class Incident:
             return self.words.emoji
         if not self.recovered:
             return OVER
-        return self.end_of_run[0] if self.check is Check.SLOW_RUN else GOOD
+        return end_of_run(self.run)[0] if self.check is Check.SLOW_RUN else GOOD
 
     @cached_property
     def happened_at(self) -> datetime:
@@ -156,46 +121,19 @@ class Incident:
         return f"{self.runs:,} run{'s' if self.runs > 1 else ''} {tense}{self.words.runs}"
 
     def so_far(self) -> str:
-        """How many bad runs there are, where the condition tells what they did."""
-        if self.check is Check.FAILING or not self.counted():
-            return self.counted()
-        return f"{self.runs:,} run{'s' if self.runs > 1 else ''} so far"
+        """How many bad runs there are, where it is more than one and the condition tells what they did."""
+        if self.check is Check.FAILING:
+            return self.counted() if self.runs > 1 else ""
+        return f"{self.times} so far" if self.times else ""
 
     @property
-    def end_of_run(self) -> tuple[str, str]:
-        """The emoji of how a slow run ended, and the words."""
-        began, ended = parsed_time(self.run.get("created_at")), parsed_time(self.run.get("completed_at"))
-        took = f" after {spoken(ended - began)}" if began and ended and ended > began else ""
-        if is_canceled(self.run):
-            return "no_entry_sign", f"was canceled{took}"
-        match self.run.get("status"):
-            case "completed":
-                return GOOD, f"completed{took}"
-            case "failed":
-                return WORDS[Check.FAILING].emoji, f"failed{took}"
-            case _:
-                return OVER, f"ended{took}"
+    def times(self) -> str:
+        """How many bad runs there are, where it is more than one: "3 runs"."""
+        return f"{self.runs:,} runs" if self.runs > 1 and self.words.runs else ""
 
     def good_run(self) -> str:
         """What the run did with which it recovered."""
-        if not self.run_name:
-            return ""
-        match self.check:
-            case Check.REJECTED_RECORDS:
-                lost, of = self._lost()
-                return f"{self.run_name} rejected {f'{lost:,} of {of:,}' if lost else 'none'}"
-            case Check.RECORD_COUNT if (sent := count_of(self.run, "records_processed")) is not None:
-                return f"{self.run_name} sent {sent:,}"
-            case Check.FAILING if self.run.get("status") == "completed" and not is_canceled(self.run):
-                return f"{self.run_name} succeeded"
-            case _:
-                return ""
-
-    def _lost(self) -> tuple[int, int]:
-        """How many records of the run were rejected or invalid, and of how many, as the check counts."""
-        invalid = count_of(self.run, "records_invalid", "source_record_invalids") or 0
-        lost = (count_of(self.run, "records_failed") or 0) + invalid
-        return lost, max((count_of(self.run, "records_processed") or 0) + invalid, lost)
+        return good_run(self.check, self.run, self.run_name) if self.run_name else ""
 
     @property
     def began_at(self) -> datetime | None:
@@ -213,38 +151,46 @@ class Incident:
         last, ended = self._last_good_at, self.seen_at if self.is_open else parsed_time(self.run.get("completed_at"))
         return f"{words}{spoken(ended - last)}" if last and ended and ended > last else ""
 
-    def last_good(self) -> list[str | datetime]:
+    def last_good(self) -> Parts:
         """The last good run, and when it was."""
         good = self._incident.get("last_good_run") or {}
         if self.check not in _KNOWS_LAST_GOOD or good.get("id") is None:
             return []
         name = f"last good run {line(good['id'], 40)}"
-        return [f"{name},", self._last_good_at] if self._last_good_at else [name]
+        return [name, When(self._last_good_at, "(", ")")] if self._last_good_at else [name]
 
     def told(self, words: str) -> str:
         """Words of the check, with how long is too long."""
-        found = _LONG.fullmatch(self.summary) if self.check in _TIMED else None
-        return words.format(
-            for_=f" for {found[1] if found else 'too long'}", after=f" after {found[1]}" if found else ""
-        )
+        return with_length(words, self.check, self.summary)
 
     def condition(self) -> str:
         """What is wrong, behind the sync's name; with a workspace, before it."""
         return self.told(self.words.still if self.type is EventType.INCIDENT_REMINDER else self.words.now)
 
+    def news(self) -> str:
+        """What its event brought, behind the sync's name: for a message of that event alone."""
+        if self.type is not EventType.INCIDENT_CHANGED or not self.words.again:
+            return self.condition()
+        if self.check is Check.FAILING and self.is_only_error:
+            return "has another error"
+        return self.words.again + (" with another error" if self.is_another_error else "")
+
+    @property
+    def is_only_error(self) -> bool:
+        """Whether nothing else changed than what the run says of its failure."""
+        return bool(self.changes) and "status" not in self.changes
+
     def explanation(self) -> str:
         """The summary, where the condition does not say it already."""
-        if not self.is_open or (self.check in _TIMED and _LONG.fullmatch(self.summary)):
-            return ""
-        return _UNUSUAL_COUNT.sub(r"\1 records, usually about \2", self.summary)
+        return explained(self.check, self.summary) if self.is_open else ""
 
     def ending(self) -> str:
         """How it ended, behind the sync's name; of a workspace, before it."""
         if not self.recovered:
-            return _OTHER_ENDS_OF.get((self.check, self.reason)) or _OTHER_ENDS[self.reason]
+            return other_end(self.check, self.reason)
         match self.check:
             case Check.SLOW_RUN:
-                return self.end_of_run[1]
+                return end_of_run(self.run)[1] + (rejects(self.run) if has_completed(self.run) else "")
             case Check.STALE:
                 return f"completed a run again{self.standstill()}"
             case Check.UNREACHABLE:
@@ -254,28 +200,28 @@ class Incident:
 
 
 class IncidentStory:
-    """An incident's message. `latest`: a run's event that came after the incident's newest one, while it is open."""
+    """An incident's message. `living`: it shows the incident as it is, edited by each event; otherwise it tells of this
+    one event. `latest`: a run's event that came after the incident's newest one, while it is open."""
 
-    def __init__(self, event: Mapping[str, Any], now: datetime, latest: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, event: Mapping[str, Any], now: datetime, latest: Mapping[str, Any] | None, *, living: bool
+    ) -> None:
         self.incident = Incident(event, now)
+        self._living = living
         self._latest = self._after(latest) if latest and self.incident.is_open else ""
-        is_news = self.incident.type is not EventType.INCIDENT_CHANGED and not self._latest
-        self._late = lateness(self.incident.happened_at, now) if is_news else ""
+        is_edit = living and self.incident.type is EventType.INCIDENT_CHANGED
+        self._late = "" if is_edit or self._latest else lateness(self.incident.happened_at, now)
 
     def _after(self, event: Mapping[str, Any]) -> str:
         """What happened since, in a few words; an error that reads differently now just takes its place."""
-        data, kind, run = event["data"], EventType(event["type"]), event["data"].get("sync_run")
-        if not run or "incident" in data:
+        incident, run = self.incident, event["data"].get("sync_run")
+        if not run or "incident" in event["data"]:
             return ""
-        if kind is EventType.ERROR_CHANGED and self.incident.check is Check.FAILING and self._is_same(run):
-            self.incident.error = RunError.of(run)
+        is_same = incident.check is Check.FAILING and incident.run.get("id") == run.get("id")
+        if is_same and event["type"] == EventType.ERROR_CHANGED:
+            incident.error = RunError.of(run)
             return ""
-        verb = run_words(kind, run, {change["field"]: change for change in data.get("changes") or ()})
-        when = "now" if kind in (EventType.QUEUED, EventType.WORKING) else "then"
-        return f"{when}: run {line(run.get('id'), 40)} {verb}"
-
-    def _is_same(self, run: Mapping[str, Any]) -> bool:
-        return bool(self.incident.run.get("id") == run.get("id"))
+        return meanwhile(event)
 
     # --- the words ---
 
@@ -285,37 +231,41 @@ class IncidentStory:
         if incident.check is Check.UNREACHABLE and (incident.is_open or incident.recovered):
             return f"{incident.condition() if incident.is_open else incident.ending()}: ", name, ""
         if incident.is_open:
-            return "", name, f" {incident.condition()}"
+            told = incident.condition() if self._living else incident.news()
+            return "", name, f" {told}{f' · {incident.times}' if incident.times else ''}"
         return "", name, f"{' ' if incident.recovered else ': '}{incident.ending()}"
 
-    def _facts(self) -> list[str | datetime]:
-        """The grey line: how many runs, and the last good one; what the newest run does stands first."""
+    def _facts(self) -> Parts:
+        """The grey line: what the newest run does, and the last good one; once it is over, how many runs there were."""
         incident, parts = self.incident, [self._latest]
-        times: list[str | datetime] = []
+        more: Parts = []
         if incident.is_open:
-            parts.append(incident.so_far() if incident.runs > 1 else "")
-            times = incident.last_good()
+            more = incident.last_good()
         elif incident.recovered:
             parts += [incident.counted(), incident.good_run()]
         else:
-            parts += [incident.told(incident.words.before), incident.counted() if incident.runs > 1 else ""]
-        first, *more = times or [""]
+            parts += [incident.told(incident.words.before), incident.times]
+        first, *times = more or [""]
         said = " · ".join(part for part in [*parts, str(first)] if part)
-        return [said, *more] if said else []
+        return [said, *times] if said else []
 
-    def _footer(self) -> list[str | datetime]:
-        """Where, and from when to when."""
+    def _footer(self) -> Parts:
+        """Where, and when."""
+        where, times = self.incident.whose.footer(self.incident.run_name), self._times()
+        return [f"{where} ·", *times] if times else [where]
+
+    def _times(self) -> list[When]:
+        """Since when it is so; once it is over, from when to when, or just when where it was short."""
         incident = self.incident
-        where = incident.whose.footer(incident.run_name)
         since, until = incident.began_at, incident.resolved_at
         if incident.is_open:
-            told, time = ("since", since) if since else ("noticed", incident.opened_at)
-            is_said = since is not None and incident.check is Check.STALE  # beside the last good run
-            return [where] if time is None or is_said else [f"{where} · {told}", time]
+            if since is None:
+                return [When(incident.opened_at, "noticed ")] if incident.opened_at else []
+            return [When(since, "since ")] if incident.check is not Check.STALE else []  # the last good run says it
         since = since or incident.opened_at
-        if since and until:
-            return [f"{where} · from", since, "to", until]
-        return [f"{where} · until", until] if until else [where]
+        if since and until and until - since >= LONG:
+            return [When(since, "from "), When(until, "to ")]
+        return [When(until)] if until else []
 
     def _text(self) -> str:
         """The notification: all of the story in one line."""
@@ -323,8 +273,7 @@ class IncidentStory:
         told = before + name + after
         if incident.is_open:
             reasons = [incident.explanation(), incident.run_name if incident.check in _NAMES_RUN else ""]
-            reasons += [incident.error.reason, incident.so_far() if incident.runs > 1 else ""]
-            why = ", ".join(reason for reason in reasons if reason)
+            why = ", ".join(reason for reason in [*reasons, incident.error.reason] if reason)
             told += f": {why}" if why and not before else f", {why}" if why else ""
         elif more := incident.counted("had ") if incident.recovered else incident.told(incident.words.before):
             told += f", {more}"

@@ -61,6 +61,7 @@ class SlackSender:
         self._token = settings.token
         self._channel = settings.channel
         self._channel_id = self._channel if is_channel_id(self._channel) else _remembered(note, self._channel)
+        self._was_in = (note or "").rpartition("=")[2]
         self._turnstiles = turnstiles
         self.turnstile = turnstiles.of(*self._place(self._channel_id or self._channel.removeprefix("#")))
         self._edits = (edits or Turnstiles(EDIT_PACE)).of(self._token.get_secret_value())
@@ -107,9 +108,11 @@ class SlackSender:
     def _reference(self, story: Story) -> Reference | None:
         """The story's message, unless the receiver has moved to another channel since."""
         reference = Reference.of(story.posted or story.posted_of_run)
-        if reference is not None and self._channel_id is not None and reference.channel != self._channel_id:
+        if reference is None:
             return None
-        return reference
+        if self._channel_id is None:  # not known yet, and not the one in which it was under another name
+            return reference if reference.channel != self._was_in else None
+        return reference if reference.channel == self._channel_id else None
 
     def _is_to_be_edited(self, story: Story) -> bool:
         return self._reference(story) is not None and (story.posted is None or not story.is_current)

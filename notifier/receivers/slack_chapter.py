@@ -65,7 +65,7 @@ class Chapter:
     def root(self, now: datetime, *, posting: bool) -> Rendered:
         """The story's message as it is now. Edits mention nobody, and nobody is called for what is over."""
         mentions = self.mentions if posting and not _is_over(self.story.state) else ()
-        return render(_with_run(self.story), now, mentions=mentions, latest=self.story.latest)
+        return render(_with_run(self.story), now, mentions=mentions, latest=self.story.latest, living=True)
 
     @property
     def mentions(self) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from slack_sdk.models.blocks import (
 )
 
 from notifier.body import ELLIPSIS, parsed_time
-from notifier.model import EventType
 from notifier.spoken import spoken
 
 LATE_AFTER: Final = timedelta(minutes=10)
@@ -42,19 +41,28 @@ Text = RichTextElementParts.Text
 BOLD: Final = RichTextElementParts.TextStyle(bold=True)
 CODE: Final = RichTextElementParts.TextStyle(code=True)
 
-Parts: TypeAlias = Sequence[str | datetime]
-"""A grey line: words, and times that each reader sees in their own zone."""
 
-VERBS: Final = {
-    EventType.FAILED: "failed",
-    EventType.CANCELED: "was canceled",
-    EventType.SKIPPED: "was skipped",
-    EventType.WORKING: "is running",
-    EventType.QUEUED: "is queued",
-    EventType.SYNC_PAUSED: "was paused",
-    EventType.SYNC_RESUMED: "was resumed",
-    EventType.SYNC_DELETED: "was deleted in Census",
-}
+@dataclass(frozen=True, slots=True)
+class When:
+    """A time that each reader sees in their own zone, with words of ours around it. They are part of Slack's date
+    format, so that it writes "since today at 09:01" rather than "since  Today at 09:01"."""
+
+    time: datetime
+    before: str = ""
+    after: str = ""
+
+    @property
+    def in_slack(self) -> str:
+        seconds, shown = int(self.time.timestamp()), f"{self.before}{{date_short_pretty}} at {{time}}{self.after}"
+        return f"<!date^{seconds}^{shown}|{self.in_utc}>" if seconds > 0 else self.in_utc
+
+    @property
+    def in_utc(self) -> str:
+        return f"{self.before}{self.time:%Y-%m-%d %H:%M} UTC{self.after}"
+
+
+Parts: TypeAlias = Sequence[str | When]
+"""A grey line: words, and times."""
 
 # Control characters but for line break and tab, marks that turn the direction of what follows, halves of characters.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -145,54 +153,6 @@ class RunError:
         return ": ".join(part for part in (self.code, self.message) if part), self.detail
 
 
-# --- what a run did ---
-
-
-def run_words(kind: EventType, run: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-    """What one event says of its run: "is running". `changes` by their field."""
-    match kind:
-        case EventType.COMPLETED:
-            return "completed" + rejects(run)
-        case EventType.FULL_SYNC:
-            return _full_sync(run)
-        case EventType.ERROR_CHANGED:
-            return "has a new error" if RunError.of(run) else "has no error any more"
-        case EventType.STATUS_CHANGED if "status" not in changes:
-            return "is no longer canceled"
-        case EventType.STATUS_CHANGED:
-            status = line(changes["status"]["new"], LONGEST_CODE)
-            return f"is now “{status}”" if status else "has no status"
-        case _:
-            return VERBS[kind]
-
-
-def rejects(run: Mapping[str, Any]) -> str:
-    """A run that completed without some of its records is no plain success."""
-    rejected = count_of(run, "records_failed")
-    return f", {rejected:,} rejected" if rejected else ""
-
-
-def is_canceled(run: Mapping[str, Any]) -> bool:
-    """By its flag or by its status."""
-    return run.get("canceled") is True or run.get("status") in ("canceled", "cancelled")
-
-
-def _full_sync(run: Mapping[str, Any]) -> str:
-    if is_canceled(run):
-        return "was canceled, it was a full sync"
-    match run.get("status"):
-        case "completed":
-            return "completed a full sync" + rejects(run)
-        case "working":
-            return "is running a full sync"
-        case "failed":
-            return "failed, it was a full sync"
-        case "skipped":
-            return "was skipped, it was a full sync"
-        case _:
-            return "is a full sync"
-
-
 # --- parts of blocks ---
 
 
@@ -242,7 +202,7 @@ def grey(parts: Parts) -> ContextBlock:
         elements=[
             PlainTextObject(text=part, emoji=False)
             if isinstance(part, str)
-            else MarkdownTextObject(text=date(part), verbatim=True)
+            else MarkdownTextObject(text=part.in_slack, verbatim=True)
             for part in parts
         ]
     )
@@ -250,17 +210,7 @@ def grey(parts: Parts) -> ContextBlock:
 
 def spelled(parts: Parts) -> str:
     """The same line as text."""
-    return " ".join(part if isinstance(part, str) else _utc(part) for part in parts)
-
-
-def date(time: datetime) -> str:
-    """Slack's date format, so that each reader sees their own zone."""
-    fallback, seconds = _utc(time), int(time.timestamp())
-    return f"<!date^{seconds}^{{date_short_pretty}} at {{time}}|{fallback}>" if seconds > 0 else fallback
-
-
-def _utc(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    return " ".join(part if isinstance(part, str) else part.in_utc for part in parts)
 
 
 # --- values ---

@@ -12,8 +12,9 @@ from typing import Any, Final
 from slack_sdk.models.blocks import RichTextBlock, RichTextElement, RichTextElementParts, RichTextSectionElement
 
 from notifier.model import Check, EventType
-from notifier.receivers.blocks import EMOJI
+from notifier.receivers.blocks import EMOJI, records_of
 from notifier.receivers.incident_blocks import Incident
+from notifier.receivers.incident_words import end_of_run, has_completed, run_words
 from notifier.receivers.slack_text import (
     BOLD,
     CODE,
@@ -32,7 +33,6 @@ from notifier.receivers.slack_text import (
     linked,
     mentioned,
     rendered,
-    run_words,
 )
 
 LARGEST_REPLY: Final = LARGEST_TEXT - 400  # bytes; older lines give way to newer ones
@@ -195,7 +195,7 @@ def _changed(incident: Incident) -> _Line:
     if incident.check is not Check.FAILING:
         why = incident.explanation()
         return _Line(f"{run}: {why}" if why else f"{run} {incident.condition()} too")
-    if incident.changes and "status" not in incident.changes:
+    if incident.is_only_error:
         return _Line(f"{run} has another error", error=incident.error)
     if incident.is_another_error:
         return _Line(f"{run} failed with another error", error=incident.error)
@@ -221,17 +221,26 @@ def _reminder(incident: Incident) -> _Line:
 
 
 def _resolved(incident: Incident) -> _Line:
-    run, ending = incident.run_name or "the slow run", incident.ending()
+    ending = incident.ending()
     if not incident.recovered or incident.check is Check.UNREACHABLE:
         return _Line(ending)
     match incident.check:
         case Check.SLOW_RUN:
-            return _Line(f"{run} {ending}", f" {ending}")
+            return _ended(incident)
         case Check.STALE:
-            told = _with(ending, incident.run_name)
+            told = _with(ending, incident.good_run() or incident.run_name)
         case _:
             told = _with(ending, ", ".join(part for part in (incident.counted(), incident.good_run()) if part))
     return _Line(told, f" {told}")
+
+
+def _ended(incident: Incident) -> _Line:
+    """How a slow run ended, and what it did."""
+    run, (_, ending) = incident.run, end_of_run(incident.run)
+    did = records_of(run) if has_completed(run) else ""
+    error = RunError.of(run) if run.get("status") == "failed" else None
+    named = ", ".join(part for part in ("" if error else incident.run_name, did) if part)
+    return _Line(_with(f"{incident.run_name or 'the slow run'} {ending}", did), f" {_with(ending, named)}", error)
 
 
 def _of_run(kind: EventType, name: str, run: Mapping[str, Any], data: Mapping[str, Any]) -> _Line:

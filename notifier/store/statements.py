@@ -5,7 +5,21 @@ WRITES is the order in which one transaction runs them, whoever asked for what: 
 
 from typing import Any
 
-from sqlalchemy import Executable, Table, and_, bindparam, delete, func, insert, literal, not_, select, text, update
+from sqlalchemy import (
+    Executable,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from notifier.store.schema import (
@@ -208,6 +222,11 @@ _done = (
         and_(
             events.c.seen_at < bindparam("cutoff", type_=Time),
             not_(select(deliveries.c.id).where(deliveries.c.event_id == events.c.id).exists()),
+            # What is open is told of again, however old its last event is.
+            or_(
+                events.c.incident_id.is_(None),
+                events.c.incident_id.not_in(select(incidents.c.id).where(incidents.c.open)),
+            ),
         )
     )
     .limit(bindparam("most"))
@@ -216,6 +235,17 @@ PRUNE_EVENTS = delete(events).where(events.c.seq.in_(_done))
 _old_posted = and_(
     posted.c.changed_at < bindparam("cutoff", type_=Time),
     posted.c.story.not_in(select(incidents.c.id).where(incidents.c.open)),
+    not_(
+        select(deliveries.c.id)
+        .where(
+            and_(
+                deliveries.c.state == text("'pending'"),
+                deliveries.c.receiver == posted.c.receiver,
+                deliveries.c.story == posted.c.story,
+            )
+        )
+        .exists()
+    ),
 )
 PRUNE_POSTED = delete(posted).where(_old_posted)
 _later = incidents.alias("later")
@@ -404,7 +434,15 @@ _pending = (
 PENDING = _pending
 PENDING_IN_LANE = _pending.where(and_(_here(deliveries), deliveries.c.id <= bindparam("upto")))
 COUNT_PENDING = select(func.count()).select_from(deliveries).where(deliveries.c.state == text("'pending'"))
-EVENT = select(events.c.id, events.c.type, events.c.body).where(events.c.id == bindparam("event_id"))
+EVENT = (
+    select(events.c.id, events.c.type, events.c.body, deliveries.c.mentions)
+    .select_from(
+        events.outerjoin(
+            deliveries, and_(deliveries.c.event_id == events.c.id, deliveries.c.receiver == bindparam("receiver"))
+        )
+    )
+    .where(events.c.id == bindparam("event_id"))
+)
 # What a living message is made of: the events of a story that wait, what shows the story now, and the incident's newest
 # event that tells of a run.
 STORY_EVENTS = (

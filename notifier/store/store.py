@@ -257,9 +257,10 @@ class Store:
         """Deliveries that are pending, of all receivers."""
         return int((await self._read(sql.COUNT_PENDING))[0][0])
 
-    async def message(self, event_id: str) -> Message:
-        (row,) = await self._read(sql.EVENT, event_id=event_id)
-        return Message(row.id, row.type, row.body)
+    async def message(self, event_id: str, receiver: str = "") -> Message:
+        """An event as it is sent to a receiver, by itself."""
+        (row,) = await self._read(sql.EVENT, event_id=event_id, receiver=receiver)
+        return Message(row.id, row.type, row.body, mentions=mentions_of(row.mentions))
 
     async def story(self, receiver: str, name: str, delivery_ids: Sequence[int]) -> Message:
         """The first of a receiver's deliveries of one story, with what is known of that story; the others follow it."""

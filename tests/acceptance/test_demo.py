@@ -50,7 +50,7 @@ def test_half_a_minute_of_the_demo_shows_incidents_from_their_opening_to_the_rec
     here = {"type": "broadcast", "range": "here"}
     assert opened["channel"] == "growth"
     assert here in opened["blocks"][0]["elements"][0]["elements"]
-    assert "2 runs failed" in edits[0]
+    assert edits[0].startswith("New Signups to Leads is failing · 2 runs: ")
     assert edits[-1].startswith("New Signups to Leads recovered")
     assert [one["broadcast"] for one in replies] == [False, True]
     assert replies[0]["text"].endswith(" failed too")

@@ -3,6 +3,7 @@ thread, one clear recovery; through restarts, kills and what people do in Slack.
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -58,6 +59,10 @@ def done(workplace: Workplace) -> bool:
     return bool(deliveries) and all(delivery["state"] == "delivered" for delivery in deliveries)
 
 
+def was_seen(workplace: Workplace, run_id: int) -> bool:
+    return any(line.get("sync_run_id") == run_id for line in workplace.logged())
+
+
 # --- an incident from opening to recovery ---
 
 
@@ -78,7 +83,7 @@ def test_a_sync_that_fails_and_recovers_is_one_message_with_its_story_in_the_thr
     [root] = roots(simulator, channel)
     assert root.text.startswith(f"{LABEL} recovered after ")
     assert root.text.endswith(", 2 runs had failed")
-    assert [edit.text.split(" ")[5] for edit in root.edits] == ["failing:", "after"]
+    assert [edit.text.split(" ")[5] for edit in root.edits] == ["failing", "after"]
     another, recovered = thread_of(simulator, root)
     assert another.text == f"{LABEL}: run 94 failed with another error: TIMEOUT: took too long"
     assert recovered.text.endswith(": 2 runs failed, run 96 succeeded")
@@ -199,7 +204,7 @@ def test_each_event_has_its_message_where_the_receiver_wants_that(
         assert [message.thread_ts for message in messages] == [None, None, None]
         assert words(messages)[:2] == [
             f"{LABEL} is failing: run 93, JSON_ARRAY_ERROR",
-            f"{LABEL} is failing: run 94, JSON_ARRAY_ERROR, 2 runs failed",
+            f"{LABEL} failed again · 2 runs: run 94, JSON_ARRAY_ERROR",
         ]
         assert words(messages)[2].startswith(f"{LABEL} recovered after ")
     assert UPDATE not in {request.method for request in simulator.slack.requests}
@@ -214,7 +219,7 @@ def test_what_waited_while_slack_was_slow_is_one_edit_and_one_reply(
     workplace.wait_until(lambda: POST in [request.method for request in simulator.slack.requests])
     for number, status in ((94, "failed"), (95, "failed"), (96, "completed")):
         simulator.add_run(52, id=number, status=status, **(ERROR if status == "failed" else {}))
-        workplace.wait_until(lambda number=number: f'"sync_run_id": {number}' in workplace.log.read_text())
+        workplace.wait_until(partial(was_seen, workplace, number))
     slow.clear()
     workplace.wait_until(lambda: done(workplace))
     assert workplace.stop() == 0
@@ -272,7 +277,7 @@ def test_a_kill_in_mid_edit_or_mid_reply_neither_loses_nor_repeats_a_line(
     workplace.wait_until(lambda: done(workplace))
     assert workplace.stop() == 0
     [root] = roots(simulator, channel)
-    assert root.text == f"{LABEL} is failing: run 94, JSON_ARRAY_ERROR, 2 runs failed"
+    assert root.text == f"{LABEL} is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
     assert words(thread_of(simulator, root)) == [f"{LABEL}: run 94 failed too"]
 
 
@@ -293,7 +298,7 @@ def test_a_message_that_somebody_deleted_is_posted_anew_with_what_is_true(
     workplace.wait_until(lambda: len(simulator.slack.messages(channel)) == 2 and done(workplace))
     assert workplace.stop() == 0
     [root] = roots(simulator, channel)
-    assert root.request["text"] == f"{LABEL} is failing: run 94, JSON_ARRAY_ERROR, 2 runs failed"
+    assert root.request["text"] == f"{LABEL} is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
     assert root.text.startswith(f"{LABEL} recovered after ")
     assert [reply.broadcast for reply in thread_of(simulator, root)] == [True]
 

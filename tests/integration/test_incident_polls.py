@@ -25,16 +25,18 @@ from notifier.config.checks import (
     Stale,
     WatchChecks,
 )
-from notifier.config.models import SyncSelector, Watch
+from notifier.config.models import Route, SyncSelector, Watch
 from notifier.errors import StoreUnavailable
-from notifier.model import Reason
+from notifier.findings import standing_after
+from notifier.model import Reason, Standing, Sync
 from notifier.poll import RunFate
 from notifier.roster import Roster
+from notifier.route import Reader
 from notifier.simulator import Status
 from notifier.store.store import Store
 from notifier.target import SyncTarget
-from tests.builders import Course
-from tests.integration.watching import FailingRecord, Scene, a_scene, created
+from tests.builders import Course, a_route
+from tests.integration.watching import FailingRecord, Scene, a_scene, created, running, settled, until
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -875,3 +877,476 @@ async def test_incidents_are_the_same_however_often_a_history_is_polled(
     assert await played(scene, pasts, checks, ["poll"]) == expected
     assert await played(scene, pasts, checks, gaps) == expected
     assert await played(scene, pasts, checks, ["nothing"]) == expected
+
+
+# --- what is read or kept at the wrong moment ---
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_could_not_be_forgotten_because_the_database_could_not_be_read_is_watched_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is renamed out of its watch and, before the next listing, back into it."""
+    roster = await rostered(scene, FAILING, Watch(syncs=SyncSelector(label=("Leads",))))
+    scene.run(1, "failed")
+    await scene.poll(roster.syncs[52])
+    scene.simulator.update_sync(52, label="Other")
+
+    async def unreadable(*given: object) -> None:
+        raise StoreUnavailable("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.store, "results", unreadable)
+        with pytest.raises(StoreUnavailable):
+            await scene.listed(roster)
+    scene.simulator.update_sync(52, label="Leads")
+    await scene.listed(roster)
+    scene.run(2)
+    await scene.poll(roster.syncs[52])
+    assert told(scene) == ["failing opened by 1", "failing resolved by 2"]
+
+
+@pytest.mark.parametrize("rest", [{"schedule_frequency": "never"}, {"paused": True}], ids=["never", "paused"])
+@pytest.mark.asyncio
+async def test_an_incident_that_opened_before_the_first_listing_ends_when_that_shows_that_no_run_was_due(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, rest: dict[str, Any]
+) -> None:
+    clock = ApiClock(monkeypatch)
+    scene.run(1, completed_at=ago(hours=1))
+    scene.simulator.update_sync(52, **rest)
+    scene.observer = scene.new_observer()
+    roster, _ = await scene.roster(Watch(sync=52), checks=only(stale=Stale(after=DAY)))
+    await roster.apply_failure()  # syncs can't be listed; this one is named
+    await scene.poll(roster.syncs[52])
+    clock.now += DAY
+    await scene.poll(roster.syncs[52])
+    await scene.listed(roster)
+    assert told(scene) == ["stale opened", "stale resolved"]
+    assert incidents(scene, "resolved")[0]["reason"] == "check_off"
+    clock.now += DAY
+    await scene.poll(roster.syncs[52], times=2)
+    assert len(scene.bodies()) == 2
+
+
+async def rerostered(scene: Scene, checks: Checks, *watches: Watch) -> Roster:
+    """A restart, with what the watchlist says by now, and a first poll of each sync."""
+    scene.observer = scene.new_observer()
+    roster, _ = await scene.roster(*(watches or (Watch(syncs="all"),)), checks=checks)
+    for target in roster.syncs.values():
+        await scene.poll(target)
+    return roster
+
+
+@pytest.mark.parametrize("call", ["run_is_gone", "note_listed", "drop_checks_turned_off", "pass_time"])
+@pytest.mark.asyncio
+async def test_what_is_not_a_poll_waits_for_what_is_being_recorded_of_the_sync(scene: Scene, call: str) -> None:
+    target = await watched(scene, only(slow_run=SlowRun(after=HOUR), reminders=Reminders(first=HOUR)))
+    scene.run(1, "working", created_at=ago(hours=9))
+    await scene.poll(target, times=2)
+    assert told(scene) == ["slow_run opened by 1"]
+    now = datetime.now(UTC)
+    listed = Sync(52, "Leads", None, paused=True, created_at=None)
+    target.checks = ChecksInForce(reminders=target.checks.reminders)
+    given: dict[str, tuple[Any, ...]] = {
+        "run_is_gone": (target, 1, Reason.DELETED, now),
+        "note_listed": (target, listed, now),
+        "drop_checks_turned_off": (target,),
+        "pass_time": (target, now + 2 * HOUR, scene.client.run),
+    }
+    async with target.lock, running(getattr(scene.recorder, call)(*given[call])) as task:
+        await settled()
+        assert told(scene) == ["slow_run opened by 1"]
+        target.lock.release()
+        await task
+        await target.lock.acquire()
+    assert len(told(scene)) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_sync_is_forgotten_after_what_is_being_recorded_of_it_and_nothing_comes_after_that(
+    scene: Scene,
+) -> None:
+    roster = await rostered(scene, only(stale=Stale(after=HOUR)), Watch(syncs=SyncSelector(label=("Leads",))))
+    target = roster.syncs[52]
+    scene.simulator.update_sync(52, label="Other")
+    await target.lock.acquire()
+
+    async def list_syncs() -> None:
+        await scene.listed(roster)
+
+    async with running(list_syncs()):
+        await until(lambda: target.gone)
+        await settled()
+        assert roster.is_watched(52)
+        target.lock.release()
+        await until(lambda: not roster.is_watched(52))
+    scene.run(1, "failed")
+    await scene.poll(target)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + DAY, scene.client.run)
+    assert scene.bodies() == []
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_an_incident_wakes_its_receivers_also_when_its_sync_is_forgotten(scene: Scene) -> None:
+    roster = await rostered(scene, FAILING, Watch(syncs=SyncSelector(label=("Leads",)), labels={"team": "growth"}))
+    scene.sync(53, label="Leads")
+    await scene.listed(roster)
+    await scene.poll(roster.syncs[53])
+    scene.run(1, "failed")
+    scene.run(2, "failed", sync_id=53)
+    for target in roster.syncs.values():
+        await scene.poll(target)
+    scene.woken.clear()
+    scene.simulator.update_sync(52, label="Other")
+    await scene.listed(roster)
+    assert scene.woken == ["pipeline"]
+    scene.woken.clear()
+    await rerostered(scene, FAILING, Watch(sync=52))
+    assert scene.woken == ["pipeline"]
+    assert (told(scene)[-1], told(scene, 53)[-1]) == ("failing resolved", "failing resolved")
+    # By the time of the restart no watch gave it a label any more: its incident knows those that it was opened with.
+    assert [body["data"]["labels"] for body in scene.bodies()[-2:]] == [{"team": "growth"}] * 2
+
+
+@pytest.mark.asyncio
+async def test_what_a_forgotten_sync_leaves_behind_has_the_apis_time(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, "failed")
+    await scene.poll(target)
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    words = await scene.recorder.last_words(target, Reason.DELETED, later)
+    assert [incident.resolved_at for incident in words.incidents] == [later]
+
+
+# --- results that change, or come late ---
+
+
+@pytest.mark.asyncio
+async def test_a_failed_run_that_turns_out_to_have_completed_resolves_its_incident(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, "failed")
+    await scene.poll(target)
+    scene.becomes(1, "completed")
+    await scene.poll(target)
+    assert told(scene) == ["failing opened by 1", "failing resolved by 1"]
+
+
+@pytest.mark.asyncio
+async def test_a_run_counts_once_it_is_no_longer_canceled(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, "failed")
+    scene.run(2, "completed", canceled=True)
+    await scene.poll(target)
+    assert told(scene) == ["failing opened by 1"]
+    scene.becomes(2, "completed", canceled=False)
+    await scene.poll(target)
+    assert told(scene) == ["failing opened by 1", "failing resolved by 2"]
+
+
+@pytest.mark.asyncio
+async def test_a_failed_run_that_runs_again_is_no_result_and_changes_no_incident(scene: Scene) -> None:
+    target = await watched(scene, only(failing=Failing(runs=2)))
+    scene.run(1, "failed", error_code="E1")
+    await scene.poll(target)
+    scene.becomes(1, "working", error_code=None)
+    scene.run(2, "failed", error_code="E1")
+    await scene.poll(target)
+    assert told(scene) == []
+    scene.run(3, "failed", error_code="E1")
+    await scene.poll(target)
+    scene.becomes(3, "working", error_code=None)
+    await scene.poll(target)
+    assert told(scene) == ["failing opened by 3"]
+
+
+@pytest.mark.asyncio
+async def test_an_elder_run_that_completes_below_the_list_resolves_nothing_that_a_newer_one_opened(
+    scene: Scene,
+) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, "working")
+    scene.runs(range(2, 7))
+    scene.run(7, "failed")
+    await scene.poll(target)
+    scene.becomes(1, "completed")
+    await scene.poll(target, times=2)
+    assert (1, "completed") in scene.events()
+    assert told(scene) == ["failing opened by 7"]
+
+
+@pytest.mark.asyncio
+async def test_a_recovery_of_more_runs_than_one_answer_shows_is_seen(scene: Scene) -> None:
+    target = await watched(scene, only(failing=Failing(recovered_after=7)))
+    scene.run(1, "failed")
+    for number in range(2, 9):
+        await scene.poll(target)
+        scene.run(number)
+    await scene.poll(target)
+    assert told(scene) == ["failing opened by 1", "failing resolved by 8"]
+
+
+@pytest.mark.asyncio
+async def test_an_unusual_number_of_records_is_no_measure_for_later_polls(scene: Scene) -> None:
+    """Of 160, 100, 100 and 100, but not of the 1,000 in between, the mean is too low for 200."""
+    target = await watched(scene, only(record_count=RecordCount(deviation_percent=50, of_last=10)))
+    for number, sent in enumerate([100, 100, 100, 1000, 100, 160], start=1):
+        scene.run(number, records_processed=sent)
+        await scene.poll(target)
+    assert told(scene) == ["record_count opened by 4", "record_count resolved by 5", "record_count opened by 6"]
+
+
+@pytest.mark.asyncio
+async def test_the_last_good_run_is_the_one_that_completed_last_and_was_not_canceled(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, completed_at=created(900))
+    scene.run(2, completed_at=created(800))
+    scene.run(3, completed_at=created(950), canceled=True)
+    scene.run(4, "failed")
+    await scene.poll(target)
+    assert [incident["last_good_run"] for incident in incidents(scene)] == [{"id": 1, "completed_at": created(900)}]
+
+
+@pytest.mark.asyncio
+async def test_a_good_run_that_does_not_say_when_it_completed_did_so_when_it_last_changed(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, completed_at=None, updated_at=created(900))
+    scene.run(2, "failed")
+    await scene.poll(target)
+    assert [incident["last_good_run"] for incident in incidents(scene)] == [{"id": 1, "completed_at": created(900)}]
+
+
+@pytest.mark.asyncio
+async def test_a_baseline_opens_nothing_though_it_shows_what_became_of_a_run_that_was_watched_before(
+    scene: Scene,
+) -> None:
+    scene.run(1, "working")
+    roster, _ = await scene.roster(Watch(sync_run=1), checks=FAILING)
+    await scene.observer.poll_run(roster.runs[1], roster.sync_label, roster.is_watched)
+    scene.becomes(1, "failed")
+    roster = await rerostered(scene, FAILING, Watch(sync_run=1), Watch(sync=52))
+    await scene.listed(roster)
+    await scene.poll(roster.syncs[52], times=2)
+    assert scene.events() == [(1, "failed")]
+    assert told(scene) == []
+
+
+# --- what an incident that is over leaves behind ---
+
+
+@pytest.mark.asyncio
+async def test_after_its_check_was_off_an_incident_that_is_over_counts_no_more(scene: Scene) -> None:
+    twice = only(failing=Failing(runs=2))
+    roster = await rostered(scene, twice)
+    scene.runs((1, 2), "failed")
+    await scene.poll(roster.syncs[52])
+    await rerostered(scene, only())
+    roster = await rerostered(scene, twice)
+    for number in (3, 4):
+        scene.run(number, "failed")
+        await scene.poll(roster.syncs[52])
+    assert told(scene) == ["failing opened by 2", "failing resolved", "failing opened by 4"]
+
+
+@pytest.mark.asyncio
+async def test_after_its_sync_was_not_watched_an_incident_that_is_over_counts_no_more(scene: Scene) -> None:
+    twice = only(failing=Failing(runs=2))
+    roster = await rostered(scene, twice, Watch(syncs=SyncSelector(label=("Leads",))))
+    scene.runs((1, 2), "failed")
+    await scene.poll(roster.syncs[52])
+    for label in ("Other", "Leads"):
+        scene.simulator.update_sync(52, label=label)
+        await scene.listed(roster)
+    roster = await rerostered(scene, twice, Watch(syncs=SyncSelector(label=("Leads",))))
+    for number in (3, 4):
+        scene.run(number, "failed")
+        await scene.poll(roster.syncs[52])
+    assert told(scene) == ["failing opened by 2", "failing resolved", "failing opened by 4"]
+
+
+# --- slow runs, and what a listing shows ---
+
+
+@pytest.mark.asyncio
+async def test_a_crash_between_giving_a_run_up_and_telling_so_leaves_no_incident_open(scene: Scene) -> None:
+    target = await watched(scene, only(slow_run=SlowRun(after=HOUR)))
+    scene.run(1, "working", created_at=ago(hours=2))
+    await scene.poll(target)
+    await scene.store.unfollow(scene.workspace, 1)
+    await scene.poll(await scene.restarted(target, only(slow_run=SlowRun(after=HOUR))))
+    assert told(scene) == ["slow_run opened by 1", "slow_run resolved"]
+    assert incidents(scene)[-1]["reason"] == "unwatched"
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_has_ended_by_the_time_it_is_fetched_is_not_slow(scene: Scene) -> None:
+    target = await watched(scene, only(slow_run=SlowRun(after=HOUR)))
+    scene.run(1, "working", created_at=ago(minutes=30))
+    await scene.poll(target)
+    scene.becomes(1, "completed")
+    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.client.run)
+    assert told(scene) == []
+
+
+@pytest.mark.asyncio
+async def test_a_slow_run_knows_the_last_good_one_also_after_a_restart(scene: Scene) -> None:
+    slow = only(slow_run=SlowRun(after=HOUR))
+    target = await watched(scene, slow)
+    scene.run(1, completed_at=created(900))
+    scene.run(2, "working", created_at=ago(minutes=30))
+    await scene.poll(target)
+    target = await scene.restarted(target, slow)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.client.run)
+    assert [incident["last_good_run"] for incident in incidents(scene)] == [{"id": 1, "completed_at": created(900)}]
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_was_resumed_while_the_worker_was_down_is_told(scene: Scene) -> None:
+    scene.simulator.update_sync(52, paused=True)
+    await rostered(scene, only())
+    scene.simulator.update_sync(52, paused=False)
+    roster = await rerostered(scene, only())
+    await scene.listed(roster)
+    assert kinds(scene) == ["sync.resumed"]
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_got_a_schedule_is_stale_in_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ApiClock(monkeypatch)
+    scene.run(1, completed_at=ago(days=9))
+    scene.simulator.update_sync(52, schedule_frequency="never")
+    roster = await rostered(scene, only(stale=Stale(after=DAY)))
+    scene.simulator.update_sync(52, schedule_frequency="daily")
+    await scene.listed(roster)
+    clock.now += DAY + timedelta(minutes=1)
+    await scene.poll(roster.syncs[52])
+    assert told(scene) == ["stale opened"]
+
+
+def test_the_first_sight_of_a_sync_leaves_the_time_from_which_it_is_watched() -> None:
+    listed = Sync(52, "Leads", None, paused=False, created_at=None)
+    began = datetime(2026, 11, 23, tzinfo=UTC)
+    assert standing_after(Standing(stale_from=began), listed, began + DAY) == Standing(False, True, began)
+
+
+# --- who knows of an incident, and whose message an event goes on with ---
+
+LIVING = Reader("pipeline", selective=True, living=True)
+
+
+def retold(scene: Scene, *readers: Reader, routes: Sequence[Route] | None = None) -> None:
+    """From now on these readers are told, by these routes."""
+    scene.recorder._readers, scene.recorder._routes = readers, routes
+
+
+def stories(scene: Scene, receiver: str = "pipeline") -> list[tuple[str, str]]:
+    """What a receiver got, and what each goes on with: `incident`, or the run by itself."""
+    found = scene.rows(
+        "SELECT event_type, story FROM deliveries WHERE receiver = ? AND NOT quiet ORDER BY id", receiver
+    )
+    return [(kind, "incident" if story.startswith("inc_") else story) for kind, story in found]
+
+
+@pytest.mark.asyncio
+async def test_runs_are_part_of_an_incident_for_those_who_know_of_it_also_after_a_restart(scene: Scene) -> None:
+    other = Reader("other", selective=True, living=True)
+    routes = [a_route("pipeline"), a_route("other", events=["sync_run.*"])]
+    target = await watched(scene, FAILING)
+    retold(scene, LIVING, other, routes=routes)
+    scene.run(1, "failed")
+    await scene.poll(target)
+    scene.run(2, "working")
+    await scene.poll(target)
+    target = await scene.restarted(target, FAILING)
+    retold(scene, LIVING, other, routes=routes)
+    scene.run(3, "working")
+    await scene.poll(target)
+    assert stories(scene) == [
+        ("incident.opened", "incident"),
+        ("sync_run.working", "incident"),
+        ("sync_run.working", "incident"),
+    ]
+    assert stories(scene, "other") == [
+        ("sync_run.failed", "run:1"),
+        ("sync_run.working", "run:2"),
+        ("sync_run.working", "run:3"),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_who_learned_of_an_incident_knows_of_it_though_later_events_of_it_go_to_others(scene: Scene) -> None:
+    other = Reader("other", selective=True, living=True)
+    routes = [
+        a_route("pipeline", events=["incident.opened", "sync_run.*"]),
+        a_route("other", events=["incident.changed", "sync_run.working"]),
+    ]
+    target = await watched(scene, FAILING)
+    retold(scene, LIVING, other, routes=routes)
+    for number, status in enumerate(("failed", "failed", "working"), start=1):
+        scene.run(number, status)
+        await scene.poll(target)
+    assert stories(scene)[-1] == ("sync_run.working", "incident")
+    assert stories(scene, "other") == [("incident.changed", "incident"), ("sync_run.working", "incident")]
+
+
+@pytest.mark.asyncio
+async def test_the_run_that_ends_an_incident_is_told_in_its_message_where_the_end_itself_is_not(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    retold(scene, LIVING, routes=[a_route("pipeline", events=["incident.opened", "sync_run.*"])])
+    for number, status in enumerate(("failed", "completed", "completed"), start=1):
+        scene.run(number, status)
+        await scene.poll(target)
+    assert stories(scene) == [
+        ("incident.opened", "incident"),
+        ("sync_run.completed", "incident"),
+        ("sync_run.completed", "run:3"),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_runs_are_told_in_the_message_of_the_heaviest_incident_that_is_open(scene: Scene) -> None:
+    target = await watched(scene, only(failing=Failing(), slow_run=SlowRun(after=HOUR)))
+    retold(scene, LIVING)
+    scene.run(1, "working", created_at=ago(hours=2))
+    await scene.poll(target)
+    scene.run(2, "failed", created_at=ago(hours=1))
+    scene.run(3, "working", created_at=ago(minutes=1))
+    await scene.poll(target, times=2)
+    [(story,)] = scene.rows("SELECT story FROM deliveries ORDER BY id DESC LIMIT 1")
+    assert scene.rows('SELECT "check" FROM incidents WHERE id = ?', story) == [("failing",)]
+
+
+@pytest.mark.asyncio
+async def test_who_was_told_of_an_incident_only_quietly_does_not_have_its_message(scene: Scene) -> None:
+    """Of two that one run opened Slack shows one; once that is over, runs are told by themselves."""
+    target = await watched(
+        scene, only(rejected_records=RejectedRecords(), record_count=RecordCount(deviation_percent=50))
+    )
+    retold(scene, LIVING)
+    for number in (1, 2, 3):
+        scene.run(number, records_processed=100, records_failed=0)
+        await scene.poll(target)
+    scene.run(4, records_processed=1000, records_failed=900)
+    await scene.poll(target)
+    scene.run(5, records_processed=1000, records_failed=0)
+    await scene.poll(target)
+    scene.run(6, "working")
+    await scene.poll(target)
+    assert told(scene)[:2] == ["rejected_records opened by 4", "record_count opened by 4"]
+    assert stories(scene)[-1] == ("sync_run.working", "run:6")
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_another_check_leaves_failed_runs_counted_also_after_a_restart(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ApiClock(monkeypatch)
+    twice = Failing(runs=2)
+    roster = await rostered(scene, only(failing=twice, stale=Stale(after=DAY)))
+    await scene.poll(roster.syncs[52])
+    scene.run(1, "failed")
+    clock.now += 2 * DAY
+    await scene.poll(roster.syncs[52])
+    await rerostered(scene, only(failing=twice))
+    scene.run(2, "failed")
+    await rerostered(scene, only(failing=twice))
+    assert told(scene) == ["stale opened", "stale resolved", "failing opened by 2"]

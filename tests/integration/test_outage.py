@@ -12,11 +12,12 @@ from notifier.config.models import Route, Watch
 from notifier.errors import StoreUnavailable, Throttled, Unauthorized, Unusable
 from notifier.errors import Unreachable as NoAnswer
 from notifier.health import Health
-from notifier.model import WorkspaceState
+from notifier.model import Check, Observation, WorkspaceState
 from notifier.outage import Outage
 from notifier.scheduler import WorkspaceWatcher
 from notifier.simulator import Status
 from notifier.store.store import Store
+from tests.builders import an_incident
 from tests.integration.watching import WORKSPACE, FailingRecord, LoopClock, Scene, a_scene, running, until
 
 DEAD = NoAnswer("HTTP 500 Internal Server Error")
@@ -428,3 +429,43 @@ async def test_a_key_that_is_withdrawn_opens_it_and_one_that_is_given_back_resol
         await until(lambda: watcher.health.has_answered)
         await loop_clock.advance(1)
     assert [body["type"] for body in scene.bodies()] == ["incident.opened", "incident.resolved"]
+
+
+# --- what is not its own, and an answer that did not last ---
+
+
+@pytest.mark.asyncio
+async def test_the_incidents_of_syncs_are_not_the_workspaces(desk: Desk, scene: Scene) -> None:
+    stale = an_incident(Check.STALE, opened_at=scene.clock.now)
+    await scene.store.record(Observation(WORKSPACE, 52, "Leads", incidents=(stale,)))
+    await desk.start()
+    await desk.health.answered()
+    await desk.outage.look()
+    await desk.outage.end()
+    assert desk.told == []
+    assert await scene.store.open_incidents(WORKSPACE) == [stale]
+
+
+@pytest.mark.asyncio
+async def test_an_answer_between_two_looks_after_which_it_is_silent_again_resolves_nothing(desk: Desk) -> None:
+    await desk.fails()
+    desk.passes(minutes=6)
+    await desk.outage.look()
+    await desk.health.answered()
+    await desk.fails()
+    await desk.outage.look()
+    assert desk.told == ["opened"]
+    await desk.health.answered()
+    await desk.outage.look()
+    assert desk.told == ["opened", "resolved recovered"]
+
+
+@pytest.mark.asyncio
+async def test_a_workspace_that_leaves_the_watchlist_ends_it_once(desk: Desk) -> None:
+    await desk.fails()
+    desk.passes(minutes=6)
+    await desk.outage.look()
+    await desk.start()
+    await desk.outage.end()
+    await desk.outage.end()
+    assert desk.told == ["opened", "resolved unwatched"]

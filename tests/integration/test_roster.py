@@ -474,7 +474,7 @@ async def test_named_syncs_are_polled_when_there_is_no_listing_at_all(scene: Sce
 # --- a database that can't be written for a while ---
 
 
-@pytest.mark.parametrize("write", ["save_listed", "forget_syncs", "record"])
+@pytest.mark.parametrize("write", ["save_listed", "forget_syncs", "record", "save_standings"])
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.asyncio
 async def test_a_listing_that_could_only_partly_be_kept_is_made_up_for_by_the_next(
@@ -520,6 +520,25 @@ async def test_a_listing_that_could_only_partly_be_kept_is_made_up_for_by_the_ne
     assert roster.syncs[52].label == "renamed"
     await poll_all(scene, roster)
     assert scene.events() == [(0, "sync.deleted"), (61, "completed"), (62, "completed")]
+
+
+@pytest.mark.asyncio
+async def test_syncs_that_are_named_are_polled_though_the_disk_is_full_when_nothing_can_be_listed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept of them before the disk was full is in memory too, and told with the next listing at the latest."""
+    scene.sync(52)
+    roster, _ = await scene.roster(Watch(sync=52))
+
+    async def full_disk(*given: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.store, "save_standings", full_disk)
+        with pytest.raises(StoreUnavailable):
+            await roster.apply_failure()
+    assert roster.take_changes().added == [roster.syncs[52]]
+    assert (await roster.apply_failure()).added == []
 
 
 # --- watches of single runs ---

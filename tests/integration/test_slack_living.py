@@ -118,7 +118,7 @@ async def test_a_later_event_edits_the_message_and_adds_a_line_to_its_thread(des
     outcome = delivered(await sender.send(chapter(changed(), posted=posted)))
     assert desk.methods == [UPDATE, POST_MESSAGE]
     [root], [reply] = roots(desk), replies(desk)
-    assert root.text == "New Signups to Leads is failing: run 94, JSON_ARRAY_ERROR, 2 runs failed"
+    assert root.text == "New Signups to Leads is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
     assert (reply.thread_ts, reply.broadcast, reply.text) == (root.ts, False, "New Signups to Leads: run 94 failed too")
     assert reply.metadata == {"event_type": "census_sync_run", "event_payload": {"event_id": "evt_2"}}
     assert outcome.posted == Posted(posted.reference, "evt_2")
@@ -142,7 +142,7 @@ async def test_a_reminder_leaves_the_error_of_the_last_run_in_the_message(desk: 
     posted = await begun(desk, sender)
     await sender.send(chapter(reminder(), posted=posted, run=changed().body))
     [root] = roots(desk)
-    assert root.text == "New Signups to Leads is still failing: run 94, JSON_ARRAY_ERROR, 2 runs failed"
+    assert root.text == "New Signups to Leads is still failing · 2 runs: run 94, JSON_ARRAY_ERROR"
 
 
 @pytest.mark.asyncio
@@ -304,7 +304,7 @@ async def test_a_message_that_can_not_be_edited_any_more_is_posted_anew(desk: De
     outcome = delivered(await sender.send(chapter(changed(), posted=posted)))
     assert desk.methods == [UPDATE, POST_MESSAGE]
     _, new = roots(desk)
-    assert new.text == "New Signups to Leads is failing: run 94, JSON_ARRAY_ERROR, 2 runs failed"
+    assert new.text == "New Signups to Leads is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
     assert outcome.posted == Posted(str(Reference(desk.channel, new.ts, "evt_2")), "evt_2")
 
 
@@ -497,3 +497,13 @@ async def test_edits_have_a_gate_of_their_own_that_all_receivers_of_a_token_shar
     assert one.gate(chapter(changed(), posted=posted, is_current=True)) is None
     assert one.gate(opened()) is None
     assert desk.to_webhook().gate(opened()) is None
+
+
+@pytest.mark.asyncio
+async def test_a_receiver_that_was_moved_to_another_channel_by_its_name_posts_there_anew(desk: Desk) -> None:
+    """As one that was moved by its ID: nothing is asked of the channel that it left, nor of a thread there."""
+    posted = await begun(desk, desk.to_channel())
+    other = desk.slack.add_channel("elsewhere")
+    await desk.to_channel("#elsewhere", note=f"#data-syncs={desk.channel}").send(chapter(changed(), posted=posted))
+    assert desk.methods == [POST_MESSAGE]
+    assert [message.channel for message in roots(desk)] == [desk.channel, other]

@@ -110,7 +110,7 @@ def test_a_failed_run_says_what_broke_why_and_where_to_click() -> None:
     ]
     seconds = int(at(-0.5).timestamp())
     assert lines(rendered)[4] == (
-        f"production · team: growth · run 93<!date^{seconds}^{{date_short_pretty}} at {{time}}|2026-11-23 10:15 UTC>"
+        f"production · team: growth · run 93 ·<!date^{seconds}^{{date_short_pretty}} at {{time}}|2026-11-23 10:15 UTC>"
     )
     assert rendered.text == "New Signups to Leads: run 93 failed, JSON_ARRAY_ERROR"
     (link,) = [piece for piece in rendered.blocks[0]["elements"][0]["elements"] if piece["type"] == "link"]
@@ -338,7 +338,7 @@ def test_a_clock_of_census_that_is_ahead_makes_nothing_late_or_early() -> None:
 
 def test_a_time_before_1970_is_shown_without_slacks_format() -> None:
     rendered = told(an_event("failed", FAILED | {"updated_at": "1901-01-01T00:00:00Z"}))
-    assert lines(rendered)[-1].endswith("run 931901-01-01 00:00 UTC")
+    assert lines(rendered)[-1].endswith("run 93 ·1901-01-01 00:00 UTC")
 
 
 # --- what it can't do ---

@@ -13,14 +13,16 @@ from notifier.body import timestamp
 from notifier.cli.slack_terminal import emoji
 from notifier.model import Check, EventType, Reason
 from notifier.receivers.blocks import EMOJI, Rendered, render
-from notifier.receivers.incident_blocks import GOOD, OVER, WORDS
+from notifier.receivers.incident_words import GOOD, OVER, WORDS
 from notifier.receivers.slack_text import LARGEST_TEXT, escaped, in_bytes
 from notifier.simulator.block_kit import problems_of, text_length
 from tests.builders import NOW, at
 
 URL = "https://app.getcensus.com/syncs/52/history"
 NAME = "New Signups to Leads"
-DATE = re.compile(r"<!date\^\d+\^\{date_short_pretty\} at \{time\}\|(\d{1,4}-\d\d-\d\d \d\d:\d\d) UTC>")
+UTC_TIME = r"\d{1,4}-\d\d-\d\d \d\d:\d\d"
+BEFORE = "(since |noticed |from |to |[(]|)"
+DATE = re.compile(rf"<!date\^\d+\^{BEFORE}\{{date_short_pretty\}} at \{{time\}}(\)?)\|\1({UTC_TIME}) UTC\2>")
 REJECTED = "12 of 14 records were rejected or invalid (86 %)"
 UNUSUAL = "1,240 records sent, the mean of the runs before is 18,340"
 SLOW = "running for more than 2 h"
@@ -115,14 +117,14 @@ def told(body: bytes, now: datetime = NOW, **options: Any) -> Rendered:
 
 
 def seen(element: Any) -> str:
-    """What a reader sees of an element: emoji and mentions by their names, times in brackets."""
+    """What a reader sees of an element: emoji and mentions by their names, times and their words in brackets."""
     match element["type"]:
         case "emoji":
             return f":{element['name']}:"
         case "broadcast" | "user" | "usergroup":
             return "@" + str(element.get("range") or element.get("user_id") or element.get("usergroup_id"))
         case "mrkdwn":
-            return f"[{DATE.sub(lambda found: found[1], element['text'])}]"
+            return f"[{DATE.sub(lambda found: found[1] + found[3] + found[2], element['text'])}]"
         case "rich_text_section" | "rich_text_preformatted":
             return "".join(map(seen, element["elements"]))
         case _:
@@ -155,19 +157,19 @@ def test_a_sync_that_begins_to_fail_says_why_since_when_and_which_run_was_the_la
         ":red_circle: New Signups to Leads is failing",
         "JSON_ARRAY_ERROR The array field being used does not appear to be valid JSON",
         "Make sure that it is formatted as a JSON array",
-        "last good run 92, [2026-11-22 09:15]",
-        "production · team: growth · run 93 · since [2026-11-23 10:15]",
+        "last good run 92 [(2026-11-22 09:15)]",
+        "production · team: growth · run 93 · [since 2026-11-23 10:15]",
     ]
     assert links(rendered) == [f"{URL}?sync_run_id=93"]
     assert rendered.text == "New Signups to Leads is failing: run 93, JSON_ARRAY_ERROR"
 
 
 def test_the_plain_text_says_all_of_it() -> None:
-    assert told(an_incident("changed", run=a_run(95), runs=3)).plain.splitlines() == [
-        "New Signups to Leads is failing",
+    assert told(an_incident("changed", run=a_run(95), runs=3), living=True).plain.splitlines() == [
+        "New Signups to Leads is failing · 3 runs",
         "JSON_ARRAY_ERROR: The array field being used does not appear to be valid JSON",
         "Make sure that it is formatted as a JSON array",
-        "3 runs failed · last good run 92, 2026-11-22 09:15 UTC",
+        "last good run 92 (2026-11-22 09:15 UTC)",
         "production · team: growth · run 95 · since 2026-11-23 07:03 UTC",
         f"{URL}?sync_run_id=95",
     ]
@@ -180,7 +182,7 @@ def test_the_plain_text_says_all_of_it() -> None:
             Check.REJECTED_RECORDS,
             a_run(status="completed"),
             ":large_yellow_circle: New Signups to Leads rejects records",
-            [REJECTED, "last good run 92, [2026-11-22 09:15]"],
+            [REJECTED, "last good run 92 [(2026-11-22 09:15)]"],
             f"New Signups to Leads rejects records: {REJECTED}",
         ),
         (
@@ -201,7 +203,7 @@ def test_the_plain_text_says_all_of_it() -> None:
             Check.STALE,
             None,
             ":zzz: New Signups to Leads has not completed a run for more than 1 d 2 h",
-            ["last good run 92, [2026-11-22 09:15]"],
+            ["last good run 92 [(2026-11-22 09:15)]"],
             "New Signups to Leads has not completed a run for more than 1 d 2 h",
         ),
         (
@@ -225,10 +227,10 @@ def test_every_check_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("check", "footer"),
     [
-        (Check.FAILING, "production · team: growth · run 93 · since [2026-11-23 07:03]"),
-        (Check.SLOW_RUN, "production · team: growth · run 93 · since [2026-11-23 07:10]"),  # when the run began
+        (Check.FAILING, "production · team: growth · run 93 · [since 2026-11-23 07:03]"),
+        (Check.SLOW_RUN, "production · team: growth · run 93 · [since 2026-11-23 07:10]"),  # when the run began
         (Check.STALE, "production · team: growth · run 93"),  # the last good run says since when
-        (Check.UNREACHABLE, "production · team: growth · since [2026-11-23 07:03]"),
+        (Check.UNREACHABLE, "production · team: growth · [since 2026-11-23 07:03]"),
     ],
 )
 def test_the_last_line_says_where_and_since_when(check: Check, footer: str) -> None:
@@ -239,7 +241,7 @@ def test_the_last_line_says_where_and_since_when(check: Check, footer: str) -> N
 @pytest.mark.parametrize("check", [Check.SLOW_RUN, Check.STALE])
 def test_where_it_is_unknown_since_when_it_says_when_it_was_noticed(check: Check) -> None:
     body = an_incident("reminder", check, last_good_run={"id": 92, "completed_at": None})
-    assert shown(told(body))[-1] == "production · team: growth · noticed [2026-11-23 07:03]"
+    assert shown(told(body))[-1] == "production · team: growth · [noticed 2026-11-23 07:03]"
 
 
 def test_the_workspace_has_no_page_to_lead_to() -> None:
@@ -251,24 +253,38 @@ def test_without_a_run_the_headline_leads_to_the_sync() -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "runs", "facts"),
+    ("check", "runs", "headline"),
     [
-        (Check.FAILING, 1, "last good run 92, [2026-11-22 09:15]"),
-        (Check.FAILING, 1_200, "1,200 runs failed · last good run 92, [2026-11-22 09:15]"),
-        (Check.REJECTED_RECORDS, 2, "2 runs so far · last good run 92, [2026-11-22 09:15]"),
-        (Check.RECORD_COUNT, 3, "3 runs so far"),
+        (Check.FAILING, 1, ":red_circle: New Signups to Leads is failing"),
+        (Check.FAILING, 1_200, ":red_circle: New Signups to Leads is failing · 1,200 runs"),
+        (Check.REJECTED_RECORDS, 2, ":large_yellow_circle: New Signups to Leads rejects records · 2 runs"),
+        (
+            Check.RECORD_COUNT,
+            3,
+            ":large_yellow_circle: New Signups to Leads sent an unusual number of records · 3 runs",
+        ),
+        (Check.SLOW_RUN, 2, ":turtle: New Signups to Leads has been running for more than 2 h"),
     ],
 )
-def test_more_than_one_bad_run_is_counted(check: Check, runs: int, facts: str) -> None:
-    assert shown(told(an_incident("changed", check, a_run(status="completed"), runs=runs)))[-2] == facts
+def test_the_headline_counts_more_than_one_bad_run_and_nothing_else_does(
+    check: Check, runs: int, headline: str
+) -> None:
+    rendered = told(an_incident("changed", check, a_run(status="completed"), runs=runs), living=True)
+    first, *rest = shown(rendered)
+    assert first == headline
+    assert rendered.text.startswith(headline.split(": ", 1)[1])
+    assert not any("runs" in line for line in rest)
 
 
 @pytest.mark.parametrize(
     ("check", "headline"),
     [
-        (Check.FAILING, ":red_circle: New Signups to Leads is still failing"),
-        (Check.REJECTED_RECORDS, ":large_yellow_circle: New Signups to Leads still rejects records"),
-        (Check.RECORD_COUNT, ":large_yellow_circle: New Signups to Leads still sends an unusual number of records"),
+        (Check.FAILING, ":red_circle: New Signups to Leads is still failing · 12 runs"),
+        (Check.REJECTED_RECORDS, ":large_yellow_circle: New Signups to Leads still rejects records · 12 runs"),
+        (
+            Check.RECORD_COUNT,
+            ":large_yellow_circle: New Signups to Leads still sends an unusual number of records · 12 runs",
+        ),
         (Check.SLOW_RUN, ":turtle: New Signups to Leads is still running after more than 2 h"),
         (Check.STALE, ":zzz: New Signups to Leads still has not completed a run for more than 1 d 2 h"),
         (Check.UNREACHABLE, ":electric_plug: Census still can't be read: production"),
@@ -281,8 +297,56 @@ def test_a_reminder_says_that_it_is_still_so(check: Check, headline: str) -> Non
 def test_a_reminder_that_knows_the_last_run_goes_on_saying_why() -> None:
     rendered = told(an_incident("reminder", run=a_run(95), runs=12, changes=[]))
     assert shown(rendered)[1].startswith("JSON_ARRAY_ERROR The array")
-    assert rendered.text == "New Signups to Leads is still failing: run 95, JSON_ARRAY_ERROR, 12 runs failed"
-    assert told(an_incident("reminder", runs=12)).text == "New Signups to Leads is still failing: 12 runs failed"
+    assert rendered.text == "New Signups to Leads is still failing · 12 runs: run 95, JSON_ARRAY_ERROR"
+    assert told(an_incident("reminder", runs=12)).text == "New Signups to Leads is still failing · 12 runs"
+
+
+# --- a message of one event, and one that is edited ---
+
+
+@pytest.mark.parametrize(
+    ("check", "run", "given", "headline"),
+    [
+        (Check.FAILING, a_run(95), {"runs": 3}, "failed again · 3 runs"),
+        (Check.FAILING, a_run(95), {"runs": 3, "summary": "another error"}, "failed again with another error · 3 runs"),
+        (
+            Check.FAILING,
+            a_run(95),
+            {"summary": "another error", "changes": [change("error_code", "A", "B")]},
+            "has another error",
+        ),
+        (Check.REJECTED_RECORDS, a_run(95, "completed"), {"runs": 2}, "rejected records again · 2 runs"),
+        (
+            Check.RECORD_COUNT,
+            a_run(95, "completed"),
+            {"runs": 2},
+            "sent an unusual number of records again · 2 runs",
+        ),
+        (Check.SLOW_RUN, a_run(95, "working"), {}, "has been running for more than 2 h"),
+    ],
+)
+def test_a_message_of_another_bad_run_says_that_it_happened_again(
+    check: Check, run: dict[str, Any], given: dict[str, Any], headline: str
+) -> None:
+    rendered = told(an_incident("changed", check, run, **given))
+    assert shown(rendered)[0] == f":{WORDS[check].emoji}: New Signups to Leads {headline}"
+    assert rendered.text.startswith(f"New Signups to Leads {headline}: ")
+    assert rendered.plain.startswith(f"New Signups to Leads {headline}\n")
+
+
+def test_a_living_message_says_how_things_are_whatever_event_it_is_made_of() -> None:
+    body = an_incident("changed", run=a_run(95), runs=3, summary="another error")
+    rendered = told(body, living=True)
+    assert shown(rendered)[0] == ":red_circle: New Signups to Leads is failing · 3 runs"
+    assert shown(rendered)[1:] == shown(told(body))[1:]
+    assert rendered.text == "New Signups to Leads is failing · 3 runs: run 95, JSON_ARRAY_ERROR"
+
+
+@pytest.mark.parametrize("kind", ["opened", "reminder", "resolved"])
+@pytest.mark.parametrize("check", Check)
+def test_all_other_events_read_the_same_in_a_living_message(kind: str, check: Check) -> None:
+    body = an_incident(kind, check, a_run(98, "completed"), runs=3)
+    assert told(body, living=True) == told(body)
 
 
 # --- what the newest run does ---
@@ -304,16 +368,16 @@ def test_a_reminder_that_knows_the_last_run_goes_on_saying_why() -> None:
 )
 def test_what_the_newest_run_does_is_said_in_a_few_words(kind: str, run: dict[str, Any], said: str) -> None:
     latest = of_run(kind, {"id": 96, **run})
-    rendered = told(an_incident("changed", run=a_run(95), runs=3), latest=latest)
-    assert shown(rendered)[3] == f"{said} · 3 runs failed · last good run 92, [2026-11-22 09:15]"
-    assert rendered.text == f"New Signups to Leads is failing: run 95, JSON_ARRAY_ERROR, 3 runs failed ({said})"
+    rendered = told(an_incident("changed", run=a_run(95), runs=3), latest=latest, living=True)
+    assert shown(rendered)[3] == f"{said} · last good run 92 [(2026-11-22 09:15)]"
+    assert rendered.text == f"New Signups to Leads is failing · 3 runs: run 95, JSON_ARRAY_ERROR ({said})"
 
 
 def test_an_error_that_reads_differently_now_takes_the_place_of_the_old_one() -> None:
     latest = of_run("error_changed", a_run(95, error_message="Another place"), change("error_message", "a", "b"))
     lines = shown(told(an_incident("changed", run=a_run(95), runs=3), latest=latest))
     assert lines[1] == "JSON_ARRAY_ERROR Another place"
-    assert lines[3].startswith("3 runs failed")
+    assert lines[3] == "last good run 92 [(2026-11-22 09:15)]"
     other = of_run("error_changed", a_run(94), change("error_message", "a", "b"))
     assert "then: run 94 has a new error" in shown(told(an_incident(run=a_run(95)), latest=other))[3]
 
@@ -331,7 +395,7 @@ def test_a_sync_that_recovered_says_how_long_it_lasted_how_many_failed_and_which
     assert shown(rendered) == [
         ":white_check_mark: New Signups to Leads recovered after 3 h 12 min",
         "5 runs failed · run 98 succeeded",
-        "production · team: growth · run 98 · from [2026-11-23 07:03] to [2026-11-23 10:15]",
+        "production · team: growth · run 98 · [from 2026-11-23 07:03] [to 2026-11-23 10:15]",
     ]
     assert rendered.text == "New Signups to Leads recovered after 3 h 12 min, 5 runs had failed"
     assert rendered.plain.splitlines()[2] == (
@@ -360,8 +424,14 @@ def test_a_sync_that_recovered_says_how_long_it_lasted_how_many_failed_and_which
             ["recovered after 3 h 12 min", "1 run sent unusual numbers · run 98 sent 18,340"],
         ),
         (Check.RECORD_COUNT, {}, ["recovered after 3 h 12 min", "1 run sent unusual numbers"]),
+        (
+            Check.FAILING,
+            {"records_failed": 5},
+            ["recovered after 3 h 12 min", "1 run failed · run 98 succeeded, 5 rejected"],
+        ),
         (Check.SLOW_RUN, {}, ["completed after 3 h 4 min"]),
         (Check.STALE, {}, ["completed a run again after 1 d"]),
+        (Check.STALE, {"records_failed": 5}, ["completed a run again after 1 d", "run 98 completed, 5 rejected"]),
     ],
 )
 def test_every_check_says_how_it_recovered(check: Check, run: dict[str, Any], lines: list[str]) -> None:
@@ -369,11 +439,43 @@ def test_every_check_says_how_it_recovered(check: Check, run: dict[str, Any], li
     assert [first, *rest] == [f":white_check_mark: New Signups to Leads {lines[0]}", *lines[1:]]
 
 
+@pytest.mark.parametrize(
+    ("minutes_ago", "footer"),
+    [
+        (60, "production · team: growth · run 98 · [from 2026-11-23 09:15] [to 2026-11-23 10:15]"),
+        (59.9, "production · team: growth · run 98 · [2026-11-23 10:15]"),
+        (-5, "production · team: growth · run 98 · [2026-11-23 10:15]"),
+    ],
+)
+def test_only_what_lasted_an_hour_says_from_when_to_when(minutes_ago: float, footer: str) -> None:
+    for reason in ("recovered", "unwatched"):
+        body = an_incident("resolved", run=a_run(98, "completed"), reason=reason, opened_at=timestamp(at(-minutes_ago)))
+        assert shown(told(body))[-1] == footer
+
+
+def test_the_words_around_a_time_are_within_slacks_format() -> None:
+    """Where they are not, Slack begins a date that is near with a capital: "since  Today at 09:01"."""
+    began, ended = (int(at(minute).timestamp()) for minute in (-192, 0))
+    form = "{date_short_pretty} at {time}"
+    *_, footer = told(an_incident("resolved", run=a_run(98, "completed"))).blocks
+    assert footer["elements"] == [
+        {"type": "plain_text", "text": "production · team: growth · run 98 ·", "emoji": False},
+        {"type": "mrkdwn", "text": f"<!date^{began}^from {form}|from 2026-11-23 07:03 UTC>", "verbatim": True},
+        {"type": "mrkdwn", "text": f"<!date^{ended}^to {form}|to 2026-11-23 10:15 UTC>", "verbatim": True},
+    ]
+    _, facts, _ = told(an_incident(run=a_run())).blocks
+    good = int(at(-1_500).timestamp())
+    assert facts["elements"] == [
+        {"type": "plain_text", "text": "last good run 92", "emoji": False},
+        {"type": "mrkdwn", "text": f"<!date^{good}^({form})|(2026-11-22 09:15 UTC)>", "verbatim": True},
+    ]
+
+
 def test_a_workspace_can_be_read_again() -> None:
     rendered = told(an_incident("resolved", Check.UNREACHABLE, runs=0, last_good_run=None, labels={}))
     assert shown(rendered) == [
         ":white_check_mark: Census can be read again after 3 h 12 min: production",
-        "production · from [2026-11-23 07:03] to [2026-11-23 10:15]",
+        "production · [from 2026-11-23 07:03] [to 2026-11-23 10:15]",
     ]
     assert rendered.text == "Census can be read again after 3 h 12 min: production"
 
@@ -388,6 +490,10 @@ def test_a_workspace_can_be_read_again() -> None:
             ":no_entry_sign: New Signups to Leads was canceled",
         ),
         ({"status": "preparing"}, ":white_circle: New Signups to Leads ended after 3 h 4 min"),
+        (
+            {"status": "completed", "records_failed": 1_212},
+            ":large_yellow_circle: New Signups to Leads completed after 3 h 4 min, 1,212 rejected",
+        ),
     ],
 )
 def test_a_slow_run_that_did_not_end_well_is_no_success(run: dict[str, Any], headline: str) -> None:
@@ -402,25 +508,25 @@ def test_only_a_run_that_completed_succeeded() -> None:
 @pytest.mark.parametrize(
     ("check", "reason", "headline", "facts"),
     [
-        (Check.FAILING, "check_off", "New Signups to Leads: check turned off", "was failing · 5 runs failed"),
-        (Check.FAILING, "unwatched", "New Signups to Leads: no longer watched", "was failing · 5 runs failed"),
-        (Check.FAILING, "deleted", "New Signups to Leads: deleted in Census", "was failing · 5 runs failed"),
+        (Check.FAILING, "check_off", "New Signups to Leads: check turned off", "was failing · 5 runs"),
+        (Check.FAILING, "unwatched", "New Signups to Leads: no longer watched", "was failing · 5 runs"),
+        (Check.FAILING, "deleted", "New Signups to Leads: deleted in Census", "was failing · 5 runs"),
         (
             Check.REJECTED_RECORDS,
             "unwatched",
             "New Signups to Leads: no longer watched",
-            "rejected records · 5 runs rejected records",
+            "rejected records · 5 runs",
         ),
         (
             Check.RECORD_COUNT,
             "check_off",
             "New Signups to Leads: check turned off",
-            "sent an unusual number of records · 5 runs sent unusual numbers",
+            "sent an unusual number of records · 5 runs",
         ),
         (
             Check.SLOW_RUN,
             "check_off",
-            "New Signups to Leads: paused, or check turned off",
+            "New Signups to Leads: paused or no longer checked",
             "was running for too long",
         ),
         (
@@ -438,7 +544,7 @@ def test_only_a_run_that_completed_succeeded() -> None:
         (
             Check.STALE,
             "check_off",
-            "New Signups to Leads: paused, or check turned off",
+            "New Signups to Leads: paused or no longer checked",
             "had not completed a run for too long",
         ),
         (Check.UNREACHABLE, "check_off", "production: check turned off", "Census could not be read"),
@@ -449,7 +555,7 @@ def test_what_just_ended_is_no_success(check: Check, reason: str, headline: str,
     lines = shown(rendered)
     assert lines[:2] == [f":{OVER}: {headline}", facts]
     since = "2026-11-22 09:15" if check is Check.STALE else "2026-11-23 07:03"
-    assert lines[2] == f"production · team: growth · from [{since}] to [2026-11-23 10:15]"
+    assert lines[2] == f"production · team: growth · [from {since}] [to 2026-11-23 10:15]"
     assert rendered.text == f"{headline}, {facts.split(' · ')[0]}"
 
 
@@ -490,9 +596,11 @@ def test_what_time_brought_about_happened_when_it_was_seen(body: bytes) -> None:
 
 
 def test_an_edit_is_not_late() -> None:
-    assert not shown(told(an_incident("changed", run=a_run()), at(600)))[0].endswith("late")
+    changed = an_incident("changed", run=a_run())
+    assert not shown(told(changed, at(600), living=True))[0].endswith("late")
+    assert shown(told(changed, at(59.5)))[0].endswith("failed again · 1 h late")
     latest = of_run("working", a_run(96, "working"))
-    assert not shown(told(an_incident(run=a_run()), at(600), latest=latest))[0].endswith("late")
+    assert not shown(told(an_incident(run=a_run()), at(600), latest=latest, living=True))[0].endswith("late")
 
 
 # --- whom it mentions ---
@@ -537,7 +645,7 @@ def test_what_became_of_a_sync_is_told_in_a_line(kind: str, headline: str, link:
     data = {"workspace": "production", "labels": {"team": "growth"}, "sync": {"id": 52, "label": NAME, "url": URL}}
     body = json.dumps({"type": f"sync.{kind}", "timestamp": timestamp(NOW), "data": data}).encode()
     rendered = told(body)
-    assert shown(rendered) == [headline, "production · team: growth [2026-11-23 10:15]"]
+    assert shown(rendered) == [headline, "production · team: growth · [2026-11-23 10:15]"]
     assert links(rendered) == link
     assert rendered.text == headline.split(": ", 1)[1]
     late = told(body, at(60), mentions=["@here"])
@@ -595,11 +703,11 @@ def test_an_incident_of_which_little_is_known_reads_well(check: Check, kind: Eve
         reason=reason.value if kind is EventType.INCIDENT_RESOLVED else None,
         sync=None if check is Check.UNREACHABLE else {"id": 52, "label": None, "url": URL},
     )
-    for body in (bare, an_incident(kind.removeprefix("incident."), check, {"id": 98, "url": URL}, runs=0)):
-        rendered = told(body)
+    known = an_incident(kind.removeprefix("incident."), check, {"id": 98, "url": URL}, runs=0)
+    for rendered in (told(body, living=living) for body in (bare, known) for living in (False, True)):
         for line in [*shown(rendered), rendered.text, *rendered.plain.splitlines()]:
             assert line == line.strip()
-            assert not re.search(r"None|null|  | ,|: :|[(:·,]$|\{|\b0 runs", line), line
+            assert not re.search(r"None|null|  | ,|: :|· ·|[(:·,]$|\{|\b0 runs", line), line
     assert shown(told(bare))[-1] == "production"
     assert ("production" if check is Check.UNREACHABLE else "sync 52") in told(bare).text
 
@@ -677,6 +785,7 @@ def marked_up(blocks: Any) -> list[str]:
 def assert_harmless(rendered: Rendered) -> None:
     """Nothing in it is markup but our own dates, and nothing mentions or leads away."""
     assert all(DATE.fullmatch(found) for found in marked_up(rendered.blocks))
+    assert json.dumps(rendered.blocks).count('"verbatim": true') == len(marked_up(rendered.blocks))
     for text in (rendered.text, rendered.plain):
         assert not re.search("[<>]|&(?!(amp|lt|gt);)", text)
         assert not UNFIT.search(text)
@@ -693,7 +802,8 @@ def assert_harmless(rendered: Rendered) -> None:
 def test_no_text_is_read_as_markup_or_breaks_a_limit(text: str, check: Check) -> None:
     latest = of_run("status_changed", a_run(96, text), change("status", text, text))
     for kind in INCIDENT_EVENTS:
-        assert_harmless(told(of_census(kind, check, text), latest=latest))
+        for living in (False, True):
+            assert_harmless(told(of_census(kind, check, text), latest=latest, living=living))
 
 
 def test_a_link_that_is_too_long_for_slack_is_left_out() -> None:
@@ -753,14 +863,14 @@ MENTIONS = st.lists(st.sampled_from(ALL_MENTIONS), max_size=8)
     latest=st.none() | RUN_BODIES,
     mentions=MENTIONS,
     age=st.integers(min_value=-10_000, max_value=10**9),
+    living=st.booleans(),
 )
 def test_any_incident_makes_a_message_that_slack_takes(
-    body: bytes, latest: bytes | None, mentions: list[str], age: int
+    body: bytes, latest: bytes | None, mentions: list[str], age: int, living: bool
 ) -> None:
-    rendered = told(body, NOW + timedelta(seconds=age), latest=latest, mentions=mentions)
+    rendered = told(body, NOW + timedelta(seconds=age), latest=latest, mentions=mentions, living=living)
     assert all(
-        DATE.fullmatch(text) or re.fullmatch(r"\d{1,4}-\d\d-\d\d \d\d:\d\d UTC", text)
-        for text in marked_up(rendered.blocks)
+        DATE.fullmatch(text) or re.fullmatch(rf"{BEFORE}{UTC_TIME} UTC\)?", text) for text in marked_up(rendered.blocks)
     )
 
 

@@ -1,7 +1,7 @@
 """Which delivery may be sent next: by example, and against a model of the database and the receiver's loop."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -183,6 +183,50 @@ def test_what_a_broken_receiver_is_tried_with_is_not_taken_again_while_under_way
     assert lanes.take_oldest() is not None
     assert lanes.take() is None
     assert lanes.take_oldest() is None
+
+
+def of_story(number: int, story: str | None) -> PendingDelivery:
+    return replace(a_delivery(number), story=story)
+
+
+def chapter(lane: Lane, most: int = 9) -> list[int]:
+    return [delivery.id for delivery in lane.chapter(most)]
+
+
+def test_what_goes_on_with_the_story_of_the_head_goes_with_it_up_to_another_story() -> None:
+    lane = take(lanes_with(*(of_story(i, s) for i, s in enumerate(("inc_1", "inc_1", "run:93", "inc_1"), start=1))))
+    assert chapter(lane) == [1, 2]
+    assert chapter(lane, 2) == [1, 2]
+    assert chapter(lane, 1) == [1]
+
+
+def test_what_is_of_no_story_goes_alone() -> None:
+    assert chapter(take(lanes_with(of_story(1, None), of_story(2, None), of_story(3, "inc_1")))) == [1]
+    assert chapter(take(lanes_with(of_story(1, "inc_1"), of_story(2, None)))) == [1]
+
+
+def test_several_that_are_done_together_leave_the_lane_together() -> None:
+    lanes = lanes_with(*(of_story(number, "inc_1") for number in range(1, 5)))
+    lanes.landed(take(lanes), None, 0.0, next_due=0.0, done={1, 2, 3})
+    assert drained(lanes) == [4]
+
+
+def test_of_several_that_failed_the_first_waits_and_all_the_others_behind_it() -> None:
+    lanes = lanes_with(*(of_story(number, "inc_1") for number in range(1, 4)))
+    lanes.landed(take(lanes), 5.0, 0.0, next_due=0.0, done={1})
+    assert (drained(lanes), lanes.next_due()) == ([], 5.0)
+    lanes.wake(5.0)
+    assert drained(lanes, 5.0) == [1, 2, 3]
+
+
+def test_of_several_that_are_done_those_that_a_clearing_took_away_are_not_missed() -> None:
+    lanes = lanes_with(*(of_story(number, "inc_1") for number in range(1, 5)))
+    lane = take(lanes)
+    lanes.clear()
+    lanes.landed(lane, None, 0.0, next_due=0.0, done={1, 2, 3})
+    assert len(lanes) == 0
+    lanes.add(of_story(4, "inc_1"), 0.0, 0.0)
+    assert drained(lanes) == [4]
 
 
 def test_dropping_a_lane_leaves_its_followers_alone() -> None:

@@ -27,6 +27,10 @@ def clock(seconds: int = 0) -> str:
     return f"{(NOW + timedelta(seconds=seconds)).astimezone():%H:%M:%S}"
 
 
+def local() -> datetime:
+    return datetime.fromtimestamp(int(NOW.timestamp())).astimezone()
+
+
 def lines(text: str = "", blocks: Any = None) -> list[str]:
     head, *rest = on_screen(drawn("growth", text, blocks, NOW))
     assert head == f"#growth  Census notifier APP  {clock()}"
@@ -61,8 +65,22 @@ def test_a_context_block_shows_its_dates_in_the_readers_own_zone() -> None:
         "type": "context",
         "elements": [{"type": "plain_text", "text": "run 93"}, {"type": "mrkdwn", "text": date}],
     }
-    local = datetime.fromtimestamp(int(NOW.timestamp())).astimezone()
-    assert lines(blocks=[block]) == [f"  run 93 {local:%b %-d at %H:%M}", ""]
+    assert lines(blocks=[block]) == [f"  run 93 {local():%b %-d at %H:%M}", ""]
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("since {date_short_pretty} at {time}", f"since {local():%b %-d at %H:%M}"),
+        ("({date_short_pretty} at {time})", f"({local():%b %-d at %H:%M})"),
+        ("from {time} on^https://x", f"from {local():%H:%M} on"),
+        ("since {date_num}", "some time"),  # which it does not know
+    ],
+)
+def test_words_around_a_date_stay_around_it(form: str, shown: str) -> None:
+    date = f"<!date^{int(NOW.timestamp())}^{form}|some time>"
+    block = {"type": "context", "elements": [{"type": "mrkdwn", "text": f"{date} {date}"}]}
+    assert lines(blocks=[block]) == [f"  {shown} {shown}", ""]
 
 
 def test_without_blocks_the_text_is_shown_with_its_entities_read() -> None:

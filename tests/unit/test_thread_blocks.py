@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from notifier.body import timestamp
 from notifier.model import Check, EventType, Reason
+from notifier.receivers.blocks import render
+from notifier.receivers.incident_words import WORDS
 from notifier.receivers.slack_text import Rendered
 from notifier.receivers.thread_blocks import lines
 from tests.builders import NOW, at
@@ -142,8 +144,28 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
         ),
         (
             an_incident("resolved", Check.SLOW_RUN, SUCCESS),
-            "run 98 completed after 3 h 4 min",
-            ":white_check_mark: {} completed after 3 h 4 min",
+            "run 98 completed after 3 h 4 min: 18,340 sent",
+            ":white_check_mark: {} completed after 3 h 4 min: run 98, 18,340 sent",
+        ),
+        (
+            an_incident("resolved", Check.SLOW_RUN, SUCCESS | {"records_updated": 18_128, "records_failed": 212}),
+            "run 98 completed after 3 h 4 min: 18,340 sent, 18,128 succeeded, 212 rejected",
+            ":large_yellow_circle: {} completed after 3 h 4 min: run 98, 18,340 sent, 18,128 succeeded, 212 rejected",
+        ),
+        (
+            an_incident("resolved", Check.SLOW_RUN, a_run(98)),
+            f"run 98 failed after 3 h 4 min: {ERROR}",
+            f":red_circle: {{}} failed after 3 h 4 min: {ERROR}",
+        ),
+        (
+            an_incident("resolved", Check.SLOW_RUN, a_run(98, error_code=None, error_message="", error_detail=None)),
+            "run 98 failed after 3 h 4 min",
+            ":red_circle: {} failed after 3 h 4 min: run 98",
+        ),
+        (
+            an_incident("resolved", Check.SLOW_RUN, SUCCESS | {"canceled": True}),
+            "run 98 was canceled after 3 h 4 min",
+            ":no_entry_sign: {} was canceled after 3 h 4 min: run 98",
         ),
         (
             an_incident("opened", Check.STALE),
@@ -165,11 +187,30 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
             "completed a run again after 1 d: run 98",
             ":white_check_mark: {} completed a run again after 1 d: run 98",
         ),
+        (
+            an_incident("resolved", Check.STALE, SUCCESS | {"records_failed": 212}),
+            "completed a run again after 1 d: run 98 completed, 212 rejected",
+            ":white_check_mark: {} completed a run again after 1 d: run 98 completed, 212 rejected",
+        ),
     ],
 )
 def test_every_check_is_followed_line_by_line(body: bytes, in_thread: str, with_name: str) -> None:
     assert line(body) == in_thread
     assert in_channel(body) == with_name.format(NAME)
+
+
+@pytest.mark.parametrize("check", [Check.FAILING, Check.REJECTED_RECORDS, Check.RECORD_COUNT])
+def test_a_reminder_counts_more_than_one_bad_run(check: Check) -> None:
+    words = {Check.FAILING: "still failing"}.get(check) or WORDS[check].still
+    assert line(an_incident("reminder", check)) == f"{words} after 3 h 12 min"
+    assert line(an_incident("reminder", check, runs=2)).startswith(f"{words} after 3 h 12 min: 2 runs ")
+
+
+def test_what_a_slow_run_did_is_said_where_the_channel_sees_it_and_not_only_how_long_it_took() -> None:
+    body = an_incident("resolved", Check.SLOW_RUN, SUCCESS)
+    headline = shown(render(body, NOW, living=True))[0]
+    assert headline == f":white_check_mark: {NAME} completed after 3 h 4 min"
+    assert in_channel(body) != headline
 
 
 @pytest.mark.parametrize(
