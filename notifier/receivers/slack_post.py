@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from notifier.model import Outcome, Refused
 from notifier.receivers.blocks import Rendered
-from notifier.receivers.slack_errors import Meaning, is_about_metadata, meaning_of
+from notifier.receivers.slack_errors import GONE, Meaning, is_about_metadata, meaning_of
 from notifier.receivers.slack_http import PACE
 
 EVENT_TYPE: Final = "census_sync_run"
@@ -20,7 +20,7 @@ Shape = Callable[[str], dict[str, Any]]
 async def send_in_two_shapes(send: Send, shape: Shape) -> tuple[Outcome, str]:
     """Sends a message, and once more as plain text where Slack refused its shape."""
     outcome, code = await send(shape(""))
-    if isinstance(outcome, Refused) and meaning_of(code) is Meaning.REFUSED:
+    if isinstance(outcome, Refused) and meaning_of(code) is Meaning.REFUSED and code not in GONE:
         await asyncio.sleep(PACE)
         outcome, code = await send(shape(code))
     return outcome, code

@@ -319,6 +319,17 @@ async def test_a_message_that_somebody_deleted_is_posted_anew_also_where_only_a_
     assert outcome.posted == Posted(str(Reference(desk.channel, new.ts, "evt_2")), "evt_2")
 
 
+@pytest.mark.parametrize("code", ["thread_not_found", "cannot_reply_to_message"])
+@pytest.mark.asyncio
+async def test_a_message_that_can_have_no_thread_any_more_is_posted_anew_at_once(desk: Desk, code: str) -> None:
+    sender = desk.to_channel()
+    posted = await begun(desk, sender)
+    desk.slack.fault(SlackError(code), method=POST_MESSAGE, times=1)
+    delivered(await sender.send(chapter(changed(), posted=posted, is_current=True)))
+    assert desk.methods == [POST_MESSAGE, POST_MESSAGE]
+    assert [message.thread_ts for message in desk.slack.messages()] == [None, None]
+
+
 @pytest.mark.asyncio
 async def test_a_receiver_that_was_moved_to_another_channel_posts_there_anew(desk: Desk) -> None:
     posted = await begun(desk, desk.to_channel())
@@ -507,3 +518,47 @@ async def test_a_receiver_that_was_moved_to_another_channel_by_its_name_posts_th
     await desk.to_channel("#elsewhere", note=f"#data-syncs={desk.channel}").send(chapter(changed(), posted=posted))
     assert desk.methods == [POST_MESSAGE]
     assert [message.channel for message in roots(desk)] == [desk.channel, other]
+
+
+# --- what is of no story, and what leaves nothing behind ---
+
+
+@pytest.mark.asyncio
+async def test_a_message_for_each_event_is_nobodys_to_come_back_to(desk: Desk) -> None:
+    outcome = delivered(await desk.to_channel().send(opened()))
+    assert (desk.methods, outcome.posted) == ([POST_MESSAGE], None)
+
+
+@pytest.mark.asyncio
+async def test_where_each_event_has_a_message_an_end_that_is_no_recovery_has_none(desk: Desk) -> None:
+    outcome = delivered(await desk.to_channel().send(resolved(reason=Reason.CHECK_OFF)))
+    assert (desk.methods, outcome.answer) == ([], "nothing to show")
+
+
+@pytest.mark.asyncio
+async def test_all_that_is_not_announced_is_done_at_once_where_there_is_no_message(desk: Desk) -> None:
+    outcome = delivered(await desk.to_channel().send(chapter(changed(quiet=True), resolved(reason=Reason.CHECK_OFF))))
+    assert (desk.methods, outcome.count) == ([], 2)
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_nobody_could_look_for_and_that_fails_again_may_still_have_arrived(desk: Desk) -> None:
+    desk.slack.add_token("xoxb-writer", ("chat:write",))
+    sender = desk.to_channel(desk.channel, token="xoxb-writer")
+    posted = await begun(desk, sender)
+    desk.slack.fault(RateLimit(7), method=POST_MESSAGE, times=1)
+    outcome = await sender.send(chapter(changed(maybe_sent_at=now()), posted=posted))
+    assert isinstance(outcome, Retry)
+    assert (outcome.after, outcome.maybe_sent) == (timedelta(seconds=7), True)
+
+
+@pytest.mark.asyncio
+async def test_a_first_message_that_slack_took_is_found_also_when_somebody_has_answered_it(desk: Desk) -> None:
+    sender = desk.to_channel(desk.channel)
+    began = now()
+    first = delivered(await sender.send(chapter(opened())))
+    await sender.send(chapter(changed(), posted=first.posted))  # a thread: Slack says so in the message itself
+    desk.slack.requests.clear()
+    again = delivered(await sender.send(chapter(opened(maybe_sent_at=began))))
+    assert desk.methods == [HISTORY]
+    assert again.posted == first.posted

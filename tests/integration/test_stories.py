@@ -478,3 +478,35 @@ async def test_an_event_that_may_have_arrived_is_not_merged_into_an_earlier_one(
         ["evt_1"],
         ["evt_2"],
     ]
+
+
+# --- what the queue writes down, and when ---
+
+
+@pytest.mark.asyncio
+async def test_a_message_before_a_closed_gate_is_not_taken_for_one_that_may_have_arrived(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a receiver that can be asked, that an attempt begins is written down; here none did."""
+    receiver = Storyteller()
+    receiver.can_be_asked = True
+    stage = Stage(store, monkeypatch, receiver)
+    await record(store, an_event("evt_1"), an_event("evt_2"))
+    await settle(store, 1, shown=Shown("pipeline", "inc_1", Posted("there", "evt_1"), NOW))
+    receiver.edits.hold(asyncio.get_running_loop().time() + 60)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        [waits] = await store.pending("pipeline", 0, 9)
+        assert (waits.attempts, waits.maybe_sent_at, receiver.sent) == (0, None, [])
+
+
+@pytest.mark.asyncio
+async def test_a_runs_message_is_given_up_by_the_run_once_the_receiver_has_made_it_the_incidents(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Storyteller(lambda m: Delivered(posted=Posted("there", m.event_id)))
+    stage = Stage(store, monkeypatch, receiver)
+    await record(store, an_event("evt_1", story="run:93"), an_event("evt_2"))
+    async with running(stage.queue().run()):
+        await until_quiet()
+    assert rows(store.path, "SELECT story, event_id FROM posted") == [("inc_1", "evt_2")]
