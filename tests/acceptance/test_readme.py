@@ -156,6 +156,7 @@ def checked(workplace: Workplace, example: str) -> str:
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
         "HOOK_SECRET": SECRET,
+        "HEARTBEAT_URL": "https://hc.example.com/ping/1",
     }
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")
