@@ -47,6 +47,7 @@ class Health:
         self._throttled_since: float | None = None
         self._silent_since: float | None = None  # by the loop's clock, which does not jump
         self.has_answered = False  # since this start
+        self.answered_at: float | None = None  # the last time, by the loop's clock
         self.refusals = 0  # answers in a row that refused the key
         self.last_failure = ""
         self._confirming = True
@@ -87,6 +88,7 @@ class Health:
         """The API gave a usable answer, or said of one object that it is gone."""
         self._failures = self._rounds = self.refusals = 0
         self._silent_since, self.has_answered, self._confirming = None, True, True
+        self.answered_at = asyncio.get_running_loop().time()
         self._failing.clear()
         self._down_until = self._throttled_since = None
         self._up.set()

@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 
 from notifier.body import TEST_TYPE, body_of_test
 from notifier.census.client import CensusClient, client_of, new_census_session
-from notifier.config.models import Watchlist
+from notifier.config.models import Watchlist, WebhookReceiver
 from notifier.errors import CensusError, NotFound
 from notifier.model import Message, Outcome, Verdict
 from notifier.receivers import open_senders
+from notifier.receivers.echo import echo
 from notifier.roster import Listing, read_listing
 from notifier.watch import named_runs, watches_of
 
@@ -37,10 +38,15 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class SentTest:
-    """What became of a test message, and how long that took."""
+    """What became of a test message, and how long that took.
 
+    `answer`: the body of a webhook's answer; None where it can't be read, or where there is none.
+    """
+
+    message_id: str
     outcome: Outcome
     took: timedelta
+    answer: str | None = None
 
 
 async def read_listings(watchlist: Watchlist) -> dict[str, Listing | CensusError]:
@@ -75,10 +81,15 @@ async def send_test(watchlist: Watchlist, receiver: str) -> SentTest:
     """Sends a message marked as a test to a receiver of the watchlist. Raises ProxyUnusable."""
     message = Message(f"test_{uuid.uuid4().hex}", TEST_TYPE, body_of_test(receiver, datetime.now(UTC)))
     async with open_senders(watchlist.delivery.timeout, ssl.create_default_context()) as senders:
-        sender = senders.build(receiver, watchlist.receivers[receiver])
+        settings = watchlist.receivers[receiver]
+        heard: list[bytes] = []
+        senders.heard = heard.append
+        sender = senders.build(receiver, settings)
         began = time.monotonic()
         outcome = await sender.send(message)
-        return SentTest(outcome, timedelta(seconds=time.monotonic() - began))
+        took = timedelta(seconds=time.monotonic() - began)
+        answer = echo(heard[-1], settings) if heard and isinstance(settings, WebhookReceiver) else None
+        return SentTest(message.event_id, outcome, took, answer)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -82,6 +82,12 @@ class WorkspaceWatcher:
         self._active = 0
         self._outside = 0
         self._stretch_reported = False
+
+    @property
+    def longest_pause(self) -> timedelta:
+        """The longest that the API is left unasked while it answers: a stretched interval, or what a listing has."""
+        rest = self._intervals.rest * self._intervals.stretch
+        return timedelta(seconds=rest if self._pollers else self._listing_interval)
 
     # --- the loops ---
 

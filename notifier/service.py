@@ -25,6 +25,7 @@ from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
+from notifier.lookout import Lookout, open_lookout
 from notifier.model import ReceiverState, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.outage import Outage
@@ -58,10 +59,12 @@ class Worker:
     watchers: tuple[WorkspaceWatcher, ...]
     deliverer: Deliverer
     started_at: datetime
+    lookout: Lookout
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
         await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
+        self.lookout.wrote()
         for watcher in self.watchers:
             await self.store.save_workspace(watcher.health.state)
 
@@ -90,8 +93,8 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
             session = await stack.enter_async_context(new_census_session(settings, tls))
             state = states.get(name, WorkspaceState(name))
             watchers.append(_watcher(watchlist, name, session, store, deliverer, state, once=once))
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC))
-        yield worker
+        lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
+        yield Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC), lookout)
 
 
 async def _queues(
@@ -189,8 +192,10 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
         watching = asyncio.create_task(_watch(worker), name="watch")
         delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
         stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
+        worker.lookout.watch(watching, delivering)
         try:
             await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
+            worker.lookout.stopping()
             if not stop.is_set():
                 _asked_to_stop(stop)  # by a loop that died: the end has its deadline all the same
             await _end(watching)
@@ -259,6 +264,7 @@ async def _watch(worker: Worker) -> None:
         loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life")
         loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention")
         loops.create_task(_look_after_store(worker), name="look after the database")
+        loops.create_task(worker.lookout.run(), name="lookout")
 
 
 async def _every(interval: timedelta, act: Callable[[], Awaitable[None]]) -> None:

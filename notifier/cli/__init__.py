@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import notifier
-from notifier.cli import deliveries, demo, events, incidents, send_test, status, syncs, watchlist, worker
+from notifier.cli import deliveries, demo, events, incidents, init, send_test, status, syncs, watchlist, worker
 from notifier.cli.help import examples
 from notifier.errors import NotifierError, WatchlistError
 
@@ -28,6 +28,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback(
     epilog=examples(
         ("notifier demo", "see it work, without an account"),
+        ("notifier init", "write a first watchlist, by questions"),
         ("notifier check && notifier run", "validate the watchlist, then work"),
         ("notifier events --help", "more about one command"),
     )
@@ -40,7 +41,7 @@ def options(
     """Follows Census sync runs and tells Slack channels and webhooks what changed."""
 
 
-for group in (worker, demo, watchlist, send_test, status, incidents, syncs, events, deliveries):
+for group in (worker, demo, init, watchlist, send_test, status, incidents, syncs, events, deliveries):
     group.register(app)
 
 

@@ -1,23 +1,28 @@
 """`send-test`: one message through the real path, and what came back."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, assert_never
+from typing import Annotated, Final, assert_never
 
 import typer
 
 from notifier import log
+from notifier.body import TEST_TYPE
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
-from notifier.cli.terminal import plain, waiting
+from notifier.cli.terminal import brief, plain, waiting
 from notifier.cli.worker import new_loop
+from notifier.config.models import Receiver, SlackReceiver, SlackWebhookReceiver, WebhookReceiver
 from notifier.config.wording import Quotes
 from notifier.errors import StoreError
 from notifier.model import Broken, Delivered, Outcome, Refused, Retry
+from notifier.online import SentTest
 from notifier.online import send_test as send
 from notifier.store.views import try_receiver
 
+MOST_OF_ANSWER: Final = 300
 EXAMPLES = examples(("notifier send-test growth", "the receiver named growth in the watchlist"))
 
 
@@ -29,7 +34,7 @@ def send_test(
     receiver: Annotated[str, typer.Argument(metavar="RECEIVER", help="Its name.", autocompletion=completion.receivers)],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Sends a receiver a test message, and shows what came back.
+    """Sends a receiver a test message, and shows what came back and where to look for it.
 
     When it was delivered, a worker that had found the receiver broken tries it again at once.
 
@@ -43,6 +48,8 @@ def send_test(
     with waiting(f"Sending a test to {receiver} …"), asyncio.Runner(loop_factory=new_loop()) as runner:
         sent = runner.run(send(watchlist, receiver))
     typer.echo(f"{receiver}: {plain(_told(sent.outcome))} ({sent.took.total_seconds():.2f} s)")
+    for line in _details(watchlist.receivers[receiver], sent):
+        typer.echo(f"  {line}")
     if not isinstance(sent.outcome, Delivered):
         raise typer.Exit(1)
     if watchlist.database_path.exists():
@@ -50,6 +57,22 @@ def send_test(
             try_receiver(watchlist.database_path, receiver, datetime.now(UTC))
         except StoreError as error:  # the message is in the channel all the same
             typer.echo(f"notifier: a running worker can't be told that {receiver} works: {error}", err=True)
+
+
+def _details(settings: Receiver, sent: SentTest) -> Iterator[str]:
+    """What was sent, what a webhook answered, and where a person finds the message."""
+    arrived = isinstance(sent.outcome, Delivered)
+    match settings:
+        case WebhookReceiver():
+            signed = "signed" if settings.secret is not None else "not signed: the watchlist gives it no secret"
+            yield f"sent: a {TEST_TYPE} with webhook-id {sent.message_id}, {signed}"
+            if sent.answer is not None:
+                begins = brief(sent.answer, MOST_OF_ANSWER)
+                yield f"its answer: {begins}" if begins else "its answer has no body"
+        case SlackReceiver() if arrived:
+            yield f'look for "Test message" in {plain(settings.channel)}'
+        case SlackWebhookReceiver() if arrived:
+            yield 'look for "Test message" in the channel that the webhook was made for; Slack does not say which'
 
 
 def _told(outcome: Outcome) -> str:

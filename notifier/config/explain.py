@@ -10,6 +10,7 @@ from notifier.config.models import (
     CROSS_FIELD,
     VERSION_1,
     DeliverySettings,
+    HeartbeatSettings,
     Route,
     SlackReceiver,
     SlackWebhookReceiver,
@@ -103,6 +104,8 @@ def _part_at(path: Path, data: Data) -> type[Part] | None:
             return Watchlist
         case ("delivery",):
             return DeliverySettings
+        case ("heartbeat",):
+            return HeartbeatSettings
         case ("checks",):
             return Checks
         case ("watches", _, "checks"):

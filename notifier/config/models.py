@@ -284,6 +284,15 @@ class WebhookReceiver(Part):
 Receiver: TypeAlias = Annotated[SlackReceiver | SlackWebhookReceiver | WebhookReceiver, Field(discriminator="type")]
 
 
+class HeartbeatSettings(Part):
+    """A dead man's switch: an address that is asked for again and again while all is well."""
+
+    url: SecretUrl
+    """What is asked for (GET), which is a secret; best as ${HEARTBEAT_URL}."""
+    every: Duration = Field(default=timedelta(seconds=60), json_schema_extra={"default": "60s"})
+    """How often."""
+
+
 def _version(value: object) -> object:
     value = as_number(value)
     if isinstance(value, bool | float):  # which Python takes for equal to 1
@@ -312,6 +321,8 @@ class Watchlist(Part):
     """Where messages go, by a name of your choice; the name is an identity."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)] | None = None
     """Which events go to which receivers; left out, every event goes to every receiver."""
+    heartbeat: HeartbeatSettings | None = None
+    """An address to call while all is well, for a monitor that raises the alarm when the calls stop."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 file."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,19 +25,23 @@ from notifier.turnstile import Turnstiles
 
 @dataclass(slots=True)
 class Senders:
-    """Builds senders: a session for each kind of receiver, a turnstile for each destination of Slack's."""
+    """Builds senders: a session for each kind of receiver, a turnstile for each destination of Slack's.
+
+    `heard` is given the bodies of webhooks' answers.
+    """
 
     plain: aiohttp.ClientSession
     slack_api: aiohttp.ClientSession
     slack_webhooks: aiohttp.ClientSession
     turnstiles: Turnstiles = field(default_factory=lambda: Turnstiles(PACE), repr=False)
     edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE), repr=False)
+    heard: Callable[[bytes], None] | None = None
 
     def build(self, name: str, settings: Settings, note: str | None = None) -> Receiver:
         """The sender for a receiver of the watchlist. `note`: what it wanted remembered. Raises ProxyUnusable."""
         match settings:
             case WebhookReceiver():
-                return WebhookSender(name, settings, self.plain)
+                return WebhookSender(name, settings, self.plain, heard=self.heard)
             case SlackReceiver():
                 return SlackSender(name, settings, self.slack_api, self.turnstiles, self.edits, note=note)
             case SlackWebhookReceiver():

@@ -49,7 +49,9 @@ class WebhookSender:
         session: aiohttp.ClientSession,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        heard: Callable[[bytes], None] | None = None,
     ) -> None:
+        """`heard` is given the answers' bodies; the worker has no use for them."""
         self.name = name
         self.turnstile = Turnstile()
         self._session = session
@@ -58,6 +60,7 @@ class WebhookSender:
         self._signer = Webhook(settings.secret.get_secret_value()) if settings.secret else None
         self._proxy = proxy_for(self._url)
         self._clock = clock
+        self._heard = heard
 
     def gate(self, message: Message) -> Turnstile | None:
         """Nothing but the turnstile."""
@@ -94,6 +97,9 @@ class WebhookSender:
         """Reads a short body so that the connection can be used again; a long or slow one closes it."""
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                await read_capped(answer, CHUNK)
+                body = await read_capped(answer, CHUNK)
         except (aiohttp.ClientError, TimeoutError, OSError):
             answer.close()
+            return
+        if self._heard is not None:
+            self._heard(body)

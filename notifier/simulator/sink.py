@@ -1,4 +1,4 @@
-"""A receiver of webhooks that records every POST and answers as told.
+"""A receiver of webhooks, and of heartbeats, that records every POST and GET and answers as told.
 
 Rules have the order that faults have: those with a number of times first, oldest first; then the newest lasting one;
 then 200 with an empty body.
@@ -21,14 +21,15 @@ from notifier.simulator.listener import Listener
 
 @dataclass(frozen=True, slots=True)
 class ReceivedWebhook:
-    """A POST as it came in. `at` is time.monotonic() when its body was complete; `status_answered` is None as long as
-    no answer went out, so for ever where the sink hangs, drops or drips."""
+    """A POST, or a heartbeat's GET, as it came in. `at` is time.monotonic() when its body was complete;
+    `status_answered` is None as long as no answer went out, so for ever where the sink hangs, drops or drips."""
 
     at: float
     path: str
     headers: CIMultiDictProxy[str]
     body: bytes
     status_answered: int | None
+    method: str = "POST"
 
     @property
     def accepted(self) -> bool:
@@ -144,10 +145,10 @@ class WebhookSink(Listener):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        if request.method != "POST":
-            return web.Response(status=405, headers={"Allow": "POST"})
+        if request.method not in ("POST", "GET"):
+            return web.Response(status=405, headers={"Allow": "POST, GET"})
         log, place = self.received, len(self.received)
-        log.append(ReceivedWebhook(time.monotonic(), request.path, request.headers, body, None))
+        log.append(ReceivedWebhook(time.monotonic(), request.path, request.headers, body, None, request.method))
         self._tell()
         reply = _Reply(200, {}, b"", 0.0)
         for rule in self._rules.matching(request.path):

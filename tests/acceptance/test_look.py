@@ -12,7 +12,7 @@ from notifier.simulator import SimulatorThread, Status, Transform
 from .conftest import Workplace
 
 COMMANDS = (
-    *("run", "migrate", "demo", "check", "schema", "send-test", "status"),
+    *("run", "migrate", "demo", "init", "check", "schema", "send-test", "status"),
     *("syncs", "events", "deliveries", "deliveries retry"),
 )
 HOSTILE = "[red]Markup[/] \x1b[1m\x1b]0;a\x07 \u202eesrever\nsecond\x9b2J"

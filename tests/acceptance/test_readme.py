@@ -15,6 +15,7 @@ import pytest
 from notifier.simulator import SimulatorThread
 
 from .conftest import COMMAND, SECRET, Workplace
+from .terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -43,6 +44,7 @@ def test_ci_runs_the_two_commands_that_set_everything_up() -> None:
     assert all(command in ci for command in RUN_BY_CI)
 
 
+@pytest.mark.timeout(300)  # some twenty processes, one after the other
 def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, simulator: SimulatorThread) -> None:
     watchlist = blocks("yaml")[0]
     channel = simulator.slack.add_channel("data-syncs")
@@ -66,6 +68,9 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
         if command in RUN_BY_CI or command.startswith(("export ", "docker ")):
             continue
         tried.append(command)
+        if command == "notifier init":
+            init_by_questions(workplace, simulator)
+            continue
         if command == "notifier run":
             workplace.start()
             workplace.wait_for_baseline(52)
@@ -91,6 +96,17 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
     assert (workplace.directory / "config" / "watchlist.yaml").read_text() == watchlist
     secrets = {path.name: path.read_text() for path in (workplace.directory / "secrets").iterdir()}
     assert secrets == {"census_api_key": simulator.api_key, "slack_bot_token": "xoxb-simulated"}
+
+
+def init_by_questions(workplace: Workplace, simulator: SimulatorThread) -> None:
+    """Beside the watchlist shown; the simulators' addresses are all that a reader would not have to say."""
+    local = ("--base-url", simulator.base_url, "--slack-api-url", simulator.slack.api_url)
+    with Terminal(workplace, "init", "-c", "by-questions.yaml", *local) as terminal:
+        terminal.answers("Which to watch", "all")
+        terminal.answers("Who is told", "slack")
+        terminal.answers("Channel", "#data-syncs")
+        assert terminal.ends() == 0, terminal.shown
+    assert workplace.run("check", "-c", "by-questions.yaml").returncode == 0
 
 
 def test_the_examples_of_watches_receivers_and_routes_are_a_good_watchlist(workplace: Workplace) -> None:
@@ -156,6 +172,7 @@ def checked(workplace: Workplace, example: str) -> str:
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
         "HOOK_SECRET": SECRET,
+        "HEARTBEAT_URL": "https://hc.example.com/ping/1",
     }
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -9,7 +9,7 @@ import pytest
 from notifier.simulator import Hang, SimulatorThread, SlackMessage, Status
 from notifier.simulator.slack_faults import Accept
 
-from .conftest import Workplace
+from .conftest import SECRET, Workplace
 
 TOKEN = "xoxb-simulated"
 ALL_EVENTS = "events: [sync_run.*]"
@@ -293,11 +293,21 @@ def test_send_test_shows_what_came_back_from_each_kind_of_receiver(
     assert answers["growth"].startswith(f"growth: delivered: ok, channel {channel}, ts ")
     assert answers["fallback"].startswith("fallback: delivered: HTTP 200 ok (")
     assert answers["hook"].startswith("hook: delivered: HTTP 200 OK (")
+    assert answers["growth"].endswith(f' s)\n  look for "Test message" in {channel}\n')
+    assert 'look for "Test message" in the channel that the webhook was made for' in answers["fallback"]
+    message_id = simulator.sink.received[0].headers["webhook-id"]
+    assert answers["hook"].endswith(
+        f" s)\n  sent: a notifier.test with webhook-id {message_id}, signed\n  its answer has no body\n"
+    )
     assert json.loads(simulator.sink.received[0].body)["type"] == "notifier.test"
     simulator.sink.answer(422)
     refused = workplace.run("send-test", "hook")
     assert refused.returncode == 1
     assert refused.stdout.startswith("hook: not delivered, the message was refused: HTTP 422")
+    simulator.sink.answer(500, body=b'{"error": "no\x1b[31m table",\n  "token": "%b"}' % SECRET.encode() + b"x" * 300)
+    told = workplace.run("send-test", "hook").stdout.splitlines()[-1]
+    assert told.startswith('  its answer: {"error": "no\ufffd[31m table", "token": "[secret]"}xxx')
+    assert (len(told), told[-1]) == (len("  its answer: ") + 300, "…")
     (workplace.directory / "n.db").write_bytes(b"my holiday photos\n" * 1000)
     untold = workplace.run("send-test", "growth")
     assert untold.returncode == 0  # the message is in the channel, whatever the database is

@@ -199,6 +199,7 @@ FULL = {
         "i": {"type": "slack_webhook", "url": "https://h/x"},
         "w": {"type": "webhook", "url": "https://h/x", "secret": "whsec_x", "headers": {"X-A": "v"}},
     },
+    "heartbeat": {"url": "https://h/ping", "every": "60s"},
     "routes": [{"events": ["sync_run.*"], "workspaces": ["p"], "syncs": [1], "labels": {"a": "b"}, "receivers": ["s"]}],
 }
 

@@ -304,6 +304,18 @@ def test_a_mistake_is_named_with_its_place_and_remedy(lines: Lines, old: str, ne
         ("database: sqlite:///\n", "8:11: database: must name a file, for example sqlite:///notifier.db"),
         ("routes: []\n", "8:9: routes: must not be empty; give at least one, or leave it out where it is optional"),
         ("routes:\n", "8:1: routes: has no value; give one, or leave it out"),
+        ("heartbeat: {every: 60s}\n", "8:1: heartbeat.url: is missing"),
+        ("heartbeat:\n", "8:1: heartbeat: has no value; give one, or leave it out"),
+        ("heartbeat: https://h/ping\n", "8:12: heartbeat: must be a mapping: key: value"),
+        (
+            "heartbeat: {url: https://h/ping, evry: 60s}\n",
+            '8:34: heartbeat.evry: unknown key; did you mean "every"?',
+        ),
+        (
+            "heartbeat: {url: hc.example.com, every: 60}\n",
+            "8:18: heartbeat.url: must be a URL that starts with http:// or https://\n"
+            "8:41: heartbeat.every: must be a duration with its unit, such as 10s or 5m",
+        ),
         (
             "routes:\n  - events: [sync_run.fialed]\n    receivers: [pipeline]\n",
             '9:14: routes[0].events[0]: no event is named "sync_run.fialed"; did you mean "sync_run.failed"?',
@@ -327,10 +339,21 @@ def test_a_mistake_is_named_with_its_place_and_remedy(lines: Lines, old: str, ne
     ],
 )
 def test_a_mistake_in_an_added_line_is_named_too(lines: Lines, added: str, expected: str) -> None:
-    assert lines(GOOD + added) == [expected]
+    assert lines(GOOD + added) == expected.split("\n")
 
 
-@pytest.mark.parametrize("key", ["server", "heartbeat"])
+def test_a_heartbeat_is_sent_once_a_minute_unless_told_otherwise(load: Load) -> None:
+    assert load(GOOD).heartbeat is None
+    given = load(GOOD + "heartbeat: {url: '${PING}'}\n", {"PING": "https://hc.example.com/ping/1"}).heartbeat
+    assert given is not None
+    assert (given.url.get_secret_value(), given.every) == ("https://hc.example.com/ping/1", timedelta(seconds=60))
+    assert "hc.example.com" not in repr(given)
+    other = load(GOOD + "heartbeat: {url: 'https://hc.example.com/ping/1', every: 5m}\n").heartbeat
+    assert other is not None
+    assert other.every == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("key", ["server"])
 def test_keys_of_the_second_part_are_unknown_for_now(lines: Lines, key: str) -> None:
     (line,) = lines(GOOD + f"{key}: {{}}\n")
     assert line.startswith(f"8:1: {key}: unknown key; known are checks, database, delivery, ")
@@ -414,6 +437,7 @@ KEYS = st.sampled_from(
         "receivers",
         "routes",
         "delivery",
+        "heartbeat",
         "checks",
         "failing",
         "mentions",

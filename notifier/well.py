@@ -1,0 +1,59 @@
+"""Whether the worker is healthy, and whether all is well: what probes, heartbeat and watchdog go by. Pure."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+SIGN_OF_LIFE_LASTS: Final = timedelta(minutes=3)  # the worker leaves one a minute; `status --healthy` waits as long
+MISSED_INTERVALS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceVitals:
+    """`interval`: the longest that its API is left unasked on purpose. `answered_before`: how long ago it answered;
+    None where it has not since the worker's start."""
+
+    name: str
+    interval: timedelta
+    answered_before: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a worker knows of itself at one moment.
+
+    `database_works`: whether the last write succeeded. `written_before`: how long ago the sign of life was written.
+    """
+
+    loops_alive: bool
+    database_works: bool
+    written_before: timedelta
+    workspaces: tuple[WorkspaceVitals, ...]
+
+
+def ailment(vitals: Vitals) -> str | None:
+    """Why the worker is not healthy; None while every loop is alive and the database takes writes."""
+    if not vitals.loops_alive:
+        return "a loop of the worker has ended"
+    if not vitals.database_works:
+        return "the database takes no writes"
+    if vitals.written_before > SIGN_OF_LIFE_LASTS:
+        return f"nothing was written to the database for {vitals.written_before.total_seconds():.0f} s"
+    return None
+
+
+def trouble(vitals: Vitals) -> str | None:
+    """Why not all is well; None while the worker is healthy and each workspace was read within three intervals."""
+    if (reason := ailment(vitals)) is not None:
+        return reason
+    for workspace in vitals.workspaces:
+        if workspace.answered_before is None:
+            return f"the workspace {workspace.name} was not read yet"
+        if workspace.answered_before > MISSED_INTERVALS * workspace.interval:
+            return f"the workspace {workspace.name} was not read for {workspace.answered_before.total_seconds():.0f} s"
+    return None
+
+
+def is_well(vitals: Vitals) -> bool:
+    """Whether there is no trouble."""
+    return trouble(vitals) is None

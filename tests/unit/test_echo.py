@@ -1,0 +1,29 @@
+"""What is shown of a webhook's answer."""
+
+import pytest
+
+from notifier.receivers.echo import echo
+from tests.builders import SECRET, a_webhook
+
+URL = "https://h.example.com/hooks/a%20canary/7?key=canary-2&v=1"
+SETTINGS = a_webhook(URL, headers={"Authorization": "Bearer canary-3", "X-Team": "growth", "X-V": "1"})
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", ""),
+        (b"thank you, version 1", "thank you, version 1"),
+        (b"no such key: canary-3", "no such key: [secret]"),
+        (b'{"authorization": "Bearer canary-3"}', '{"authorization": "[secret]"}'),
+        (b"POST " + URL.encode(), "POST [secret]"),
+        (b'{"url": "https:\\/\\/h.example.com\\/hooks\\/a%20canary\\/7?key=canary-2&v=1"}', '{"url": "[secret]"}'),
+        (b"no route for /hooks/a canary/7", "no route for [secret]"),
+        (b"the key canary-2 has expired", "the key [secret] has expired"),
+        (b"signed with " + SECRET.encode(), "signed with [secret]"),
+        (b"key " + SECRET.removeprefix("whsec_").encode(), "key [secret]"),
+        (b"caf\xe9", "caf\ufffd"),
+    ],
+)
+def test_an_answer_is_shown_without_the_secrets_that_it_repeats(body: bytes, shown: str) -> None:
+    assert echo(body, SETTINGS) == shown

@@ -1,0 +1,58 @@
+"""The example of a systemd unit: systemd takes it as it is, and it agrees with the worker."""
+
+import re
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from notifier import service
+from notifier.config.durations import parse_duration
+from notifier.well import SIGN_OF_LIFE_LASTS
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "census-notifier.service"
+COMMAND = Path(sys.executable).with_name("notifier")
+
+
+def settings(key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), flags=re.MULTILINE)
+
+
+def duration(key: str) -> timedelta:
+    (value,) = settings(key)
+    return parse_duration(value.replace("min", "m"))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
+def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/census-notifier/bin/notifier", str(COMMAND)))
+    ended = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")  # an unknown key is a line, and no failure
+
+
+def test_its_times_fit_the_worker() -> None:
+    assert duration("TimeoutStopSec") > timedelta(seconds=service.HARD_END)
+    assert duration("WatchdogSec") / 2 > service.SIGN_OF_LIFE
+    assert duration("WatchdogSec") >= SIGN_OF_LIFE_LASTS
+    assert settings("Type") == ["notify"]
+    assert settings("RestartPreventExitStatus") == ["2"]
+
+
+def test_each_secret_of_the_readme_has_its_credential_and_its_variable() -> None:
+    readme = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    secrets = {name.lower() for name in re.findall(r"\$\{(\w+)\}", readme)}
+    assert {line.split(":")[0] for line in settings("LoadCredential")} == secrets
+    assert set(settings("Environment")) == {f"{name.upper()}_FILE=%d/{name}" for name in secrets}
+
+
+def test_no_key_but_a_list_is_given_twice() -> None:
+    lists = {"LoadCredential", "Environment", "SystemCallFilter"}
+    keys = re.findall(r"^(\w+)=", UNIT.read_text(), flags=re.MULTILINE)
+    assert {key for key in keys if keys.count(key) > 1} == lists
