@@ -17,6 +17,7 @@ from notifier.body import event_body
 from notifier.checks import Judged, Scene, Step, SyncState
 from notifier.config.models import Route
 from notifier.diff import event_type
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import (
     Change,
     Check,
@@ -97,6 +98,7 @@ class Recorder:
         routes: Sequence[Route] | None,
         readers: Sequence[Reader],
         recorded: Callable[[Collection[str]], None],
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.workspace = workspace
@@ -105,6 +107,7 @@ class Recorder:
         self._routes = routes
         self._readers = readers
         self._recorded = recorded
+        self._meter = meter
         self._clock = clock
 
     def announce(self, events: Iterable[Event]) -> None:
@@ -112,6 +115,7 @@ class Recorder:
         names: set[str] = set()
         for event in events:
             names.update(event.receivers)
+            self._meter.event_recorded(event.type)
             known = {"sync_id": event.sync_id, "sync_run_id": event.run_id, "incident_id": event.incident_id}
             log.info(
                 "sync run changed" if event.type.startswith("sync_run.") else "event recorded",
