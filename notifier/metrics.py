@@ -62,6 +62,7 @@ class Metrics:
         self._clock = clock
         self._registry = registry = CollectorRegistry()
         self._sources: Sources | None = None
+        self._memory: tuple[Mapping[str, WorkspaceGauges], Mapping[str, bool]] = {}, {}
         self._backlog: Backlog | None = None
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
@@ -122,11 +123,14 @@ class Metrics:
         self._sources = sources
 
     async def refresh(self) -> None:
-        """Reads the database's gauges, at most once a second. Where it can't say, they are left out."""
+        """Reads the gauges, the database's at most once a second. Where it can't say, they are left out."""
+        if self._sources is None:
+            return
+        self._memory = self._sources.workspaces(), self._sources.receivers()
         try:
             async with asyncio.timeout(PATIENCE), self._reading:
                 now = asyncio.get_running_loop().time()
-                if self._sources is None or (self._read_at is not None and now - self._read_at < FRESH):
+                if self._read_at is not None and now - self._read_at < FRESH:
                     return
                 self._backlog = await self._sources.backlog()
                 self._read_at = now
@@ -134,13 +138,14 @@ class Metrics:
             self._backlog = self._read_at = None
 
     def exposition(self) -> tuple[bytes, str]:
-        """All of it as Prometheus' text, and the text's content type. `refresh` first."""
+        """All of it as Prometheus' text, and the text's content type. `refresh` first.
+
+        It may run in a thread of its own: with dozens of receivers it takes tens of milliseconds.
+        """
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def _families(self) -> Families:
-        if self._sources is None:
-            return
-        workspaces, receivers = self._sources.workspaces(), self._sources.receivers()
+        workspaces, receivers = self._memory
         up = {name: float(gauges.up) for name, gauges in workspaces.items()}
         watched = {name: float(gauges.watched_syncs) for name, gauges in workspaces.items()}
         yield _family("workspace_up", "1 while the workspace's API can be read, else 0.", "workspace", up)

@@ -334,3 +334,16 @@ async def test_a_worker_without_sources_yet_tells_what_it_counts() -> None:
     await told.refresh()
     assert "census_notifier_build_info" in names(told)
     assert "census_notifier_workspace_up" not in names(told)
+
+
+@pytest.mark.asyncio
+async def test_the_text_can_be_made_in_a_thread_while_the_worker_counts_on() -> None:
+    told = some_metrics()
+    hears = told.workspace("production")
+    told.read_from(sources(lambda: NOTHING))
+    await told.refresh()
+    making = [asyncio.to_thread(told.exposition) for _ in range(3)]
+    for status in range(200, 260):
+        hears.request_ended(status)
+    for body, _ in await asyncio.gather(*making):
+        assert b'census_notifier_workspace_up{workspace="production"} 0.0' in body
