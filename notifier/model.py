@@ -324,12 +324,26 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has not gone well, by receiver, and by workspace and check; who is not named has none of it.
+
+    `oldest`: when the event was seen whose delivery has waited longest.
+    """
+
+    pending: Mapping[str, int]
+    oldest: Mapping[str, datetime]
+    dead: Mapping[str, int]
+    incidents: Mapping[tuple[str, Check], int]
+
+
 @dataclass(slots=True)
 class PendingDelivery:
     """One event on its way to one receiver.
 
-    `clock_started_at` is when its time to give up began; `aside` is set once others may overtake it. `maybe_sent_at` is
-    when the first attempt began whose end nobody knows: the receiver may have the message.
+    `created_at` is when the event was seen, `clock_started_at` when its time to give up began; `aside` is set once
+    others may overtake it. `maybe_sent_at` is when the first attempt began whose end nobody knows: the receiver may
+    have the message.
     """
 
     id: int
@@ -338,6 +352,7 @@ class PendingDelivery:
     workspace: str
     sync_id: int
     attempts: int
+    created_at: datetime
     next_attempt_at: datetime
     clock_started_at: datetime
     first_failed_at: datetime | None

@@ -31,6 +31,7 @@ from notifier.findings import (
     take_new_level,
     with_good_run,
 )
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import (
     Check,
     Event,
@@ -66,6 +67,7 @@ class Recorder:
         routes: Sequence[Route] | None,
         readers: Sequence[Reader],
         recorded: Callable[[Collection[str]], None],
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.workspace = workspace
@@ -74,6 +76,7 @@ class Recorder:
         self._routes = routes
         self._readers = readers
         self._recorded = recorded
+        self._meter = meter
         self._clock = clock
 
     def announce(self, events: Iterable[Event]) -> None:
@@ -81,6 +84,7 @@ class Recorder:
         names: set[str] = set()
         for event in events:
             names.update(event.receivers)
+            self._meter.event_recorded(event.type)
             known = {"sync_id": event.sync_id, "sync_run_id": event.run_id, "incident_id": event.incident_id}
             log.info(
                 "sync run changed" if event.type.startswith("sync_run.") else "event recorded",

@@ -20,6 +20,7 @@ from notifier.census.client import CensusClient
 from notifier.config.models import Workspace
 from notifier.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.health import AUTH_RETRY, Health
+from notifier.meter import DEAF_TO_WORKSPACE, PollOutcome, WorkspaceMeter, poll_outcome
 from notifier.outage import Outage
 from notifier.poll import Observer, RunFate
 from notifier.roster import Changes, Roster, read_listing
@@ -58,12 +59,14 @@ class WorkspaceWatcher:
         health: Health,
         *,
         outage: Outage | None = None,
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.name = roster.workspace
         self.health = health
         self._outage = outage
+        self._meter = meter
         self._settings = settings
         self._client = client
         self._observer = observer
@@ -88,6 +91,11 @@ class WorkspaceWatcher:
         """The longest that the API is left unasked while it answers: a stretched interval, or what a listing has."""
         rest = self._intervals.rest * self._intervals.stretch
         return timedelta(seconds=rest if self._pollers else self._listing_interval)
+
+    @property
+    def watched_syncs(self) -> int:
+        """How many syncs are polled."""
+        return len(self._roster.syncs)
 
     # --- the loops ---
 
@@ -229,6 +237,12 @@ class WorkspaceWatcher:
     # --- one poll ---
 
     async def _poll(self, poller: Poller) -> None:
+        begun = asyncio.get_running_loop().time()
+        self._meter.poll_begins(begun - poller.due)
+        outcome = await self._attempt(poller)
+        self._meter.poll_ended(outcome, asyncio.get_running_loop().time() - begun)
+
+    async def _attempt(self, poller: Poller) -> PollOutcome:
         """Polls and says when next. Whatever goes wrong with one target, the others go on."""
         now = asyncio.get_running_loop().time
         try:
@@ -237,31 +251,32 @@ class WorkspaceWatcher:
             await self.health.answered()
             self._report(poller, "watched sync is not found", error)
             poller.due = pace.next_poll(now(), poller.number, self._intervals, active=False)
-            return
+            return PollOutcome.NOT_FOUND
         except Unauthorized as error:
             await self._on_unauthorized(poller, error)
-            return
+            return PollOutcome.UNAUTHORIZED
         except CensusError as error:
             await self.health.failed(error, of=poller.number, among=len(self._pollers))
             poller.failures += 1
             wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
             poller.due = now() + wait
             log.debug("poll failed", workspace=self.name, error=str(error), failures=poller.failures)
-            return
+            return poll_outcome(error)
         except StoreUnavailable:
             poller.failures += 1
             poller.due = now() + STORE_RETRY
-            return
+            return PollOutcome.NOT_KEPT
         except DatabaseUnusable:
             raise
         except Exception:
             poller.failures += 1
             poller.due = now() + pace.back_off(poller.failures + 5, self._jitter())
             log.exception("poll failed by a fault of the notifier; please report it", workspace=self.name)
-            return
+            return PollOutcome.FAULT
         await self.health.answered()
         poller.failures, poller.reported = 0, False
         await self._settle(poller)
+        return PollOutcome.OK
 
     async def _observe(self, poller: Poller) -> None:
         target = poller.target

@@ -26,6 +26,8 @@ from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
 from notifier.lookout import Lookout, open_lookout
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.metrics import Metrics, Sources, WorkspaceGauges
 from notifier.model import ReceiverState, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.outage import Outage
@@ -58,8 +60,13 @@ class Worker:
     store: Store
     watchers: tuple[WorkspaceWatcher, ...]
     deliverer: Deliverer
+    metrics: Metrics
     started_at: datetime
     lookout: Lookout
+
+    def workspaces_now(self) -> dict[str, WorkspaceGauges]:
+        """How each workspace fares, for the metrics."""
+        return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -82,7 +89,8 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
         migrate(path)
         store = await stack.enter_async_context(open_store(path))
         tls = ssl.create_default_context()
-        queues = await _queues(watchlist, store, stack, tls, once=once)
+        metrics = Metrics(notifier.__version__)
+        queues = await _queues(watchlist, store, stack, tls, metrics, once=once)
         deliverer = Deliverer(queues, store)
         await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
         states = await store.workspaces()
@@ -92,20 +100,27 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
         for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
             state = states.get(name, WorkspaceState(name))
-            watchers.append(_watcher(watchlist, name, session, store, deliverer, state, once=once))
+            watchers.append(_watcher(watchlist, name, session, store, deliverer, state, metrics, once=once))
         lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        yield Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC), lookout)
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, datetime.now(UTC), lookout)
+        metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
+        yield worker
 
 
 async def _queues(
-    watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, *, once: bool
+    watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, metrics: Metrics, *, once: bool
 ) -> dict[str, ReceiverQueue]:
     senders = await stack.enter_async_context(open_senders(watchlist.delivery.timeout, tls))
     known = await store.receivers()
     states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
     return {
         name: ReceiverQueue(
-            senders.build(name, settings, states[name].note), states[name], store, watchlist.delivery, once=once
+            senders.build(name, settings, states[name].note),
+            states[name],
+            store,
+            watchlist.delivery,
+            once=once,
+            meter=metrics.receiver(name),
         )
         for name, settings in watchlist.receivers.items()
     }
@@ -118,17 +133,20 @@ def _watcher(
     store: Store,
     deliverer: Deliverer,
     state: WorkspaceState,
+    metrics: Metrics,
     *,
     once: bool,
 ) -> WorkspaceWatcher:
     settings = watchlist.workspaces[name]
     health = Health(state, store.save_workspace)
-    client = client_of(settings, session, patient=not once, on_throttled=health.throttled)
-    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer)
+    meter = metrics.workspace(name, state.last_polled_at)
+    client = client_of(settings, session, patient=not once, on_throttled=health.throttled, meter=meter)
+    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, meter)
     checks = watchlist.checks or Checks()
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    return WorkspaceWatcher(settings, client, Observer(client, store, recorder), roster, health, outage=outage)
+    observer = Observer(client, store, recorder)
+    return WorkspaceWatcher(settings, client, observer, roster, health, outage=outage, meter=meter)
 
 
 async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
@@ -144,7 +162,14 @@ async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer:
     await store.forget_workspace(workspace)
 
 
-def _recorder(watchlist: Watchlist, workspace: str, app_url: str, store: Store, deliverer: Deliverer) -> Recorder:
+def _recorder(
+    watchlist: Watchlist,
+    workspace: str,
+    app_url: str,
+    store: Store,
+    deliverer: Deliverer,
+    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+) -> Recorder:
     return Recorder(
         workspace,
         app_url,
@@ -152,6 +177,7 @@ def _recorder(watchlist: Watchlist, workspace: str, app_url: str, store: Store, 
         routes=watchlist.routes,
         readers=readers_of(watchlist.receivers),
         recorded=deliverer.wake,
+        meter=meter,
     )
 
 

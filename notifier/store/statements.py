@@ -433,6 +433,27 @@ _pending = (
 )
 PENDING = _pending
 PENDING_IN_LANE = _pending.where(and_(_here(deliveries), deliveries.c.id <= bindparam("upto")))
+# Literals, not parameters: SQLite then sees that its partial indexes answer the question. Of those that wait, the first
+# is the oldest.
+_waiting = (
+    select(deliveries.c.receiver, func.count().label("number"), func.min(deliveries.c.id).label("first"))
+    .where(deliveries.c.state == text("'pending'"))
+    .group_by(deliveries.c.receiver)
+    .subquery()
+)
+WAITING = select(_waiting.c.receiver, _waiting.c.number, deliveries.c.created_at).join(
+    deliveries, deliveries.c.id == _waiting.c.first
+)
+DEAD = (
+    select(deliveries.c.receiver, func.count().label("number"))
+    .where(deliveries.c.state == text("'dead'"))
+    .group_by(deliveries.c.receiver)
+)
+OPEN_INCIDENTS = (
+    select(incidents.c.workspace, incidents.c.check, func.count().label("number"))
+    .where(incidents.c.open)
+    .group_by(incidents.c.workspace, incidents.c.check)
+)
 COUNT_PENDING = select(func.count()).select_from(deliveries).where(deliveries.c.state == text("'pending'"))
 EVENT = (
     select(events.c.id, events.c.type, events.c.body, deliveries.c.mentions)

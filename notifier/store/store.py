@@ -18,6 +18,8 @@ from sqlalchemy.pool import StaticPool
 
 from notifier.errors import StoreUnavailable
 from notifier.model import (
+    Backlog,
+    Check,
     GoodRun,
     Incident,
     Mark,
@@ -256,6 +258,17 @@ class Store:
     async def count_pending(self) -> int:
         """Deliveries that are pending, of all receivers."""
         return int((await self._read(sql.COUNT_PENDING))[0][0])
+
+    async def backlog(self) -> Backlog:
+        """What waits, is dead or wrong now, for those who count it."""
+        waiting, dead = await self._read(sql.WAITING), await self._read(sql.DEAD)
+        incidents = await self._read(sql.OPEN_INCIDENTS)
+        return Backlog(
+            pending={row.receiver: row.number for row in waiting},
+            oldest={row.receiver: row.created_at for row in waiting},
+            dead={row.receiver: row.number for row in dead},
+            incidents={(row.workspace, Check(row.check)): row.number for row in incidents},
+        )
 
     async def message(self, event_id: str, receiver: str = "") -> Message:
         """An event as it is sent to a receiver, by itself."""
