@@ -330,7 +330,7 @@ def test_a_mistake_in_an_added_line_is_named_too(lines: Lines, added: str, expec
     assert lines(GOOD + added) == [expected]
 
 
-@pytest.mark.parametrize("key", ["server", "heartbeat"])
+@pytest.mark.parametrize("key", ["heartbeat"])
 def test_keys_of_the_second_part_are_unknown_for_now(lines: Lines, key: str) -> None:
     (line,) = lines(GOOD + f"{key}: {{}}\n")
     assert line.startswith(f"8:1: {key}: unknown key; known are checks, database, delivery, ")
