@@ -9,9 +9,9 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -25,7 +25,8 @@ from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
-from notifier.model import ReceiverState, WorkspaceState
+from notifier.inbox import Inbox
+from notifier.model import ReceiverState, Sync, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.outage import Outage
 from notifier.poll import Observer
@@ -39,6 +40,9 @@ from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
 from notifier.watch import watches_of
+from notifier.web.app import door_of, make_app
+from notifier.web.connections import listening
+from notifier.web.insight import Insight
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +62,30 @@ class Worker:
     watchers: tuple[WorkspaceWatcher, ...]
     deliverer: Deliverer
     started_at: datetime
+    inboxes: Mapping[str, Inbox]
+    loops: "list[asyncio.Task[None]]" = field(default_factory=list)
+
+    def ailment(self) -> str | None:
+        """Why the worker is not well: a loop of it has ended, or the database takes no writes. None while it is."""
+        if not self.loops:
+            return "the worker has not begun"
+        for loop in self.loops:
+            if loop.done():
+                return f"this loop has ended: {loop.get_name()}"
+        if not self.store.is_in_place():
+            return "the database was deleted or replaced"
+        return None if self.store.works else "the database can't be written"
+
+    def not_ready(self) -> str | None:
+        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
+        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
+        return f"not polled yet: {', '.join(waiting)}" if waiting else None
+
+    def listed(self) -> Iterator[tuple[str, Sync, bool]]:
+        """Each workspace's syncs as Census last listed them, and whether they are watched."""
+        for watcher in self.watchers:
+            for sync, watched in watcher.listed():
+                yield watcher.name, sync, watched
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -85,12 +113,16 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
         states = await store.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
             await _let_go(watchlist, gone, store, deliverer)
-        watchers = []
+        watchers: list[WorkspaceWatcher] = []
+        inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
             state = states.get(name, WorkspaceState(name))
-            watchers.append(_watcher(watchlist, name, session, store, deliverer, state, once=once))
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC))
+            watcher, inbox = _watcher(watchlist, name, session, store, deliverer, state, once=once)
+            watchers.append(watcher)
+            if inbox is not None:
+                inboxes[name] = inbox
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC), inboxes)
         yield worker
 
 
@@ -117,7 +149,7 @@ def _watcher(
     state: WorkspaceState,
     *,
     once: bool,
-) -> WorkspaceWatcher:
+) -> tuple[WorkspaceWatcher, Inbox | None]:
     settings = watchlist.workspaces[name]
     health = Health(state, store.save_workspace)
     client = client_of(settings, session, patient=not once, on_throttled=health.throttled)
@@ -125,7 +157,39 @@ def _watcher(
     checks = watchlist.checks or Checks()
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    return WorkspaceWatcher(settings, client, Observer(client, store, recorder), roster, health, outage=outage)
+    watcher = WorkspaceWatcher(settings, client, Observer(client, store, recorder), roster, health, outage=outage)
+    if (hook := settings.lifecycle_webhook) is None:
+        return watcher, None
+    inbox = Inbox(
+        hook.secret.get_secret_value(),
+        settings.app_url,
+        roster,
+        recorder,
+        store,
+        loaded=watcher.loaded,
+        poll_soon=watcher.poll_soon,
+    )
+    return watcher, inbox
+
+
+@asynccontextmanager
+async def _open_server(worker: Worker) -> AsyncIterator[str | None]:
+    """The server, if the watchlist wants one; gives its address. Raises AddressUnusable."""
+    watchlist, address = worker.watchlist, worker.watchlist.server.address
+    if address is None:
+        yield None
+        return
+    insight = Insight(
+        database=worker.store.path,
+        workspaces=watchlist.workspaces,
+        receivers=tuple(watchlist.receivers),
+        ailment=worker.ailment,
+        not_ready=worker.not_ready,
+        listed=worker.listed,
+        hearings=worker.inboxes,
+    )
+    async with listening(make_app(insight, door_of(watchlist)), address) as bound:
+        yield str(bound)
 
 
 async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
@@ -175,13 +239,14 @@ def _end_hard() -> None:
 
 async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
     """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
-    async with open_worker(watchlist) as worker:
+    async with open_worker(watchlist) as worker, _open_server(worker) as listen:
         log.info(
             "notifier started",
             version=notifier.__version__,
             watches=len(watchlist.watches),
             receivers=len(watchlist.receivers),
             database=str(watchlist.database_path),
+            listen=listen,
         )
         _warn_of_noise(watchlist)
         await _recall_what_is_bad(worker)
@@ -189,6 +254,7 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
         watching = asyncio.create_task(_watch(worker), name="watch")
         delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
         stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
+        worker.loops.extend((watching, delivering))
         try:
             await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not stop.is_set():
@@ -254,11 +320,14 @@ async def _farewell(worker: Worker) -> None:
 
 async def _watch(worker: Worker) -> None:
     async with asyncio.TaskGroup() as loops:
-        for watcher in worker.watchers:
-            loops.create_task(watcher.run(), name=f"watch {watcher.name}")
-        loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life")
-        loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention")
-        loops.create_task(_look_after_store(worker), name="look after the database")
+        worker.loops.extend(
+            (
+                *(loops.create_task(watcher.run(), name=f"watch {watcher.name}") for watcher in worker.watchers),
+                loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life"),
+                loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention"),
+                loops.create_task(_look_after_store(worker), name="look after the database"),
+            )
+        )
 
 
 async def _every(interval: timedelta, act: Callable[[], Awaitable[None]]) -> None:
