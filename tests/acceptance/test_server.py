@@ -33,7 +33,7 @@ class Server:
         host, _, port = started["listen"].rpartition(":")
         self.address = ("127.0.0.1" if host == "0.0.0.0" else host, int(port))  # noqa: S104
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes, Any]:
+    def ask(self, method: str, path: str, body: bytes | None = None, /, **headers: str) -> tuple[int, bytes, Any]:
         """Status, body and headers. Headers' names have _ for -."""
         connection = http.client.HTTPConnection(*self.address, timeout=20)
         try:
@@ -44,7 +44,7 @@ class Server:
             connection.close()
 
     def get(self, path: str, **headers: str) -> tuple[int, Any]:
-        status, body, _ = self.ask("GET", path, **headers)
+        status, body, _ = self.ask("GET", path, None, **headers)
         return status, json.loads(body)
 
     def hook(self, body: bytes, signature: str | None = None, path: str = PATH, **headers: str) -> int:
@@ -65,8 +65,9 @@ def signed(body: bytes, secret: str = HOOK_SECRET) -> str:
     return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
 
 
-def said(sync_id: int = 52, event: str = "sync.failed", **more: object) -> bytes:
-    return json.dumps({"workspace_id": 7, "sync_id": sync_id, "sync_run_id": 93, "event": event, **more}).encode()
+def said(**more: object) -> bytes:
+    told = {"workspace_id": 7, "sync_id": 52, "sync_run_id": 93, "event": "sync.failed"}
+    return json.dumps({**told, **more}).encode()
 
 
 def alert(instance: int, word: str = "raised", **more: object) -> bytes:
