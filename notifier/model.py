@@ -32,6 +32,8 @@ class EventType(StrEnum):
     INCIDENT_CHANGED = "incident.changed"
     INCIDENT_REMINDER = "incident.reminder"
     INCIDENT_RESOLVED = "incident.resolved"
+    CENSUS_ALERT_RAISED = "census_alert.raised"
+    CENSUS_ALERT_RESOLVED = "census_alert.resolved"
 
 
 class Check(StrEnum):
@@ -201,6 +203,20 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class CensusAlert:
+    """One of Census' own alerts, as its webhook tells of it; `id` is its instance's, `kind` Census' word for what it is
+    about. `url` leads to Census' own host or is None."""
+
+    id: int | str
+    type: EventType
+    kind: str | None = None
+    message: str | None = None
+    details: str | None = None
+    url: str | None = None
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is known of a watched sync beside its runs; None is unknown.
 
@@ -304,6 +320,7 @@ class Observation:
     outliers: tuple[int, ...] = ()
     new_level_from: datetime | None = None
     standing: Standing | None = None
+    alert: CensusAlert | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from notifier.findings import (
 )
 from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import (
+    CensusAlert,
     Check,
     Event,
     EventType,
@@ -273,6 +274,17 @@ class Recorder:
         results = await self._store.results(self.workspace, target.sync_id, 1)
         return results[0].created_at if results else None
 
+    # --- what Census' own alerts say ---
+
+    async def take_alert(self, target: SyncTarget, alert: CensusAlert) -> None:
+        """Records one of Census' alerts of a watched sync; that it was told is kept with it. Opens no incident."""
+        draft = Draft(alert.type, target.labels, alert=alert)
+        events, _ = self._written(target.sync_id, target.label, [draft], {}, {}, self._clock())
+        await self._store.record(
+            Observation(self.workspace, target.sync_id, target.label, events=tuple(events), alert=alert)
+        )
+        self.announce(events)
+
     # --- what concerns the whole workspace ---
 
     def workspace_scene(self) -> Scene:
@@ -360,9 +372,10 @@ class Recorder:
                 previous_run=draft.previous_run,
                 changes=draft.changes,
                 incident=draft.incident,
+                alert=draft.alert,
             )
             event_id = f"evt_{uuid.uuid4().hex}"
-            run_id = draft.run.id if draft.run is not None else None
+            run_id = draft.run.id if draft.run is not None else draft.alert.run_id if draft.alert is not None else None
             incident_id = draft.incident.id if draft.incident is not None else None
             events.append(
                 Event(event_id, draft.type, self.workspace, sync_id, run_id, now, body, addressees, incident_id)

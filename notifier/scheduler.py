@@ -7,7 +7,7 @@ workspace's syncs. A workspace that is down is asked by one poll at a time; when
 import asyncio
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from notifier.config.models import Workspace
 from notifier.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.health import AUTH_RETRY, Health
 from notifier.meter import DEAF_TO_WORKSPACE, PollOutcome, WorkspaceMeter, poll_outcome
+from notifier.model import Sync
 from notifier.outage import Outage
 from notifier.poll import Observer, RunFate
 from notifier.roster import Changes, Roster, read_listing
@@ -35,7 +36,10 @@ STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds coul
 
 @dataclass(slots=True, eq=False)
 class Poller:
-    """One target and when it is due. `number` is its place in the interval, `failures` those in a row."""
+    """One target and when it is due. `number` is its place in the interval, `failures` those in a row.
+
+    `again`: a poll was asked for while one was `under_way`.
+    """
 
     target: SyncTarget | RunTarget
     number: int
@@ -45,6 +49,17 @@ class Poller:
     removed: bool = False
     active: bool = False
     outside: int = 0
+    under_way: bool = False
+    again: bool = False
+
+
+_Due = tuple[float, int, Poller]
+
+
+def _holds(entry: _Due) -> bool:
+    """Whether a poller is still due at the time at which it was to be."""
+    due, _, poller = entry
+    return not (poller.removed or poller.under_way) and due == poller.due
 
 
 class WorkspaceWatcher:
@@ -79,12 +94,13 @@ class WorkspaceWatcher:
         self._listing_interval = pace.listing_interval(settings.poll_interval)
         self._listing_pages = 1
         self._pollers: dict[int, Poller] = {}  # by the identity of their target
-        self._due: list[tuple[float, int, Poller]] = []
+        self._due: list[_Due] = []
         self._count = 0
         self._wake = asyncio.Event()
         self._active = 0
         self._outside = 0
         self._stretch_reported = False
+        self.loaded = asyncio.Event()  # set once it is known what is watched
 
     @property
     def longest_pause(self) -> timedelta:
@@ -135,6 +151,7 @@ class WorkspaceWatcher:
 
     async def _load(self) -> None:
         self._apply(await self._roster.load(self.health.state.first_listed_at))
+        self.loaded.set()
         if self._outage is not None:
             await self._outage.load()
 
@@ -159,14 +176,19 @@ class WorkspaceWatcher:
             try:
                 await self._poll(poller)
             finally:
+                poller.under_way = False
                 places.release()
             self._schedule(poller)
+            if poller.again:
+                poller.again = False
+                self._hurry(poller)
 
         async with asyncio.TaskGroup() as polls:
             while True:
                 await self.health.until_asked_again()
                 await places.acquire()
                 poller = await self._next_due()
+                poller.under_way = True
                 task = polls.create_task(one(poller), name=f"poll {self.name}")
                 if self.health.is_down:
                     await asyncio.wait([task])
@@ -174,7 +196,7 @@ class WorkspaceWatcher:
     async def _next_due(self) -> Poller:
         loop = asyncio.get_running_loop()
         while True:
-            while self._due and self._due[0][2].removed:
+            while self._due and not _holds(self._due[0]):
                 heapq.heappop(self._due)
             if self._due and self._due[0][0] <= loop.time():
                 return heapq.heappop(self._due)[2]
@@ -190,6 +212,35 @@ class WorkspaceWatcher:
         if not poller.removed:
             heapq.heappush(self._due, (poller.due, poller.number, poller))
             self._wake.set()
+
+    def listed(self) -> Iterator[tuple[Sync, bool]]:
+        """All syncs of the last listing by their ID, and whether they are watched."""
+        for sync_id in sorted(self._roster.listed):
+            yield self._roster.listed[sync_id], self._roster.is_watched(sync_id)
+
+    def poll_soon(self, sync_id: int) -> None:
+        """Has a watched sync polled next, or once more after the poll that is under way; a hint, whoever gave it.
+
+        Hints that come together are one. A workspace that is left alone stays so, and so does a sync whose polls fail.
+        """
+        target = self._roster.syncs.get(sync_id)
+        poller = self._pollers.get(id(target))
+        if poller is None:
+            return
+        if poller.under_way:
+            poller.again = True
+        else:
+            self._hurry(poller)
+
+    def _hurry(self, poller: Poller) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.health.is_down or poller.failures or poller.removed or poller.due <= now:
+            return
+        poller.due = now
+        self._schedule(poller)
+        if len(self._due) > 2 * len(self._pollers) + 100:  # what was due later stays behind; it must not pile up
+            self._due = [entry for entry in self._due if _holds(entry)]
+            heapq.heapify(self._due)
 
     # --- what the targets are ---
 

@@ -9,7 +9,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,10 +25,11 @@ from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
+from notifier.inbox import Inbox
 from notifier.lookout import Lookout, open_lookout
 from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.metrics import Metrics, Sources, WorkspaceGauges
-from notifier.model import ReceiverState, WorkspaceState
+from notifier.model import ReceiverState, Sync, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.outage import Outage
 from notifier.poll import Observer
@@ -42,6 +43,9 @@ from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
 from notifier.watch import watches_of
+from notifier.web.app import door_of, make_app
+from notifier.web.connections import listening
+from notifier.web.insight import Insight
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +67,22 @@ class Worker:
     metrics: Metrics
     started_at: datetime
     lookout: Lookout
+    inboxes: Mapping[str, Inbox]
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
         return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
+
+    def not_ready(self) -> str | None:
+        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
+        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
+        return f"not polled yet: {', '.join(waiting)}" if waiting else None
+
+    def listed(self) -> Iterator[tuple[str, Sync, bool]]:
+        """Each workspace's syncs as Census last listed them, and whether they are watched."""
+        for watcher in self.watchers:
+            for sync, watched in watcher.listed():
+                yield watcher.name, sync, watched
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -96,13 +112,17 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
         states = await store.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
             await _let_go(watchlist, gone, store, deliverer)
-        watchers = []
+        watchers: list[WorkspaceWatcher] = []
+        inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
             state = states.get(name, WorkspaceState(name))
-            watchers.append(_watcher(watchlist, name, session, store, deliverer, state, metrics, once=once))
+            watcher, inbox = _watcher(watchlist, name, session, store, deliverer, state, metrics, once=once)
+            watchers.append(watcher)
+            if inbox is not None:
+                inboxes[name] = inbox
         lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, datetime.now(UTC), lookout)
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, datetime.now(UTC), lookout, inboxes)
         metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
         yield worker
 
@@ -136,7 +156,7 @@ def _watcher(
     metrics: Metrics,
     *,
     once: bool,
-) -> WorkspaceWatcher:
+) -> tuple[WorkspaceWatcher, Inbox | None]:
     settings = watchlist.workspaces[name]
     health = Health(state, store.save_workspace)
     meter = metrics.workspace(name, state.last_polled_at)
@@ -146,7 +166,40 @@ def _watcher(
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
     observer = Observer(client, store, recorder)
-    return WorkspaceWatcher(settings, client, observer, roster, health, outage=outage, meter=meter)
+    watcher = WorkspaceWatcher(settings, client, observer, roster, health, outage=outage, meter=meter)
+    if (hook := settings.lifecycle_webhook) is None:
+        return watcher, None
+    inbox = Inbox(
+        hook.secret.get_secret_value(),
+        settings.app_url,
+        roster,
+        recorder,
+        store,
+        loaded=watcher.loaded,
+        poll_soon=watcher.poll_soon,
+    )
+    return watcher, inbox
+
+
+@asynccontextmanager
+async def _open_server(worker: Worker) -> AsyncIterator[str | None]:
+    """The server, if the watchlist wants one; gives its address. Raises AddressUnusable."""
+    watchlist, address = worker.watchlist, worker.watchlist.server.address
+    if address is None:
+        yield None
+        return
+    insight = Insight(
+        database=worker.store.path,
+        workspaces=watchlist.workspaces,
+        receivers=tuple(watchlist.receivers),
+        ailment=worker.lookout.ailment,
+        not_ready=worker.not_ready,
+        listed=worker.listed,
+        hearings=worker.inboxes,
+        metrics=worker.metrics,
+    )
+    async with listening(make_app(insight, door_of(watchlist)), address) as bound:
+        yield str(bound)
 
 
 async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
@@ -204,13 +257,14 @@ def _end_hard() -> None:
 
 async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
     """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
-    async with open_worker(watchlist) as worker:
+    async with open_worker(watchlist) as worker, _open_server(worker) as listen:
         log.info(
             "notifier started",
             version=notifier.__version__,
             watches=len(watchlist.watches),
             receivers=len(watchlist.receivers),
             database=str(watchlist.database_path),
+            listen=listen,
         )
         _warn_of_noise(watchlist)
         await _recall_what_is_bad(worker)
