@@ -152,14 +152,15 @@ def test_prometheus_is_told_what_was_polled_found_and_delivered(
         lines = [line.rpartition(" ") for line in body.decode().splitlines() if not line.startswith("#")]
         return {series: value for series, _, value in lines}
 
-    name = "census_notifier_deliveries_total"
-    told = workplace.wait_until(
-        lambda: found if (found := delivered()).get(f'{name}{{outcome="delivered",receiver="hook"}}') == "1.0" else None
-    )
+    def all_is_told() -> dict[str, str] | None:
+        told = delivered()
+        done = told.get('census_notifier_deliveries_total{outcome="delivered",receiver="hook"}') == "1.0"
+        return told if done and told['census_notifier_deliveries_pending{receiver="hook"}'] == "0.0" else None
+
+    told = workplace.wait_until(all_is_told)
     assert told['census_notifier_events_total{type="sync_run.failed",workspace="production"}'] == "1.0"
     assert told['census_notifier_workspace_up{workspace="production"}'] == "1.0"
     assert told['census_notifier_watched_syncs{workspace="production"}'] == "1.0"
-    assert told['census_notifier_deliveries_pending{receiver="hook"}'] == "0.0"
 
 
 def test_no_answer_tells_which_libraries_gave_it(workplace: Workplace) -> None:
