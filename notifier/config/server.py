@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from notifier.config.part import Part
-from notifier.config.values import INTERPOLATED, BaseUrl, Credential
+from notifier.config.values import INTERPOLATED, Credential
 
 LISTEN_VARIABLE: Final = "NOTIFIER_LISTEN"
 LISTEN: Final = (
@@ -87,8 +87,6 @@ class Server(Part):
     """Where it listens, such as 127.0.0.1:8080; no server without. The variable NOTIFIER_LISTEN wins over it."""
     token: Credential | None = None
     """Asked of everyone but probes, metrics and signed webhooks; best as ${NOTIFIER_TOKEN}."""
-    public_url: BaseUrl | None = None
-    """How others reach it: a reverse proxy's address, for links."""
 
     @property
     def address(self) -> Address | None:

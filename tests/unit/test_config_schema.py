@@ -90,7 +90,7 @@ SAME = [
     ({"receivers": {"w": {"type": "webhook", "url": "https://h", "headers": {"A": "b"}}}}, True),
     ({"receivers": {"w": {"type": "webhook", "url": "ftp://h"}}}, False),
     ({"server": {}}, True),
-    ({"server": {"listen": "127.0.0.1:8080", "token": "t", "public_url": "https://h"}}, True),
+    ({"server": {"listen": "127.0.0.1:8080", "token": "t"}}, True),
     ({"server": {"listen": "[::1]:8080"}}, True),
     ({"server": {"listen": "localhost:0"}}, True),
     ({"server": {"listen": 8080}}, False),

@@ -100,10 +100,9 @@ def test_without_a_word_there_is_no_server(load: Load) -> None:
 
 def test_all_of_it_is_read_and_secrets_do_not_show(load: Load) -> None:
     hook = "{api_key: abc, lifecycle_webhook: {secret: '${HOOK}'}}"
-    server = "server: {listen: 127.0.0.1:8080, token: '${TOKEN}', public_url: https://notifier.example.com}\n"
+    server = "server: {listen: 127.0.0.1:8080, token: '${TOKEN}'}\n"
     watchlist = load(GOOD.replace("{api_key: abc}", hook) + server, {"HOOK": "hook-secret", "TOKEN": "the-token"})
     assert watchlist.server.address == Address("127.0.0.1", 8080)
-    assert watchlist.server.public_url == "https://notifier.example.com"
     assert watchlist.server.token is not None
     assert watchlist.server.token.get_secret_value() == "the-token"
     lifecycle = watchlist.workspaces["production"].lifecycle_webhook
@@ -141,7 +140,6 @@ def test_a_wrong_variable_is_reported_beside_the_files_own_mistakes(load: Load) 
         ("{listen: ':8080'}", f"8:18: server.listen: {LISTEN}"),
         ("{lisen: 127.0.0.1:1}", '8:10: server.lisen: unknown key; did you mean "listen"?'),
         ("{token: a b}", "8:17: server.token: must not contain spaces, line breaks or characters beyond ASCII"),
-        ("{public_url: example.com}", "8:22: server.public_url: must be a URL that starts with http:// or https://"),
         ("on", "8:9: server: must be a mapping: key: value"),
     ],
 )
