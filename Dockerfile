@@ -28,7 +28,11 @@ RUN pip uninstall --yes --root-user-action ignore pip \
     && install --directory --owner 10001 --group 10001 /data
 
 ENV NOTIFIER_CONFIG=/etc/notifier/watchlist.yaml \
+    NOTIFIER_LISTEN=0.0.0.0:8080 \
     PYTHONDONTWRITEBYTECODE=1
+# Probes, metrics and signed webhooks; without a token in the watchlist, nothing else. Nobody outside reaches it unless
+# the port is published.
+EXPOSE 8080
 # A database whose path is relative, as the default is, lies on the volume too.
 WORKDIR /data
 # A number, so that whoever runs the image can see that it is not root. It needs no entry in /etc/passwd.

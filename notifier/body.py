@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from notifier.model import Change, EventType, Incident, Labels, PreviousRun, SyncRun
+from notifier.model import CensusAlert, Change, EventType, Incident, Labels, PreviousRun, SyncRun
 
 LARGEST: Final = 256 * 1024  # bytes
 SHORTEST_CUT: Final = 1_000  # characters: no string is cut below this
@@ -26,10 +26,12 @@ def event_body(
     previous_run: PreviousRun | None = None,
     changes: Sequence[Change] = (),
     incident: Incident | None = None,
+    alert: CensusAlert | None = None,
 ) -> bytes:
     """UTF-8 JSON in the shape of Standard Webhooks: type, timestamp, data. Over 256 KiB the longest strings are cut.
 
-    Without a sync, `sync` is null; without a run, what is about one is left out, and so is `incident` likewise.
+    Without a sync, `sync` is null; without a run, what is about one is left out, and so are `incident` and `alert`
+    likewise. Of the run that an alert names only its ID is known.
     """
     history = f"{app_url}/syncs/{sync_id}/history"
     data: dict[str, Any] = {
@@ -45,6 +47,10 @@ def event_body(
         data["incident"] = incident_json(incident)
         if incident.summary is not None:
             data["summary"] = incident.summary
+    if alert is not None:
+        data["alert"] = alert_json(alert)
+        if alert.run_id is not None:
+            data["sync_run"] = {"id": alert.run_id, "url": f"{history}?sync_run_id={alert.run_id}"}
     return encoded({"type": type.value, "timestamp": timestamp(seen_at), "data": data})
 
 
@@ -60,6 +66,17 @@ def incident_json(incident: Incident) -> dict[str, Any]:
         "resolved_at": incident.resolved_at and timestamp(incident.resolved_at),
         "runs": incident.runs,
         "last_good_run": good and {"id": good.id, "completed_at": good.completed_at and timestamp(good.completed_at)},
+    }
+
+
+def alert_json(alert: CensusAlert) -> dict[str, Any]:
+    """One of Census' own alerts as receivers get it."""
+    return {
+        "id": alert.id,
+        "type": alert.kind,
+        "message": alert.message,
+        "details": alert.details,
+        "url": alert.url,
     }
 
 

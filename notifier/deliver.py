@@ -24,6 +24,10 @@ class Deliverer:
         for name in receivers:
             self._queues[name].wake()
 
+    def working(self) -> dict[str, bool]:
+        """By receiver, whether it works as far as is known."""
+        return {name: queue.state.broken_since is None for name, queue in self._queues.items()}
+
     def stop(self) -> None:
         self._stopping.set()
         for queue in self._queues.values():

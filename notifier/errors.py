@@ -9,6 +9,7 @@ NotifierError
 │   ├── Unusable            an answer that can't be understood: back off, try again
 │   └── NotFound            404, 410: this one object is gone; the others go on
 ├── ProxyUnusable           the environment's proxy is no HTTP proxy: stop              (exit code 1)
+├── AddressUnusable         the server can't listen where it should: stop               (exit code 1)
 └── StoreError
     ├── StoreUnavailable    full or locked for now: nothing was written, try again
     ├── DatabaseUnusable    wrong file, wrong version, not writable: stop               (exit code 1)
@@ -87,6 +88,10 @@ class Unusable(CensusError):
 
 class ProxyUnusable(NotifierError):
     """HTTPS_PROXY or HTTP_PROXY can't be used; says which, and not what it is."""
+
+
+class AddressUnusable(NotifierError):
+    """The server's address is taken, or not this machine's."""
 
 
 class StoreError(NotifierError):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from notifier.checks import Judged, Step, SyncState
 from notifier.diff import event_type
 from notifier.model import (
+    CensusAlert,
     Change,
     Event,
     EventType,
@@ -61,6 +62,7 @@ class Draft:
     changes: tuple[Change, ...] = ()
     previous_run: PreviousRun | None = None
     incident: Incident | None = None
+    alert: CensusAlert | None = None
 
 
 class Page:

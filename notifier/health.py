@@ -58,6 +58,11 @@ class Health:
         return self._down_until is not None
 
     @property
+    def is_judged(self) -> bool:
+        """Whether it is known since this start how the API fares: it has answered, or counts as bad."""
+        return self.has_answered or self.is_down or (bool(self.last_failure) and not self.state.ok)
+
+    @property
     def silent_for(self) -> timedelta | None:
         """How long there has been no usable answer; None while there is. The time before a restart counts once a
         request has failed after it."""

@@ -42,6 +42,12 @@ class Lookout:
             workspaces=tuple(self._vitals_of(watcher) for watcher in self._watchers),
         )
 
+    def ailment(self) -> str | None:
+        """Why the worker is not healthy; None while it is."""
+        if not self._loops:
+            return "the worker has not begun"
+        return ailment(self.vitals())
+
     def trouble(self) -> str | None:
         """Why not all is well; None while all is."""
         return trouble(self.vitals())
@@ -62,7 +68,7 @@ class Lookout:
     async def _feed(self, every: timedelta) -> None:
         """A worker that is not healthy goes hungry, until systemd starts it anew."""
         while True:
-            if ailment(self.vitals()) is None:
+            if self.ailment() is None:
                 self._systemd.tell("WATCHDOG=1")
             await asyncio.sleep(every.total_seconds())
 

@@ -32,6 +32,8 @@ class EventType(StrEnum):
     INCIDENT_CHANGED = "incident.changed"
     INCIDENT_REMINDER = "incident.reminder"
     INCIDENT_RESOLVED = "incident.resolved"
+    CENSUS_ALERT_RAISED = "census_alert.raised"
+    CENSUS_ALERT_RESOLVED = "census_alert.resolved"
 
 
 class Check(StrEnum):
@@ -201,6 +203,20 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class CensusAlert:
+    """One of Census' own alerts, as its webhook tells of it; `id` is its instance's, `kind` Census' word for what it is
+    about. `url` leads to Census' own host or is None."""
+
+    id: int | str
+    type: EventType
+    kind: str | None = None
+    message: str | None = None
+    details: str | None = None
+    url: str | None = None
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is known of a watched sync beside its runs; None is unknown.
 
@@ -304,6 +320,7 @@ class Observation:
     outliers: tuple[int, ...] = ()
     new_level_from: datetime | None = None
     standing: Standing | None = None
+    alert: CensusAlert | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,12 +341,26 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has not gone well, by receiver, and by workspace and check; who is not named has none of it.
+
+    `oldest`: when the event was seen whose delivery has waited longest.
+    """
+
+    pending: Mapping[str, int]
+    oldest: Mapping[str, datetime]
+    dead: Mapping[str, int]
+    incidents: Mapping[tuple[str, Check], int]
+
+
 @dataclass(slots=True)
 class PendingDelivery:
     """One event on its way to one receiver.
 
-    `clock_started_at` is when its time to give up began; `aside` is set once others may overtake it. `maybe_sent_at` is
-    when the first attempt began whose end nobody knows: the receiver may have the message.
+    `created_at` is when the event was seen, `clock_started_at` when its time to give up began; `aside` is set once
+    others may overtake it. `maybe_sent_at` is when the first attempt began whose end nobody knows: the receiver may
+    have the message.
     """
 
     id: int
@@ -338,6 +369,7 @@ class PendingDelivery:
     workspace: str
     sync_id: int
     attempts: int
+    created_at: datetime
     next_attempt_at: datetime
     clock_started_at: datetime
     first_failed_at: datetime | None

@@ -18,6 +18,7 @@ from notifier.config.models import DeliverySettings
 from notifier.errors import StoreUnavailable
 from notifier.http import LONGEST_HOLD
 from notifier.lanes import LONGEST_LANE, Lane, Lanes
+from notifier.meter import DEAF_TO_RECEIVER, ReceiverMeter, delivery_outcome
 from notifier.model import (
     Delivered,
     DeliveryState,
@@ -54,6 +55,7 @@ class ReceiverQueue:
         settings: DeliverySettings,
         *,
         once: bool = False,
+        meter: ReceiverMeter = DEAF_TO_RECEIVER,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -63,6 +65,7 @@ class ReceiverQueue:
         self._store = store
         self._settings = settings
         self._once = once
+        self._meter = meter
         self._clock = clock
         self._jitter = jitter
         self._lanes = Lanes()
@@ -296,6 +299,8 @@ class ReceiverQueue:
         self._tell_if_it_broke(old, new)
         for delivery, settlement in zip(done, settlements, strict=True):
             self._announce(delivery, settlement)
+            since_seen = (settlement.settled_at - delivery.created_at).total_seconds()
+            self._meter.attempt_ended(delivery_outcome(outcome, settlement.state), since_seen)
         first.maybe_sent_at = settlements[0].maybe_sent_at
         self._land(lane, settlements[0], {delivery.id for delivery in done})
         self._changed.set()

@@ -31,7 +31,9 @@ from notifier.findings import (
     take_new_level,
     with_good_run,
 )
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import (
+    CensusAlert,
     Check,
     Event,
     EventType,
@@ -66,6 +68,7 @@ class Recorder:
         routes: Sequence[Route] | None,
         readers: Sequence[Reader],
         recorded: Callable[[Collection[str]], None],
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.workspace = workspace
@@ -74,6 +77,7 @@ class Recorder:
         self._routes = routes
         self._readers = readers
         self._recorded = recorded
+        self._meter = meter
         self._clock = clock
 
     def announce(self, events: Iterable[Event]) -> None:
@@ -81,6 +85,7 @@ class Recorder:
         names: set[str] = set()
         for event in events:
             names.update(event.receivers)
+            self._meter.event_recorded(event.type)
             known = {"sync_id": event.sync_id, "sync_run_id": event.run_id, "incident_id": event.incident_id}
             log.info(
                 "sync run changed" if event.type.startswith("sync_run.") else "event recorded",
@@ -269,6 +274,17 @@ class Recorder:
         results = await self._store.results(self.workspace, target.sync_id, 1)
         return results[0].created_at if results else None
 
+    # --- what Census' own alerts say ---
+
+    async def take_alert(self, target: SyncTarget, alert: CensusAlert) -> None:
+        """Records one of Census' alerts of a watched sync; that it was told is kept with it. Opens no incident."""
+        draft = Draft(alert.type, target.labels, alert=alert)
+        events, _ = self._written(target.sync_id, target.label, [draft], {}, {}, self._clock())
+        await self._store.record(
+            Observation(self.workspace, target.sync_id, target.label, events=tuple(events), alert=alert)
+        )
+        self.announce(events)
+
     # --- what concerns the whole workspace ---
 
     def workspace_scene(self) -> Scene:
@@ -356,9 +372,10 @@ class Recorder:
                 previous_run=draft.previous_run,
                 changes=draft.changes,
                 incident=draft.incident,
+                alert=draft.alert,
             )
             event_id = f"evt_{uuid.uuid4().hex}"
-            run_id = draft.run.id if draft.run is not None else None
+            run_id = draft.run.id if draft.run is not None else draft.alert.run_id if draft.alert is not None else None
             incident_id = draft.incident.id if draft.incident is not None else None
             events.append(
                 Event(event_id, draft.type, self.workspace, sync_id, run_id, now, body, addressees, incident_id)

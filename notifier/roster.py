@@ -101,6 +101,7 @@ class Roster:
         self._missing: dict[int, int] = {}
         self._reported: set[int] = set()
         self._untold = Changes()
+        self.listed: Mapping[int, Sync] = {}  # all that the last listing held, watched or not
 
     def sync_label(self, sync_id: int) -> str | None:
         """The label of any sync of the workspace that was listed."""
@@ -185,6 +186,7 @@ class Roster:
     async def apply(self, listing: Listing) -> Changes:
         """Brings the targets in line with a listing. Only a complete one takes any away."""
         first = self.first_listed_at is None
+        self.listed = listing.syncs
         self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
         candidates = {sync.id: sync.label for sync in listing.syncs.values()}
         candidates |= {sync_id: self._labels[sync_id] for sync_id in self.syncs if sync_id not in candidates}

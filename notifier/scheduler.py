@@ -7,7 +7,7 @@ workspace's syncs. A workspace that is down is asked by one poll at a time; when
 import asyncio
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,8 @@ from notifier.census.client import CensusClient
 from notifier.config.models import Workspace
 from notifier.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.health import AUTH_RETRY, Health
+from notifier.meter import DEAF_TO_WORKSPACE, PollOutcome, WorkspaceMeter, poll_outcome
+from notifier.model import Sync
 from notifier.outage import Outage
 from notifier.poll import Observer, RunFate
 from notifier.roster import Changes, Roster, read_listing
@@ -34,7 +36,10 @@ STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds coul
 
 @dataclass(slots=True, eq=False)
 class Poller:
-    """One target and when it is due. `number` is its place in the interval, `failures` those in a row."""
+    """One target and when it is due. `number` is its place in the interval, `failures` those in a row.
+
+    `again`: a poll was asked for while one was `under_way`.
+    """
 
     target: SyncTarget | RunTarget
     number: int
@@ -44,6 +49,17 @@ class Poller:
     removed: bool = False
     active: bool = False
     outside: int = 0
+    under_way: bool = False
+    again: bool = False
+
+
+_Due = tuple[float, int, Poller]
+
+
+def _holds(entry: _Due) -> bool:
+    """Whether a poller is still due at the time at which it was to be."""
+    due, _, poller = entry
+    return not (poller.removed or poller.under_way) and due == poller.due
 
 
 class WorkspaceWatcher:
@@ -58,12 +74,14 @@ class WorkspaceWatcher:
         health: Health,
         *,
         outage: Outage | None = None,
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.name = roster.workspace
         self.health = health
         self._outage = outage
+        self._meter = meter
         self._settings = settings
         self._client = client
         self._observer = observer
@@ -76,18 +94,24 @@ class WorkspaceWatcher:
         self._listing_interval = pace.listing_interval(settings.poll_interval)
         self._listing_pages = 1
         self._pollers: dict[int, Poller] = {}  # by the identity of their target
-        self._due: list[tuple[float, int, Poller]] = []
+        self._due: list[_Due] = []
         self._count = 0
         self._wake = asyncio.Event()
         self._active = 0
         self._outside = 0
         self._stretch_reported = False
+        self.loaded = asyncio.Event()  # set once it is known what is watched
 
     @property
     def longest_pause(self) -> timedelta:
         """The longest that the API is left unasked while it answers: a stretched interval, or what a listing has."""
         rest = self._intervals.rest * self._intervals.stretch
         return timedelta(seconds=rest if self._pollers else self._listing_interval)
+
+    @property
+    def watched_syncs(self) -> int:
+        """How many syncs are polled."""
+        return len(self._roster.syncs)
 
     # --- the loops ---
 
@@ -127,6 +151,7 @@ class WorkspaceWatcher:
 
     async def _load(self) -> None:
         self._apply(await self._roster.load(self.health.state.first_listed_at))
+        self.loaded.set()
         if self._outage is not None:
             await self._outage.load()
 
@@ -151,14 +176,19 @@ class WorkspaceWatcher:
             try:
                 await self._poll(poller)
             finally:
+                poller.under_way = False
                 places.release()
             self._schedule(poller)
+            if poller.again:
+                poller.again = False
+                self._hurry(poller)
 
         async with asyncio.TaskGroup() as polls:
             while True:
                 await self.health.until_asked_again()
                 await places.acquire()
                 poller = await self._next_due()
+                poller.under_way = True
                 task = polls.create_task(one(poller), name=f"poll {self.name}")
                 if self.health.is_down:
                     await asyncio.wait([task])
@@ -166,7 +196,7 @@ class WorkspaceWatcher:
     async def _next_due(self) -> Poller:
         loop = asyncio.get_running_loop()
         while True:
-            while self._due and self._due[0][2].removed:
+            while self._due and not _holds(self._due[0]):
                 heapq.heappop(self._due)
             if self._due and self._due[0][0] <= loop.time():
                 return heapq.heappop(self._due)[2]
@@ -182,6 +212,35 @@ class WorkspaceWatcher:
         if not poller.removed:
             heapq.heappush(self._due, (poller.due, poller.number, poller))
             self._wake.set()
+
+    def listed(self) -> Iterator[tuple[Sync, bool]]:
+        """All syncs of the last listing by their ID, and whether they are watched."""
+        for sync_id in sorted(self._roster.listed):
+            yield self._roster.listed[sync_id], self._roster.is_watched(sync_id)
+
+    def poll_soon(self, sync_id: int) -> None:
+        """Has a watched sync polled next, or once more after the poll that is under way; a hint, whoever gave it.
+
+        Hints that come together are one. A workspace that is left alone stays so, and so does a sync whose polls fail.
+        """
+        target = self._roster.syncs.get(sync_id)
+        poller = self._pollers.get(id(target))
+        if poller is None:
+            return
+        if poller.under_way:
+            poller.again = True
+        else:
+            self._hurry(poller)
+
+    def _hurry(self, poller: Poller) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.health.is_down or poller.failures or poller.removed or poller.due <= now:
+            return
+        poller.due = now
+        self._schedule(poller)
+        if len(self._due) > 2 * len(self._pollers) + 100:  # what was due later stays behind; it must not pile up
+            self._due = [entry for entry in self._due if _holds(entry)]
+            heapq.heapify(self._due)
 
     # --- what the targets are ---
 
@@ -229,6 +288,12 @@ class WorkspaceWatcher:
     # --- one poll ---
 
     async def _poll(self, poller: Poller) -> None:
+        begun = asyncio.get_running_loop().time()
+        self._meter.poll_begins(begun - poller.due)
+        outcome = await self._attempt(poller)
+        self._meter.poll_ended(outcome, asyncio.get_running_loop().time() - begun)
+
+    async def _attempt(self, poller: Poller) -> PollOutcome:
         """Polls and says when next. Whatever goes wrong with one target, the others go on."""
         now = asyncio.get_running_loop().time
         try:
@@ -237,31 +302,32 @@ class WorkspaceWatcher:
             await self.health.answered()
             self._report(poller, "watched sync is not found", error)
             poller.due = pace.next_poll(now(), poller.number, self._intervals, active=False)
-            return
+            return PollOutcome.NOT_FOUND
         except Unauthorized as error:
             await self._on_unauthorized(poller, error)
-            return
+            return PollOutcome.UNAUTHORIZED
         except CensusError as error:
             await self.health.failed(error, of=poller.number, among=len(self._pollers))
             poller.failures += 1
             wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
             poller.due = now() + wait
             log.debug("poll failed", workspace=self.name, error=str(error), failures=poller.failures)
-            return
+            return poll_outcome(error)
         except StoreUnavailable:
             poller.failures += 1
             poller.due = now() + STORE_RETRY
-            return
+            return PollOutcome.NOT_KEPT
         except DatabaseUnusable:
             raise
         except Exception:
             poller.failures += 1
             poller.due = now() + pace.back_off(poller.failures + 5, self._jitter())
             log.exception("poll failed by a fault of the notifier; please report it", workspace=self.name)
-            return
+            return PollOutcome.FAULT
         await self.health.answered()
         poller.failures, poller.reported = 0, False
         await self._settle(poller)
+        return PollOutcome.OK
 
     async def _observe(self, poller: Poller) -> None:
         target = poller.target

@@ -9,7 +9,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,8 +25,11 @@ from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.health import Health
+from notifier.inbox import Inbox
 from notifier.lookout import Lookout, open_lookout
-from notifier.model import ReceiverState, WorkspaceState
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.metrics import Metrics, Sources, WorkspaceGauges
+from notifier.model import ReceiverState, Sync, WorkspaceState
 from notifier.noise import noisy_receivers
 from notifier.outage import Outage
 from notifier.poll import Observer
@@ -40,6 +43,9 @@ from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
 from notifier.watch import watches_of
+from notifier.web.app import door_of, make_app
+from notifier.web.connections import listening
+from notifier.web.insight import Insight
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +64,25 @@ class Worker:
     store: Store
     watchers: tuple[WorkspaceWatcher, ...]
     deliverer: Deliverer
+    metrics: Metrics
     started_at: datetime
     lookout: Lookout
+    inboxes: Mapping[str, Inbox]
+
+    def workspaces_now(self) -> dict[str, WorkspaceGauges]:
+        """How each workspace fares, for the metrics."""
+        return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
+
+    def not_ready(self) -> str | None:
+        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
+        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
+        return f"not polled yet: {', '.join(waiting)}" if waiting else None
+
+    def listed(self) -> Iterator[tuple[str, Sync, bool]]:
+        """Each workspace's syncs as Census last listed them, and whether they are watched."""
+        for watcher in self.watchers:
+            for sync, watched in watcher.listed():
+                yield watcher.name, sync, watched
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -82,30 +105,42 @@ async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncItera
         migrate(path)
         store = await stack.enter_async_context(open_store(path))
         tls = ssl.create_default_context()
-        queues = await _queues(watchlist, store, stack, tls, once=once)
+        metrics = Metrics(notifier.__version__)
+        queues = await _queues(watchlist, store, stack, tls, metrics, once=once)
         deliverer = Deliverer(queues, store)
         await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
         states = await store.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
             await _let_go(watchlist, gone, store, deliverer)
-        watchers = []
+        watchers: list[WorkspaceWatcher] = []
+        inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
             state = states.get(name, WorkspaceState(name))
-            watchers.append(_watcher(watchlist, name, session, store, deliverer, state, once=once))
+            watcher, inbox = _watcher(watchlist, name, session, store, deliverer, state, metrics, once=once)
+            watchers.append(watcher)
+            if inbox is not None:
+                inboxes[name] = inbox
         lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        yield Worker(watchlist, store, tuple(watchers), deliverer, datetime.now(UTC), lookout)
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, datetime.now(UTC), lookout, inboxes)
+        metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
+        yield worker
 
 
 async def _queues(
-    watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, *, once: bool
+    watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, metrics: Metrics, *, once: bool
 ) -> dict[str, ReceiverQueue]:
     senders = await stack.enter_async_context(open_senders(watchlist.delivery.timeout, tls))
     known = await store.receivers()
     states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
     return {
         name: ReceiverQueue(
-            senders.build(name, settings, states[name].note), states[name], store, watchlist.delivery, once=once
+            senders.build(name, settings, states[name].note),
+            states[name],
+            store,
+            watchlist.delivery,
+            once=once,
+            meter=metrics.receiver(name),
         )
         for name, settings in watchlist.receivers.items()
     }
@@ -118,17 +153,53 @@ def _watcher(
     store: Store,
     deliverer: Deliverer,
     state: WorkspaceState,
+    metrics: Metrics,
     *,
     once: bool,
-) -> WorkspaceWatcher:
+) -> tuple[WorkspaceWatcher, Inbox | None]:
     settings = watchlist.workspaces[name]
     health = Health(state, store.save_workspace)
-    client = client_of(settings, session, patient=not once, on_throttled=health.throttled)
-    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer)
+    meter = metrics.workspace(name, state.last_polled_at)
+    client = client_of(settings, session, patient=not once, on_throttled=health.throttled, meter=meter)
+    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, meter)
     checks = watchlist.checks or Checks()
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    return WorkspaceWatcher(settings, client, Observer(client, store, recorder), roster, health, outage=outage)
+    observer = Observer(client, store, recorder)
+    watcher = WorkspaceWatcher(settings, client, observer, roster, health, outage=outage, meter=meter)
+    if (hook := settings.lifecycle_webhook) is None:
+        return watcher, None
+    inbox = Inbox(
+        hook.secret.get_secret_value(),
+        settings.app_url,
+        roster,
+        recorder,
+        store,
+        loaded=watcher.loaded,
+        poll_soon=watcher.poll_soon,
+    )
+    return watcher, inbox
+
+
+@asynccontextmanager
+async def _open_server(worker: Worker) -> AsyncIterator[str | None]:
+    """The server, if the watchlist wants one; gives its address. Raises AddressUnusable."""
+    watchlist, address = worker.watchlist, worker.watchlist.server.address
+    if address is None:
+        yield None
+        return
+    insight = Insight(
+        database=worker.store.path,
+        workspaces=watchlist.workspaces,
+        receivers=tuple(watchlist.receivers),
+        ailment=worker.lookout.ailment,
+        not_ready=worker.not_ready,
+        listed=worker.listed,
+        hearings=worker.inboxes,
+        metrics=worker.metrics,
+    )
+    async with listening(make_app(insight, door_of(watchlist)), address) as bound:
+        yield str(bound)
 
 
 async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
@@ -144,7 +215,14 @@ async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer:
     await store.forget_workspace(workspace)
 
 
-def _recorder(watchlist: Watchlist, workspace: str, app_url: str, store: Store, deliverer: Deliverer) -> Recorder:
+def _recorder(
+    watchlist: Watchlist,
+    workspace: str,
+    app_url: str,
+    store: Store,
+    deliverer: Deliverer,
+    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+) -> Recorder:
     return Recorder(
         workspace,
         app_url,
@@ -152,6 +230,7 @@ def _recorder(watchlist: Watchlist, workspace: str, app_url: str, store: Store, 
         routes=watchlist.routes,
         readers=readers_of(watchlist.receivers),
         recorded=deliverer.wake,
+        meter=meter,
     )
 
 
@@ -178,13 +257,14 @@ def _end_hard() -> None:
 
 async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
     """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
-    async with open_worker(watchlist) as worker:
+    async with open_worker(watchlist) as worker, _open_server(worker) as listen:
         log.info(
             "notifier started",
             version=notifier.__version__,
             watches=len(watchlist.watches),
             receivers=len(watchlist.receivers),
             database=str(watchlist.database_path),
+            listen=listen,
         )
         _warn_of_noise(watchlist)
         await _recall_what_is_bad(worker)

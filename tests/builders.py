@@ -190,6 +190,7 @@ def a_delivery(
         workspace=workspace,
         sync_id=sync_id,
         attempts=attempts,
+        created_at=clock_started_at,
         next_attempt_at=due,
         clock_started_at=clock_started_at,
         first_failed_at=first_failed_at,

@@ -28,6 +28,7 @@ from notifier.http import (
     read_capped,
     retry_after,
 )
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import SyncRun
 
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
@@ -98,6 +99,7 @@ class CensusClient:
         *,
         patient: bool = True,
         on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -109,6 +111,7 @@ class CensusClient:
         self._proxy = proxy_for(self._base_url)
         self._patient = patient
         self._on_throttled = on_throttled or _say_nothing
+        self._meter = meter
         self.gate = gate
 
     async def runs(self, sync_id: int, *, page: int, per_page: int) -> Answer:
@@ -138,19 +141,24 @@ class CensusClient:
                 await self._on_throttled(throttled)
 
     async def _ask(self, path: str) -> Answer:
+        status: int | None = None
         try:
             async with self._session.get(
                 self._base_url + path, headers=self._headers, proxy=self._proxy, allow_redirects=False
             ) as answer:
-                if answer.status == 429:
+                status = answer.status
+                self._meter.request_ended(status)
+                if status == 429:
                     raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
-                error = wire.error_of(answer.status)
+                error = wire.error_of(status)
                 if error is not None:
                     raise error
                 return Answer(await read_capped(answer, LARGEST_ANSWER), answer.headers)
         except AnswerTooLarge as error:
             raise Unusable(describe(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if status is None:
+                self._meter.request_ended(None)
             raise Unreachable(describe(error)) from error
 
 
@@ -170,6 +178,7 @@ def client_of(
     *,
     patient: bool,
     on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
+    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
 ) -> CensusClient:
     """The client of one workspace, with a gate of its limits. Raises ProxyUnusable."""
     return CensusClient(
@@ -179,4 +188,5 @@ def client_of(
         Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
         patient=patient,
         on_throttled=on_throttled,
+        meter=meter,
     )

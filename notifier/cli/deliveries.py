@@ -7,12 +7,12 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from notifier.body import timestamp
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
 from notifier.cli.terminal import MOST_SHOWN, ago, long, print_json_array, short, show_newest, table
 from notifier.config.durations import parse_duration
+from notifier.documents import delivery_document
 from notifier.model import DeliveryState
 from notifier.store.views import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
 
@@ -55,7 +55,7 @@ def show(
         return
     path, wanted = load(config).database_path, DeliveryFilter(state=state, receiver=receiver)
     if as_json:
-        print_json_array(map(_document, read_deliveries(path, wanted, limit)))
+        print_json_array(map(delivery_document, read_deliveries(path, wanted, limit)))
         return
     most = limit or MOST_SHOWN
     found = read_deliveries(path, wanted, most + 1)
@@ -73,11 +73,6 @@ def _refuse_options_before(context: typer.Context) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"options follow the command: notifier deliveries {context.invoked_subcommand} …")
-
-
-def _document(delivery: DeliveryView) -> dict[str, object]:
-    values = {name: getattr(delivery, name) for name in DeliveryView.__slots__}
-    return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def _rows(found: Sequence[DeliveryView]) -> Iterator[tuple[str | Text, ...]]:

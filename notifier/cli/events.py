@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,7 +14,7 @@ from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended, in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
-from notifier.config.wording import closest
+from notifier.documents import event_document, types_named
 from notifier.model import EventType
 from notifier.store.views import EventFilter, EventView, read_events
 
@@ -33,6 +32,8 @@ COLORS: Final[Mapping[str, str]] = {
     EventType.INCIDENT_CHANGED: "red",
     EventType.INCIDENT_REMINDER: "red",
     EventType.INCIDENT_RESOLVED: "green",
+    EventType.CENSUS_ALERT_RAISED: "red",
+    EventType.CENSUS_ALERT_RESOLVED: "green",
 }
 EXAMPLES = examples(
     ("notifier events", "the newest 50"),
@@ -68,7 +69,7 @@ def events(
     wanted = EventFilter(sync_id=sync, types=None if kind is None else _types(kind))
     path = load(config).database_path
     if as_json:
-        print_json_array({"id": event.id, **json.loads(event.body)} for event in read_events(path, wanted, limit))
+        print_json_array(event_document(event) for event in read_events(path, wanted, limit))
         return
     most = limit or MOST_SHOWN
     found = read_events(path, wanted, most + 1)
@@ -81,14 +82,10 @@ def events(
 
 
 def _types(pattern: str) -> list[EventType]:
-    """The types that a name or a glob means."""
-    found = [known for known in EventType if fnmatchcase(known, pattern)]
-    if not found:
-        words = {known.rpartition(".")[2]: known for known in EventType}
-        meant = closest(pattern.rpartition(".")[2], words)  # with their prefix, many are much alike
-        remedy = f'did you mean "{words[meant]}"?' if meant else f"there are {', '.join(EventType)}"
-        raise typer.BadParameter(f'no event has the type "{pattern}"; {remedy}', param_hint="--type")
-    return found
+    try:
+        return types_named(pattern)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--type") from None
 
 
 def _rows(found: Sequence[EventView]) -> Iterator[tuple[str | Text, ...]]:
@@ -118,6 +115,8 @@ def what_happened(data: Mapping[str, Any]) -> str:
     """What an event's body tells, in a few words: of an incident which check, else what changed."""
     if incident := data.get("incident"):
         return _incident(incident, data.get("summary"))
+    if alert := data.get("alert"):
+        return ": ".join(part for part in (alert["message"], alert["details"]) if part) or NOTHING
     changes = data.get("changes")
     return what_changed(changes) if changes else NOTHING  # its type says it all
 

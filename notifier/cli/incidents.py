@@ -1,18 +1,17 @@
 """`incidents`: what lasts, from the database."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.table import Column
 from rich.text import Text
 
-from notifier.body import incident_json
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
-from notifier.config.models import Workspace
+from notifier.documents import incident_document
 from notifier.model import GoodRun, Incident, Reason
 from notifier.spoken import spoken
 from notifier.store.incident_views import read_incidents
@@ -47,7 +46,8 @@ def incidents(
     path = watchlist.database_path
     if as_json:
         print_json_array(
-            _document(incident, watchlist.workspaces) for incident in read_incidents(path, limit, resolved=everything)
+            incident_document(incident, watchlist.workspaces)
+            for incident in read_incidents(path, limit, resolved=everything)
         )
         return
     most = limit or (MOST_SHOWN if everything else None)
@@ -65,23 +65,6 @@ def in_words(name: str) -> str:
 def ended(reason: str | None, lasted: timedelta) -> str:
     """How an incident ended: recovered after 3 h 12 min."""
     return f"{in_words(reason or OVER)} after {spoken(lasted)}"
-
-
-def _document(incident: Incident, workspaces: Mapping[str, Workspace]) -> dict[str, Any]:
-    return {
-        **incident_json(incident),
-        "summary": incident.summary,
-        "workspace": incident.workspace,
-        "sync": _sync(incident, workspaces.get(incident.workspace)),
-    }
-
-
-def _sync(incident: Incident, workspace: Workspace | None) -> dict[str, Any] | None:
-    """As in a webhook's body; without a link where the watchlist no longer says to which host."""
-    if incident.sync_id is None:
-        return None
-    url = f"{workspace.app_url}/syncs/{incident.sync_id}/history" if workspace is not None else None
-    return {"id": incident.sync_id, "label": incident.sync_label, "url": url}
 
 
 def _columns(everything: bool) -> tuple[Column, ...]:

@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from notifier.body import timestamp
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
+from notifier.documents import status_document
 from notifier.model import Check
 from notifier.store.incident_views import count_open
 from notifier.store.lock import is_held
 from notifier.store.views import (
-    ReceiverView,
     RunView,
     Status,
     SyncView,
@@ -58,63 +57,9 @@ def status(
     view = read_status(path, watchlist.receivers)
     running = is_held(path)
     if as_json:
-        print_json(_document(view, running))
+        print_json(status_document(view, running))
     else:
         _show(view, running, count_open(path))
-
-
-def _time(time: datetime | None) -> str | None:
-    return None if time is None else timestamp(time)
-
-
-def _document(view: Status, running: bool) -> dict[str, Any]:
-    worker = view.worker
-    return {
-        "worker": {
-            "running": running,
-            "version": worker.version if worker else None,
-            "started_at": _time(worker.started_at if worker else None),
-            "last_seen_at": _time(worker.last_seen_at if worker else None),
-        },
-        "workspaces": [_workspace(workspace) for workspace in view.workspaces],
-        "syncs": [_sync(sync) for sync in view.syncs],
-        "receivers": [_receiver(receiver) for receiver in view.receivers],
-    }
-
-
-def _workspace(workspace: WorkspaceView) -> dict[str, Any]:
-    stretched = (
-        {"intervals_stretched_by": workspace.stretch, "needed_requests_per_second": workspace.needed_rate}
-        if workspace.stretch > 1
-        else {}
-    )
-    return {
-        "name": workspace.name,
-        "ok": workspace.ok,
-        "last_error": workspace.last_error,
-        "last_polled_at": _time(workspace.last_polled_at),
-        **stretched,
-    }
-
-
-def _sync(sync: SyncView) -> dict[str, Any]:
-    gap = (
-        {"gap": {"noticed_at": _time(sync.gap_noticed_at), "oldest_reported_run_id": sync.gap_oldest_reported_run_id}}
-        if sync.gap_noticed_at
-        else {}
-    )
-    run = sync.newest_run
-    newest = run and {
-        "id": run.id,
-        "status": run.status,
-        "error_code": run.error_code,
-        "updated_at": _time(run.updated_at),
-    }
-    return {"workspace": sync.workspace, "id": sync.id, "label": sync.label, "newest_run": newest, **gap}
-
-
-def _receiver(receiver: ReceiverView) -> dict[str, Any]:
-    return {name: getattr(receiver, name) for name in ReceiverView.__slots__}
 
 
 def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:

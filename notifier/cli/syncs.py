@@ -15,6 +15,7 @@ from notifier.cli.terminal import brief, console, long, print_json_array, short,
 from notifier.cli.worker import new_loop
 from notifier.config.models import Watchlist
 from notifier.config.wording import Quotes
+from notifier.documents import sync_document
 from notifier.errors import CensusError
 from notifier.model import Sync
 from notifier.online import read_listings
@@ -56,7 +57,7 @@ def syncs(
         listings = runner.run(read_listings(watchlist))
     found = list(_rows(listings, watchlist))
     if as_json:
-        print_json_array(_document(*row) for row in found)
+        print_json_array(sync_document(*row) for row in found)
     else:
         _show(found, several=len(listings) > 1)
     _tell_what_lacks(listings)
@@ -81,17 +82,6 @@ def _rows(listings: Mapping[str, Listing | CensusError], watchlist: Watchlist) -
             covered = covered_syncs(watches_of(name, watchlist.watches), labels)
             for sync_id in sorted(labels):
                 yield name, listing.syncs[sync_id], sync_id in covered
-
-
-def _document(workspace: str, sync: Sync, watched: bool) -> dict[str, object]:
-    return {
-        "workspace": workspace,
-        "id": sync.id,
-        "label": sync.label,
-        "status": sync.status,
-        "paused": sync.paused,
-        "watched": watched,
-    }
 
 
 def _show(found: list[Row], *, several: bool) -> None:

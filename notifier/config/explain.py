@@ -23,6 +23,7 @@ from notifier.config.models import (
 from notifier.config.nodes import Path
 from notifier.config.part import Part
 from notifier.config.scalars import EMPTY, UNRESOLVED, FromEnvironment, plain_value
+from notifier.config.server import LifecycleWebhook, Server
 from notifier.config.values import EVENT_NAMES, LARGEST_ID
 from notifier.config.wording import Mistake, Quotes, closest, meant_mention
 from notifier.model import Check
@@ -106,6 +107,10 @@ def _part_at(path: Path, data: Data) -> type[Part] | None:
             return DeliverySettings
         case ("heartbeat",):
             return HeartbeatSettings
+        case ("server",):
+            return Server
+        case ("workspaces", _, "lifecycle_webhook"):
+            return LifecycleWebhook
         case ("checks",):
             return Checks
         case ("watches", _, "checks"):

@@ -17,6 +17,7 @@ from notifier.config.explain import explain
 from notifier.config.interpolation import Resolver
 from notifier.config.models import Watchlist
 from notifier.config.schema import watchlist_schema
+from notifier.config.server import LISTEN_VARIABLE, parse_address
 from notifier.config.wording import Mistake, Quotes
 from notifier.errors import Problem, WatchlistError
 
@@ -42,11 +43,27 @@ def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
         watchlist = Watchlist.model_validate(data)
     except ValidationError as invalid:
         mistakes += explain(invalid, data, quotes)
-    problems += _placed(mistakes, root, file)
+    problems += [*_placed(mistakes, root, file), *_listen_problems(env, file)]
     # Outside of the except block: nothing that a traceback could show has seen a value.
     if watchlist is None or problems:
         raise WatchlistError(tuple(dict.fromkeys(problems)))
-    return watchlist
+    return _with_listen(watchlist, env)
+
+
+def _listen_problems(env: Mapping[str, str], file: str) -> Iterable[Problem]:
+    """What is wrong with the one setting that the environment may give by itself."""
+    try:
+        if given := env.get(LISTEN_VARIABLE):
+            parse_address(given)
+    except ValueError as error:
+        yield Problem(1, 1, f"server.listen (the variable {LISTEN_VARIABLE})", str(error), file)
+
+
+def _with_listen(watchlist: Watchlist, env: Mapping[str, str]) -> Watchlist:
+    given = env.get(LISTEN_VARIABLE)  # an empty one counts as not given, as it does in ${NAME:-default}
+    if not given:
+        return watchlist
+    return watchlist.model_copy(update={"server": watchlist.server.model_copy(update={"listen": given})})
 
 
 def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterable[Problem]:

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from notifier.config.checks import Checks, WatchChecks
 from notifier.config.part import Part
 from notifier.config.scalars import as_number
+from notifier.config.server import LifecycleWebhook, Server
 from notifier.config.values import (
     BaseUrl,
     CheckName,
@@ -100,6 +101,8 @@ class Workspace(Part):
     """Ceiling for all requests to this workspace together."""
     max_concurrent_requests: Count = 16
     """How many requests may be under way at once."""
+    lifecycle_webhook: LifecycleWebhook | None = None
+    """Takes Census' webhooks of this workspace at /webhooks/census/NAME of the server: news within a second."""
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -323,6 +326,8 @@ class Watchlist(Part):
     """Which events go to which receivers; left out, every event goes to every receiver."""
     heartbeat: HeartbeatSettings | None = None
     """An address to call while all is well, for a monitor that raises the alarm when the calls stop."""
+    server: Server = Field(default_factory=Server)
+    """The notifier's own HTTP server; without `listen` there is none."""
 
     @model_validator(mode="before")
     @classmethod

@@ -208,7 +208,7 @@ Mention = Annotated[
     AfterValidator(_mention),
     WithJsonSchema(_interpolable({"type": "string", "pattern": f"^({_MENTION.pattern})$"})),
 ]
-EVENT_NAMES: Final = ("incident.*", "sync_run.*", "sync.*", *(kind.value for kind in EventType))
+EVENT_NAMES: Final = ("incident.*", "sync_run.*", "sync.*", "census_alert.*", *(kind.value for kind in EventType))
 """What an event may be named by; other globs too."""
 EventPattern = Annotated[
     str, AfterValidator(_event_pattern), WithJsonSchema({"type": "string", "examples": list(EVENT_NAMES)})

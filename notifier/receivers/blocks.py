@@ -12,6 +12,7 @@ from slack_sdk.models.blocks import Block, RichTextBlock, RichTextElement, RichT
 
 from notifier.body import TEST_TYPE, parsed_time
 from notifier.model import EventType
+from notifier.receivers.alert_blocks import ALERT_EMOJI, alert_message
 from notifier.receivers.incident_blocks import IncidentStory
 from notifier.receivers.incident_words import PARTLY, VERBS, has_completed, rejects, run_words
 from notifier.receivers.slack_text import (
@@ -54,6 +55,7 @@ EMOJI: Final = {
     EventType.SYNC_PAUSED: "double_vertical_bar",
     EventType.SYNC_RESUMED: "arrow_forward",
     EventType.SYNC_DELETED: "wastebasket",
+    **ALERT_EMOJI,
 }
 _SYNC_EVENTS: Final = frozenset({EventType.SYNC_PAUSED, EventType.SYNC_RESUMED, EventType.SYNC_DELETED})
 _ENDS: Final = frozenset({EventType.FAILED, EventType.CANCELED, EventType.SKIPPED, EventType.COMPLETED})
@@ -80,6 +82,8 @@ def render(
     if "incident" in event["data"]:
         newest = json.loads(latest) if latest is not None else None
         return IncidentStory(event, now, newest, living=living).rendered(mentions)
+    if event["type"] in ALERT_EMOJI:
+        return alert_message(event, now, mentions)
     if event["type"] in _SYNC_EVENTS:
         return _sync_message(event, now, mentions)
     return _Story(event, now).rendered(mentions)

@@ -7,6 +7,7 @@ from sqlalchemy import Executable, Row
 
 from notifier.model import (
     RUN_STORY,
+    CensusAlert,
     Check,
     DeliveryState,
     GoodRun,
@@ -110,6 +111,11 @@ def incident_row(incident: Incident) -> dict[str, Any]:
     }
 
 
+def alert_key(workspace: str, alert: CensusAlert) -> dict[str, Any]:
+    """What makes an alert the same one when its webhook comes again."""
+    return {"workspace": workspace, "alert_id": str(alert.id), "type": alert.type}
+
+
 def standing_row(workspace: str, sync_id: int, standing: Standing) -> dict[str, Any]:
     return {
         "of_workspace": workspace,
@@ -144,6 +150,8 @@ def observation_rows(seen: Observation) -> list[tuple[Executable, list[dict[str,
     if seen.standing is not None and seen.sync_id is not None:
         rows.append((sql.SAVE_STANDING, [standing_row(seen.workspace, seen.sync_id, seen.standing)]))
     rows.append((sql.SAVE_INCIDENT, [incident_row(incident) for incident in seen.incidents]))
+    if seen.alert is not None:
+        rows.append((sql.ADD_ALERT, [{**alert_key(seen.workspace, seen.alert), "seen_at": seen.events[0].seen_at}]))
     rows.append(
         (
             sql.ADD_EVENT,

@@ -213,6 +213,15 @@ Index(
     sqlite_where=deliveries.c.state == text("'dead'"),
 )
 
+census_alerts = Table(
+    "census_alerts",
+    metadata,
+    Column("workspace", String, primary_key=True),
+    Column("alert_id", String, primary_key=True),
+    Column("type", String, primary_key=True),
+    Column("seen_at", Time, nullable=False),
+)
+
 receivers = Table(
     "receivers",
     metadata,

@@ -118,6 +118,39 @@ def explained(path: Path, *, opening: bool = False) -> Iterator[None]:
         raise ours from error
 
 
+_OPEN_HERE: set[tuple[int, int]] = set()
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+@contextmanager
+def open_here(path: Path) -> Iterator[None]:
+    """Meanwhile this process, the worker, has the database open by SQLite.
+
+    Nothing else of it may open the file then: closing that again would take SQLite's locks away with it (POSIX locks
+    are a process', see sqlite.org/howtocorrupt.html, 2.2), and another process might then remove the WAL.
+    """
+    found = identity(path)
+    if found is not None:
+        _OPEN_HERE.add(found)
+    try:
+        yield
+    finally:
+        _OPEN_HERE.discard(found or (0, 0))
+
+
+def is_open_here(path: Path) -> bool:
+    """Whether this process' worker has this database open, and so has looked at it before."""
+    return identity(path) in _OPEN_HERE
+
+
 def check_file(path: Path, *, may_create: bool) -> None:
     """Looks at the file before SQLite does, for the mistakes that it would answer by making a new database."""
     try:

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from notifier.store.schema import (
     NONE,
     Time,
+    census_alerts,
     deliveries,
     events,
     incidents,
@@ -167,6 +168,7 @@ SAVE_INCIDENT = _incident.on_conflict_do_update(
 
 # --- writes: delivering ---
 
+ADD_ALERT = insert(census_alerts)
 ADD_EVENT = insert(events)
 ADD_DELIVERY = insert(deliveries)
 SETTLE = (
@@ -248,6 +250,8 @@ _old_posted = and_(
     ),
 )
 PRUNE_POSTED = delete(posted).where(_old_posted)
+_old_alert = census_alerts.c.seen_at < bindparam("cutoff", type_=Time)
+PRUNE_ALERTS = delete(census_alerts).where(_old_alert)
 _later = incidents.alias("later")
 # The newest of a sync's check stays: it says up to where results are of an incident that is over.
 _old_incident = and_(
@@ -313,6 +317,7 @@ WRITES: tuple[Executable, ...] = (
     DROP_RUN_WATCH,
     SAVE_RUN_WATCH,
     SAVE_INCIDENT,
+    ADD_ALERT,
     ADD_EVENT,
     ADD_DELIVERY,
     BEGIN_ATTEMPT,
@@ -326,6 +331,7 @@ WRITES: tuple[Executable, ...] = (
     PRUNE_EVENTS,
     PRUNE_POSTED,
     PRUNE_INCIDENTS,
+    PRUNE_ALERTS,
     RAISE_FLOOR,
     PRUNE_SNAPSHOTS,
 )
@@ -433,6 +439,27 @@ _pending = (
 )
 PENDING = _pending
 PENDING_IN_LANE = _pending.where(and_(_here(deliveries), deliveries.c.id <= bindparam("upto")))
+# Literals, not parameters: SQLite then sees that its partial indexes answer the question. Of those that wait, the first
+# is the oldest.
+_waiting = (
+    select(deliveries.c.receiver, func.count().label("number"), func.min(deliveries.c.id).label("first"))
+    .where(deliveries.c.state == text("'pending'"))
+    .group_by(deliveries.c.receiver)
+    .subquery()
+)
+WAITING = select(_waiting.c.receiver, _waiting.c.number, deliveries.c.created_at).join(
+    deliveries, deliveries.c.id == _waiting.c.first
+)
+DEAD = (
+    select(deliveries.c.receiver, func.count().label("number"))
+    .where(deliveries.c.state == text("'dead'"))
+    .group_by(deliveries.c.receiver)
+)
+OPEN_INCIDENTS = (
+    select(incidents.c.workspace, incidents.c.check, func.count().label("number"))
+    .where(incidents.c.open)
+    .group_by(incidents.c.workspace, incidents.c.check)
+)
 COUNT_PENDING = select(func.count()).select_from(deliveries).where(deliveries.c.state == text("'pending'"))
 EVENT = (
     select(events.c.id, events.c.type, events.c.body, deliveries.c.mentions)
@@ -477,7 +504,16 @@ CROWDED_SYNCS = (
     .having(func.count() > KEPT_SNAPSHOTS)
 )
 OLD_STORIES = select(
-    select(posted.c.story).where(_old_posted).exists() | select(incidents.c.seq).where(_old_incident).exists()
+    select(posted.c.story).where(_old_posted).exists()
+    | select(incidents.c.seq).where(_old_incident).exists()
+    | select(census_alerts.c.alert_id).where(_old_alert).exists()
+)
+TOLD_ALERT = select(census_alerts.c.alert_id).where(
+    and_(
+        census_alerts.c.workspace == bindparam("workspace"),
+        census_alerts.c.alert_id == bindparam("alert_id"),
+        census_alerts.c.type == bindparam("type"),
+    )
 )
 LEFT_OVER = select(
     select(deliveries.c.id)

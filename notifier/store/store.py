@@ -18,6 +18,9 @@ from sqlalchemy.pool import StaticPool
 
 from notifier.errors import StoreUnavailable
 from notifier.model import (
+    Backlog,
+    CensusAlert,
+    Check,
     GoodRun,
     Incident,
     Mark,
@@ -38,6 +41,7 @@ from notifier.model import (
 )
 from notifier.store import statements as sql
 from notifier.store.rows import (
+    alert_key,
     incident_of,
     mentions_of,
     observation_rows,
@@ -50,7 +54,7 @@ from notifier.store.rows import (
     standing_row,
 )
 from notifier.store.schema import NONE
-from notifier.store.sqlite import Role, explained, set_up, url
+from notifier.store.sqlite import Role, explained, identity, open_here, set_up, url
 from notifier.store.writer import Writer
 
 PRUNE_AT_ONCE = 1_000
@@ -65,7 +69,7 @@ class Store:
         self._reader = reader
         self._reading = asyncio.Lock()
         self._writer = Writer(writer, path, sql.WRITES)
-        self._identity = _identity(path)
+        self._identity = identity(path)
 
     @property
     def works(self) -> bool:
@@ -74,7 +78,7 @@ class Store:
 
     def is_in_place(self) -> bool:
         """Whether the file at the path is still the one that is open: SQLite writes to a deleted file silently."""
-        return _identity(self.path) == self._identity
+        return identity(self.path) == self._identity
 
     async def changes_from_outside(self) -> int:
         """A number that differs once another process has written (SQLite's data_version)."""
@@ -204,6 +208,10 @@ class Store:
         """By sync, when the newest result was created that belongs to an incident that is over."""
         return {row.sync_id: row.counted_to for row in await self._read(sql.COUNTED_TO, workspace=workspace)}
 
+    async def has_told_alert(self, workspace: str, alert: CensusAlert) -> bool:
+        """Whether there is an event of this alert and type already."""
+        return bool(await self._read(sql.TOLD_ALERT, **alert_key(workspace, alert)))
+
     async def record(self, observation: Observation) -> None:
         """Snapshots, mark, incidents, events and their deliveries: all, or none."""
         await self._writer.write(*observation_rows(observation))
@@ -256,6 +264,17 @@ class Store:
     async def count_pending(self) -> int:
         """Deliveries that are pending, of all receivers."""
         return int((await self._read(sql.COUNT_PENDING))[0][0])
+
+    async def backlog(self) -> Backlog:
+        """What waits, is dead or wrong now, for those who count it."""
+        waiting, dead = await self._read(sql.WAITING), await self._read(sql.DEAD)
+        incidents = await self._read(sql.OPEN_INCIDENTS)
+        return Backlog(
+            pending={row.receiver: row.number for row in waiting},
+            oldest={row.receiver: row.created_at for row in waiting},
+            dead={row.receiver: row.number for row in dead},
+            incidents={(row.workspace, Check(row.check)): row.number for row in incidents},
+        )
 
     async def message(self, event_id: str, receiver: str = "") -> Message:
         """An event as it is sent to a receiver, by itself."""
@@ -339,7 +358,7 @@ class Store:
             await self._writer.write((sql.PRUNE_DELIVERIES, [many]), (sql.PRUNE_EVENTS, [many]))
         if (await self._read(sql.OLD_STORIES, cutoff=cutoff))[0][0]:
             old = [{"cutoff": cutoff}]
-            await self._writer.write((sql.PRUNE_POSTED, old), (sql.PRUNE_INCIDENTS, old))
+            await self._writer.write((sql.PRUNE_POSTED, old), (sql.PRUNE_INCIDENTS, old), (sql.PRUNE_ALERTS, old))
         for row in await self._read(sql.CROWDED_SYNCS):
             key = [{"of_workspace": row.workspace, "of_sync_id": row.sync_id, "cutoff": cutoff}]
             await self._writer.write((sql.RAISE_FLOOR, key), (sql.PRUNE_SNAPSHOTS, key))
@@ -358,7 +377,8 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
             store = Store(path, writer, reader)
             store._writer.start()
             try:
-                yield store
+                with open_here(path):
+                    yield store
             finally:
                 await store._writer.close()
     finally:
@@ -383,11 +403,3 @@ def _engine(path: Path, role: Role) -> AsyncEngine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino

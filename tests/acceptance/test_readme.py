@@ -150,7 +150,7 @@ def test_every_example_is_a_good_part_of_a_watchlist(workplace: Workplace, page:
 
 
 def test_the_pages_have_examples() -> None:
-    expected = {"README.md", "checks.md", "coming-from-census-alerts.md", "slack.md"}
+    expected = {"README.md", "checks.md", "coming-from-census-alerts.md", "server.md", "slack.md"}
     assert {page for page, _ in examples()} >= expected
     assert of_lines(PAGES["coming-from-census-alerts.md"]).count("checks: ") >= 6
 
@@ -173,6 +173,8 @@ def checked(workplace: Workplace, example: str) -> str:
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
         "HOOK_SECRET": SECRET,
         "HEARTBEAT_URL": "https://hc.example.com/ping/1",
+        "NOTIFIER_TOKEN": "token",
+        "CENSUS_WEBHOOK_SECRET": "secret",
     }
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")

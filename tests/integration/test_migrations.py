@@ -30,6 +30,7 @@ TABLES = {
     "deliveries",
     "receivers",
     "posted",
+    "census_alerts",
 }
 
 

@@ -555,3 +555,76 @@ async def test_each_find_is_one_transaction(scene: Scene, monkeypatch: pytest.Mo
     (observation,) = recorded
     assert ([event.run_id for event in observation.events], len(observation.snapshots)) == ([1, 2], 2)
     assert observation.mark is not None
+
+
+# --- polls that were asked for ---
+
+
+@pytest.mark.asyncio
+async def test_a_hint_brings_the_poll_at_once_and_many_together_bring_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: asked(scene) == 1)
+        await settled()
+        for _ in range(100):
+            watcher.poll_soon(52)
+            watcher.poll_soon(999)
+        await until(lambda: asked(scene) == 2)
+        await settled()
+        assert asked(scene) == 2
+        await clock.advance(61)
+        await until(lambda: asked(scene) == 3)
+        await settled()
+        assert asked(scene) == 3
+
+
+@pytest.mark.asyncio
+async def test_hints_during_a_poll_bring_one_more_after_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    polls = 0
+
+    async def poll_sync(_: Observer, target: SyncTarget) -> None:
+        nonlocal polls
+        polls += 1
+        begun.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(Observer, "poll_sync", poll_sync)
+    LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await begun.wait()
+        for _ in range(100):
+            watcher.poll_soon(52)
+        await settled()
+        assert polls == 1
+        go_on.set()
+        await until(lambda: polls == 2)
+        await settled()
+        assert polls == 2
+
+
+@pytest.mark.asyncio
+async def test_a_workspace_that_is_down_is_left_alone_whatever_hints_come(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    scene.simulator.fault(Status(401))
+    LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: watcher.health.is_down)
+        await settled()
+        before = len(scene.simulator.requests)
+        for _ in range(100):
+            watcher.poll_soon(52)
+        await settled()
+        assert len(scene.simulator.requests) == before

@@ -1,12 +1,12 @@
 """What retention takes away, and what it must leave however old it is."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from notifier.model import DeliveryState, Mark, WatchedSync
+from notifier.model import CensusAlert, DeliveryState, Event, EventType, Mark, Observation, WatchedSync
 from notifier.store.store import Store, open_store
 from tests.integration.store_builders import (
     DAY,
@@ -214,3 +214,19 @@ async def test_a_second_prune_finds_nothing_left(store: Store, database: Path) -
     before = rows(database, "SELECT * FROM snapshots"), await store.syncs("main")
     await store.prune(CUTOFF)
     assert (rows(database, "SELECT * FROM snapshots"), await store.syncs("main")) == before
+
+
+@pytest.mark.asyncio
+async def test_an_alert_is_remembered_as_told_until_retention(store: Store) -> None:
+    seen_at = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+    raised = CensusAlert(626248, EventType.CENSUS_ALERT_RAISED)
+    told = Event("evt_alert", raised.type, "production", 52, None, seen_at, b"{}", ())
+    assert not await store.has_told_alert("production", raised)
+    await store.record(Observation("production", 52, None, events=(told,), alert=raised))
+    assert await store.has_told_alert("production", raised)
+    assert not await store.has_told_alert("staging", raised)
+    assert not await store.has_told_alert("production", CensusAlert(626248, EventType.CENSUS_ALERT_RESOLVED))
+    await store.prune(seen_at)
+    assert await store.has_told_alert("production", raised)
+    await store.prune(seen_at + timedelta(seconds=1))
+    assert not await store.has_told_alert("production", raised)

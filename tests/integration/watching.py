@@ -21,6 +21,7 @@ from notifier.config.models import Route, Watch, Workspace
 from notifier.errors import StoreUnavailable
 from notifier.health import Health
 from notifier.http import new_session
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import Observation, WorkspaceState
 from notifier.poll import Observer
 from notifier.record import Recorder
@@ -214,7 +215,13 @@ class Scene:
         await self.store.save_workspace(WorkspaceState(self.workspace, first_listed_at=roster.first_listed_at))
         return changes
 
-    async def watcher(self, *watches: Watch, observer: Observer | None = None, **settings: Any) -> WorkspaceWatcher:
+    async def watcher(
+        self,
+        *watches: Watch,
+        observer: Observer | None = None,
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        **settings: Any,
+    ) -> WorkspaceWatcher:
         given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
         workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
         state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
@@ -226,6 +233,7 @@ class Scene:
             observer or self.observer,
             roster,
             health,
+            meter=meter,
             clock=self.clock,
             jitter=lambda: 0.0,
         )

@@ -20,6 +20,7 @@ from yarl import URL
 from notifier.census.client import CensusClient, Gate
 from notifier.errors import CensusError, NotFound, Throttled, Unauthorized, Unreachable, Unusable
 from notifier.http import USER_AGENT, date_of
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 
 BASE: Final = "https://app.getcensus.com/api/v1"
 KEY: Final = "secret-token-of-the-test"
@@ -45,8 +46,15 @@ class Api:
         """The next request for a path is answered so."""
         self.mocked.get(BASE + path, response_class=AnswerOfToday, **answer)
 
-    def client(self, *, patient: bool = False, base_url: str = BASE, gate: Gate | None = None) -> CensusClient:
-        return CensusClient(self.session, base_url, KEY, gate or Gate(1_000, 16), patient=patient)
+    def client(
+        self,
+        *,
+        patient: bool = False,
+        base_url: str = BASE,
+        gate: Gate | None = None,
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+    ) -> CensusClient:
+        return CensusClient(self.session, base_url, KEY, gate or Gate(1_000, 16), patient=patient, meter=meter)
 
     @property
     def asked(self) -> list[tuple[str, URL]]:
@@ -331,6 +339,56 @@ def test_a_429_holds_all_requests_of_the_workspace() -> None:
             assert gate.paused_for() == 0
 
     in_virtual_time(story)
+
+
+# --- what is counted ---
+
+
+class Counting(WorkspaceMeter):
+    def __init__(self) -> None:
+        self.heard: list[int | None] = []
+
+    def request_ended(self, status: int | None) -> None:
+        self.heard.append(status)
+
+
+def test_each_429_that_a_patient_client_waits_out_is_counted_and_so_is_the_answer() -> None:
+    async def story() -> None:
+        async with mocked_api() as api:
+            client = api.client(patient=True, meter=(counting := Counting()))
+            api.answers("/sync_runs/93", status=429, headers={"Retry-After": "7"})
+            api.answers("/sync_runs/93", status=429)
+            api.answers("/sync_runs/93", payload={"data": RUN})
+            await client.run(93)
+            assert counting.heard == [429, 429, 200]
+
+    in_virtual_time(story)
+
+
+@pytest.mark.asyncio
+async def test_a_request_without_an_answer_is_counted_as_one(api: Api) -> None:
+    client = api.client(meter=(counting := Counting()))
+    api.answers("/sync_runs/93", exception=aiohttp.ServerDisconnectedError())
+    with pytest.raises(Unreachable):
+        await client.run(93)
+    assert counting.heard == [None]
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_breaks_off_is_counted_once_by_its_status() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, aiohttp.ClientSession(auto_decompress=False) as session:
+        counting = Counting()
+        with pytest.raises(Unreachable):
+            await CensusClient(session, url, KEY, Gate(1_000, 16), meter=counting).run(93)
+    assert counting.heard == [200]
 
 
 # --- the gate ---

@@ -353,12 +353,6 @@ def test_a_heartbeat_is_sent_once_a_minute_unless_told_otherwise(load: Load) -> 
     assert other.every == timedelta(minutes=5)
 
 
-@pytest.mark.parametrize("key", ["server"])
-def test_keys_of_the_second_part_are_unknown_for_now(lines: Lines, key: str) -> None:
-    (line,) = lines(GOOD + f"{key}: {{}}\n")
-    assert line.startswith(f"8:1: {key}: unknown key; known are checks, database, delivery, ")
-
-
 def test_several_workspaces_want_every_watch_to_name_its_own(lines: Lines) -> None:
     text = GOOD.replace("{api_key: abc}", "{api_key: abc}\n  staging: {api_key: def}")
     assert lines(text) == [

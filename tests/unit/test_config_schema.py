@@ -89,6 +89,16 @@ SAME = [
     ({"receivers": {"w": {"type": "webhook", "url": "https://h", "secret": "abc"}}}, False),
     ({"receivers": {"w": {"type": "webhook", "url": "https://h", "headers": {"A": "b"}}}}, True),
     ({"receivers": {"w": {"type": "webhook", "url": "ftp://h"}}}, False),
+    ({"server": {}}, True),
+    ({"server": {"listen": "127.0.0.1:8080", "token": "t"}}, True),
+    ({"server": {"listen": "[::1]:8080"}}, True),
+    ({"server": {"listen": "localhost:0"}}, True),
+    ({"server": {"listen": 8080}}, False),
+    ({"server": {"listen": ":8080"}}, False),
+    ({"server": {"listen": "notifier.example.com:8080"}}, False),
+    ({"server": {"token": ""}}, False),
+    ({"workspaces": {"p": {"api_key": "k", "lifecycle_webhook": {"secret": "s"}}}}, True),
+    ({"workspaces": {"p": {"api_key": "k", "lifecycle_webhook": {}}}}, False),
 ]
 
 

@@ -1,0 +1,65 @@
+"""Who may ask for what. Pure.
+
+Probes, metrics and signed webhooks are open to everyone. The rest wants the token; without one it is served to this
+machine alone, and then only to programs that call it by a name of this machine: a web page elsewhere whose own name was
+made to lead here (DNS rebinding) sends that name.
+"""
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+SCHEME: Final = b"bearer "
+
+
+class Admission(Enum):
+    """What a request is answered."""
+
+    WELCOME = auto()
+    WRONG_TOKEN = auto()
+    NO_TOKEN_SET = auto()
+    FOREIGN_NAME = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """`token`: what is asked for; None where the watchlist has none. `is_loopback`: only this machine gets here."""
+
+    token: bytes | None
+    is_loopback: bool
+
+    def admits(self, authorization: bytes | None, host: str | None) -> Admission:
+        """Judges the headers Authorization and Host of a request that is not open to everyone."""
+        if self.token is not None:
+            return Admission.WELCOME if self._is_token(authorization) else Admission.WRONG_TOKEN
+        if not self.is_loopback:
+            return Admission.NO_TOKEN_SET
+        return Admission.WELCOME if is_loopback_name(host) else Admission.FOREIGN_NAME
+
+    def _is_token(self, authorization: bytes | None) -> bool:
+        given = authorization or b""
+        is_bearer = given[: len(SCHEME)].lower() == SCHEME
+        fits = hmac.compare_digest(given[len(SCHEME) :].strip(), self.token or b"")
+        return is_bearer and fits
+
+
+def is_loopback_name(host: str | None) -> bool:
+    """Whether a Host header names this machine: localhost or a loopback address, with or without a port."""
+    if host is None:
+        return False
+    bracketed, found, rest = host.rpartition("]")
+    if found:
+        name = bracketed.removeprefix("[")
+        port = rest.removeprefix(":")
+    else:
+        name, _, port = host.partition(":")
+    if port and not (port.isascii() and port.isdigit()):
+        return False
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

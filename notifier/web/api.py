@@ -1,0 +1,102 @@
+"""/api/…: what the commands show with --json, from the same functions, and `deliveries retry` for one delivery.
+
+The database is read in threads, a few at a time, so that whoever asks much delays neither polling nor delivery.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from notifier.config.values import LARGEST_ID
+from notifier.documents import (
+    delivery_document,
+    event_document,
+    incident_document,
+    status_document,
+    sync_document,
+)
+from notifier.store.incident_views import read_incidents
+from notifier.store.views import (
+    DeliveryFilter,
+    EventFilter,
+    read_deliveries,
+    read_events,
+    read_status,
+    retry_deliveries,
+)
+from notifier.web.answers import answer, encoded, refusal, to_json
+from notifier.web.insight import Insight
+from notifier.web.query import Parameters, WrongParameter, flag_of, limit_of, parameters, state_of, sync_of, types_of
+
+T = TypeVar("T")
+MOST_AT_ONCE: Final = 2  # threads that look at the database
+
+
+class Api:
+    """The handlers. Each raises WrongParameter, and DatabaseUnusable where it can't be read or written now."""
+
+    def __init__(self, insight: Insight) -> None:
+        self._insight = insight
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def status(self, request: web.Request) -> web.Response:
+        _given(request)
+        seen = self._insight
+        return await self._document(lambda: status_document(read_status(seen.database, seen.receivers), running=True))
+
+    async def syncs(self, request: web.Request) -> web.Response:
+        """As Census last listed them: it is not asked each time."""
+        name = _given(request, "workspace").get("workspace")
+        if name is not None and name not in self._insight.workspaces:
+            raise WrongParameter("no workspace has this name")
+        listed = self._insight.listed()
+        return answer(200, [sync_document(of, sync, watched) for of, sync, watched in listed if name in (None, of)])
+
+    async def events(self, request: web.Request) -> web.Response:
+        given = _given(request, "limit", "sync", "type")
+        wanted, limit = EventFilter(sync_id=sync_of(given), types=types_of(given)), limit_of(given)
+        return await self._array(lambda: map(event_document, read_events(self._insight.database, wanted, limit)))
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        given = _given(request, "limit", "all")
+        seen, limit, everything = self._insight, limit_of(given), flag_of(given, "all")
+        return await self._array(
+            lambda: (
+                incident_document(incident, seen.workspaces)
+                for incident in read_incidents(seen.database, limit, resolved=everything)
+            )
+        )
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        given = _given(request, "limit", "state", "receiver")
+        wanted, limit = DeliveryFilter(state=state_of(given), receiver=given.get("receiver")), limit_of(given)
+        return await self._array(lambda: map(delivery_document, read_deliveries(self._insight.database, wanted, limit)))
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """Tries one delivery again; the worker takes it up within 5 seconds."""
+        _given(request)
+        digits = request.match_info["id"]
+        number = int(digits) if len(digits) < 20 else 0
+        wanted = DeliveryFilter(ids=[number])
+        if not 0 < number <= LARGEST_ID or not await self._looked_up(
+            lambda: retry_deliveries(self._insight.database, wanted, datetime.now(UTC))
+        ):
+            return refusal(404, "no delivery with this ID is dead or pending")
+        return answer(202, {"id": number})
+
+    async def _array(self, read: Callable[[], Iterable[object]]) -> web.Response:
+        return await self._document(lambda: list(read()))
+
+    async def _document(self, read: Callable[[], object]) -> web.Response:
+        return encoded(200, await self._looked_up(lambda: to_json(read())))
+
+    async def _looked_up(self, look: Callable[[], T]) -> T:
+        async with self._places:
+            return await asyncio.to_thread(look)
+
+
+def _given(request: web.Request, *known: str) -> Parameters:
+    return parameters(list(request.query.items()), known)

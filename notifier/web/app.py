@@ -1,0 +1,132 @@
+"""The routes, and what holds for all of them: who may ask, what errors say, what no answer tells."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from notifier.config.models import Watchlist
+from notifier.errors import StoreError
+from notifier.web.access import Admission, Door
+from notifier.web.answers import answer, refusal
+from notifier.web.api import Api
+from notifier.web.connections import NAME, Connection
+from notifier.web.hooks import Hooks
+from notifier.web.insight import Exposed, Insight
+from notifier.web.query import WrongParameter
+
+log = structlog.get_logger(__name__)
+
+CSRF_HEADER: Final = "X-Census-Notifier"
+"""No web page can make a browser send it here: that would take a preflight, which nobody answers."""
+LONGEST_ANSWER: Final = 30.0  # seconds
+
+
+def make_app(insight: Insight, door: Door) -> web.Application:
+    """The application. Whatever is not among `everyone` has to pass the door, what does not exist too."""
+    api, hooks = Api(insight), Hooks(insight)
+    everyone = [
+        web.get("/healthz", _probe(insight.ailment)),
+        web.get("/readyz", _probe(insight.not_ready)),
+        web.get("/metrics", _exposed(insight.metrics)),
+        web.post("/webhooks/census/{workspace}", hooks.take),
+    ]
+    admitted = [
+        web.get("/api/status", api.status),
+        web.get("/api/syncs", api.syncs),
+        web.get("/api/events", api.events),
+        web.get("/api/incidents", api.incidents),
+        web.get("/api/deliveries", api.deliveries),
+        web.post(r"/api/deliveries/{id:[0-9]+}/retry", api.retry),
+    ]
+    open_handlers = frozenset(route.handler for route in everyone)
+    app = web.Application(middlewares=[_answering, _guard(door, open_handlers)])
+    app.on_response_prepare.append(_hide_libraries)
+    app.add_routes([*everyone, *admitted])
+    return app
+
+
+def door_of(watchlist: Watchlist) -> Door:
+    """Who may come in, by the watchlist."""
+    server = watchlist.server
+    token = server.token.get_secret_value().encode() if server.token is not None else None
+    return Door(token, server.address is not None and server.address.is_loopback)
+
+
+def _exposed(metrics: Exposed) -> Handler:
+    async def exposed(_: web.Request) -> web.Response:
+        await metrics.refresh()
+        body, content_type = await asyncio.to_thread(metrics.exposition)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return exposed
+
+
+def _probe(why_not: Callable[[], str | None]) -> Handler:
+    async def probe(_: web.Request) -> web.Response:
+        reason = why_not()
+        return answer(200, {"ok": True}) if reason is None else answer(503, {"ok": False, "reason": reason})
+
+    return probe
+
+
+@web.middleware
+async def _answering(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every request ends with an answer, and every error with a sentence."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.has_spoken()
+    try:
+        async with asyncio.timeout(LONGEST_ANSWER):
+            return await handler(request)
+    except web.HTTPException as error:
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return refusal(error.status, error.reason.lower(), allow)
+    except WrongParameter as error:
+        return refusal(400, str(error))
+    except StoreError as error:
+        log.warning("a request could not be answered", path=request.path, error=str(error))
+        return refusal(503, "the database can't be read or written now; the log says why")
+    except TimeoutError:
+        return refusal(503, "that took too long")
+
+
+def _guard(door: Door, open_handlers: frozenset[object]) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.handler in open_handlers:
+            return await handler(request)
+        refused = _refusal_of(door, request)
+        return refused if refused is not None else await handler(request)
+
+    return guard
+
+
+def _refusal_of(door: Door, request: web.Request) -> web.Response | None:
+    given = request.headers.get("Authorization")
+    authorization = given.encode("utf-8", "surrogateescape") if given is not None else None
+    match door.admits(authorization, request.headers.get("Host")):
+        case Admission.WRONG_TOKEN:
+            sentence = "give the watchlist's server.token: Authorization: Bearer TOKEN"
+            return refusal(401, sentence, {"WWW-Authenticate": "Bearer"})
+        case Admission.NO_TOKEN_SET:
+            return refusal(
+                403,
+                "only probes, metrics and signed webhooks are served without a token; "
+                "give the watchlist a server.token, or listen at 127.0.0.1",
+            )
+        case Admission.FOREIGN_NAME:
+            return refusal(
+                403,
+                "without a server.token, ask by an address of this machine, such as http://127.0.0.1; "
+                "a reverse proxy needs the token",
+            )
+        case Admission.WELCOME if door.token is None and request.method != "GET" and CSRF_HEADER not in request.headers:
+            return refusal(403, f"add the header {CSRF_HEADER}: 1, which tells this request from a web page's")
+    return None
+
+
+async def _hide_libraries(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = NAME
