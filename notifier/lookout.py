@@ -44,8 +44,6 @@ class Lookout:
 
     def ailment(self) -> str | None:
         """Why the worker is not healthy; None while it is."""
-        if not self._loops:
-            return "the worker has not begun"
         return ailment(self.vitals())
 
     def trouble(self) -> str | None:

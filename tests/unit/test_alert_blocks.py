@@ -34,7 +34,7 @@ def test_a_raised_alert_says_what_census_says_and_leads_there() -> None:
     emoji, _, link, verb, *_ = headline["elements"]
     assert (emoji["name"], link["url"], verb["text"]) == ("bell", LINK, " has an alert in Census: Sync Failed")
     assert details["elements"][0]["text"] == "a <!channel> & more"
-    assert footer["elements"][0]["text"] == "production · team: growth · FailureAlertConfiguration · run 93"
+    assert footer["elements"][0]["text"] == "production · team: growth · FailureAlertConfiguration · run 93 ·"
     assert message.plain.splitlines() == [
         "New Signups to Leads has an alert in Census: Sync Failed <!here>",
         "a &lt;!channel&gt; &amp; more",
