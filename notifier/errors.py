@@ -3,7 +3,7 @@
 NotifierError
 ├── WatchlistError          edit the watchlist: all its problems, one a line            (exit code 2)
 ├── CensusError             the Census API did not give what was asked
-│   ├── Unauthorized        401, 403: someone must mend the key; tried again every 5 minutes
+│   ├── Unauthorized        401, 403: someone must mend the key; tried again soon, then every 5 minutes
 │   ├── Throttled           429: the whole workspace waits as long as it says
 │   ├── Unreachable         no answer, or a 5xx: back off, try again
 │   ├── Unusable            an answer that can't be understood: back off, try again

@@ -84,10 +84,6 @@ class Metrics:
         self._delivery_seconds = _histogram(
             registry, "delivery_seconds", "From when an event was seen to its delivery.", DELIVERY_BUCKETS, *hook
         )
-        self._reloaded = _gauge(
-            registry, "config_last_reload_successful", "Whether the watchlist in force is the newest: 1, else 0."
-        )
-        self._reloaded.set(1)
         _gauge(registry, "build_info", "Always 1; the labels tell what is running.", "version").labels(version).set(1)
         registry.register(_AtScrape(self._families))
         ProcessCollector(registry=registry)
@@ -111,10 +107,6 @@ class Metrics:
         """The meter of one receiver."""
         attempts = {outcome: self._deliveries.labels(name, outcome.value) for outcome in DeliveryOutcome}
         return _ReceiverMeter(attempts, self._delivery_seconds.labels(name))
-
-    def reloaded(self, *, successful: bool) -> None:
-        """The watchlist was read anew."""
-        self._reloaded.set(successful)
 
     # --- what is read when somebody asks ---
 

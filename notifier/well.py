@@ -52,8 +52,3 @@ def trouble(vitals: Vitals) -> str | None:
         if workspace.answered_before > MISSED_INTERVALS * workspace.interval:
             return f"the workspace {workspace.name} was not read for {workspace.answered_before.total_seconds():.0f} s"
     return None
-
-
-def is_well(vitals: Vitals) -> bool:
-    """Whether there is no trouble."""
-    return trouble(vitals) is None

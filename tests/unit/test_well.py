@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifier.well import Vitals, WorkspaceVitals, ailment, is_well, trouble
+from notifier.well import Vitals, WorkspaceVitals, ailment, trouble
 
 
 def seconds(number: float) -> timedelta:
@@ -17,7 +17,6 @@ WELL = Vitals(loops_alive=True, database_works=True, written_before=seconds(59),
 
 
 def test_all_is_well_when_loops_live_the_database_takes_writes_and_each_workspace_was_read() -> None:
-    assert is_well(WELL)
     assert (ailment(WELL), trouble(WELL)) == (None, None)
 
 
@@ -30,7 +29,7 @@ def test_all_is_well_when_loops_live_the_database_takes_writes_and_each_workspac
     ],
 )
 def test_what_is_not_healthy_is_not_well(vitals: Vitals, reason: str) -> None:
-    assert (ailment(vitals), trouble(vitals), is_well(vitals)) == (reason, reason, False)
+    assert (ailment(vitals), trouble(vitals)) == (reason, reason)
 
 
 @pytest.mark.parametrize(
@@ -50,5 +49,4 @@ def test_a_workspace_has_to_be_read_within_three_of_its_intervals(
     staging = WorkspaceVitals("staging", seconds(interval), before)
     vitals = replace(WELL, workspaces=(PRODUCTION, staging))
     assert trouble(vitals) == reason
-    assert is_well(vitals) is (reason is None)
     assert ailment(vitals) is None  # Census' outage is no reason to restart the worker
