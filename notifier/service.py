@@ -46,6 +46,7 @@ from notifier.watch import watches_of
 from notifier.web.app import door_of, make_app
 from notifier.web.connections import listening
 from notifier.web.insight import Insight
+from notifier.web.reception import Reception
 
 log = structlog.get_logger(__name__)
 
@@ -198,7 +199,7 @@ async def _open_server(worker: Worker) -> AsyncIterator[str | None]:
         hearings=worker.inboxes,
         metrics=worker.metrics,
     )
-    async with listening(make_app(insight, door_of(watchlist)), address) as bound:
+    async with listening(make_app(Reception(insight, door_of(watchlist))), address) as bound:
         yield str(bound)
 
 

@@ -28,8 +28,8 @@ from notifier.store.views import (
     retry_deliveries,
 )
 from notifier.web.answers import answer, encoded, refusal, to_json
-from notifier.web.insight import Insight
 from notifier.web.query import Parameters, WrongParameter, flag_of, limit_of, parameters, state_of, sync_of, types_of
+from notifier.web.reception import Reception
 
 T = TypeVar("T")
 MOST_AT_ONCE: Final = 2  # threads that look at the database
@@ -38,31 +38,33 @@ MOST_AT_ONCE: Final = 2  # threads that look at the database
 class Api:
     """The handlers. Each raises WrongParameter, and DatabaseUnusable where it can't be read or written now."""
 
-    def __init__(self, insight: Insight) -> None:
-        self._insight = insight
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def status(self, request: web.Request) -> web.Response:
         _given(request)
-        seen = self._insight
+        seen = self._reception.insight
         return await self._document(lambda: status_document(read_status(seen.database, seen.receivers), running=True))
 
     async def syncs(self, request: web.Request) -> web.Response:
         """As Census last listed them: it is not asked each time."""
         name = _given(request, "workspace").get("workspace")
-        if name is not None and name not in self._insight.workspaces:
+        if name is not None and name not in self._reception.insight.workspaces:
             raise WrongParameter("no workspace has this name")
-        listed = self._insight.listed()
+        listed = self._reception.insight.listed()
         return answer(200, [sync_document(of, sync, watched) for of, sync, watched in listed if name in (None, of)])
 
     async def events(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "sync", "type")
         wanted, limit = EventFilter(sync_id=sync_of(given), types=types_of(given)), limit_of(given)
-        return await self._array(lambda: map(event_document, read_events(self._insight.database, wanted, limit)))
+        return await self._array(
+            lambda: map(event_document, read_events(self._reception.insight.database, wanted, limit))
+        )
 
     async def incidents(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "all")
-        seen, limit, everything = self._insight, limit_of(given), flag_of(given, "all")
+        seen, limit, everything = self._reception.insight, limit_of(given), flag_of(given, "all")
         return await self._array(
             lambda: (
                 incident_document(incident, seen.workspaces)
@@ -73,7 +75,9 @@ class Api:
     async def deliveries(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "state", "receiver")
         wanted, limit = DeliveryFilter(state=state_of(given), receiver=given.get("receiver")), limit_of(given)
-        return await self._array(lambda: map(delivery_document, read_deliveries(self._insight.database, wanted, limit)))
+        return await self._array(
+            lambda: map(delivery_document, read_deliveries(self._reception.insight.database, wanted, limit))
+        )
 
     async def retry(self, request: web.Request) -> web.Response:
         """Tries one delivery again; the worker takes it up within 5 seconds."""
@@ -82,7 +86,7 @@ class Api:
         number = int(digits) if len(digits) < 20 else 0
         wanted = DeliveryFilter(ids=[number])
         if not 0 < number <= LARGEST_ID or not await self._looked_up(
-            lambda: retry_deliveries(self._insight.database, wanted, datetime.now(UTC))
+            lambda: retry_deliveries(self._reception.insight.database, wanted, datetime.now(UTC))
         ):
             return refusal(404, "no delivery with this ID is dead or pending")
         return answer(202, {"id": number})

@@ -15,8 +15,8 @@ from notifier.web.answers import answer, refusal
 from notifier.web.api import Api
 from notifier.web.connections import NAME, Connection
 from notifier.web.hooks import Hooks
-from notifier.web.insight import Exposed, Insight
 from notifier.web.query import WrongParameter
+from notifier.web.reception import Reception
 
 log = structlog.get_logger(__name__)
 
@@ -25,13 +25,13 @@ CSRF_HEADER: Final = "X-Census-Notifier"
 LONGEST_ANSWER: Final = 30.0  # seconds
 
 
-def make_app(insight: Insight, door: Door) -> web.Application:
+def make_app(reception: Reception) -> web.Application:
     """The application. Whatever is not among `everyone` has to pass the door, what does not exist too."""
-    api, hooks = Api(insight), Hooks(insight)
+    api, hooks = Api(reception), Hooks(reception)
     everyone = [
-        web.get("/healthz", _probe(insight.ailment)),
-        web.get("/readyz", _probe(insight.not_ready)),
-        web.get("/metrics", _exposed(insight.metrics)),
+        web.get("/healthz", _probe(lambda: reception.insight.ailment())),
+        web.get("/readyz", _probe(lambda: reception.insight.not_ready())),
+        web.get("/metrics", _exposed(reception)),
         web.post("/webhooks/census/{workspace}", hooks.take),
     ]
     admitted = [
@@ -43,7 +43,7 @@ def make_app(insight: Insight, door: Door) -> web.Application:
         web.post(r"/api/deliveries/{id:[0-9]+}/retry", api.retry),
     ]
     open_handlers = frozenset(route.handler for route in everyone)
-    app = web.Application(middlewares=[_answering, _guard(door, open_handlers)])
+    app = web.Application(middlewares=[_answering, _guard(reception, open_handlers)])
     app.on_response_prepare.append(_hide_libraries)
     app.add_routes([*everyone, *admitted])
     return app
@@ -56,8 +56,9 @@ def door_of(watchlist: Watchlist) -> Door:
     return Door(token, server.address is not None and server.address.is_loopback)
 
 
-def _exposed(metrics: Exposed) -> Handler:
+def _exposed(reception: Reception) -> Handler:
     async def exposed(_: web.Request) -> web.Response:
+        metrics = reception.insight.metrics
         await metrics.refresh()
         body, content_type = await asyncio.to_thread(metrics.exposition)
         return web.Response(body=body, headers={"Content-Type": content_type})
@@ -93,12 +94,12 @@ async def _answering(request: web.Request, handler: Handler) -> web.StreamRespon
         return refusal(503, "that took too long")
 
 
-def _guard(door: Door, open_handlers: frozenset[object]) -> Middleware:
+def _guard(reception: Reception, open_handlers: frozenset[object]) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.handler in open_handlers:
             return await handler(request)
-        refused = _refusal_of(door, request)
+        refused = _refusal_of(reception.door, request)
         return refused if refused is not None else await handler(request)
 
     return guard

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from notifier.errors import StoreUnavailable
 from notifier.web.answers import refusal
-from notifier.web.insight import Hearing, Insight
+from notifier.web.insight import Hearing
+from notifier.web.reception import Reception
 
 LARGEST_BODY: Final = 64 * 1024
 MOST_AT_ONCE: Final = 64  # bodies in memory: 4 MB
@@ -24,15 +25,15 @@ class TooLarge(Exception):
 class Hooks:
     """`take` is the route's handler."""
 
-    def __init__(self, insight: Insight) -> None:
-        self._hearings = insight.hearings
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def take(self, request: web.Request) -> web.Response:
         """202, 401, 404, 413; 408 and 503 for what comes too slowly or can't be kept now."""
-        hearing = self._hearings.get(request.match_info["workspace"])
-        if hearing is None:
-            return refusal(404, "no workspace of this name takes webhooks; give it a lifecycle_webhook with a secret")
+        workspace = request.match_info["workspace"]
+        if self._hearing(workspace) is None:
+            return _unknown()
         if (request.content_length or 0) > LARGEST_BODY:
             return _too_large()
         async with self._places:
@@ -43,15 +44,24 @@ class Hooks:
                 return _too_large()
             except TimeoutError:
                 return refusal(408, "the body took too long", {"Connection": "close"})
-            return await self._judge(hearing, body, request)
+            return await self._judge(workspace, body, request)
 
-    async def _judge(self, hearing: Hearing, body: bytes, request: web.Request) -> web.Response:
+    def _hearing(self, workspace: str) -> Hearing | None:
+        return self._reception.insight.hearings.get(workspace)
+
+    async def _judge(self, workspace: str, body: bytes, request: web.Request) -> web.Response:
+        hearing = self._hearing(workspace)
+        if hearing is None:
+            return _unknown()
         signature = request.headers.get("X-Signature")
         raw = signature.encode("utf-8", "surrogateescape") if signature is not None else None
         if not hearing.is_signed(body, raw):
             return refusal(401, "X-Signature must be the base64 of the body's HMAC-SHA256 with the webhook's secret")
         try:
-            async with asyncio.timeout(IN_TIME):
+            async with asyncio.timeout(IN_TIME), self._reception.taking:
+                hearing = self._hearing(workspace)  # which a reload may have replaced while this one waited
+                if hearing is None:
+                    return _unknown()
                 await hearing.take(body)
         except (StoreUnavailable, TimeoutError):
             return refusal(503, "it can't be kept now; send it again")
@@ -66,6 +76,10 @@ async def _body(request: web.Request) -> bytes:
         if len(body) > LARGEST_BODY:
             raise TooLarge
     return bytes(body)
+
+
+def _unknown() -> web.Response:
+    return refusal(404, "no workspace of this name takes webhooks; give it a lifecycle_webhook with a secret")
 
 
 def _too_large() -> web.Response:

@@ -1,0 +1,24 @@
+"""What the server goes by now.
+
+A reload puts another worker behind the same socket: whoever answers a request asks here, and keeps nothing of it for
+the next.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from notifier.web.access import Door
+from notifier.web.insight import Insight
+
+
+@dataclass(slots=True)
+class Reception:
+    """`insight` and `door` are those of the watchlist in force.
+
+    `taking` is held while a webhook is taken, and while they are replaced: so none is given to a worker that is no
+    longer listened to.
+    """
+
+    insight: Insight
+    door: Door
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
