@@ -23,6 +23,14 @@ from notifier.receivers.webhook import WebhookSender
 from notifier.turnstile import Turnstiles
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Paces:
+    """When each destination of Slack's may be sent to next: messages by channel, edits by token."""
+
+    messages: Turnstiles = field(default_factory=lambda: Turnstiles(PACE))
+    edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE))
+
+
 @dataclass(slots=True)
 class Senders:
     """Builds senders: a session for each kind of receiver, a turnstile for each destination of Slack's.
@@ -33,8 +41,7 @@ class Senders:
     plain: aiohttp.ClientSession
     slack_api: aiohttp.ClientSession
     slack_webhooks: aiohttp.ClientSession
-    turnstiles: Turnstiles = field(default_factory=lambda: Turnstiles(PACE), repr=False)
-    edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE), repr=False)
+    paces: Paces = field(default_factory=Paces)
     heard: Callable[[bytes], None] | None = None
 
     def build(self, name: str, settings: Settings, note: str | None = None) -> Receiver:
@@ -43,9 +50,9 @@ class Senders:
             case WebhookReceiver():
                 return WebhookSender(name, settings, self.plain, heard=self.heard)
             case SlackReceiver():
-                return SlackSender(name, settings, self.slack_api, self.turnstiles, self.edits, note=note)
+                return SlackSender(name, settings, self.slack_api, self.paces.messages, self.paces.edits, note=note)
             case SlackWebhookReceiver():
-                turnstile = self.turnstiles.of(settings.url.get_secret_value())
+                turnstile = self.paces.messages.of(settings.url.get_secret_value())
                 return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile)
             case _:
                 assert_never(settings)
@@ -58,11 +65,11 @@ class Senders:
 
 
 @asynccontextmanager
-async def open_senders(timeout: timedelta, tls: ssl.SSLContext) -> AsyncIterator[Senders]:
-    """Opens the sessions and closes them again. `timeout` is of one request."""
+async def open_senders(timeout: timedelta, tls: ssl.SSLContext, paces: Paces | None = None) -> AsyncIterator[Senders]:
+    """Opens the sessions and closes them again. `timeout` is of one request; `paces` may outlast them."""
     async with (
         sending_session(timeout, tls) as plain,
         api_session(timeout, tls) as slack_api,
         webhook_session(timeout, tls) as slack_webhooks,
     ):
-        yield Senders(plain, slack_api, slack_webhooks)
+        yield Senders(plain, slack_api, slack_webhooks, paces or Paces())
