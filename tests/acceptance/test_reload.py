@@ -4,7 +4,9 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,23 @@ def test_a_secret_in_a_file_is_read_anew_when_it_changes(workplace: Workplace, s
     assert SECRET not in workplace.log.read_text()
 
 
+def test_a_key_that_is_mended_in_its_file_is_used_at_once(workplace: Workplace, simulator: SimulatorThread) -> None:
+    key = workplace.directory / "key"
+    key.write_text("expired")
+    del workplace.environment["API_KEY"]
+    workplace.environment["API_KEY_FILE"] = str(key)
+    simulator.add_sync(id=52)
+    workplace.start()
+    workplace.wait_until(lambda: "401" in (workplace.json("status")["workspaces"][0]["last_error"] or ""))
+    key.write_text(simulator.api_key)
+    workplace.wait_for_log("workspace answers again")
+    workplace.wait_for_baseline(52)
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(1)
+    assert runs_told(simulator) == [1]
+    assert workplace.stop() == 0
+
+
 def verified(request: Any, secret: str) -> bool:
     headers = {key.lower(): value for key, value in request.headers.items()}
     try:
@@ -222,14 +241,24 @@ def test_webhooks_and_probes_are_answered_all_through_a_reload(
     path = workplace.directory / "watchlist.yaml"
     good = path.read_text()
     told = 0
-    for turn in range(1, 4):
-        path.write_text(f"{good}\nretention: {turn}d\n")
-        hang_up(workplace)
-        while times(workplace, RELOADED) < turn:
-            told += 1
-            assert server.hook(alert(told)) == 202
-            assert server.get("/healthz") == (200, {"ok": True})
-            assert server.get("/readyz") == (200, {"ok": True})
+    probes: Counter[int] = Counter()
+    over = threading.Event()
+
+    def probe() -> None:
+        while not over.is_set():
+            probes.update([server.get("/healthz")[0], server.get("/readyz")[0]])
+
+    with ThreadPoolExecutor(1) as pool:
+        probing = pool.submit(probe)
+        for turn in range(1, 4):
+            path.write_text(f"{good}\nretention: {turn}d\n")
+            hang_up(workplace)
+            while times(workplace, RELOADED) < turn:
+                told += 1
+                assert server.hook(alert(told)) == 202
+        over.set()
+        probing.result()
+    assert set(probes) == {200}
     simulator.sink.wait_for(told)
     assert workplace.stop() == 0
     kinds = Counter(json.loads(request.body)["type"] for request in simulator.sink.received)
