@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 
-.PHONY: help demo test check format schema constraints clean
+.PHONY: help demo test bench check format schema constraints clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
+	@echo "make bench   measures what it costs and how quick it is, about ten minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make format  mends format and imports;  make schema  writes watchlist.schema.json"
 
@@ -25,6 +26,19 @@ demo: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/pytest -n 2 --dist worksteal
+
+bench: $(BIN)/.installed-bench .venv-peers/.installed
+	@$(BIN)/python -m benchmarks $(ROWS)
+
+$(BIN)/.installed-bench: $(BIN)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+# Clients to compare with; without them the rest of the table is measured all the same.
+.venv-peers/.installed: benchmarks/peers/requirements.txt
+	rm -rf .venv-peers
+	$(PYTHON) -m venv --without-pip .venv-peers
+	-$(PYTHON) -m pip --disable-pip-version-check --python .venv-peers/bin/python install --quiet --requirement $< && touch $@
 
 check: $(BIN)/.installed
 	$(BIN)/ruff format --check
@@ -51,4 +65,4 @@ constraints:
 	touch $(BIN)/.installed
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
