@@ -6,6 +6,7 @@ python -m benchmarks [--smoke] [ROW ...]
 import argparse
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,8 +42,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="notifier-bench-") as directory:
         for name in options.rows or ROWS:
             begun = time.monotonic()
-            with Api() as api:
-                figures += ROWS[name](Scene(api, Path(directory, name), options.smoke))
+            try:
+                with Api() as api:
+                    figures += ROWS[name](Scene(api, Path(directory, name), options.smoke))
+            except (OSError, RuntimeError, AssertionError, subprocess.TimeoutExpired) as error:
+                failed = True
+                figures.append(Figure(name, f"could not be measured: {error!r}"))
             print(f"{name}: measured in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     print(f"\n{_machine()}\n\n{rendered(figures)}")
     return int(failed)
