@@ -6,6 +6,7 @@ python -m benchmarks [--smoke] [ROW ...]
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,18 +38,21 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.rows) - ROWS.keys():
         parser.error(f"no row is named {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process of a row is left behind
     figures: list[Figure] = []
     failed = False
     with tempfile.TemporaryDirectory(prefix="notifier-bench-") as directory:
         for name in options.rows or ROWS:
-            begun = time.monotonic()
+            begun, before = time.monotonic(), len(figures)
             try:
                 with Api() as api:
                     figures += ROWS[name](Scene(api, Path(directory, name), options.smoke))
             except (OSError, RuntimeError, AssertionError, subprocess.TimeoutExpired) as error:
                 failed = True
                 figures.append(Figure(name, f"could not be measured: {error!r}"))
-            print(f"{name}: measured in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+            print(f"{name}, in {time.monotonic() - begun:.0f} s", file=sys.stderr)
+            for figure in figures[before:]:
+                print(f"  {figure.what}: {figure.measured}", file=sys.stderr, flush=True)
     print(f"\n{_machine()}\n\n{rendered(figures)}")
     return int(failed)
 

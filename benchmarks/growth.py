@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from statistics import median
 
-from benchmarks.processes import worker
+from benchmarks.processes import worker_at_rest
 from benchmarks.scene import Scene
 from benchmarks.table import Figure
 
@@ -19,12 +19,12 @@ def measure(scene: Scene) -> list[Figure]:
         workspaces = [stack.enter_context(scene.api.workspace(f"growth-{syncs}", syncs)) for syncs in sizes]
         workers = [
             stack.enter_context(
-                worker(scene.directory / str(syncs), workspace, poll_interval=f"{1_000 * syncs // rate}ms")
-            )
+                worker_at_rest(
+                    scene.directory / str(syncs), workspace, syncs, poll_interval=f"{1_000 * syncs // rate}ms"
+                )
+            )[0]
             for syncs, workspace in zip(sizes, workspaces, strict=True)
         ]
-        for syncs, workspace in zip(sizes, workspaces, strict=True):
-            workspace.wait_for("polls", 2 * syncs)
         costs: list[list[float]] = []
         for _ in range(SPANS):
             before = [(process.cpu, of.count("polls")) for process, of in zip(workers, workspaces, strict=True)]

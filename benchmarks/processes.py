@@ -148,6 +148,23 @@ workspaces:
     return Process([NOTIFIER, "run"], directory, cores=cores)
 
 
+@contextmanager
+def worker_at_rest(
+    directory: Path, workspace: Workspace, syncs: int, *, poll_interval: str
+) -> Iterator[tuple[Process, int]]:
+    """A worker that was started again after its very first round, and has polled every sync once since.
+
+    Beside it, the most memory (bytes) that the first start took, with the making of the database and all baselines.
+    """
+    with worker(directory, workspace, poll_interval=poll_interval) as first:
+        workspace.wait_for("polls", syncs)
+        peak = first.memory("VmHWM")
+    polls = workspace.count("polls")
+    with worker(directory, workspace, poll_interval=poll_interval) as process:
+        workspace.wait_for("polls", polls + syncs)
+        yield process, peak
+
+
 def lean(
     directory: Path, workspace: Workspace, syncs: int, *, concurrency: int = 16, interval: float = 0, rounds: int = 0
 ) -> Process:
