@@ -5,13 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 
-.PHONY: help demo test bench check format schema constraints clean
+.PHONY: help demo test bench check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
 	@echo "make bench   measures what it costs and how quick it is, about ten minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
+	@echo "make sbom    a CycloneDX bill of materials of what is installed in production: dist/sbom.cdx.json"
+	@echo "make audit   known holes in what is installed in production; asks PyPI's database, so it needs the internet"
 	@echo "make format  mends format and imports;  make schema  writes watchlist.schema.json"
 
 # --without-pip: Debian's Python comes without the part that puts pip into a virtual environment
@@ -59,10 +61,35 @@ schema: $(BIN)/.installed
 constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PIP) install --quiet --upgrade --editable '.[dev]'
+	$(PIP) install --quiet --upgrade --editable '.[dev,bench]'
 	{ echo "# Exact versions for CI and the container: \`make constraints\` writes it. Names and versions only."; \
 	  $(PIP) freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+=='; } > constraints.txt
 	touch $(BIN)/.installed
+
+# What is installed in production, and the tools that look at it, each in an environment of its own.
+build/production/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --without-pip build/production
+	$(PYTHON) -m pip --disable-pip-version-check --python build/production/bin/python \
+		install --quiet --constraint constraints.txt .
+	touch $@
+
+build/supply/.installed: Makefile
+	$(PYTHON) -m venv --without-pip build/supply
+	$(PYTHON) -m pip --disable-pip-version-check --python build/supply/bin/python \
+		install --quiet 'cyclonedx-bom>=7' 'pip-audit>=2.9'
+	touch $@
+
+sbom: build/production/.installed build/supply/.installed
+	mkdir -p dist
+	build/supply/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-format JSON --output-file dist/sbom.cdx.json build/production/bin/python
+	@$(PYTHON) -c 'import json; b = json.load(open("dist/sbom.cdx.json")); print("dist/sbom.cdx.json:", \
+		b["bomFormat"], b["specVersion"] + ",", len(b["components"]), "components")'
+
+audit: build/production/.installed build/supply/.installed
+	$(PYTHON) -m pip --disable-pip-version-check --python build/production/bin/python freeze --exclude census-notifier \
+		> build/production.txt
+	build/supply/bin/pip-audit --no-deps --disable-pip --requirement build/production.txt
 
 clean:
 	rm -rf $(VENV) .venv-peers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -58,6 +59,11 @@ class Lookout:
                 loops.create_task(self._feed(self._systemd.watchdog / 2), name="watchdog")
             if self.heartbeat is not None:
                 loops.create_task(self.heartbeat.run(), name="heartbeat")
+
+    def reloading(self) -> None:
+        """Another watchlist is about to take effect; the lookout of its worker says when it has."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        self._systemd.tell(f"RELOADING=1\nMONOTONIC_USEC={now}")
 
     def stopping(self) -> None:
         """The worker was asked to stop, or has to."""

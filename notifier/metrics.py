@@ -88,6 +88,11 @@ class Metrics:
         registry.register(_AtScrape(self._families))
         ProcessCollector(registry=registry)
 
+        self._reloaded = _gauge(
+            registry, "config_last_reload_successful", "Whether the watchlist in force is the newest: 1, else 0."
+        )
+        self._reloaded.set(1)
+
     # --- what is counted ---
 
     def workspace(self, name: str, last_successful_poll: datetime | None = None) -> WorkspaceMeter:
@@ -107,6 +112,15 @@ class Metrics:
         """The meter of one receiver."""
         attempts = {outcome: self._deliveries.labels(name, outcome.value) for outcome in DeliveryOutcome}
         return _ReceiverMeter(attempts, self._delivery_seconds.labels(name))
+
+    def reloaded(self, *, successful: bool) -> None:
+        """The watchlist was read anew."""
+        self._reloaded.set(successful)
+
+    def forget_workspace(self, name: str) -> None:
+        """The watchlist has it no more: its counts stay as they are, its gauges would be untrue."""
+        self._lag.remove(name)
+        self._last_success.remove(name)
 
     # --- what is read when somebody asks ---
 

@@ -1,4 +1,4 @@
-"""Which Slack receivers a watchlist would flood with `queued` and `working`. Pure."""
+"""What a good watchlist says that its author may not have meant. Pure."""
 
 from typing import Final
 
@@ -24,6 +24,13 @@ def noisy_receivers(watchlist: Watchlist, many: int = QUIET + 1) -> tuple[str, .
         for name in slack & _receivers(watchlist, watch):
             counts[name] += weight
     return tuple(name for name in watchlist.receivers if counts.get(name, 0) > QUIET)
+
+
+def deaf_workspaces(watchlist: Watchlist) -> tuple[str, ...]:
+    """Workspaces that are to take webhooks of Census, where no server listens for them."""
+    if watchlist.server.address is not None:
+        return ()
+    return tuple(name for name, settings in watchlist.workspaces.items() if settings.lifecycle_webhook is not None)
 
 
 def _weight(watch: Watch, many: int) -> int:

@@ -1,52 +1,32 @@
-"""The worker: builds store, sessions and clients, runs the named loops, ends cleanly.
+"""The worker's life: its named loops, its end, and what happens to it when the watchlist changes.
 
 One TaskGroup holds every loop; a loop that dies stops the service, and the container's restart policy begins anew.
+A reload is a restart within the process: attempts under way end, and another worker goes on from what the database
+holds, on the same foundation and behind the same socket.
 """
 
 import asyncio
-import json
 import os
 import signal
-import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-import aiohttp
 import structlog
 
 import notifier
-from notifier.census.client import client_of, new_census_session
-from notifier.config.checks import Checks, ChecksInForce
 from notifier.config.models import Watchlist
-from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
-from notifier.health import Health
-from notifier.inbox import Inbox
-from notifier.lookout import Lookout, open_lookout
-from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
-from notifier.metrics import Metrics, Sources, WorkspaceGauges
-from notifier.model import ReceiverState, Sync, WorkspaceState
-from notifier.noise import noisy_receivers
-from notifier.outage import Outage
-from notifier.poll import Observer
-from notifier.receiver_queue import ReceiverQueue
-from notifier.receivers import open_senders
-from notifier.record import Recorder
-from notifier.roster import Roster
-from notifier.route import readers_of
-from notifier.scheduler import WorkspaceWatcher
-from notifier.store.lock import worker_lock
-from notifier.store.migrate import migrate
-from notifier.store.store import Store, open_store
-from notifier.watch import watches_of
+from notifier.foundation import open_foundation
+from notifier.noise import deaf_workspaces, noisy_receivers
+from notifier.reload import Reloads
 from notifier.web.app import door_of, make_app
 from notifier.web.connections import listening
 from notifier.web.insight import Insight
 from notifier.web.reception import Reception
+from notifier.worker import Worker, open_worker
 
 log = structlog.get_logger(__name__)
 
@@ -55,193 +35,17 @@ STORE_CHECK: Final = timedelta(seconds=5)
 PRUNE_EVERY: Final = timedelta(hours=1)
 GRACE: Final = 7.0  # seconds for attempts under way when the worker is asked to stop; it ends within 10
 HARD_END: Final = 9.5  # seconds after which the process ends whatever hangs (a DNS look-up can)
+STORE_PATIENCE: Final = 1.0  # seconds between two looks at whether a reload can begin
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """All parts of a running worker."""
-
-    watchlist: Watchlist
-    store: Store
-    watchers: tuple[WorkspaceWatcher, ...]
-    deliverer: Deliverer
-    metrics: Metrics
-    started_at: datetime
-    lookout: Lookout
-    inboxes: Mapping[str, Inbox]
-
-    def workspaces_now(self) -> dict[str, WorkspaceGauges]:
-        """How each workspace fares, for the metrics."""
-        return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
-
-    def not_ready(self) -> str | None:
-        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
-        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
-        return f"not polled yet: {', '.join(waiting)}" if waiting else None
-
-    def listed(self) -> Iterator[tuple[str, Sync, bool]]:
-        """Each workspace's syncs as Census last listed them, and whether they are watched."""
-        for watcher in self.watchers:
-            for sync, watched in watcher.listed():
-                yield watcher.name, sync, watched
-
-    async def sign_of_life(self) -> None:
-        """Tells `status` that the worker is well, and what it knows of its workspaces."""
-        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
-        self.lookout.wrote()
-        for watcher in self.watchers:
-            await self.store.save_workspace(watcher.health.state)
-
-    async def prune(self) -> None:
-        """Removes what is older than the watchlist's retention."""
-        await self.store.prune(datetime.now(UTC) - self.watchlist.retention)
-
-
-@asynccontextmanager
-async def open_worker(watchlist: Watchlist, *, once: bool = False) -> AsyncIterator[Worker]:
-    """Locks and migrates the database, opens everything, closes it again. Raises StoreError."""
-    path = watchlist.database_path
-    async with AsyncExitStack() as stack:
-        stack.enter_context(worker_lock(path))
-        migrate(path)
-        store = await stack.enter_async_context(open_store(path))
-        tls = ssl.create_default_context()
-        metrics = Metrics(notifier.__version__)
-        queues = await _queues(watchlist, store, stack, tls, metrics, once=once)
-        deliverer = Deliverer(queues, store)
-        await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
-        states = await store.workspaces()
-        for gone in states.keys() - watchlist.workspaces.keys():
-            await _let_go(watchlist, gone, store, deliverer)
-        watchers: list[WorkspaceWatcher] = []
-        inboxes: dict[str, Inbox] = {}
-        for name, settings in watchlist.workspaces.items():
-            session = await stack.enter_async_context(new_census_session(settings, tls))
-            state = states.get(name, WorkspaceState(name))
-            watcher, inbox = _watcher(watchlist, name, session, store, deliverer, state, metrics, once=once)
-            watchers.append(watcher)
-            if inbox is not None:
-                inboxes[name] = inbox
-        lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, datetime.now(UTC), lookout, inboxes)
-        metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
-        yield worker
-
-
-async def _queues(
-    watchlist: Watchlist, store: Store, stack: AsyncExitStack, tls: ssl.SSLContext, metrics: Metrics, *, once: bool
-) -> dict[str, ReceiverQueue]:
-    senders = await stack.enter_async_context(open_senders(watchlist.delivery.timeout, tls))
-    known = await store.receivers()
-    states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
-    return {
-        name: ReceiverQueue(
-            senders.build(name, settings, states[name].note),
-            states[name],
-            store,
-            watchlist.delivery,
-            once=once,
-            meter=metrics.receiver(name),
-        )
-        for name, settings in watchlist.receivers.items()
-    }
-
-
-def _watcher(
-    watchlist: Watchlist,
-    name: str,
-    session: aiohttp.ClientSession,
-    store: Store,
-    deliverer: Deliverer,
-    state: WorkspaceState,
-    metrics: Metrics,
-    *,
-    once: bool,
-) -> tuple[WorkspaceWatcher, Inbox | None]:
-    settings = watchlist.workspaces[name]
-    health = Health(state, store.save_workspace)
-    meter = metrics.workspace(name, state.last_polled_at)
-    client = client_of(settings, session, patient=not once, on_throttled=health.throttled, meter=meter)
-    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, meter)
-    checks = watchlist.checks or Checks()
-    roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
-    outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    observer = Observer(client, store, recorder)
-    watcher = WorkspaceWatcher(settings, client, observer, roster, health, outage=outage, meter=meter)
-    if (hook := settings.lifecycle_webhook) is None:
-        return watcher, None
-    inbox = Inbox(
-        hook.secret.get_secret_value(),
-        settings.app_url,
-        roster,
-        recorder,
-        store,
-        loaded=watcher.loaded,
-        poll_soon=watcher.poll_soon,
-    )
-    return watcher, inbox
-
-
-@asynccontextmanager
-async def _open_server(worker: Worker) -> AsyncIterator[str | None]:
-    """The server, if the watchlist wants one; gives its address. Raises AddressUnusable."""
-    watchlist, address = worker.watchlist, worker.watchlist.server.address
-    if address is None:
-        yield None
-        return
-    insight = Insight(
-        database=worker.store.path,
-        workspaces=watchlist.workspaces,
-        receivers=tuple(watchlist.receivers),
-        ailment=worker.lookout.ailment,
-        not_ready=worker.not_ready,
-        listed=worker.listed,
-        hearings=worker.inboxes,
-        metrics=worker.metrics,
-    )
-    async with listening(make_app(Reception(insight, door_of(watchlist))), address) as bound:
-        yield str(bound)
-
-
-async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
-    """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
-    incidents = await store.open_incidents(workspace)
-    told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
-    links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
-    recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
-    await Roster(workspace, (), store, recorder).load(None)
-    outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
-    await outage.load()
-    await outage.end()
-    await store.forget_workspace(workspace)
-
-
-def _recorder(
-    watchlist: Watchlist,
-    workspace: str,
-    app_url: str,
-    store: Store,
-    deliverer: Deliverer,
-    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
-) -> Recorder:
-    return Recorder(
-        workspace,
-        app_url,
-        store,
-        routes=watchlist.routes,
-        readers=readers_of(watchlist.receivers),
-        recorded=deliverer.wake,
-        meter=meter,
-    )
-
-
-async def run(watchlist: Watchlist) -> None:
-    """The worker, until SIGTERM or SIGINT. Raises StoreError."""
+async def run(watchlist: Watchlist, reloads: Reloads) -> None:
+    """The worker, until SIGTERM or SIGINT; SIGHUP reads the watchlist again. Raises StoreError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _asked_to_stop, stop)
-    await serve(watchlist, stop)
+    loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+    await serve(watchlist, stop, reloads)
 
 
 def _asked_to_stop(stop: asyncio.Event) -> None:
@@ -256,47 +60,122 @@ def _end_hard() -> None:
     os._exit(1)
 
 
-async def serve(watchlist: Watchlist, stop: asyncio.Event) -> None:
+async def serve(watchlist: Watchlist, stop: asyncio.Event, reloads: Reloads | None = None) -> None:
     """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
-    async with open_worker(watchlist) as worker, _open_server(worker) as listen:
-        log.info(
-            "notifier started",
-            version=notifier.__version__,
-            watches=len(watchlist.watches),
-            receivers=len(watchlist.receivers),
-            database=str(watchlist.database_path),
-            listen=listen,
-        )
-        _warn_of_noise(watchlist)
-        await _recall_what_is_bad(worker)
-        await worker.sign_of_life()
-        watching = asyncio.create_task(_watch(worker), name="watch")
-        delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
-        stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
-        worker.lookout.watch(watching, delivering)
-        try:
-            await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
-            worker.lookout.stopping()
-            if not stop.is_set():
-                _asked_to_stop(stop)  # by a loop that died: the end has its deadline all the same
-            await _end(watching)
-            worker.deliverer.stop()
-            await asyncio.wait((delivering,), timeout=GRACE)
-            await _end(delivering)
-            await _farewell(worker)
-        finally:
-            for task in (watching, delivering, stopping):
-                task.cancel()
-            await asyncio.gather(watching, delivering, stopping, return_exceptions=True)
+    async with open_foundation(watchlist.database_path) as foundation, AsyncExitStack() as server:
+        if reloads is not None:
+            reloads.report = foundation.metrics.reloaded
+        reception: Reception | None = None
+        in_force: Watchlist | None = watchlist
+        while in_force is not None:
+            async with open_worker(foundation, in_force) as worker:
+                if reception is None:
+                    reception = Reception(insight_of(worker), door_of(in_force))
+                    listen = await server.enter_async_context(_open_server(reception, in_force))
+                    _log_start(worker, listen)
+                    await _recall_what_is_bad(worker)
+                else:
+                    reception.reopen(insight_of(worker), door_of(in_force))
+                    log.info("watchlist reloaded", **_figures(in_force))
+                _warn(in_force)
+                await worker.sign_of_life()
+                in_force = await _work(worker, stop, reloads, reception)
         log.info("notifier stopped")
 
 
-def _warn_of_noise(watchlist: Watchlist) -> None:
+async def _work(worker: Worker, stop: asyncio.Event, reloads: Reloads | None, reception: Reception) -> Watchlist | None:
+    """One worker's life: None at its end, or the watchlist to go on with."""
+    watching = asyncio.create_task(_watch(worker), name="watch")
+    delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
+    stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
+    reloading = asyncio.create_task(_next_watchlist(worker, reloads), name="wait for another watchlist")
+    tasks = watching, delivering, stopping, reloading
+    worker.lookout.watch(watching, delivering)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not any(task.done() for task in (watching, delivering, stopping)):
+            worker.lookout.watch(watching)
+            worker.lookout.reloading()
+            worker.deliverer.stop()  # polls go on meanwhile: what they find waits in the database
+            await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not (watching.done() or stopping.done()):
+                await reception.close()
+                worker.lookout.watch()
+                await _end(watching)
+                await _end(delivering)
+                await _farewell(worker)  # one write after all others: what polls had begun to keep is kept, or is not
+                return reloading.result()
+        worker.lookout.stopping()
+        if not stop.is_set():
+            _asked_to_stop(stop)  # by a loop that died: the end has its deadline all the same
+        await _end(watching)
+        worker.deliverer.stop()
+        await asyncio.wait((delivering,), timeout=GRACE)
+        await _end(delivering)
+        await _end(reloading)
+        await _farewell(worker)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return None
+
+
+async def _next_watchlist(worker: Worker, reloads: Reloads | None) -> Watchlist:
+    """The next one, once the database can be written: a worker that begins while it can't would end at once."""
+    if reloads is None:
+        never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
+        return await never
+    watchlist = await reloads.next()
+    while not worker.store.works:  # noqa: ASYNC110 - the store reports; it tells nobody
+        await asyncio.sleep(STORE_PATIENCE)
+    return watchlist
+
+
+def insight_of(worker: Worker) -> Insight:
+    """What the server knows of a worker."""
+    watchlist = worker.watchlist
+    return Insight(
+        database=worker.store.path,
+        workspaces=watchlist.workspaces,
+        receivers=tuple(watchlist.receivers),
+        ailment=worker.lookout.ailment,
+        not_ready=worker.not_ready,
+        listed=worker.listed,
+        hearings=worker.inboxes,
+        metrics=worker.metrics,
+    )
+
+
+@asynccontextmanager
+async def _open_server(reception: Reception, watchlist: Watchlist) -> AsyncIterator[str | None]:
+    """The server, if the watchlist wants one; gives its address. Raises AddressUnusable."""
+    address = watchlist.server.address
+    if address is None:
+        yield None
+        return
+    async with listening(make_app(reception), address) as bound:
+        yield str(bound)
+
+
+def _log_start(worker: Worker, listen: str | None) -> None:
+    database = str(worker.store.path)
+    figures = _figures(worker.watchlist)
+    log.info("notifier started", version=notifier.__version__, **figures, database=database, listen=listen)
+
+
+def _figures(watchlist: Watchlist) -> dict[str, int]:
+    return {"watches": len(watchlist.watches), "receivers": len(watchlist.receivers)}
+
+
+def _warn(watchlist: Watchlist) -> None:
     for name in noisy_receivers(watchlist):
         log.warning(
             "a Slack receiver would get queued or working of more than 10 syncs; name its events in a route",
             receiver=name,
         )
+    for name in deaf_workspaces(watchlist):
+        log.warning("a workspace has a lifecycle_webhook, and no server to take it; set server.listen", workspace=name)
 
 
 async def _recall_what_is_bad(worker: Worker) -> None:
@@ -313,7 +192,7 @@ async def _recall_what_is_bad(worker: Worker) -> None:
             log.warning("receiver was broken before this start", receiver=name, error=state.last_error)
 
 
-async def _end(task: "asyncio.Task[None]") -> None:
+async def _end(task: "asyncio.Task[None] | asyncio.Task[Watchlist]") -> None:
     """Ends a loop; its own error, if it had one, is raised here. Of a group, ours is the one worth telling."""
     task.cancel()
     (error,) = await asyncio.gather(task, return_exceptions=True)
@@ -372,7 +251,10 @@ async def _look_after_store(worker: Worker) -> None:
 async def run_once(watchlist: Watchlist) -> tuple[bool, bool]:
     """One round. Whether everything could be read, and whether everything was delivered. Raises StoreError."""
     try:
-        async with open_worker(watchlist, once=True) as worker:
+        async with (
+            open_foundation(watchlist.database_path) as foundation,
+            open_worker(foundation, watchlist, once=True) as worker,
+        ):
             return await _round(worker)
     except BaseExceptionGroup as group:
         raise _first(group, StoreError) or group from group

@@ -31,7 +31,7 @@ class Systemd:
         return cls(address, _watchdog(env, pid))
 
     def tell(self, state: str) -> None:
-        """One assignment, such as READY=1."""
+        """An assignment such as READY=1, or several, one a line."""
         if self._address is None:
             return
         try:

@@ -10,7 +10,7 @@ from notifier.cli.help import Panel, examples
 from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.config.load import watchlist_schema
-from notifier.noise import noisy_receivers
+from notifier.noise import deaf_workspaces, noisy_receivers
 
 CHECK_EXAMPLES = examples(
     ("notifier check", "the watchlist here, or of NOTIFIER_CONFIG"),
@@ -44,6 +44,12 @@ def check(
         typer.echo(
             f"{config}: warning: the Slack receiver {name!r} would get sync_run.queued or sync_run.working of more "
             "than 10 syncs; name the events it should get in a route",
+            err=True,
+        )
+    for name in deaf_workspaces(watchlist):
+        typer.echo(
+            f"{config}: warning: workspaces.{name} has a lifecycle_webhook, and there is no server to take it; "
+            "set server.listen",
             err=True,
         )
     typer.echo(

@@ -1,6 +1,8 @@
 """`run` and `migrate`."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from typing import Annotated
 
@@ -9,6 +11,8 @@ import typer
 from notifier import log, service
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.config.source import WatchlistFile
+from notifier.reload import Reloads
 from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate as migrate_database
 
@@ -54,15 +58,20 @@ def run(
 
     It logs to standard error. When it is told to stop it ends within 10 seconds, with exit code 0.
 
+    A changed watchlist takes effect by itself, or at SIGHUP; a wrong one changes nothing, and the log says why.
+
     With --once it exits 1 when a workspace could not be read, else 3 when deliveries are left pending or died, else 0.
     """
     log.configure(log_format, log_level)
-    watchlist = load(config)
+    if not once:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is listened to: the watchlist is about to be read
+        source = WatchlistFile(config, os.environ)
+        watchlist = source.load()
+        with asyncio.Runner(loop_factory=new_loop()) as runner:
+            runner.run(service.run(watchlist, Reloads(source, watchlist)))
+        return
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        if not once:
-            runner.run(service.run(watchlist))
-            return
-        read, delivered = runner.run(service.run_once(watchlist))
+        read, delivered = runner.run(service.run_once(load(config)))
     if not read:
         raise typer.Exit(1)
     if not delivered:

@@ -4,7 +4,7 @@ It happens in scalar values, after parsing, so a value can't inject YAML. Sequen
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -97,6 +97,14 @@ class Resolver:
         if variable not in self._read:
             self._read[variable] = _read_secret(self._env[variable], variable)
         return self._read[variable]
+
+
+def files_named(text: str, env: Mapping[str, str]) -> Iterator[str]:
+    """The files that a watchlist's text would be filled in from, by its `${NAME}`s and their `NAME_FILE`s."""
+    names = dict.fromkeys(match["name"] for match in _TOKEN.finditer(text) if match["name"])
+    for name in names:
+        if name not in env and (file := env.get(f"{name}_FILE")):
+            yield file
 
 
 def _read_secret(file: str, variable: str) -> str:

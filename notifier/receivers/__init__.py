@@ -23,18 +23,26 @@ from notifier.receivers.webhook import WebhookSender
 from notifier.turnstile import Turnstiles
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Paces:
+    """When each destination of Slack's may be sent to next: messages by channel, edits by token."""
+
+    messages: Turnstiles = field(default_factory=lambda: Turnstiles(PACE))
+    edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE))
+
+
 @dataclass(slots=True)
 class Senders:
     """Builds senders: a session for each kind of receiver, a turnstile for each destination of Slack's.
 
-    `heard` is given the bodies of webhooks' answers.
+    `public_url`: where the status page is, for links. `heard` is given the bodies of webhooks' answers.
     """
 
     plain: aiohttp.ClientSession
     slack_api: aiohttp.ClientSession
     slack_webhooks: aiohttp.ClientSession
-    turnstiles: Turnstiles = field(default_factory=lambda: Turnstiles(PACE), repr=False)
-    edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE), repr=False)
+    paces: Paces = field(default_factory=Paces)
+    public_url: str | None = None
     heard: Callable[[bytes], None] | None = None
 
     def build(self, name: str, settings: Settings, note: str | None = None) -> Receiver:
@@ -43,10 +51,13 @@ class Senders:
             case WebhookReceiver():
                 return WebhookSender(name, settings, self.plain, heard=self.heard)
             case SlackReceiver():
-                return SlackSender(name, settings, self.slack_api, self.turnstiles, self.edits, note=note)
+                messages, edits = self.paces.messages, self.paces.edits
+                return SlackSender(
+                    name, settings, self.slack_api, messages, edits, note=note, public_url=self.public_url
+                )
             case SlackWebhookReceiver():
-                turnstile = self.turnstiles.of(settings.url.get_secret_value())
-                return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile)
+                turnstile = self.paces.messages.of(settings.url.get_secret_value())
+                return SlackWebhookSender(name, settings, self.slack_webhooks, turnstile, public_url=self.public_url)
             case _:
                 assert_never(settings)
 
@@ -58,11 +69,13 @@ class Senders:
 
 
 @asynccontextmanager
-async def open_senders(timeout: timedelta, tls: ssl.SSLContext) -> AsyncIterator[Senders]:
-    """Opens the sessions and closes them again. `timeout` is of one request."""
+async def open_senders(
+    timeout: timedelta, tls: ssl.SSLContext, paces: Paces | None = None, public_url: str | None = None
+) -> AsyncIterator[Senders]:
+    """Opens the sessions and closes them again. `timeout` is of one request; `paces` may outlast them."""
     async with (
         sending_session(timeout, tls) as plain,
         api_session(timeout, tls) as slack_api,
         webhook_session(timeout, tls) as slack_webhooks,
     ):
-        yield Senders(plain, slack_api, slack_webhooks)
+        yield Senders(plain, slack_api, slack_webhooks, paces or Paces(), public_url)

@@ -18,6 +18,7 @@ from notifier.config.models import SlackReceiver
 from notifier.http import retry_after
 from notifier.model import Broken, Delivered, Message, Outcome, Posted, Refused, Retry, Story
 from notifier.receivers.blocks import Rendered, render
+from notifier.receivers.page_link import with_page
 from notifier.receivers.slack_channel import find_channel, is_channel_id
 from notifier.receivers.slack_chapter import Chapter, Reference, is_announced
 from notifier.receivers.slack_errors import GONE, outcome_of_error
@@ -53,10 +54,15 @@ class SlackSender:
         edits: Turnstiles | None = None,
         *,
         note: str | None = None,
+        public_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`turnstiles` are of channels; `edits` are of tokens, since Slack counts those of a whole workspace."""
+        """`turnstiles` are of channels; `edits` are of tokens, since Slack counts those of a whole workspace.
+
+        `public_url`: where the status page is, for links.
+        """
         self.name = name
+        self._public_url = public_url
         self._client = api_client(settings, session)
         self._token = settings.token
         self._channel = settings.channel
@@ -79,7 +85,7 @@ class SlackSender:
         if message.story is not None:
             outcome = await self._go_on(Chapter.of(message, message.story))
         elif is_announced(message):
-            rendered = render(message.body, self._clock(), mentions=message.mentions)
+            rendered = self._linked(render(message.body, self._clock(), mentions=message.mentions), message.body)
             outcome = await self._post_once(message, rendered)
             if isinstance(outcome, Delivered):
                 outcome = replace(outcome, posted=None)  # no later event comes back to it
@@ -105,6 +111,12 @@ class SlackSender:
             return self._went_on(chapter, reference, len(chapter.events))
         return await self._reply(chapter, reference)
 
+    def _root(self, chapter: Chapter, *, posting: bool) -> Rendered:
+        return self._linked(chapter.root(self._clock(), posting=posting), chapter.story.state)
+
+    def _linked(self, rendered: Rendered, body: bytes) -> Rendered:
+        return with_page(rendered, body, self._public_url)
+
     def _reference(self, story: Story) -> Reference | None:
         """The story's message, unless the receiver has moved to another channel since."""
         reference = Reference.of(story.posted or story.posted_of_run)
@@ -122,7 +134,7 @@ class SlackSender:
         if not chapter.told:
             return Delivered(answer=NOTHING_TO_SHOW, count=len(chapter.events))
         outcome = await self._post_once(
-            chapter.events[0], chapter.root(self._clock(), posting=True), through=chapter.story.state_id
+            chapter.events[0], self._root(chapter, posting=True), through=chapter.story.state_id
         )
         if not isinstance(outcome, Delivered):
             return outcome
@@ -135,7 +147,7 @@ class SlackSender:
             call = self._client.chat_update(channel=reference.channel, ts=reference.ts, **arguments)
             return await self._called(event_id, call)
 
-        rendered = chapter.root(self._clock(), posting=False)
+        rendered = self._root(chapter, posting=False)
         outcome, code = await send_in_two_shapes(edit, partial(edit_arguments, rendered))
         if isinstance(outcome, Retry):
             outcome = replace(outcome, maybe_sent=False, for_all=outcome.after is None)

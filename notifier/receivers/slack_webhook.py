@@ -12,6 +12,7 @@ from notifier.config.models import SlackWebhookReceiver
 from notifier.http import retry_after
 from notifier.model import Delivered, Message, Outcome
 from notifier.receivers.blocks import render
+from notifier.receivers.page_link import with_page
 from notifier.receivers.slack_chapter import is_announced
 from notifier.receivers.slack_http import ErrorCodes, NotSlacks, outcome_of_failure, webhook_client
 from notifier.receivers.slack_post import post_arguments, send_in_two_shapes
@@ -34,9 +35,12 @@ class SlackWebhookSender:
         session: aiohttp.ClientSession,
         turnstile: Turnstile,
         *,
+        public_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`public_url`: where the status page is, for links."""
         self.name = name
+        self._public_url = public_url
         self.turnstile = turnstile
         self._client = webhook_client(settings.url.get_secret_value(), session)
         self._clock = clock
@@ -51,6 +55,7 @@ class SlackWebhookSender:
         if not is_announced(message):
             return Delivered(answer="nothing to show")
         rendered = render(message.body, self._clock(), mentions=message.mentions)
+        rendered = with_page(rendered, message.body, self._public_url)
         shape = partial(post_arguments, message.event_id, rendered, None)
         outcome, _ = await send_in_two_shapes(partial(self._post, message.event_id), shape)
         return self._codes.ended(message.event_id, outcome)

@@ -13,12 +13,17 @@ from notifier.web.insight import Insight
 
 @dataclass(slots=True)
 class Reception:
-    """`insight` and `door` are those of the watchlist in force.
-
-    `taking` is held while a webhook is taken, and while they are replaced: so none is given to a worker that is no
-    longer listened to.
-    """
+    """`insight` and `door` are those of the watchlist in force. `taking` is held while a webhook is taken."""
 
     insight: Insight
     door: Door
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def close(self) -> None:
+        """From now on webhooks wait, and the last one is taken: the worker behind is about to go."""
+        await self.taking.acquire()
+
+    def reopen(self, insight: Insight, door: Door) -> None:
+        """Another worker is there."""
+        self.insight, self.door = insight, door
+        self.taking.release()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from notifier import service
 from notifier.config.load import load_watchlist
 from notifier.config.models import Watch
+from notifier.foundation import open_foundation
 from notifier.meter import PollOutcome, WorkspaceMeter
 from notifier.model import Backlog, Check, DeliveryState, Incident, Labels
 from notifier.poll import Observer
@@ -21,6 +21,7 @@ from notifier.simulator import Body, CensusSimulator, Fault, Reset, Status, Webh
 from notifier.store import statements as sql
 from notifier.store.store import Store
 from notifier.target import SyncTarget
+from notifier.worker import Worker, open_worker
 from tests.exposition import nonzero, series
 from tests.integration.store_builders import FULL, MINUTE, NOW, a_settlement, an_event, an_observation, rows
 from tests.integration.watching import LONG_AGO, LoopClock, Scene, a_scene, created
@@ -46,7 +47,7 @@ class Place:
             self.census.add_run(52, id=number, status=status, created_at=created(number))
 
     @asynccontextmanager
-    async def round(self, checks: str = OFF) -> AsyncIterator[service.Worker]:
+    async def round(self, checks: str = OFF) -> AsyncIterator[Worker]:
         """A worker that polled everything once and tried to deliver what it found."""
         self._file.write_text(f"""version: 1
 database: sqlite:///n.db
@@ -60,7 +61,10 @@ receivers:
         watchlist = load_watchlist(self._file, {"KEY": self.census.api_key})
         database = self._file.with_name("n.db")
         watchlist = watchlist.model_copy(update={"database": f"sqlite:///{database}"})
-        async with service.open_worker(watchlist, once=True) as worker:
+        async with (
+            open_foundation(watchlist.database_path) as foundation,
+            open_worker(foundation, watchlist, once=True) as worker,
+        ):
             await worker.watchers[0].run_once()
             await worker.deliverer.drain_once()
             await worker.metrics.refresh()

@@ -49,6 +49,7 @@ CONTRACT = {
     "incidents_open": ["check", "workspace"],
     "watched_syncs": ["workspace"],
     "workspace_up": ["workspace"],
+    "config_last_reload_successful": [],
     "build_info": ["version"],
 }
 """What the interface promises: by name, the names of the labels."""
@@ -196,6 +197,15 @@ def test_attempts_are_counted_by_what_they_came_to_and_only_a_delivery_has_a_dur
     )
     buckets = series(told, "delivery_seconds_bucket")
     assert (buckets["0.01/hook"], buckets["3600.0/hook"], buckets["14400.0/hook"]) == (1, 1, 2)
+
+
+def test_a_reload_that_failed_shows_until_one_succeeds() -> None:
+    told = some_metrics()
+    assert series(told, "config_last_reload_successful") == {"": 1}
+    told.reloaded(successful=False)
+    assert series(told, "config_last_reload_successful") == {"": 0}
+    told.reloaded(successful=True)
+    assert series(told, "config_last_reload_successful") == {"": 1}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""One worker, made of a watchlist: the composition root. A reload makes another one on the same foundation."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import notifier
+from notifier.config.checks import Checks, ChecksInForce
+from notifier.config.models import Watchlist
+from notifier.deliver import Deliverer
+from notifier.foundation import Foundation, Line
+from notifier.health import Health
+from notifier.inbox import Inbox
+from notifier.lookout import Lookout, open_lookout
+from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.metrics import Metrics, Sources, WorkspaceGauges
+from notifier.model import ReceiverState, Sync, WorkspaceState
+from notifier.outage import Outage
+from notifier.poll import Observer
+from notifier.receiver_queue import ReceiverQueue
+from notifier.receivers import open_senders
+from notifier.record import Recorder
+from notifier.roster import Roster
+from notifier.route import readers_of
+from notifier.scheduler import WorkspaceWatcher
+from notifier.store.store import Store
+from notifier.watch import watches_of
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """All parts of a running worker."""
+
+    watchlist: Watchlist
+    store: Store
+    watchers: tuple[WorkspaceWatcher, ...]
+    deliverer: Deliverer
+    metrics: Metrics
+    started_at: datetime
+    """The process', which no reload moves."""
+    lookout: Lookout
+    inboxes: Mapping[str, Inbox]
+
+    def workspaces_now(self) -> dict[str, WorkspaceGauges]:
+        """How each workspace fares, for the metrics."""
+        return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
+
+    def not_ready(self) -> str | None:
+        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
+        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
+        return f"not polled yet: {', '.join(waiting)}" if waiting else None
+
+    def listed(self) -> Iterator[tuple[str, Sync, bool]]:
+        """Each workspace's syncs as Census last listed them, and whether they are watched."""
+        for watcher in self.watchers:
+            for sync, watched in watcher.listed():
+                yield watcher.name, sync, watched
+
+    async def sign_of_life(self) -> None:
+        """Tells `status` that the worker is well, and what it knows of its workspaces."""
+        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
+        self.lookout.wrote()
+        for watcher in self.watchers:
+            await self.store.save_workspace(watcher.health.state)
+
+    async def prune(self) -> None:
+        """Removes what is older than the watchlist's retention."""
+        await self.store.prune(datetime.now(UTC) - self.watchlist.retention)
+
+
+@asynccontextmanager
+async def open_worker(foundation: Foundation, watchlist: Watchlist, *, once: bool = False) -> AsyncIterator[Worker]:
+    """Brings the database in line with the watchlist, opens what differs, closes it again. Raises StoreError."""
+    store, metrics = foundation.store, foundation.metrics
+    async with AsyncExitStack() as stack:
+        await foundation.keep_only(watchlist)
+        queues = await _queues(watchlist, foundation, stack, once=once)
+        deliverer = Deliverer(queues, store)
+        await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
+        states = await store.workspaces()
+        for gone in states.keys() - watchlist.workspaces.keys():
+            await _let_go(watchlist, gone, store, deliverer)
+        watchers: list[WorkspaceWatcher] = []
+        inboxes: dict[str, Inbox] = {}
+        for name, settings in watchlist.workspaces.items():
+            state = states.get(name, WorkspaceState(name))
+            line = await foundation.line(name, settings, state, patient=not once)
+            watcher, inbox = _watcher(watchlist, name, line, store, deliverer)
+            watchers.append(watcher)
+            if inbox is not None:
+                inboxes[name] = inbox
+        lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
+        started_at = foundation.started_at
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes)
+        metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
+        yield worker
+
+
+async def _queues(
+    watchlist: Watchlist, foundation: Foundation, stack: AsyncExitStack, *, once: bool
+) -> dict[str, ReceiverQueue]:
+    senders = await stack.enter_async_context(
+        open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces)
+    )
+    known = await foundation.store.receivers()
+    states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
+    return {
+        name: ReceiverQueue(
+            senders.build(name, settings, states[name].note),
+            states[name],
+            foundation.store,
+            watchlist.delivery,
+            once=once,
+            meter=foundation.metrics.receiver(name),
+        )
+        for name, settings in watchlist.receivers.items()
+    }
+
+
+def _watcher(
+    watchlist: Watchlist, name: str, line: Line, store: Store, deliverer: Deliverer
+) -> tuple[WorkspaceWatcher, Inbox | None]:
+    settings, health = line.settings, line.health
+    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, line.meter)
+    checks = watchlist.checks or Checks()
+    roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
+    outage = Outage(health, recorder, store, ChecksInForce.of(checks))
+    observer = Observer(line.client, store, recorder)
+    watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage=outage, meter=line.meter)
+    if (hook := settings.lifecycle_webhook) is None:
+        return watcher, None
+    inbox = Inbox(
+        hook.secret.get_secret_value(),
+        settings.app_url,
+        roster,
+        recorder,
+        store,
+        loaded=watcher.loaded,
+        poll_soon=watcher.poll_soon,
+    )
+    return watcher, inbox
+
+
+async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
+    """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
+    incidents = await store.open_incidents(workspace)
+    told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
+    links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
+    recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
+    await Roster(workspace, (), store, recorder).load(None)
+    outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
+    await outage.load()
+    await outage.end()
+    await store.forget_workspace(workspace)
+
+
+def _recorder(
+    watchlist: Watchlist,
+    workspace: str,
+    app_url: str,
+    store: Store,
+    deliverer: Deliverer,
+    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+) -> Recorder:
+    return Recorder(
+        workspace,
+        app_url,
+        store,
+        routes=watchlist.routes,
+        readers=readers_of(watchlist.receivers),
+        recorded=deliverer.wake,
+        meter=meter,
+    )

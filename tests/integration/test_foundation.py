@@ -1,0 +1,58 @@
+"""What a reload leaves in place."""
+
+from pathlib import Path
+
+import pytest
+
+from notifier.config.load import load_watchlist
+from notifier.config.models import Watchlist
+from notifier.errors import AlreadyRunning
+from notifier.foundation import open_foundation
+from notifier.model import WorkspaceState
+from notifier.store.lock import is_held
+from tests.exposition import series
+
+
+def a_watchlist(directory: Path, *workspaces: str) -> Watchlist:
+    path = directory / "watchlist.yaml"
+    lines = "\n".join(f"  {workspace}" for workspace in workspaces)
+    path.write_text(
+        f"version: 1\ndatabase: sqlite:///{directory}/n.db\nworkspaces:\n{lines}\n"
+        "watches:\n  - {syncs: all, workspace: a}\nreceivers:\n  hook: {type: webhook, url: 'http://127.0.0.1:1/'}\n"
+    )
+    return load_watchlist(path, {})
+
+
+@pytest.mark.asyncio
+async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path: Path) -> None:
+    first = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k}", "c: {api_key: k}")
+    async with open_foundation(first.database_path) as foundation:
+        lines = {
+            name: await foundation.line(name, settings, WorkspaceState(name), patient=True)
+            for name, settings in first.workspaces.items()
+        }
+        second = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k, poll_interval: 61s}")
+        await foundation.keep_only(second)
+        again = {
+            name: await foundation.line(name, settings, WorkspaceState(name), patient=True)
+            for name, settings in second.workspaces.items()
+        }
+        assert again["a"] is lines["a"]
+        assert again["b"] is not lines["b"]
+        assert [line.session.closed for line in lines.values()] == [False, True, True]
+        # A gauge of a workspace that is gone would raise an alarm for ever.
+        assert set(series(foundation.metrics, "last_successful_poll_timestamp_seconds")) == {"a", "b"}
+        assert set(series(foundation.metrics, "poll_lag_seconds")) == {"a", "b"}
+        assert series(foundation.metrics, "requests_total")["200/c"] == 0
+    assert again["a"].session.closed
+
+
+@pytest.mark.asyncio
+async def test_the_lock_is_held_as_long_as_the_foundation_lasts(tmp_path: Path) -> None:
+    watchlist = a_watchlist(tmp_path, "a: {api_key: k}")
+    async with open_foundation(watchlist.database_path):
+        assert is_held(watchlist.database_path)
+        with pytest.raises(AlreadyRunning):
+            async with open_foundation(watchlist.database_path):
+                pass
+    assert not is_held(watchlist.database_path)
