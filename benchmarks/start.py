@@ -1,5 +1,6 @@
 """A start with 10,000 syncs and a million old events in the database: from the process' birth to its first poll."""
 
+import os
 import sqlite3
 from pathlib import Path
 from statistics import median
@@ -54,3 +55,5 @@ def _add_history(database: Path, syncs: int, events: int) -> None:
         connection.execute(EVENTS, {"syncs": syncs, "events": events, "body": b"x" * 1_200})
         connection.execute(DELIVERIES)
     connection.close()
+    with database.open("rb") as file:
+        os.fsync(file)  # else the worker's first commit would wait for all this to reach the disk
