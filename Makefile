@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 
-.PHONY: help demo test check format schema constraints sbom audit clean
+.PHONY: help demo test bench check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
+	@echo "make bench   measures what it costs and how quick it is, about ten minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make sbom    a CycloneDX bill of materials of what is installed in production: dist/sbom.cdx.json"
 	@echo "make audit   known holes in what is installed in production; asks PyPI's database, so it needs the internet"
@@ -27,6 +28,19 @@ demo: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/pytest -n 2 --dist worksteal
+
+bench: $(BIN)/.installed-bench .venv-peers/.installed
+	@$(BIN)/python -m benchmarks $(ROWS)
+
+$(BIN)/.installed-bench: $(BIN)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+# Clients to compare with; without them the rest of the table is measured all the same.
+.venv-peers/.installed: benchmarks/peers/requirements.txt
+	rm -rf .venv-peers
+	$(PYTHON) -m venv --without-pip .venv-peers
+	-$(PYTHON) -m pip --disable-pip-version-check --python .venv-peers/bin/python install --quiet --requirement $< && touch $@
 
 check: $(BIN)/.installed
 	$(BIN)/ruff format --check
@@ -47,7 +61,7 @@ schema: $(BIN)/.installed
 constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PIP) install --quiet --upgrade --editable '.[dev]'
+	$(PIP) install --quiet --upgrade --editable '.[dev,bench]'
 	{ echo "# Exact versions for CI and the container: \`make constraints\` writes it. Names and versions only."; \
 	  $(PIP) freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+=='; } > constraints.txt
 	touch $(BIN)/.installed
@@ -78,4 +92,4 @@ audit: build/production/.installed build/supply/.installed
 	build/supply/bin/pip-audit --no-deps --disable-pip --requirement build/production.txt
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,100 +1,95 @@
-"""What a workspace at rest costs: requests, CPU and memory of the worker's process, over a minute.
+"""A workspace at rest: the worker's CPU per poll beside the leanest loop's, its memory, and new connections.
 
-    python benchmarks/rest.py --syncs 1000 --rate 50 --seconds 60
-
-The simulator runs in this process, the worker in its own, over loopback. Nothing is asserted: figures for a person.
+All processes run at once and are looked at in the same spans of time, so that what else the machine does is the same
+for both sides of a ratio.
 """
 
-import argparse
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
+from contextlib import ExitStack
+from statistics import median
 
-import psutil
+from benchmarks.processes import Process, Workspace, lean, worker_at_rest
+from benchmarks.scene import Scene
+from benchmarks.table import Figure, spread
 
-from notifier.simulator import SimulatorThread
-
-COMMAND = Path(sys.executable).with_name("notifier")
+SPANS = 5
 
 
-def main() -> None:
-    options = _options()
-    with SimulatorThread() as simulator, tempfile.TemporaryDirectory() as directory:
-        simulator.simulator.record_requests = False
-        simulator.call(_populate, simulator, options.syncs)
-        (Path(directory) / "watchlist.yaml").write_text(
-            f"""version: 1
-workspaces:
-  bench:
-    api_key: ${{API_KEY}}
-    base_url: {simulator.base_url}
-    max_requests_per_second: {options.rate}
-watches:
-  - syncs: all
-receivers:
-  hook: {{type: webhook, url: "{simulator.sink_url}/hook"}}
-"""
+def measure(scene: Scene) -> list[Figure]:
+    interval = scene.size(60, 2)
+    sizes = (1_000, 10_000) if not scene.smoke else (20, 40)
+    with ExitStack() as stack:
+        pairs = [_pair(scene, stack, syncs, interval) for syncs in sizes]
+        time.sleep(1)  # the lean loops have begun
+        connections = pairs[0].of_worker.count("connections")
+        for _ in range(SPANS):
+            for pair in pairs:
+                pair.begin()
+            time.sleep(interval / SPANS)
+            for pair in pairs:
+                pair.end()
+        figures = [pair.figure() for pair in pairs]
+        peak, first_peak = pairs[-1].worker.memory("VmHWM") / 1e6, pairs[-1].first_peak / 1e6
+        new = pairs[0].of_worker.count("connections") - connections
+    return [
+        *figures,
+        Figure(
+            f"peak memory, {sizes[-1]:,} syncs at rest",
+            f"{peak:.0f} MB (the very first start {first_peak:.0f} MB)",
+            "<= 120 MB",
+            peak <= 120,
+        ),
+        Figure(f"new connections in a round, {sizes[0]:,} syncs", str(new), "none", new == 0),
+    ]
+
+
+class _Pair:
+    """The worker and the lean loop, each with as many syncs and as many polls a second."""
+
+    def __init__(
+        self,
+        syncs: int,
+        worker: Process,
+        of_worker: Workspace,
+        lean: Process,
+        of_lean: Workspace,
+        first_peak: int,
+    ) -> None:
+        self.syncs = syncs
+        self.first_peak = first_peak
+        self.worker = worker
+        self.of_worker = of_worker
+        self._sides = ((worker, of_worker), (lean, of_lean))
+        self._before: list[tuple[float, int]] = []
+        self._costs: list[list[float]] = []
+
+    def begin(self) -> None:
+        self._before = self._now()
+
+    def end(self) -> None:
+        spent = zip(self._before, self._now(), strict=True)
+        self._costs.append([1e6 * (cpu - before) / (polls - old) for (before, old), (cpu, polls) in spent])
+
+    def _now(self) -> list[tuple[float, int]]:
+        return [(process.cpu, workspace.count("polls")) for process, workspace in self._sides]
+
+    def figure(self) -> Figure:
+        ratios = [ours / theirs for ours, theirs in self._costs]
+        ours, theirs = (median(costs) for costs in zip(*self._costs, strict=True))
+        return Figure(
+            f"CPU per poll at rest, {self.syncs:,} syncs",
+            f"{spread(ratios)} x: {ours:.0f} us beside {theirs:.0f} us",
+            "<= 1.5 x the leanest loop",
+            median(ratios) <= 1.5,
         )
-        environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key}
-        worker = subprocess.Popen([COMMAND, "run", "--log-level", "warning"], cwd=directory, env=environment)
-        try:
-            _measure(simulator, psutil.Process(worker.pid), options)
-        finally:
-            worker.terminate()
-            worker.wait(15)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--syncs", type=int, default=1_000)
-    parser.add_argument("--rate", type=float, default=50, help="max_requests_per_second")
-    parser.add_argument("--seconds", type=int, default=60)
-    return parser.parse_args()
-
-
-def _populate(simulator: SimulatorThread, syncs: int) -> None:
-    for _ in range(syncs):
-        sync_id = simulator.simulator.add_sync()["id"]
-        for _ in range(5):
-            simulator.simulator.add_run(sync_id, status="completed")
-
-
-def _measure(simulator: SimulatorThread, worker: psutil.Process, options: argparse.Namespace) -> None:
-    first_round = options.syncs + -(-options.syncs // 100)  # one list each, and the pages of the listing
-    begun = time.monotonic()
-    while simulator.request_count < first_round:
-        time.sleep(0.1)
-    print(f"first round: {first_round} requests in {time.monotonic() - begun:.1f} s (CPU {_cpu(worker):.2f} s)")
-    requests, connections, cpu = simulator.request_count, simulator.connections, _cpu(worker)
-    time.sleep(options.seconds)
-    requests, connections = simulator.request_count - requests, simulator.connections - connections
-    cpu = _cpu(worker) - cpu
-    peak = _peak_memory(worker.pid)
-    print(
-        f"{options.syncs} syncs at rest for {options.seconds} s, "
-        f"poll_interval 60 s, at most {options.rate:g} requests/s"
+def _pair(scene: Scene, stack: ExitStack, syncs: int, interval: int) -> _Pair:
+    of_worker = stack.enter_context(scene.api.workspace(f"rest-{syncs}", syncs))
+    of_lean = stack.enter_context(scene.api.workspace(f"lean-{syncs}", syncs))
+    directory = scene.directory / str(syncs)
+    ours, peak = stack.enter_context(
+        worker_at_rest(directory / "worker", of_worker, syncs, poll_interval=f"{interval}s")
     )
-    print(f"  requests sent      {requests}")
-    print(f"  new connections    {connections}")
-    print(f"  CPU of the worker  {cpu:.2f} s ({1e6 * cpu / max(requests, 1):.0f} us a request)")
-    print(f"  peak memory (RSS)  {peak / 1e6:.0f} MB")
-
-
-def _cpu(worker: psutil.Process) -> float:
-    times = worker.cpu_times()
-    return float(times.user + times.system)
-
-
-def _peak_memory(pid: int) -> int:
-    """VmHWM of Linux' /proc, in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("no VmHWM in /proc")
-
-
-if __name__ == "__main__":
-    main()
+    theirs = stack.enter_context(lean(directory / "lean", of_lean, syncs, interval=interval))
+    return _Pair(syncs, ours, of_worker, theirs, of_lean, peak)

@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 NEWEST: Final = 5  # runs asked for by a poll at rest: enough to see a mark below a few new ones in one small answer
 DROP_AFTER: Final = timedelta(days=7)
 MOST_MISSES: Final = 3
+NONE_OUTSIDE: Final[frozenset[int]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
 
 
 class RunFate(Enum):
@@ -102,7 +103,8 @@ class Observer:
             mark = replace(mark, floor=news[0].created_at or mark.floor)
         await self._record(target, read.listed, read.known, news, api_now, mark=mark, gap=gap)
         listed = {run.id for run in read.listed}
-        target.outside = frozenset((target.followed.keys() | target.watched_runs.keys()) - listed)
+        outside = (target.followed.keys() | target.watched_runs.keys()) - listed
+        target.outside = frozenset(outside) if outside else NONE_OUTSIDE
         if gap is not None:
             log.warning(
                 "more runs than can be reported came at once; older ones were skipped",

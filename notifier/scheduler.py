@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 LISTING: Final = -1  # stands among the numbers of the pollers
 LOOK_EVERY: Final = 1.0  # seconds between two looks at whether the workspace's API is silent
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
+EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a timer of whole milliseconds may ring early
 
 
 @dataclass(slots=True, eq=False)
@@ -170,35 +171,54 @@ class WorkspaceWatcher:
             await asyncio.sleep(min(wait, pace.back_off(failures, self._jitter())) if failures else wait)
 
     async def _poll_for_ever(self) -> None:
-        places = asyncio.Semaphore(self._settings.max_concurrent_requests)
+        """Tasks that poll take turns at waiting for who is due next; another joins when all are polling.
 
-        async def one(poller: Poller) -> None:
-            try:
-                await self._poll(poller)
-            finally:
-                poller.under_way = False
-                places.release()
-            self._schedule(poller)
-            if poller.again:
-                poller.again = False
-                self._hurry(poller)
+        Who has waited polls itself, so that a poll at rest wakes one task, once.
+        """
+        turn = asyncio.Lock()
+        tasks = waiting = 0
+
+        async def poll_in_turn() -> None:
+            nonlocal waiting
+            while True:
+                waiting += 1
+                async with turn:
+                    await self.health.until_asked_again()
+                    poller = await self._next_due()
+                    waiting -= 1
+                    poller.under_way = True
+                    if self.health.is_down:
+                        await self._poll_and_schedule(poller)
+                        continue
+                if not waiting:
+                    join()
+                await self._poll_and_schedule(poller)
+
+        def join() -> None:
+            nonlocal tasks
+            if tasks < self._settings.max_concurrent_requests:
+                tasks += 1
+                polls.create_task(poll_in_turn(), name=f"poll {self.name}")
 
         async with asyncio.TaskGroup() as polls:
-            while True:
-                await self.health.until_asked_again()
-                await places.acquire()
-                poller = await self._next_due()
-                poller.under_way = True
-                task = polls.create_task(one(poller), name=f"poll {self.name}")
-                if self.health.is_down:
-                    await asyncio.wait([task])
+            join()
+
+    async def _poll_and_schedule(self, poller: Poller) -> None:
+        try:
+            await self._poll(poller)
+        finally:
+            poller.under_way = False
+        self._schedule(poller)
+        if poller.again:
+            poller.again = False
+            self._hurry(poller)
 
     async def _next_due(self) -> Poller:
         loop = asyncio.get_running_loop()
         while True:
             while self._due and not _holds(self._due[0]):
                 heapq.heappop(self._due)
-            if self._due and self._due[0][0] <= loop.time():
+            if self._due and self._due[0][0] <= loop.time() + EARLY:
                 return heapq.heappop(self._due)[2]
             self._wake.clear()
             alarm = loop.call_at(self._due[0][0], self._wake.set) if self._due else None
@@ -211,7 +231,8 @@ class WorkspaceWatcher:
     def _schedule(self, poller: Poller) -> None:
         if not poller.removed:
             heapq.heappush(self._due, (poller.due, poller.number, poller))
-            self._wake.set()
+            if self._due[0][2] is poller:  # else whoever waits is woken for another before
+                self._wake.set()
 
     def listed(self) -> Iterator[tuple[Sync, bool]]:
         """All syncs of the last listing by their ID, and whether they are watched."""

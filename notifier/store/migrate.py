@@ -1,17 +1,19 @@
-"""Brings a database to the newest schema: Alembic, each migration one transaction, version included."""
+"""Brings a database to the newest schema: Alembic, each migration one transaction, version included.
+
+Alembic is loaded only where there is something to migrate: it brings along what takes a fifth of a second and 10 MB.
+"""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 import notifier
 from notifier.errors import DatabaseUnusable
 from notifier.store.sqlite import check_file, command_engine, explained
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 Standing = Literal["current", "older", "newer", "stranger"]
 
@@ -23,22 +25,38 @@ def scripts_directory() -> Path:
     return shipped if shipped.is_dir() else package.parent / "migrations"
 
 
-def _config() -> Config:
+def revisions() -> list[str]:
+    """All that there are, oldest first: the names of their files begin with them."""
+    return sorted(file.name.partition("_")[0] for file in (scripts_directory() / "versions").glob("[0-9]*_*.py"))
+
+
+def _standing(connection: Connection) -> tuple[Standing, str | None]:
+    tables = set(inspect(connection).get_table_names())
+    current: str | None = None
+    if "alembic_version" in tables:
+        current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if current is None and tables - {"alembic_version"}:
+        return "stranger", current
+    known = revisions()
+    if current == known[-1]:
+        return "current", current
+    return ("older" if current is None or current in known else "newer"), current
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(scripts_directory()).replace("%", "%%"))
     return config
 
 
-def _standing(connection: Connection) -> tuple[Standing, str | None]:
-    scripts = ScriptDirectory.from_config(_config())
-    current = MigrationContext.configure(connection).get_current_revision()
-    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
-    if current is None and tables:
-        return "stranger", current
-    if current == scripts.get_current_head():
-        return "current", current
-    known = {script.revision for script in scripts.walk_revisions()}
-    return ("older" if current is None or current in known else "newer"), current
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def migrate(path: Path) -> bool:
@@ -55,9 +73,7 @@ def migrate(path: Path) -> bool:
             standing, _ = _standing(connection)
             connection.rollback()  # each migration begins, and ends, a transaction of its own
             if standing == "older":
-                config = _config()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                _upgrade(connection)
             return standing == "older"
     finally:
         engine.dispose()

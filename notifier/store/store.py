@@ -3,7 +3,6 @@
 Two connections: one writes (see writer.py), one only reads and never checkpoints.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,6 +39,7 @@ from notifier.model import (
     WorkspaceState,
 )
 from notifier.store import statements as sql
+from notifier.store.reader import Reader, open_reader
 from notifier.store.rows import (
     alert_key,
     incident_of,
@@ -54,7 +54,7 @@ from notifier.store.rows import (
     standing_row,
 )
 from notifier.store.schema import NONE
-from notifier.store.sqlite import Role, explained, identity, open_here, set_up, url
+from notifier.store.sqlite import explained, identity, open_here, set_up, url
 from notifier.store.writer import Writer
 
 PRUNE_AT_ONCE = 1_000
@@ -63,11 +63,10 @@ PRUNE_AT_ONCE = 1_000
 class Store:
     """The worker's database, open. Made by `open_store`."""
 
-    def __init__(self, path: Path, writer: AsyncConnection, reader: AsyncConnection) -> None:
+    def __init__(self, path: Path, writer: AsyncConnection, reader: Reader) -> None:
         self.path = path
         self._writing = writer
         self._reader = reader
-        self._reading = asyncio.Lock()
         self._writer = Writer(writer, path, sql.WRITES)
         self._identity = identity(path)
 
@@ -92,11 +91,7 @@ class Store:
         return int(version)
 
     async def _read(self, statement: Executable, **parameters: object) -> Sequence[Row[Any]]:
-        async with self._reading:
-            with explained(self.path):
-                if self._reader.invalidated:  # SQLAlchemy gives a connection up whose statement was cancelled
-                    await self._reader.rollback()  # it connects anew at the next statement
-                return (await self._reader.execute(statement, parameters)).all()
+        return await self._reader.read(statement, parameters)
 
     # --- the worker itself ---
 
@@ -367,13 +362,13 @@ class Store:
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncIterator[Store]:
     """Opens a database that `migrate` has brought up to date. Raises DatabaseUnusable."""
-    writing, reading = _engine(path, "worker"), _engine(path, "reader")
+    engine = _engine(path)
     try:
         async with AsyncExitStack() as connections:
             with explained(path, opening=True):
-                writer = await connections.enter_async_context(writing.connect())
-                reader = await connections.enter_async_context(reading.connect())
-                await reader.execution_options(isolation_level="AUTOCOMMIT")
+                writer = await connections.enter_async_context(engine.connect())
+            # The reader is closed first: the last to close empties the WAL into the file, which a reader can't.
+            reader = await connections.enter_async_context(open_reader(path))
             store = Store(path, writer, reader)
             store._writer.start()
             try:
@@ -382,24 +377,19 @@ async def open_store(path: Path) -> AsyncIterator[Store]:
             finally:
                 await store._writer.close()
     finally:
-        # Each connection has a thread, which a connection left open would leave behind.
-        # The reader's first: the last to close empties the WAL into the file, which a reader can't.
-        await reading.dispose()
-        await writing.dispose()
+        await engine.dispose()  # a connection has a thread, which one left open would leave behind
 
 
-def _engine(path: Path, role: Role) -> AsyncEngine:
-    engine = create_async_engine(url(path, "aiosqlite", "ro" if role == "reader" else "rw"), poolclass=StaticPool)
+def _engine(path: Path) -> AsyncEngine:
+    engine = create_async_engine(url(path, "aiosqlite", "rw"), poolclass=StaticPool)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        set_up(connection, role)
+        set_up(connection, "worker")
 
-    if role == "worker":
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def _begin(connection: Any) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine

@@ -132,8 +132,10 @@ async def writing_connection(store: Store) -> aiosqlite.Connection:
     return await _driver(store._writing)
 
 
-async def reading_connection(store: Store) -> aiosqlite.Connection:
-    return await _driver(store._reader)
+def reading_connection(store: Store) -> sqlite3.Connection:
+    driver = store._reader._connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 async def _driver(connection: Any) -> aiosqlite.Connection:
@@ -142,7 +144,9 @@ async def _driver(connection: Any) -> aiosqlite.Connection:
     return driver
 
 
-async def pragma(connection: aiosqlite.Connection, name: str) -> Any:
+async def pragma(connection: aiosqlite.Connection | sqlite3.Connection, name: str) -> Any:
+    if isinstance(connection, sqlite3.Connection):
+        return connection.execute(f"PRAGMA {name}").fetchone()[0]
     async with connection.execute(f"PRAGMA {name}") as cursor:
         row = await cursor.fetchone()
     assert row is not None
@@ -190,25 +194,29 @@ async def traced(store: Store) -> Trace:
     return trace
 
 
-async def cancel_a_read(store: Store) -> None:
-    """Cancels a caller whose read is under way: SQLite has the statement and has not answered."""
+def hold_the_next_read(store: Store) -> tuple[asyncio.Event, threading.Event]:
+    """The next read stops when SQLite has its statement (the first event) until it may go on (the second)."""
     loop = asyncio.get_running_loop()
     inside, go = asyncio.Event(), threading.Event()
 
-    def stop_here(statement: str) -> None:
+    def stop_here(_: str) -> None:
+        reading_connection(store).set_trace_callback(None)
         loop.call_soon_threadsafe(inside.set)
         go.wait(timeout=60)
 
-    await (await reading_connection(store)).set_trace_callback(stop_here)
+    reading_connection(store).set_trace_callback(stop_here)
+    return inside, go
+
+
+async def cancel_a_read(store: Store) -> None:
+    """Cancels a caller whose read is under way: SQLite has the statement and has not answered."""
+    inside, go = hold_the_next_read(store)
     task = asyncio.create_task(store.count_pending())
     await inside.wait()
     task.cancel()
+    (outcome,) = await asyncio.gather(task, return_exceptions=True)
     go.set()
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
-    raise AssertionError("the read was not cancelled")
+    assert isinstance(outcome, asyncio.CancelledError)
 
 
 def left_of_threads(before: set[threading.Thread]) -> list[threading.Thread]:

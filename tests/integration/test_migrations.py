@@ -3,6 +3,8 @@
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -221,6 +223,18 @@ def test_processes_that_migrate_at_once_do_it_once(tmp_path: Path, database: Pat
 
 
 # --- versions ---
+
+
+def test_the_files_of_migrations_are_named_for_their_revisions() -> None:
+    scripts = ScriptDirectory.from_config(migrations._config())
+    assert migrations.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert migrations.revisions()[-1] == scripts.get_current_head()
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(database: Path) -> None:
+    look = "import sys; from pathlib import Path; from notifier.store.migrate import migrate; "
+    look += "migrate(Path(sys.argv[1])); sys.exit('alembic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", look, database], check=True)
 
 
 def test_a_newer_schema_is_refused_with_the_remedy_and_left_alone(database: Path) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from notifier.config.models import SyncSelector, Watch
 from notifier.errors import DatabaseUnusable, StoreUnavailable
+from notifier.meter import PollOutcome, WorkspaceMeter
 from notifier.model import Observation, WorkspaceState
 from notifier.poll import Observer
 from notifier.scheduler import WorkspaceWatcher
@@ -412,6 +413,34 @@ async def test_a_slow_sync_delays_no_other(scene: Scene, monkeypatch: pytest.Mon
         assert sorted(scene.events()) == [(52, "completed"), (53, "completed")]
         handle.clear()
         await until(lambda: len(scene.events()) == 3)
+
+
+class Crowd(WorkspaceMeter):
+    """How many polls are under way, and the most that ever were."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def poll_begins(self, lag: float) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def poll_ended(self, outcome: PollOutcome, seconds: float) -> None:
+        self.now -= 1
+
+
+@pytest.mark.asyncio
+async def test_as_many_syncs_are_polled_at_once_as_may_be_and_no_more(scene: Scene) -> None:
+    for sync_id in range(1, 13):
+        scene.sync(sync_id)
+    handle = scene.simulator.fault(Hang(), path="/syncs/*/sync_runs")
+    crowd = Crowd()
+    watcher = await scene.watcher(ALL, meter=crowd, max_concurrent_requests=3)
+    async with running(watcher.run()):
+        await until(lambda: crowd.now == 3)
+        handle.clear()
+        await until(lambda: all(asked(scene, sync_id) for sync_id in range(1, 13)))
+    assert crowd.most == 3
 
 
 @pytest.mark.asyncio

@@ -31,8 +31,8 @@ from tests.integration.store_builders import (
     a_snapshot,
     an_event,
     an_observation,
-    cancel_a_read,
     change,
+    hold_the_next_read,
     pragma,
     reading_connection,
     rows,
@@ -413,8 +413,7 @@ async def test_without_receivers_all_that_waits_dies(store: Store) -> None:
 @pytest.mark.asyncio
 async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: Store, database: Path) -> None:
     asked: list[str] = []
-    connection = await reading_connection(store)
-    await connection.set_trace_callback(asked.append)
+    reading_connection(store).set_trace_callback(asked.append)
     await store.pending("growth", 0, 100)
     await store.pending_in_lane("growth", "main", 52, 0, 9, 100)
     await store.count_pending()
@@ -430,7 +429,7 @@ async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: 
 
 @pytest.mark.asyncio
 async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkpoints(store: Store) -> None:
-    writing, reading = await writing_connection(store), await reading_connection(store)
+    writing, reading = await writing_connection(store), reading_connection(store)
     for connection in (writing, reading):
         assert await pragma(connection, "journal_mode") == "wal"
         assert await pragma(connection, "synchronous") == 2  # FULL
@@ -443,15 +442,34 @@ async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkp
 
 
 @pytest.mark.asyncio
-async def test_a_read_connection_that_had_to_be_opened_anew_is_as_the_first(store: Store) -> None:
-    first = await reading_connection(store)
-    await cancel_a_read(store)
-    await store.workspaces()
-    second = await reading_connection(store)
-    assert second is not first
-    assert await pragma(second, "query_only") == 1
-    assert await pragma(second, "wal_autocheckpoint") == 0
-    assert await pragma(second, "busy_timeout") == 5000
+async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_own(store: Store) -> None:
+    await store.record(FULL)
+    asked, held = hold_the_next_read(store)
+    first = asyncio.create_task(store.count_pending())
+    await asked.wait()
+    wrong = asyncio.create_task(store.snapshots("main", [2**70]))  # no SQLite can hold that
+    cancelled = asyncio.create_task(store.workspaces())
+    others = [asyncio.create_task(store.pending("growth", 0, most)) for most in (1, 2)]
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    held.set()
+    assert await first == 4
+    with pytest.raises(OverflowError):
+        await wrong
+    assert [len(await task) for task in others] == [1, 2]
+    assert (await asyncio.gather(cancelled, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_is_asked_for_after_a_commit_sees_it_whatever_is_being_read(store: Store) -> None:
+    asked, held = hold_the_next_read(store)
+    before = asyncio.create_task(store.count_pending())
+    await asked.wait()
+    await store.record(FULL)
+    after = asyncio.create_task(store.count_pending())
+    held.set()
+    assert await after == 4
+    await before
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.integration.store_builders import (
     a_snapshot,
     an_event,
     an_observation,
+    reading_connection,
     rows,
     traced,
 )
@@ -100,6 +101,17 @@ async def test_with_nothing_old_nothing_is_written(store: Store) -> None:
     trace = await traced(store)
     await store.prune(CUTOFF)
     assert trace.statements == []
+
+
+@pytest.mark.asyncio
+async def test_looking_for_what_is_old_does_not_read_all_that_is_young(store: Store, database: Path) -> None:
+    asked: list[str] = []
+    reading_connection(store).set_trace_callback(asked.append)
+    await store.prune(NOW)
+    (look,) = (statement for statement in asked if "deliveries" in statement and "posted" not in statement)
+    plan = [str(row[3]) for row in rows(database, f"EXPLAIN QUERY PLAN {look}")]
+    assert any("ix_events_seen_at" in step for step in plan)
+    assert not [step for step in plan if step.startswith(("SCAN deliveries", "SCAN events"))]
 
 
 @pytest.mark.asyncio

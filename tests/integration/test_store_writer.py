@@ -382,12 +382,14 @@ async def test_closing_writes_what_still_waits(database: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_write_after_the_end_is_refused_and_not_left_waiting(database: Path) -> None:
+async def test_what_is_asked_for_after_the_end_is_refused_and_not_left_waiting(database: Path) -> None:
     async with open_store(database) as store:
         await store.save_worker("1", NOW, NOW)
     async with asyncio.timeout(30):
         with pytest.raises(StoreUnavailable, match="closed"):
             await store.save_worker("2", NOW, NOW)
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await store.workspaces()
     assert rows(database, "SELECT version FROM worker") == [("1",)]
 
 

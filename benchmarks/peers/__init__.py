@@ -1,0 +1,78 @@
+"""What the clients cost that a user would otherwise script with, beside the worker: same API, same spans of time.
+
+They look at one run by its ID until it ends, keep nothing and tell nobody; the worker looks at a sync's newest five
+runs. All of the runs are working, and go on.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from benchmarks.api import FIRST_RUN, LISTED
+from benchmarks.processes import ROOT, Process, Workspace, worker
+from benchmarks.scene import Scene
+from benchmarks.table import Figure
+
+PYTHON: Final = ROOT / ".venv-peers" / "bin" / "python"
+HERE: Final = Path(__file__).parent
+SPANS: Final = 4
+RATE: Final = 100  # polls a second
+
+
+def measure(scene: Scene) -> list[Figure]:
+    if not PYTHON.exists():
+        return [Figure("peers", "not run: .venv-peers could not be made (benchmarks/peers/requirements.txt)")]
+    syncs = scene.size(600, 20)
+    interval = syncs / RATE
+    newest = str(FIRST_RUN + 1_000 + LISTED - 1)
+
+    def notifier(directory: Path, workspace: Workspace) -> Process:
+        return worker(directory, workspace, active_poll_interval=f"{1_000 * interval:.0f}ms")
+
+    def airflow(directory: Path, workspace: Workspace) -> Process:
+        numbers = [newest, "1000", str(syncs), str(interval)]
+        return Process([PYTHON, HERE / "airflow_triggers.py", workspace.url, *numbers], directory)
+
+    def dagster(directory: Path, workspace: Workspace) -> Process:
+        return Process([PYTHON, HERE / "dagster_polls.py", workspace.url, newest, str(1 / RATE)], directory)
+
+    sides: list[tuple[str, Callable[[Path, Workspace], Process]]] = [
+        ("the notifier", notifier),
+        ("airflow-provider-census' triggers", airflow),
+        ("dagster-census' poll_sync_run", dagster),
+    ]
+    with ExitStack() as stack:
+        running: list[tuple[Process, Workspace]] = []
+        for _, start in sides:
+            workspace = stack.enter_context(scene.api.workspace(start.__name__, syncs, running=True))
+            process = stack.enter_context(start(scene.directory / start.__name__, workspace))
+            running.append((process, workspace))
+        for _, workspace in running:
+            workspace.wait_for("polls", 2 * syncs + RATE)
+        costs, connections = _spans(scene, running)
+        memory = [process.memory("VmRSS") / 1e6 for process, _ in running]
+    return [
+        Figure(
+            f"peers: {name}",
+            f"{median(values):.0f} us CPU a poll, {opened / polls:.2f} connections a poll, {used:.0f} MB",
+        )
+        for (name, _), values, (opened, polls), used in zip(
+            sides, zip(*costs, strict=True), connections, memory, strict=True
+        )
+    ]
+
+
+def _spans(scene: Scene, running: list[tuple[Process, Workspace]]) -> tuple[list[list[float]], list[tuple[int, int]]]:
+    """For each span each side's CPU in us a poll; and each side's new connections and polls over all spans."""
+    costs: list[list[float]] = []
+    first = [(of.count("connections"), of.count("polls")) for _, of in running]
+    for _ in range(SPANS):
+        before = [(process.cpu, of.count("polls")) for process, of in running]
+        time.sleep(scene.size(8, 1))
+        after = [(process.cpu, of.count("polls")) for process, of in running]
+        costs.append([1e6 * (a[0] - b[0]) / max(a[1] - b[1], 1) for a, b in zip(after, before, strict=True)])
+    last = [(of.count("connections"), of.count("polls")) for _, of in running]
+    return costs, [(b[0] - a[0], max(b[1] - a[1], 1)) for a, b in zip(first, last, strict=True)]
