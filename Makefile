@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 
-.PHONY: help demo test check format schema constraints clean
+.PHONY: help demo test faults faults-short check format schema constraints clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
+	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: in 5 minutes)"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make format  mends format and imports;  make schema  writes watchlist.schema.json"
 
@@ -25,6 +26,12 @@ demo: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/pytest -n 2 --dist worksteal
+
+faults: $(BIN)/.installed
+	$(BIN)/python -m faults
+
+faults-short: $(BIN)/.installed
+	$(BIN)/python -m faults --short
 
 check: $(BIN)/.installed
 	$(BIN)/ruff format --check
