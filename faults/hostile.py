@@ -1,4 +1,4 @@
-"""An HTTP server that answers with any bytes: what no well-behaved server would send. Shares no code with the client."""
+"""An HTTP server that answers with any bytes: what no well-behaved one would send. Shares no code with the client."""
 
 import asyncio
 import contextlib
@@ -66,7 +66,7 @@ class HostileServer:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, limit=LARGEST_HEAD)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=LARGEST_HEAD)
         self._started.set_result(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await self._stop.wait()
         server.close()
@@ -74,10 +74,12 @@ class HostileServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._talk(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while not writer.is_closing():
@@ -89,7 +91,6 @@ class HostileServer:
             pass  # the client went away, as clients of such a server do; or the server ends
         finally:
             writer.close()
-            self._tasks.discard(task)
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:
@@ -167,7 +168,7 @@ def pours(start: bytes, piece: bytes, most: int) -> Script:
     async def script(_: Asked, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             writer.write(start)
-            for _ in range(most // len(piece)):
+            for _turn in range(most // len(piece)):
                 if writer.is_closing():
                     break
                 writer.write(piece)
@@ -183,7 +184,7 @@ def forwards(upstream: str, strip: int = 0) -> Script:
 
     async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
         reader, onward = await asyncio.open_connection(host.hostname, host.port)
-        first, _, rest = asked.raw.partition(b"\r\n")
+        _, _, rest = asked.raw.partition(b"\r\n")
         target = asked.target[strip:]
         onward.write(f"{asked.method} {target} HTTP/1.1\r\nConnection: close\r\n".encode() + _without_connection(rest))
         writer.write(await reader.read(-1))
@@ -229,5 +230,5 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def _until_gone(writer: asyncio.StreamWriter) -> None:
-    while not writer.is_closing():  # noqa: ASYNC110 - a writer has no event for its end
+    while not writer.is_closing():
         await asyncio.sleep(0.2)

@@ -1,6 +1,8 @@
 """What can be seen of the worker from outside, beside what the commands show: its log, its memory, what it sent."""
 
 import json
+import re
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -33,11 +35,16 @@ def runs_told(webhooks: Iterable[ReceivedWebhook]) -> list[int]:
 
 def peak_memory(workplace: Workplace) -> int:
     """The most bytes that the worker's process has had in memory."""
-    assert workplace.worker is not None
-    for line in Path(f"/proc/{workplace.worker.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    fail("the worker's peak of memory is not known")
+    status = Path(f"/proc/{running(workplace).pid}/status").read_text()
+    (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(peak) * 1024
+
+
+def running(workplace: Workplace) -> subprocess.Popen[bytes]:
+    """The worker's process, which lives."""
+    if workplace.worker is None or workplace.worker.poll() is not None:
+        fail(f"the worker is dead; its log ends so:\n{workplace.log.read_text()[-4000:]}")
+    return workplace.worker
 
 
 def must_be_sound(workplace: Workplace) -> list[dict[str, Any]]:
@@ -50,8 +57,7 @@ def must_be_sound(workplace: Workplace) -> list[dict[str, Any]]:
 
 def must_stop(workplace: Workplace) -> None:
     """SIGTERM ends the worker with 0, and its log is sound."""
-    assert workplace.worker is not None
-    must(workplace.worker.poll() is None, "the worker is dead")
+    running(workplace)
     code = workplace.stop()
     must(code == 0, f"the worker ended with {code}")
     must_be_sound(workplace)
