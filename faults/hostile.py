@@ -180,19 +180,24 @@ def pours(start: bytes, piece: bytes, most: int) -> Script:
 
 def forwards(upstream: str, strip: int = 0) -> Script:
     """Hands the request on to another server, less so many characters of its target, and the answer back."""
-    host = urlsplit(upstream)
 
     async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        reader, onward = await asyncio.open_connection(host.hostname, host.port)
-        _, _, rest = asked.raw.partition(b"\r\n")
-        target = asked.target[strip:]
-        onward.write(f"{asked.method} {target} HTTP/1.1\r\nConnection: close\r\n".encode() + _without_connection(rest))
-        writer.write(await reader.read(-1))
-        onward.close()
+        writer.write(await forwarded(upstream, asked, asked.target[strip:]))
         await writer.drain()
         writer.close()
 
     return script
+
+
+async def forwarded(upstream: str, asked: Asked, target: str) -> bytes:
+    """Another server's answer to the same request, as it comes from the wire."""
+    host = urlsplit(upstream)
+    reader, onward = await asyncio.open_connection(host.hostname, host.port)
+    _, _, rest = asked.raw.partition(b"\r\n")
+    onward.write(f"{asked.method} {target} HTTP/1.1\r\nConnection: close\r\n".encode() + _without_connection(rest))
+    answer = await reader.read(-1)
+    onward.close()
+    return answer
 
 
 async def fetched(upstream: str, target: str, headers: dict[str, str]) -> bytes:

@@ -70,6 +70,8 @@ class ReceiverQueue:
         self._jitter = jitter
         self._lanes = Lanes()
         self._loaded_to = 0
+        self._decided: dict[int, tuple[datetime, float]] = {}
+        """When deliveries that failed are tried again: as it is stored, and on the monotonic clock."""
         self._load = True
         self._stale = False
         self._settled_meanwhile: set[int] = set()
@@ -196,9 +198,13 @@ class ReceiverQueue:
         self._lanes.refill(lane, batch, first, now, more=len(batch) == LONGEST_LANE)
 
     def _due(self, delivery: PendingDelivery) -> float:
-        """On the monotonic clock; a wall clock that jumped back can't make it wait longer than it ever would."""
-        if self._once:
+        """On the monotonic clock: a wall clock that jumps moves nothing that this process decided, and what another one
+        did can't make a delivery wait longer than it ever would."""
+        if self._once or not delivery.attempts:
             return 0.0
+        stored, due = self._decided.get(delivery.id, (None, 0.0))
+        if stored == delivery.next_attempt_at:
+            return due
         longest = max(self._settings.longest_retry * 1.2, LONGEST_HOLD)
         wait = min(delivery.next_attempt_at - self._clock(), longest)
         return asyncio.get_running_loop().time() + wait.total_seconds()
@@ -360,7 +366,11 @@ class ReceiverQueue:
         delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
         following = next((self._due(waiting) for waiting in lane.waiting if waiting.id not in done), now)
+        for finished in done:
+            self._decided.pop(finished, None)
         due = self._due(delivery) if pending else None
+        if due is not None:
+            self._decided[delivery.id] = (delivery.next_attempt_at, due)
         self._lanes.landed(lane, due, now, next_due=following, done=done)
 
     def _learn(self, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:

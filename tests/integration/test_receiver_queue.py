@@ -202,6 +202,37 @@ async def test_a_wall_clock_that_jumps_a_day_back_does_not_hold_a_delivery_for_a
         assert "evt_1" in stage.receiver.take()
 
 
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_back_delays_nothing_when_a_command_has_the_queue_read_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        assert stage.receiver.take() == ["evt_1"]
+        stage.clock.advance(days=-1)
+        queue.reload(None)
+        await until_quiet()
+        assert stage.receiver.take() == []
+        await stage.passes(minutes=1, seconds=10)
+        assert stage.receiver.take() == ["evt_1"]
+
+
+@pytest.mark.asyncio
+async def test_a_message_that_was_never_tried_waits_for_no_clock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: dict[str, list[Outcome]] = {"evt_1": [Retry("HTTP 500")]}
+    stage = Stage(store, monkeypatch, Scripted(lambda i: outcomes[i].pop() if outcomes.get(i) else Delivered()))
+    await stage.record("evt_1", "evt_2", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        stage.clock.advance(days=-1)
+        await stage.passes(minutes=1, seconds=10)
+        assert stage.receiver.take() == ["evt_1", "evt_1", "evt_2"]
+
+
 # --- what may have been sent ---
 
 
