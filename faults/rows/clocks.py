@@ -24,8 +24,8 @@ from tests.acceptance.workplace import Workplace
 
 CRITERION: Final = (
     "each run is told once, its sync's in order, with the same ID and bytes at each attempt; no retry waits longer "
-    "than longest_retry and 5 s for a slow machine, nor does what waits behind it; an incident is opened once, and a clock "
-    "that was put forward by a day brings one reminder of it at most, however often it jumps"
+    "than longest_retry and 5 s for a slow machine, nor does what waits behind it; an incident is opened once, and "
+    "a clock that was put forward by a day brings one reminder of it at most, however often it jumps"
 )
 LONGEST_RETRY: Final = 1.2  # seconds, with its jitter
 SLOW_MACHINE: Final = 5.0
