@@ -233,6 +233,26 @@ async def test_a_message_that_was_never_tried_waits_for_no_clock(store: Store, m
         assert stage.receiver.take() == ["evt_1", "evt_1", "evt_2"]
 
 
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_ahead_makes_nothing_step_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_a1" else Delivered()))
+    await stage.record("evt_a1", "evt_a2", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        stage.clock.advance(days=1)
+        await stage.record("evt_b1", sync_id=2)
+        queue.wake()
+        await until_quiet()
+        await stage.passes(minutes=10)
+        assert "evt_b1" in stage.receiver.sent
+        assert "evt_a2" not in stage.receiver.sent
+        await stage.passes(minutes=6)
+        assert "evt_a2" in stage.receiver.sent
+
+
 # --- what may have been sent ---
 
 
