@@ -5,6 +5,7 @@
                        wal-write   the next write to the WAL: nothing of the commit is in the file yet
                        wal-sync    the next sync of the WAL: all is written, nothing is promised yet
                        wal-synced  after the next sync of the WAL: SQLite is about to hear of it
+                       db-write, db-sync, db-synced   the same of the database itself, in a checkpoint
                      and a directory `synced` in it gets a copy of each file as it was at its last sync
 */
 #define _GNU_SOURCE
@@ -39,8 +40,10 @@ static void controlled(char *path, const char *name) {
     snprintf(path, PATH_MAX, "%s/%s", control ? control : "/nonexistent", name);
 }
 
-static void point(const char *name) {
-    char path[PATH_MAX];
+static void point(enum kind kind, const char *what) {
+    char path[PATH_MAX], name[32];
+    if (kind == OTHER) return;
+    snprintf(name, sizeof name, "kill-%s-%s", kind == WAL ? "wal" : "db", what);
     controlled(path, name);
     if (!access(path, F_OK)) {
         unlink(path); /* it killed once: whoever armed it sees that it was here */
@@ -77,11 +80,11 @@ static int synced(int fd, const char *name) {
     char draft[PATH_MAX], kept[PATH_MAX];
     int (*real)(int) = dlsym(RTLD_NEXT, name);
     enum kind kind = kind_of(fd);
-    if (kind == WAL) point("kill-wal-sync");
+    point(kind, "sync");
     int copy = copied(fd, kind, draft, kept);
     int result = real(fd), kept_errno = errno;
     if (copy && !result && rename(draft, kept)) abort();
-    if (kind == WAL) point("kill-wal-synced");
+    point(kind, "synced");
     errno = kept_errno;
     return result;
 }
@@ -93,7 +96,7 @@ int fdatasync(int fd) { return synced(fd, "fdatasync"); }
     ssize_t name(int fd, const void *bytes, size_t size, offset at) {                 \
         static ssize_t (*real)(int, const void *, size_t, offset);                    \
         if (!real) real = dlsym(RTLD_NEXT, #name);                                    \
-        if (kind_of(fd) == WAL) point("kill-wal-write");                              \
+        point(kind_of(fd), "write");                                                 \
         return real(fd, bytes, size, at);                                             \
     }
 WRITES(pwrite, off_t)
@@ -101,7 +104,7 @@ WRITES(pwrite64, off64_t)
 
 ssize_t write(int fd, const void *bytes, size_t size) {
     int kept_errno = errno;
-    if (kind_of(fd) == WAL) point("kill-wal-write");
+    point(kind_of(fd), "write");
     errno = kept_errno;
     return really_write(fd, bytes, size);
 }
