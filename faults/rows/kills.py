@@ -217,5 +217,5 @@ ROW = Row(
         f"was on its way at a kill, at most {AT_ONCE} of a receiver, and nothing to Slack, which can be asked"
     ),
     run=kills,
-    limits=(120, 1800),
+    limits=(240, 1800),
 )

@@ -125,5 +125,5 @@ ROW = Row(
         "the end the same as after kills"
     ),
     run=power,
-    limits=(120, 1200),
+    limits=(240, 1200),
 )
