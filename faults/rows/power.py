@@ -49,7 +49,6 @@ def power(size: Size) -> Figures:
                 loss, after_checkpoint = lose_power(workplace, simulator, shim, torn)
             losses.append(loss)
             checkpointed += after_checkpoint
-            must_hold(workplace, simulator)
             if number % 12 == 11:
                 say(f"power lost {number + 1} times, {story.changes} changes")
         workplace.start()
@@ -91,6 +90,7 @@ def lose_power(
     """The end, with what is unsettled in what survived; and whether there was a checkpoint before."""
     kill = kill_now(workplace, simulator)
     after_checkpoint = shim.lose_power(torn)
+    must_hold(workplace, simulator)
     return replace(kill, pending=pending(workplace.directory / "n.db")), after_checkpoint
 
 
@@ -100,6 +100,8 @@ def must_hold(workplace: Workplace, simulator: SimulatorThread) -> None:
     database = workplace.directory / "n.db"
     must_be_sound(database)
     with post_mortem(database) as connection:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'deliveries'").fetchall()
+        must(tables == [(1,)], "the database has lost its tables")
         states = {
             (receiver, event_id): state
             for receiver, event_id, state in connection.execute("SELECT receiver, event_id, state FROM deliveries")
