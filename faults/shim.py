@@ -5,6 +5,7 @@ Needs a C compiler and a Python whose SQLite is linked to the C library, as all 
 
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -49,7 +50,8 @@ class Shim:
         return not (self.control / f"kill-{point}").exists()
 
     def keep_what_is_synced(self) -> None:
-        """From now on a copy of each file is kept as it was at its last sync."""
+        """From now on a copy of each file is kept as it was at its last sync; none is kept yet."""
+        shutil.rmtree(self._synced, ignore_errors=True)
         self._synced.mkdir()
 
     def lose_power(self, chance: random.Random | None) -> bool:
@@ -58,11 +60,11 @@ class Shim:
         Whether the database itself had been synced since the last loss, so by a checkpoint.
         """
         checkpointed = False
-        for kept, suffix in (("database", ""), ("wal", "-wal")):
+        for kept, suffix in (("database", ""), ("wal", "-wal"), ("journal", "-journal")):
             file = self._database.with_name(self._database.name + suffix)
             synced = self._synced / kept
             checkpointed |= not suffix and _differ(synced, self.control / kept)
-            if not synced.exists():  # its directory entry was not safe either
+            if not synced.exists():  # neither its content nor its name was safe, or both are gone for good
                 file.unlink(missing_ok=True)
                 continue
             survives = synced.read_bytes()

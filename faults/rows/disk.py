@@ -28,9 +28,10 @@ def disk(size: Size) -> Figures:
     """Each case has a workplace of its own."""
     leave_the_others_mounts()
     figures: dict[str, object] = {}
-    for case in (a_full_disk, a_read_only_disk, deleted_or_replaced, two_workers, a_held_lock, spoilt_files):
-        figures[case.__name__.replace("_", " ")] = case(size)
-        say(f"{case.__name__}: {figures[case.__name__.replace('_', ' ')]}")
+    for case in CASES:
+        name = case.__name__.replace("_", " ")
+        figures[name] = case(size)
+        say(f"{name}: {figures[name]}")
     return figures
 
 
@@ -150,6 +151,23 @@ def _start_that_may_end(workplace: Workplace) -> int | None:
     raise AssertionError(f"a start on a full disk does neither: {workplace.log.read_text()[-2000:]}")
 
 
+def a_full_disk_at_first(size: Size) -> str:
+    """No database yet, and room for none, or for a part of it."""
+    with on_a_small_disk(16 * MEGABYTE) as (workplace, simulator, small):
+        simulator.add_sync(id=SYNCS[0])
+        rooms = size.pick((0, 20_000), (0, 5_000, 20_000, 60_000, 120_000, 300_000))
+        for room in rooms:
+            for left in small.place.glob("n.db*"):
+                left.unlink()
+            small.fill(leave=room)
+            ended = workplace.run("run", "--once")
+            must(ended.returncode == 1 and "the disk is full" in ended.stderr, f"with {room} bytes: {ended}")
+            small.free()
+            again = workplace.run("run", "--once")
+            must(again.returncode == 0, f"freed, after {room} bytes: {again}")
+    return f"refused with room for {', '.join(map(str, rooms))} bytes, made when it was freed"
+
+
 def a_read_only_disk(size: Size) -> str:
     """The file system takes no writes at the start; then it does."""
     with on_a_small_disk(16 * MEGABYTE) as (workplace, simulator, small):
@@ -193,6 +211,20 @@ def deleted_or_replaced(size: Size) -> str:
             must_be_told_once(workplace, simulator, runs)
             must(workplace.stop() == 0, "the worker did not end well")
     return "exit code 1 with the reason; the backup in its place is sound, and the next worker goes on with it"
+
+
+def spoilt_meanwhile(size: Size) -> str:
+    """Noise is written over all of the file but its first page, under the worker."""
+    with a_workplace() as (workplace, simulator):
+        workplace.start_watching(*SYNCS)
+        database = workplace.directory / "n.db"
+        with database.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (database.stat().st_size - 4096))
+        fail_runs(simulator, 1)
+        must_end(workplace, 1, "the file is damaged; restore a backup")
+        must(not simulator.sink.received, "something was sent that could not be recorded")
+    return "exit code 1 with the reason"
 
 
 def two_workers(size: Size) -> str:
@@ -245,6 +277,16 @@ def spoilt_files(size: Size) -> str:
         return f"refused and left as they were: {must_refuse_all(workplace, size.pick(COMMANDS[:1], COMMANDS))}"
 
 
+CASES = (
+    a_full_disk,
+    a_full_disk_at_first,
+    a_read_only_disk,
+    deleted_or_replaced,
+    spoilt_meanwhile,
+    two_workers,
+    a_held_lock,
+    spoilt_files,
+)
 ROW = Row(
     number=4,
     title="the disk is full, or read-only; the database is gone, replaced, spoilt, newer, held, or another worker's",

@@ -1,7 +1,10 @@
 """Row 2: the power fails. What was written and not synced is gone, or any part of it."""
 
 import random
+import signal
+import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -55,10 +58,34 @@ def power(size: Size) -> Figures:
         workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
         must(workplace.stop() == 0, "the last worker did not end well")
         figures = dict(settle_accounts(workplace, simulator, story, losses))
+    tried = sum(point is not None for point in moments)
+    must(hit == tried, f"of {tried} named points only {hit} were reached")
     figures["power losses"] = figures.pop("kills")
-    figures["of them at a named point"] = f"{hit} (of {sum(point is not None for point in moments)} tried)"
+    figures["of them at a named point"] = hit
     figures["after a checkpoint since the last"] = checkpointed
+    figures["in the first start"] = in_the_first_start(size)
     return figures
+
+
+def in_the_first_start(size: Size) -> str:
+    """While the database is made: the next start makes it, or goes on with it."""
+    points = size.chance(2).sample(POINTS, size.pick(2, len(POINTS)))
+    with a_workplace() as (workplace, simulator):
+        shim = Shim(workplace)
+        simulator.add_run(simulator.add_sync(id=SYNCS[0])["id"], status="failed")
+        for number, point in enumerate(points):
+            for left in workplace.directory.glob("n.db*"):
+                left.unlink()
+            shim.keep_what_is_synced()
+            shim.kill_at(point)
+            ended = workplace.run("run", "--once")
+            must(ended.returncode == -signal.SIGKILL, f"{point}: the first start ends with {ended.returncode}")
+            shim.lose_power(size.chance(number) if number % 2 else None)
+            again = workplace.run("run", "--once")
+            must(again.returncode == 0, f"{point}: the start after that: {again}")
+            must_be_sound(workplace.directory / "n.db")
+        must(not simulator.sink.received, "a baseline is no news")
+    return ", ".join(points)
 
 
 def work_until(
@@ -80,7 +107,8 @@ def work_until(
             for _ in range(HEAVY)
         )
         story.changes += HEAVY
-    workplace.worker.wait(timeout=60)
+    with suppress(subprocess.TimeoutExpired):
+        workplace.worker.wait(timeout=30)
     return shim.has_killed(point)
 
 
