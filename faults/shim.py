@@ -46,8 +46,11 @@ class Shim:
         (self.control / f"kill-{point}").touch()
 
     def has_killed(self, point: Point) -> bool:
-        """Whether it came by since."""
-        return not (self.control / f"kill-{point}").exists()
+        """Whether it came by since; if not, it may pass from now on."""
+        armed = self.control / f"kill-{point}"
+        passed = not armed.exists()
+        armed.unlink(missing_ok=True)
+        return passed
 
     def keep_what_is_synced(self) -> None:
         """From now on a copy of each file is kept as it was at its last sync; none is kept yet."""
