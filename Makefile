@@ -31,7 +31,7 @@ faults: $(BIN)/.installed
 	$(BIN)/python -m faults
 
 faults-short: $(BIN)/.installed
-	$(BIN)/python -m faults --short
+	$(BIN)/python -m faults --short --jobs 2
 
 check: $(BIN)/.installed
 	$(BIN)/ruff format --check

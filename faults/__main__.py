@@ -1,11 +1,13 @@
-"""python -m faults [--short] [--seed N] [ROW ...]: exit code 1 when a row fails."""
+"""python -m faults [--short] [--seed N] [--jobs N] [ROW ...]: exit code 1 when a row fails."""
 
 import argparse
 import random
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from faults.row import Size
-from faults.runner import all_rows, judge, table
+from faults.row import Row, Size
+from faults.runner import Verdict, all_rows, judge, table
 
 
 def main() -> int:
@@ -13,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a little of everything, for CI")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--jobs", type=int, default=1, help="rows at once (default 1)")
     parser.add_argument("rows", type=int, nargs="*", metavar="ROW", help="numbers of rows (default: all)")
     options = parser.parse_args()
     known = all_rows()
@@ -20,11 +23,19 @@ def main() -> int:
         parser.error(f"there is no row {', '.join(map(str, sorted(unknown)))}")
     size = Size(options.short, options.seed)
     print(f"seed {size.seed}", flush=True)
-    verdicts = []
-    for row in known:
-        if not options.rows or row.number in options.rows:
-            print(f"row {row.number}: {row.title}", flush=True)
-            verdicts.append(judge(row, size))
+    chosen = [row for row in known if not options.rows or row.number in options.rows]
+    stop = threading.Event()
+
+    def judged(row: Row) -> Verdict:
+        print(f"row {row.number}: {row.title}", flush=True)
+        return judge(row, size, stop)
+
+    with ThreadPoolExecutor(options.jobs) as jobs:
+        try:
+            verdicts = list(jobs.map(judged, chosen))
+        except KeyboardInterrupt:
+            stop.set()
+            raise
     print(table(verdicts, size))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 

@@ -3,14 +3,17 @@
 Three receivers get what happens: two webhooks all of it, a Slack channel the runs that failed, a message each.
 """
 
+import asyncio
 import json
+import random
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from faults.database import look, must_be_sound
+from faults.database import look, must_be_sound, pending
 from faults.row import Figures, must
 from notifier.simulator import SimulatorThread
 from notifier.simulator.slack_workspace import DEFAULT_TOKEN
@@ -54,6 +57,24 @@ def watch_for_three(workplace: Workplace, simulator: SimulatorThread, syncs: Seq
     )
     workplace.write_watchlist(receivers=f"{workplace.hooks(*WEBHOOKS)}\n  {slack}", rest=routes)
     workplace.start_watching(*syncs)
+
+
+def work_for_a_moment(workplace: Workplace, simulator: SimulatorThread, chance: random.Random) -> None:
+    """Starts the worker if need be and lets it work; one time in seven it does not come further than its start."""
+    if workplace.worker is None:
+        asked = simulator.request_count
+        workplace.start()
+        if chance.random() < 0.85:
+            workplace.wait_until(lambda: simulator.request_count > asked)
+    time.sleep(chance.uniform(0, 0.5))
+
+
+def kill_now(workplace: Workplace, simulator: SimulatorThread) -> Kill:
+    """Kills the worker; what it had sent before is received, and its database looked at."""
+    began = time.monotonic()
+    workplace.kill()
+    simulator.submit(asyncio.sleep(0.05)).result(timeout=30)
+    return Kill(began, time.monotonic(), pending(workplace.directory / "n.db"))
 
 
 def is_delivered(database: Path) -> bool:

@@ -22,6 +22,7 @@ def look(path: Path, query: str, *parameters: object) -> Rows:
 @contextmanager
 def post_mortem(path: Path) -> Iterator[sqlite3.Connection]:
     """A copy of what a dead worker left, opened: the original stays as it is for the next worker."""
+    path = path.resolve()  # SQLite keeps the WAL beside what a symbolic link leads to
     with tempfile.TemporaryDirectory(prefix="faults.") as directory:
         copy = Path(directory) / path.name
         for suffix in ("", "-wal"):

@@ -1,4 +1,4 @@
-"""Runs rows one after the other, each in a process group of its own with a time limit, and tells what came of them.
+"""Runs rows, each in a process group of its own with a time limit, and tells what came of them.
 
 The group takes what a row started with it: a row that hangs, crashes or is interrupted leaves no worker behind.
 """
@@ -6,6 +6,7 @@ The group takes what a row started with it: a row that hangs, crashes or is inte
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -39,8 +40,8 @@ def all_rows() -> list[Row]:
     return sorted((module.ROW for module in modules), key=lambda row: row.number)
 
 
-def judge(row: Row, size: Size) -> Verdict:
-    """Runs one row. Never raises for what the row does, and never takes longer than its limit."""
+def judge(row: Row, size: Size, stop: threading.Event | None = None) -> Verdict:
+    """Runs one row. Never raises for what the row does, and never takes longer than its limit; `stop` ends it early."""
     context = multiprocessing.get_context("spawn")  # with nothing of ours: neither threads nor sockets
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_in_its_own_group, args=(row, size, theirs), name=f"row {row.number}")
@@ -49,7 +50,7 @@ def judge(row: Row, size: Size) -> Verdict:
     process.start()
     theirs.close()
     with _group_ended(process.pid):
-        figures, evidence = _heard(ours, limit)
+        figures, evidence = _heard(ours, limit, stop or threading.Event())
     process.kill()  # should it not have come as far as its group
     process.join()
     if figures is None and not evidence:
@@ -57,9 +58,13 @@ def judge(row: Row, size: Size) -> Verdict:
     return Verdict(row, time.monotonic() - began, figures or {}, evidence)
 
 
-def _heard(pipe: Connection, limit: float) -> tuple[Figures | None, str]:
-    if not pipe.poll(limit):
-        return None, f"it did not end within its {limit:g} seconds"
+def _heard(pipe: Connection, limit: float, stop: threading.Event) -> tuple[Figures | None, str]:
+    end = time.monotonic() + limit
+    while not pipe.poll(0.2):
+        if stop.is_set():
+            return None, "it was interrupted"
+        if time.monotonic() > end:
+            return None, f"it did not end within its {limit:g} seconds"
     try:
         figures, evidence = pipe.recv()
     except EOFError:

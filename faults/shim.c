@@ -5,7 +5,9 @@
                        wal-write   the next write to the WAL: nothing of the commit is in the file yet
                        wal-sync    the next sync of the WAL: all is written, nothing is promised yet
                        wal-synced  after the next sync of the WAL: SQLite is about to hear of it
-                     and a directory `synced` in it gets a copy of each file as it was at its last sync
+                       db-write, db-sync, db-synced   the same of the database itself, in a checkpoint
+                     and a directory `synced` in it gets a copy of each file as it was at its last sync; one that was
+                     deleted keeps its copy until its directory is synced
 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,7 +21,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum kind { OTHER, DATABASE, WAL };
+enum kind { OTHER, DATABASE, WAL, JOURNAL, DIRECTORY };
+static const char *const suffixes[] = {[DATABASE] = "", [WAL] = "-wal", [JOURNAL] = "-journal"};
+static const char *const copies[] = {[DATABASE] = "database", [WAL] = "wal", [JOURNAL] = "journal"};
 
 static enum kind kind_of(int fd) {
     const char *database = getenv("FAULTS_DATABASE");
@@ -30,8 +34,9 @@ static enum kind kind_of(int fd) {
     if (length < 0) return OTHER;
     path[length] = 0;
     size_t base = strlen(database);
-    if (strncmp(path, database, base)) return OTHER;
-    return !path[base] ? DATABASE : !strcmp(path + base, "-wal") ? WAL : OTHER;
+    for (enum kind kind = DATABASE; kind <= JOURNAL; kind++)
+        if (!strncmp(path, database, base) && !strcmp(path + base, suffixes[kind])) return kind;
+    return !strncmp(path, database, length) && strrchr(database, '/') == database + length ? DIRECTORY : OTHER;
 }
 
 static void controlled(char *path, const char *name) {
@@ -39,8 +44,10 @@ static void controlled(char *path, const char *name) {
     snprintf(path, PATH_MAX, "%s/%s", control ? control : "/nonexistent", name);
 }
 
-static void point(const char *name) {
-    char path[PATH_MAX];
+static void point(enum kind kind, const char *what) {
+    char path[PATH_MAX], name[32];
+    if (kind != DATABASE && kind != WAL) return;
+    snprintf(name, sizeof name, "kill-%s-%s", kind == WAL ? "wal" : "db", what);
     controlled(path, name);
     if (!access(path, F_OK)) {
         unlink(path); /* it killed once: whoever armed it sees that it was here */
@@ -59,10 +66,9 @@ static ssize_t really_write(int fd, const void *bytes, size_t size) {
 static int copied(int fd, enum kind kind, char *draft, char *kept) {
     char directory[PATH_MAX - 16], buffer[1 << 16];
     controlled(directory, "synced");
-    if (kind == OTHER || access(directory, F_OK)) return 0;
-    const char *name = kind == WAL ? "wal" : "database";
-    snprintf(kept, PATH_MAX, "%s/%s", directory, name);
-    snprintf(draft, PATH_MAX, "%s/%s.draft", directory, name);
+    if (kind == OTHER || kind == DIRECTORY || access(directory, F_OK)) return 0;
+    snprintf(kept, PATH_MAX, "%s/%s", directory, copies[kind]);
+    snprintf(draft, PATH_MAX, "%s/%s.draft", directory, copies[kind]);
     int copy = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (copy < 0) abort();
     ssize_t got;
@@ -73,15 +79,28 @@ static int copied(int fd, enum kind kind, char *draft, char *kept) {
     return 1;
 }
 
+/* The directory is synced: what was deleted does not come back. */
+static void forgotten(void) {
+    char name[32], path[PATH_MAX];
+    for (enum kind kind = DATABASE; kind <= JOURNAL; kind++) {
+        snprintf(path, sizeof path, "%s%s", getenv("FAULTS_DATABASE"), suffixes[kind]);
+        if (!access(path, F_OK)) continue;
+        snprintf(name, sizeof name, "synced/%s", copies[kind]);
+        controlled(path, name);
+        unlink(path);
+    }
+}
+
 static int synced(int fd, const char *name) {
     char draft[PATH_MAX], kept[PATH_MAX];
     int (*real)(int) = dlsym(RTLD_NEXT, name);
     enum kind kind = kind_of(fd);
-    if (kind == WAL) point("kill-wal-sync");
+    point(kind, "sync");
     int copy = copied(fd, kind, draft, kept);
     int result = real(fd), kept_errno = errno;
     if (copy && !result && rename(draft, kept)) abort();
-    if (kind == WAL) point("kill-wal-synced");
+    if (kind == DIRECTORY && !result) forgotten();
+    point(kind, "synced");
     errno = kept_errno;
     return result;
 }
@@ -93,7 +112,7 @@ int fdatasync(int fd) { return synced(fd, "fdatasync"); }
     ssize_t name(int fd, const void *bytes, size_t size, offset at) {                 \
         static ssize_t (*real)(int, const void *, size_t, offset);                    \
         if (!real) real = dlsym(RTLD_NEXT, #name);                                    \
-        if (kind_of(fd) == WAL) point("kill-wal-write");                              \
+        point(kind_of(fd), "write");                                                 \
         return real(fd, bytes, size, at);                                             \
     }
 WRITES(pwrite, off_t)
@@ -101,7 +120,7 @@ WRITES(pwrite64, off64_t)
 
 ssize_t write(int fd, const void *bytes, size_t size) {
     int kept_errno = errno;
-    if (kind_of(fd) == WAL) point("kill-wal-write");
+    point(kind_of(fd), "write");
     errno = kept_errno;
     return really_write(fd, bytes, size);
 }

@@ -1,10 +1,7 @@
 """Row 1: kill -9 at any moment, and at each moment that has a name."""
 
-import asyncio
-import random
 import signal
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -19,10 +16,12 @@ from faults.account import (
     Kill,
     arrivals,
     has_told_all,
+    kill_now,
     settle_accounts,
     watch_for_three,
+    work_for_a_moment,
 )
-from faults.database import pending, post_mortem
+from faults.database import post_mortem
 from faults.place import a_workplace
 from faults.row import Figures, Row, Size, must, say
 from faults.shim import Point, Shim
@@ -40,14 +39,6 @@ def kills(size: Size) -> Figures:
     return {**at_random_moments(size), "named points": named}
 
 
-def kill_now(workplace: Workplace, simulator: SimulatorThread) -> Kill:
-    """Kills the worker; what it had sent before is received, and its database looked at."""
-    began = time.monotonic()
-    workplace.kill()
-    simulator.submit(asyncio.sleep(0.05)).result(timeout=30)
-    return Kill(began, time.monotonic(), pending(workplace.directory / "n.db"))
-
-
 # --- at random moments ---
 
 
@@ -61,24 +52,14 @@ def at_random_moments(size: Size) -> Figures:
         kills = []
         for number in range(wanted):
             with story.told(CHANGES_A_KILL):
-                kills.append(kill_at_any_moment(workplace, simulator, chance))
+                work_for_a_moment(workplace, simulator, chance)
+                kills.append(kill_now(workplace, simulator))
             if number % 20 == 19:
                 say(f"{number + 1} kills, {story.changes} changes, {len(simulator.sink.received)} webhooks")
         workplace.start()
         workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
         must(workplace.stop() == 0, "the last worker did not end well")
         return settle_accounts(workplace, simulator, story, kills)
-
-
-def kill_at_any_moment(workplace: Workplace, simulator: SimulatorThread, chance: random.Random) -> Kill:
-    """Starts the worker if need be, and kills it: one time in seven while it starts, else while it works."""
-    if workplace.worker is None:
-        asked = simulator.request_count
-        workplace.start()
-        if chance.random() < 0.85:
-            workplace.wait_until(lambda: simulator.request_count > asked)
-    time.sleep(chance.uniform(0, 0.5))
-    return kill_now(workplace, simulator)
 
 
 # --- at named points ---
@@ -236,5 +217,5 @@ ROW = Row(
         f"was on its way at a kill, at most {AT_ONCE} of a receiver, and nothing to Slack, which can be asked"
     ),
     run=kills,
-    limits=(120, 1800),
+    limits=(240, 1800),
 )
