@@ -385,9 +385,10 @@ class ReceiverQueue:
         failed = self._failed.pop(delivery.id, None)
         for finished in done:
             self._failed.pop(finished, None)
-        due = self._due(delivery) if pending else None
-        if due is not None:
-            age = self._clock() - (delivery.first_failed_at or settlement.settled_at)
+        due = None
+        if pending:  # by no clock: it may have jumped since the outcome was known
+            due = now + (delivery.next_attempt_at - settlement.settled_at).total_seconds()
+            age = settlement.settled_at - (delivery.first_failed_at or settlement.settled_at)
             since = failed.since if failed is not None else now - age.total_seconds()
             self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, since)
         self._lanes.landed(lane, due, now, next_due=following, done=done)

@@ -183,7 +183,7 @@ class _Trial:
             method = self.method[case.webhook]
             self.slack.fault(case.fault, method=method, channel=self.channel[name], times=case.times)
         first = self.simulator.add_run(CASES, status="failed")["id"]
-        drops = self.size.pick(12, 50)
+        drops = self.size.pick(7, 50)
         with self._every_fifth_taken_and_dropped():
             for n in range(max(self.changes, drops)):
                 for sync in (*(PACED if n < self.changes else ()), *(DROPPING if n < drops else ())):

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Final
 
 from faults.block_rules import problems
+from faults.database import look
 from faults.hostile import Asked, HostileServer, answers, fetched
 from faults.place import a_workplace
 from faults.row import Figures, Row, Size, fail, must
@@ -187,8 +188,9 @@ class _Trial:
 
     def __init__(self, workplace: Workplace, simulator: SimulatorThread, front: str, size: Size) -> None:
         self.workplace, self.simulator, self.slack, self.front = workplace, simulator, simulator.slack, front
+        self.database = workplace.directory / "n.db"
         self.chance = size.chance(8)
-        self.rounds = size.pick(4, 25)
+        self.rounds = size.pick(3, 25)
         self.channels = {number: self.slack.add_channel(f"c{number}") for number in range(1, size.pick(100, 200) + 1)}
         self.events = self.rounds * len(self.channels)
 
@@ -208,8 +210,8 @@ class _Trial:
         for number in self.channels:
             label = text(self.chance, 50_000 if number % 20 == 0 else 300)
             self.simulator.add_sync(id=number, label=label or None)
-        lines = [f"  w: {{base_url: '{self.front}/api/v1', api_key: '${{API_KEY}}', poll_interval: 2s, "]
-        lines[0] += "active_poll_interval: 2s, max_requests_per_second: 200}"
+        lines = [f"  w: {{base_url: '{self.front}/api/v1', api_key: '${{API_KEY}}', poll_interval: 1s, "]
+        lines[0] += "active_poll_interval: 1s, max_requests_per_second: 200}"
         receivers, routes, watches = [], [], []
         api = f"type: slack, api_url: '{self.slack.api_url}'"
         off = "{failing: false, rejected_records: false, reminders: false}"
@@ -232,19 +234,13 @@ class _Trial:
         self.workplace.wait_for_baseline(*self.channels)
 
     def _wait_for_events(self, number: int) -> None:
-        def seen() -> bool:
-            found = self.workplace.json("events", "--limit", "100000", "--type", "sync_run.*")
-            return len({event["data"]["sync_run"]["id"] for event in found}) >= number
-
-        wait(self.workplace, seen, f"{number} events", 40)
+        query = "SELECT count(*) FROM events WHERE type LIKE 'sync_run.%'"
+        wait(self.workplace, lambda: look(self.database, query)[0][0] >= number, f"{number} events", 40)
 
     def _wait_for_deliveries(self) -> None:
-        def done() -> bool:
-            return not self.workplace.json("deliveries", "--state", "pending", "--limit", "10")
-
-        wait(self.workplace, done, "deliveries", 90)
-        dead = self.workplace.json("deliveries", "--state", "dead", "--limit", "100000")
-        must(not dead, f"{len(dead)} are dead, such as {dead[:2]}")
+        query = "SELECT count(*) FROM deliveries WHERE state = ?"
+        wait(self.workplace, lambda: look(self.database, query, "pending")[0][0] == 0, "deliveries", 90)
+        must(look(self.database, query, "dead")[0][0] == 0, "some deliveries are dead")
 
     def _judge_messages(self) -> Figures:
         requests = [

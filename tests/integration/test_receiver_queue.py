@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -216,6 +217,26 @@ async def test_a_wall_clock_that_jumps_back_delays_nothing_when_a_command_has_th
         queue.reload(None)
         await until_quiet()
         assert stage.receiver.take() == []
+        await stage.passes(minutes=1, seconds=10)
+        assert stage.receiver.take() == ["evt_1"]
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_back_while_an_outcome_is_kept_delays_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    settle = store.settle
+
+    async def settle_as_it_jumps(*settlements: Any, **more: Any) -> None:
+        await settle(*settlements, **more)
+        stage.clock.advance(days=-1)
+
+    monkeypatch.setattr(store, "settle", settle_as_it_jumps)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        assert stage.receiver.take() == ["evt_1"]
         await stage.passes(minutes=1, seconds=10)
         assert stage.receiver.take() == ["evt_1"]
 
