@@ -191,7 +191,7 @@ class _Trial:
         self.database = workplace.directory / "n.db"
         self.chance = size.chance(8)
         self.rounds = size.pick(3, 25)
-        self.channels = {number: self.slack.add_channel(f"c{number}") for number in range(1, size.pick(100, 200) + 1)}
+        self.channels = {number: self.slack.add_channel(f"c{number}") for number in range(1, size.pick(60, 200) + 1)}
         self.events = self.rounds * len(self.channels)
 
     def run(self) -> Figures:
