@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ def main() -> int:
     print(f"seed {size.seed}", flush=True)
     chosen = [row for row in known if not options.rows or row.number in options.rows]
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # rows and their workers end with us
 
     def judged(row: Row) -> Verdict:
         print(f"row {row.number}: {row.title}", flush=True)
