@@ -220,7 +220,7 @@ def usable(upstream: str, size: Size) -> list[Api]:
 VALUES: Final[tuple[Any, ...]] = (
     *(None, True, False, 0, -1, 1.5, 1e308, 2**63, 2**200, -(10**40), "", " ", "failed", "completed", "working", "\0"),
     *("\u202etxet", "x" * 5_000, "2026-11-23T10:15:30Z", "0000-00-00", "9999-12-31T23:59:59+99:99", "nan", "\ud800"),
-    *([], {}, [None], {"id": 1}, [[[]]], {"": {"": ""}}, [1] * 50, {"a": [{"b": None}]}),
+    *([], {}, [None], {"id": ODD}, [[[]]], {"": {"": ""}}, [1] * 50, {"a": [{"b": None}]}),
 )
 FIELDS: Final = (
     *("status", "canceled", "error_code", "error_message", "error_detail", "created_at", "updated_at", "full_sync"),
