@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 
-.PHONY: help demo test bench check format schema constraints sbom audit clean
+.PHONY: help demo test bench faults faults-short check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
 	@echo "make bench   measures what it costs and how quick it is, about ten minutes (ROWS=\"rest burst\"); docs/performance.md"
+	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: in 5 minutes)"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make sbom    a CycloneDX bill of materials of what is installed in production: dist/sbom.cdx.json"
 	@echo "make audit   known holes in what is installed in production; asks PyPI's database, so it needs the internet"
@@ -41,6 +42,12 @@ $(BIN)/.installed-bench: $(BIN)/.installed
 	rm -rf .venv-peers
 	$(PYTHON) -m venv --without-pip .venv-peers
 	-$(PYTHON) -m pip --disable-pip-version-check --python .venv-peers/bin/python install --quiet --requirement $< && touch $@
+
+faults: $(BIN)/.installed
+	$(BIN)/python -m faults
+
+faults-short: $(BIN)/.installed
+	$(BIN)/python -m faults --short --jobs 2
 
 check: $(BIN)/.installed
 	$(BIN)/ruff format --check

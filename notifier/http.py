@@ -24,6 +24,8 @@ from notifier.errors import ProxyUnusable
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
 CHUNK: Final = 64 * 1024
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 class AnswerTooLarge(aiohttp.ClientPayloadError):
@@ -53,13 +55,22 @@ def refuse_address(info: tuple[int, int, int, str, tuple[object, ...]]) -> socke
     """aiohttp's socket factory: sees the final address, of an IP literal and after DNS rebinding too."""
     family, kind, protocol, _, address = info
     ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    if ip.is_link_local or ip.is_multicast:
+    if any(place.is_link_local or place.is_multicast for place in (ip, _within(ip))):
         raise AddressRefused("link-local and multicast addresses are refused")
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
     return made
+
+
+def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address to which a gateway, or this machine, would translate an IPv6 one: mapped, compatible, NAT64
+    (RFC 6052) or 6to4 (RFC 3056). Else the address itself.
+    """
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64 or ip in _COMPATIBLE:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
 
 
 def new_session(

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -44,6 +44,16 @@ ASIDE_EVERY: Final = 5.0
 KEEP_ACCEPTED_EVERY: Final = timedelta(seconds=30)
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A delivery that failed in this process and is pending: when it is tried again, as stored and on the monotonic
+    clock, and since when it fails, on that clock."""
+
+    next_attempt_at: datetime
+    due: float
+    since: float
+
+
 class ReceiverQueue:
     """One receiver's deliveries. `once`: one attempt each, whatever their due time, then the end."""
 
@@ -70,6 +80,7 @@ class ReceiverQueue:
         self._jitter = jitter
         self._lanes = Lanes()
         self._loaded_to = 0
+        self._failed: dict[int, Failed] = {}
         self._load = True
         self._stale = False
         self._settled_meanwhile: set[int] = set()
@@ -196,9 +207,13 @@ class ReceiverQueue:
         self._lanes.refill(lane, batch, first, now, more=len(batch) == LONGEST_LANE)
 
     def _due(self, delivery: PendingDelivery) -> float:
-        """On the monotonic clock; a wall clock that jumped back can't make it wait longer than it ever would."""
-        if self._once:
+        """On the monotonic clock: a wall clock that jumps moves nothing that this process decided, and what another one
+        did can't make a delivery wait longer than it ever would."""
+        if self._once or not delivery.attempts:
             return 0.0
+        failed = self._failed.get(delivery.id)
+        if failed is not None and failed.next_attempt_at == delivery.next_attempt_at:
+            return failed.due
         longest = max(self._settings.longest_retry * 1.2, LONGEST_HOLD)
         wait = min(delivery.next_attempt_at - self._clock(), longest)
         return asyncio.get_running_loop().time() + wait.total_seconds()
@@ -211,7 +226,7 @@ class ReceiverQueue:
         now = self._clock()
         for lane in list(self._lanes.failing()):
             head = lane.head
-            if may_step_aside(head, self.state.last_accepted_at, now):
+            if may_step_aside(head, self.state.last_accepted_at, self._steady(head, now)):
                 await self._store.settle(_still(head, now, aside=True))
                 head.aside = True
                 self._lanes.step_aside(lane, self._due(head), loop.time())
@@ -220,6 +235,13 @@ class ReceiverQueue:
                     receiver=self.receiver.name,
                     event_id=head.event_id,
                 )
+
+    def _steady(self, delivery: PendingDelivery, now: datetime) -> datetime:
+        """`now`, as if the wall clock had not jumped since this delivery failed."""
+        failed = self._failed.get(delivery.id)
+        if failed is None or delivery.first_failed_at is None:
+            return now
+        return delivery.first_failed_at + timedelta(seconds=asyncio.get_running_loop().time() - failed.since)
 
     # --- sending ---
 
@@ -360,7 +382,15 @@ class ReceiverQueue:
         delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
         following = next((self._due(waiting) for waiting in lane.waiting if waiting.id not in done), now)
-        due = self._due(delivery) if pending else None
+        failed = self._failed.pop(delivery.id, None)
+        for finished in done:
+            self._failed.pop(finished, None)
+        due = None
+        if pending:  # by no clock: it may have jumped since the outcome was known
+            due = now + (delivery.next_attempt_at - settlement.settled_at).total_seconds()
+            age = settlement.settled_at - (delivery.first_failed_at or settlement.settled_at)
+            since = failed.since if failed is not None else now - age.total_seconds()
+            self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, since)
         self._lanes.landed(lane, due, now, next_due=following, done=done)
 
     def _learn(self, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:

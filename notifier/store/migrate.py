@@ -63,6 +63,7 @@ def migrate(path: Path) -> bool:
     """Creates or upgrades the database; True when that changed it. Raises DatabaseUnusable with the remedy."""
     check_file(path, may_create=True)
     if path.exists() and path.stat().st_size > 0:
+        _roll_back(path)
         _refuse(path, *_look(path))  # before anything of it is touched
     engine = command_engine(path, "migration")
     try:
@@ -75,6 +76,18 @@ def migrate(path: Path) -> bool:
             if standing == "older":
                 _upgrade(connection)
             return standing == "older"
+    finally:
+        engine.dispose()
+
+
+def _roll_back(path: Path) -> None:
+    """Mends what a kill left of the switch to WAL, our only transaction with a journal: a reader can't."""
+    if not Path(f"{path.resolve()}-journal").exists():
+        return
+    engine = command_engine(path, "command")
+    try:
+        with explained(path, opening=True), engine.connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
     finally:
         engine.dispose()
 

@@ -25,11 +25,13 @@ BUSY_TIMEOUT = 5.0  # seconds that SQLite itself waits for another process' writ
 HEADER = b"SQLite format 3\x00"
 Role = Literal["worker", "migration", "reader", "command"]
 
-FOR_NOW = {
+FOR_NOW = {  # the first that the error's name begins with
     "SQLITE_FULL": "the disk is full",
     "SQLITE_BUSY": "another process holds the write lock",
     "SQLITE_LOCKED": "another process holds the write lock",
+    "SQLITE_IOERR_SHMSIZE": "the disk is full",  # the WAL's index can't grow
     "SQLITE_IOERR": "the disk failed",
+    "SQLITE_READONLY_ROLLBACK": "left in mid-transaction; `notifier run` or `notifier migrate` rolls it back",
     "SQLITE_READONLY": "the file can't be written",
     "SQLITE_CANTOPEN": "the file, or one beside it, can't be opened",
     "SQLITE_NOMEM": "SQLite is out of memory",

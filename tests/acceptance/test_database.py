@@ -2,10 +2,11 @@
 
 import json
 import resource
+import subprocess
 
 from notifier.simulator import SimulatorThread
 
-from .conftest import Workplace
+from .conftest import COMMAND, Workplace
 
 
 def limit_files(workplace: Workplace, size: int) -> None:
@@ -41,6 +42,20 @@ def test_a_full_disk_does_not_end_the_worker_and_hides_nothing(
     sentences = [line["event"] for line in workplace.logged()]
     assert sentences.count("database can be written again") >= 1
     assert "Traceback" not in workplace.log.read_text()
+
+
+def test_a_disk_without_room_for_sqlites_index_is_called_full(workplace: Workplace) -> None:
+    """SQLite calls that one an I/O error, SQLITE_IOERR_SHMSIZE: it can't extend the index of its WAL to 32 kB."""
+    ended = subprocess.run(
+        ["prlimit", "--fsize=20000", COMMAND, "migrate"],
+        cwd=workplace.directory,
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "notifier: n.db: the disk is full (SQLITE_IOERR_SHMSIZE)\n")
+    assert workplace.run("migrate").returncode == 0
 
 
 def test_a_database_that_is_deleted_under_it_ends_the_worker_with_a_reason(

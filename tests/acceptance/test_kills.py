@@ -4,65 +4,19 @@ import asyncio
 import json
 import random
 import sqlite3
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from notifier.simulator import ReceivedWebhook, SimulatorThread
 
 from .conftest import Workplace
+from .story import Story, last_told
 
 KILLS = 50
 SYNCS = (51, 52, 53, 54, 55, 56)
-FIELDS = ("status", "canceled", "error_code", "error_message", "error_detail")
-ENDS = ("completed", "failed", "skipped")
-
-
-class Story:
-    """Runs of several syncs that begin, go on and end, a change every few milliseconds."""
-
-    def __init__(self, simulator: SimulatorThread, seed: int) -> None:
-        self.runs: list[int] = []
-        self._simulator = simulator
-        self._random = random.Random(seed)
-        self._open: list[int] = []
-
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """Goes on in a thread while the block runs."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._tell, args=(over,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join(timeout=30)
-        assert not thread.is_alive()
-
-    def _tell(self, over: threading.Event) -> None:
-        while not over.wait(self._random.uniform(0.005, 0.06)):
-            if len(self._open) < 8 or self._random.random() < 0.1:
-                status = self._random.choice(("queued", "queued", "working", *ENDS))
-                run = self._simulator.add_run(self._random.choice(SYNCS), status=status)
-                self.runs.append(run["id"])
-                if status not in ENDS:
-                    self._open.append(run["id"])
-            else:
-                self._go_on(self._random.choice(self._open))
-
-    def _go_on(self, run_id: int) -> None:
-        status = self._random.choice(("working", "preparing", "queued", "working", "retrying", *ENDS))
-        error = {"error_code": "BROKE", "error_message": f"the {len(self.runs)}th"} if status == "failed" else {}
-        self._simulator.update_run(run_id, status=status, **error)
-        if status in ENDS:
-            self._open.remove(run_id)
 
 
 def kill_at_any_moment(workplace: Workplace, simulator: SimulatorThread, chance: random.Random) -> tuple[float, float]:
@@ -79,27 +33,6 @@ def kill_at_any_moment(workplace: Workplace, simulator: SimulatorThread, chance:
     return began, time.monotonic()
 
 
-def last_told(accepted: list[ReceivedWebhook]) -> dict[int, dict[str, Any]]:
-    """What the events tell of each run in the end. Each must go on from where the one before it left the run."""
-    runs: dict[int, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(FIELDS))
-    seen: set[str] = set()
-    for webhook in accepted:
-        event_id = webhook.headers["webhook-id"]
-        if event_id in seen:
-            continue
-        seen.add(event_id)
-        data = json.loads(webhook.body)["data"]
-        told = runs[data["sync_run"]["id"]]
-        for change in data["changes"]:
-            assert told[change["field"]] == (change["old"] or None), (webhook.body, told)
-            told[change["field"]] = change["new"] or None
-    return dict(runs)
-
-
-def truth(simulator: SimulatorThread, run_ids: list[int]) -> dict[int, dict[str, Any]]:
-    return {run_id: {name: simulator.run(run_id)[name] or None for name in FIELDS} for run_id in run_ids}
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_fifty_kills_lose_nothing_and_disorder_nothing(workplace: Workplace, simulator: SimulatorThread) -> None:
@@ -108,10 +41,10 @@ def test_fifty_kills_lose_nothing_and_disorder_nothing(workplace: Workplace, sim
     chance = random.Random(seed)
     simulator.sink.answer(delay=0.01)  # so that a kill meets messages under way
     workplace.start_watching(*SYNCS)
-    story = Story(simulator, seed)
+    story = Story(simulator, SYNCS, random.Random(seed))
     with story.told():
         kills = [kill_at_any_moment(workplace, simulator, chance) for _ in range(KILLS)]
-    final = truth(simulator, story.runs)
+    final = story.truth()
     workplace.start()
     workplace.wait_until(lambda: last_told(simulator.sink.accepted) == final, timeout=60)
     assert workplace.stop() == 0

@@ -234,7 +234,8 @@ async def test_nobody_listening_is_a_refused_connection(session: aiohttp.ClientS
 # --- refused addresses ---
 
 REFUSED = ["169.254.169.254", "169.254.0.1", "224.0.0.1", "239.255.255.250", "[fe80::1]", "[ff02::1]",
-           "[::ffff:169.254.169.254]", "[::ffff:224.0.0.1]", "[fe80::1%25lo]"]  # fmt: skip
+           "[::ffff:169.254.169.254]", "[::ffff:224.0.0.1]", "[fe80::1%25lo]", "[64:ff9b::169.254.169.254]",
+           "[64:ff9b::224.0.0.1]", "[2002:a9fe:a9fe::1]", "[::169.254.169.254]"]  # fmt: skip
 
 
 @pytest.mark.asyncio

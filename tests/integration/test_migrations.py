@@ -1,10 +1,12 @@
 """Migrations: what they build is what the code expects, and each happens whole or not at all."""
 
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -220,6 +222,43 @@ def test_processes_that_migrate_at_once_do_it_once(tmp_path: Path, database: Pat
         process.join(60)
     assert [process.exitcode for process in started] == [0, 0, 0, 0]
     assert schema_of(path) == schema_of(database)
+
+
+def leave_in_mid_transaction(path: Path) -> None:
+    """What a kill leaves between the last sync of the file and the end of its journal.
+
+    Our only transaction with a journal is the first of all, which switches to WAL.
+    """
+    whole = path.with_name("whole.db")
+    with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
+        for statement in (
+            "CREATE TABLE left_over (bytes)",
+            "DROP TABLE left_over",
+            "PRAGMA cache_size = 1",  # so that the file is written before the end
+            "BEGIN",
+            "CREATE TABLE left_over (bytes)",
+            "INSERT INTO left_over VALUES (zeroblob(200000))",
+        ):
+            connection.execute(statement)
+        for suffix in ("", "-journal"):
+            shutil.copyfile(f"{whole}{suffix}", f"{path}{suffix}")
+
+
+def test_a_database_that_was_left_in_mid_transaction_is_rolled_back_and_migrated(
+    tmp_path: Path, database: Path
+) -> None:
+    path = tmp_path / "left.db"
+    leave_in_mid_transaction(path)
+    assert migrate(path) is True
+    assert schema_of(path) == schema_of(database)
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_command_that_only_looks_at_it_names_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "left.db"
+    leave_in_mid_transaction(path)
+    with pytest.raises(DatabaseUnusable, match=r"left in mid-transaction; `notifier run` or `notifier migrate`"):
+        check_current(path)
 
 
 # --- versions ---

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -200,6 +201,77 @@ async def test_a_wall_clock_that_jumps_a_day_back_does_not_hold_a_delivery_for_a
         await until_quiet()
         await stage.passes(hours=1, minutes=1)  # an hour is the most that any stored time can ask for
         assert "evt_1" in stage.receiver.take()
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_back_delays_nothing_when_a_command_has_the_queue_read_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        assert stage.receiver.take() == ["evt_1"]
+        stage.clock.advance(days=-1)
+        queue.reload(None)
+        await until_quiet()
+        assert stage.receiver.take() == []
+        await stage.passes(minutes=1, seconds=10)
+        assert stage.receiver.take() == ["evt_1"]
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_back_while_an_outcome_is_kept_delays_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    settle = store.settle
+
+    async def settle_as_it_jumps(*settlements: Any, **more: Any) -> None:
+        await settle(*settlements, **more)
+        stage.clock.advance(days=-1)
+
+    monkeypatch.setattr(store, "settle", settle_as_it_jumps)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        assert stage.receiver.take() == ["evt_1"]
+        await stage.passes(minutes=1, seconds=10)
+        assert stage.receiver.take() == ["evt_1"]
+
+
+@pytest.mark.asyncio
+async def test_a_message_that_was_never_tried_waits_for_no_clock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: dict[str, list[Outcome]] = {"evt_1": [Retry("HTTP 500")]}
+    stage = Stage(store, monkeypatch, Scripted(lambda i: outcomes[i].pop() if outcomes.get(i) else Delivered()))
+    await stage.record("evt_1", "evt_2", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        stage.clock.advance(days=-1)
+        await stage.passes(minutes=1, seconds=10)
+        assert stage.receiver.take() == ["evt_1", "evt_1", "evt_2"]
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_ahead_makes_nothing_step_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_a1" else Delivered()))
+    await stage.record("evt_a1", "evt_a2", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        stage.clock.advance(days=1)
+        await stage.record("evt_b1", sync_id=2)
+        queue.wake()
+        await until_quiet()
+        await stage.passes(minutes=10)
+        assert "evt_b1" in stage.receiver.sent
+        assert "evt_a2" not in stage.receiver.sent
+        await stage.passes(minutes=6)
+        assert "evt_a2" in stage.receiver.sent
 
 
 # --- what may have been sent ---

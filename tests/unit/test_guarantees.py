@@ -22,6 +22,6 @@ def test_every_row_of_the_fault_suite_holds_a_promise() -> None:
 
 
 def _numbers(group: str) -> list[int]:
-    """"1, 4 and 11" or "1 to 3"."""
+    """ "1, 4 and 11" or "1 to 3"."""
     found = [int(number) for number in re.findall(r"\d+", group)]
     return list(range(found[0], found[-1] + 1)) if "to" in group else found

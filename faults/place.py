@@ -1,0 +1,24 @@
+"""Where a row works: simulators in this process, a directory, and the worker that runs in it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from faults.row import must
+from notifier.simulator import SimulatorThread
+from tests.acceptance.workplace import Workplace
+
+
+@contextmanager
+def a_workplace() -> Iterator[tuple[Workplace, SimulatorThread]]:
+    """A workplace with nothing in it yet. Whatever was done there, nobody has seen a traceback."""
+    with tempfile.TemporaryDirectory(prefix="faults.") as directory, SimulatorThread() as simulator:
+        workplace = Workplace(Path(directory), simulator)
+        try:
+            yield workplace, simulator
+        finally:
+            if workplace.worker is not None:
+                workplace.kill()
+        log = workplace.log.read_text() if workplace.log.exists() else ""
+        must("Traceback" not in log, f"a traceback in the worker's log:\n{log[-4000:]}")

@@ -1,0 +1,1 @@
+"""One module a row of the table, with its `ROW`; the runner finds them by themselves."""

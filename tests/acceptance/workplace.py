@@ -1,0 +1,147 @@
+"""Starts the installed command as a process, and judges it from outside: by its exit code, its output, its sockets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from notifier.simulator import SimulatorThread
+
+COMMAND = Path(sys.executable).with_name("notifier")
+NO_CHECKS = "{failing: false, rejected_records: false, unreachable: false, reminders: false}"
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
+
+
+class Workplace:
+    """A directory with a watchlist, and the worker that runs in it."""
+
+    def __init__(self, directory: Path, simulator: SimulatorThread) -> None:
+        self.directory = directory
+        self.simulator = simulator
+        self.worker: subprocess.Popen[bytes] | None = None
+        self.log = directory / "worker.log"
+        self.environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key, "SECRET": SECRET}
+        self.write_watchlist()
+
+    def write_watchlist(
+        self,
+        *,
+        watches: str = "- syncs: all",
+        receivers: str | None = None,
+        workspace: str = "",
+        rest: str = "",
+        poll_interval: str = "1s",
+        delivery: str = "first_retry: 200ms, longest_retry: 1s",
+        limits: str = "max_requests_per_second: 200",
+        checks: str = NO_CHECKS,
+    ) -> None:
+        """`checks` are off unless a test is about them."""
+        hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
+        (self.directory / "watchlist.yaml").write_text(
+            f"""version: 1
+database: sqlite:///n.db
+delivery: {{{delivery}}}
+workspaces:
+  production:
+    api_key: ${{API_KEY}}
+    base_url: {self.simulator.base_url}
+    poll_interval: {poll_interval}
+    active_poll_interval: 200ms
+    {limits}
+    {workspace}
+checks: {checks}
+watches:
+  {watches}
+receivers:
+  {receivers or hook}
+{rest}
+"""
+        )
+
+    def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end. Nobody ever sees a traceback."""
+        ended = subprocess.run(
+            [COMMAND, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert "Traceback" not in ended.stderr, ended.stderr
+        return ended
+
+    def json(self, *arguments: str) -> Any:
+        """Runs a command that must succeed, and reads its JSON."""
+        ended = self.run(*arguments, "--json")
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    def hooks(self, *names: str) -> str:
+        """Webhook receivers for `write_watchlist`, each at the sink's path of its name."""
+        url = self.simulator.sink_url
+        return "\n  ".join(f"{name}: {{type: webhook, url: '{url}/{name}', secret: '${{SECRET}}'}}" for name in names)
+
+    def start(self, *options: str) -> None:
+        """Starts the worker; see `wait_for_baseline` for how to wait until it has seen all that was there."""
+        with self.log.open("ab") as log:
+            self.worker = subprocess.Popen(
+                [COMMAND, "run", *options], cwd=self.directory, env=self.environment, stderr=log
+            )
+
+    def start_watching(self, *sync_ids: int) -> None:
+        """Makes these syncs, starts the worker, and waits until they have their baseline."""
+        for sync_id in sync_ids:
+            self.simulator.add_sync(id=sync_id)
+        self.start()
+        self.wait_for_baseline(*sync_ids)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self.worker is not None
+        self.worker.send_signal(signal.SIGTERM)
+        code = self.worker.wait(timeout=15)
+        self.worker = None
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.worker is not None
+        self.worker.kill()
+        self.worker.wait(timeout=15)
+        self.worker = None
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The worker's log so far, a dictionary a line."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def wait_for_log(self, event: str, times: int = 1) -> None:
+        """Until the worker has logged this sentence so often."""
+        self.wait_until(lambda: self.log.read_text().count(json.dumps(event)) >= times)
+
+    def wait_until(self, true: Callable[[], Any], timeout: float = 20) -> Any:
+        """Asks again and again; what was asked for, or an AssertionError with the worker's log."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if value := true():
+                return value
+            if self.worker is not None and self.worker.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"not in {timeout} s; the worker's log:\n{self.log.read_text()[-4000:]}")
+
+    def wait_for_baseline(self, *sync_ids: int) -> None:
+        """Until the worker has polled these syncs twice: the first answer is recorded when the second is asked for."""
+
+        def polled() -> bool:
+            paths = [request.path for request in self.simulator.requests]
+            return all(paths.count(f"/syncs/{sync_id}/sync_runs") >= 2 for sync_id in sync_ids)
+
+        self.wait_until(polled)
