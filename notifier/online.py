@@ -16,6 +16,7 @@ from notifier.body import TEST_TYPE, body_of_test
 from notifier.census.client import CensusClient, client_of, new_census_session
 from notifier.config.models import Watchlist, WebhookReceiver
 from notifier.errors import CensusError, NotFound
+from notifier.http import proxy_for
 from notifier.model import Message, Outcome, Verdict
 from notifier.receivers import open_senders
 from notifier.receivers.echo import echo
@@ -88,7 +89,10 @@ async def send_test(watchlist: Watchlist, receiver: str) -> SentTest:
         began = time.monotonic()
         outcome = await sender.send(message)
         took = timedelta(seconds=time.monotonic() - began)
-        answer = echo(heard[-1], settings) if heard and isinstance(settings, WebhookReceiver) else None
+        answer = None
+        if heard and isinstance(settings, WebhookReceiver):
+            proxy = proxy_for(settings.url.get_secret_value())
+            answer = echo(heard[-1], settings, proxy=str(proxy) if proxy is not None else None)
         return SentTest(message.event_id, outcome, took, answer)
 
 

@@ -27,3 +27,18 @@ SETTINGS = a_webhook(URL, headers={"Authorization": "Bearer canary-3", "X-Team":
 )
 def test_an_answer_is_shown_without_the_secrets_that_it_repeats(body: bytes, shown: str) -> None:
     assert echo(body, SETTINGS) == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"Host: h.example.com", "Host: [secret]"),
+        (b"Proxy-Authorization: Basic YWRtaW46cCFzc3dvcmQ=", "Proxy-Authorization: Basic [secret]"),
+        (b"via http://admin:p%21ssword@proxy:3128", "via http://admin:[secret]@proxy:3128"),
+        (b"no user with the password p!ssword", "no user with the password [secret]"),
+    ],
+)
+def test_a_proxy_that_repeats_what_it_was_sent_gives_neither_its_password_away_nor_the_host(
+    body: bytes, shown: str
+) -> None:
+    assert echo(body, SETTINGS, proxy="http://admin:p%21ssword@proxy:3128") == shown
