@@ -11,7 +11,7 @@ from faults.account import AT_ONCE
 from faults.bad_files import must_refuse_all
 from faults.database import look, must_be_sound
 from faults.mounts import SmallDisk, leave_the_others_mounts
-from faults.place import a_workplace
+from faults.place import a_workplace, must_stop_well
 from faults.row import Figures, Row, Size, must, say
 from notifier.simulator import SimulatorThread
 from tests.acceptance.workplace import Workplace
@@ -101,7 +101,7 @@ def a_full_disk(size: Size) -> str:
         workplace.wait_for_log(CAN_AGAIN)
         must_be_told_once(workplace, simulator, runs)
 
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
         workplace.start()  # with a new WAL: the old one may have room for much
         workplace.wait_for_log("notifier started", times=2)
         failures = workplace.log.read_text().count(CANT_WRITE)
@@ -128,7 +128,7 @@ def a_full_disk(size: Size) -> str:
         if ended is not None:
             workplace.start()
         must_be_told_once(workplace, simulator, runs)
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
     outcome = "goes on" if ended is None else f"exit code {ended} with a reason"
     return (
         f"{len(runs)} events, {while_full} came while none could be recorded, {under_way} while no outcome could be; "
@@ -172,7 +172,7 @@ def a_read_only_disk(size: Size) -> str:
     """The file system takes no writes at the start; then it does."""
     with on_a_small_disk(16 * MEGABYTE) as (workplace, simulator, small):
         workplace.start_watching(*SYNCS)
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
         runs = fail_runs(simulator, 1)
         small.set_read_only(True)
         for command in (("run",), ("run", "--once"), ("migrate",)):
@@ -182,7 +182,7 @@ def a_read_only_disk(size: Size) -> str:
         small.set_read_only(False)
         workplace.start()
         must_be_told_once(workplace, simulator, runs)
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
     return f"refused ({said.rpartition(': ')[2]}), then {len(runs)} events"
 
 
@@ -192,7 +192,7 @@ def deleted_or_replaced(size: Size) -> str:
         with a_workplace() as (workplace, simulator):
             database = workplace.directory / "n.db"
             workplace.start_watching(*SYNCS)
-            must(workplace.stop() == 0, "the worker did not end well")
+            must_stop_well(workplace)
             shutil.copyfile(database, workplace.directory / "backup.db")
             workplace.start()
             workplace.wait_for_log("notifier started", times=2)
@@ -209,7 +209,7 @@ def deleted_or_replaced(size: Size) -> str:
             must_be_sound(database)
             workplace.start()
             must_be_told_once(workplace, simulator, runs)
-            must(workplace.stop() == 0, "the worker did not end well")
+            must_stop_well(workplace)
     return "exit code 1 with the reason; the backup in its place is sound, and the next worker goes on with it"
 
 
@@ -248,7 +248,7 @@ def two_workers(size: Size) -> str:
         runs += fail_runs(simulator, 1)
         workplace.start()
         must_be_told_once(workplace, simulator, runs)
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
     return f"the second is refused and names the first; {len(runs)} events"
 
 
@@ -267,7 +267,7 @@ def a_held_lock(size: Size) -> str:
             must(not simulator.sink.received, "something was sent that could not be recorded")
             other.execute("ROLLBACK")
         must_be_told_once(workplace, simulator, runs)
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
     return f"{seconds} s, then {len(runs)} events"
 
 
