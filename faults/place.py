@@ -10,6 +10,14 @@ from notifier.simulator import SimulatorThread
 from tests.acceptance.workplace import Workplace
 
 
+def must_stop_well(workplace: Workplace) -> None:
+    """SIGTERM ends the worker with exit code 0, once it works: one that still starts dies of it as any process does."""
+    asked = workplace.simulator.request_count
+    workplace.wait_until(lambda: workplace.simulator.request_count > asked)
+    code = workplace.stop()
+    must(code == 0, f"after SIGTERM the worker ended with {code}; its log:\n{workplace.log.read_text()[-3000:]}")
+
+
 @contextmanager
 def a_workplace() -> Iterator[tuple[Workplace, SimulatorThread]]:
     """A workplace with nothing in it yet. Whatever was done there, nobody has seen a traceback."""

@@ -22,7 +22,7 @@ from faults.account import (
     work_for_a_moment,
 )
 from faults.database import post_mortem
-from faults.place import a_workplace
+from faults.place import a_workplace, must_stop_well
 from faults.row import Figures, Row, Size, must, say
 from faults.shim import Point, Shim
 from notifier.simulator import Hang, SimulatorThread
@@ -58,7 +58,7 @@ def at_random_moments(size: Size) -> Figures:
                 say(f"{number + 1} kills, {story.changes} changes, {len(simulator.sink.received)} webhooks")
         workplace.start()
         workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
-        must(workplace.stop() == 0, "the last worker did not end well")
+        must_stop_well(workplace)
         return settle_accounts(workplace, simulator, story, kills)
 
 
@@ -190,7 +190,7 @@ def at_named_points(size: Size) -> str:
             _must_have_left(scene, point.__name__, kills[-1], left, _received(simulator) - before)
             workplace.start()
             workplace.wait_until(partial(has_told_all, workplace, simulator, scene.story))
-        must(workplace.stop() == 0, "the last worker did not end well")
+        must_stop_well(workplace)
         settle_accounts(workplace, simulator, scene.story, kills)
     return ", ".join(point.__name__ for point in POINTS)
 

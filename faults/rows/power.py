@@ -18,7 +18,7 @@ from faults.account import (
     work_for_a_moment,
 )
 from faults.database import must_be_sound, pending, post_mortem
-from faults.place import a_workplace
+from faults.place import a_workplace, must_stop_well
 from faults.row import Figures, Row, Size, must, say
 from faults.shim import Point, Shim
 from notifier.simulator import SimulatorThread
@@ -56,7 +56,7 @@ def power(size: Size) -> Figures:
                 say(f"power lost {number + 1} times, {story.changes} changes")
         workplace.start()
         workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
-        must(workplace.stop() == 0, "the last worker did not end well")
+        must_stop_well(workplace)
         figures = dict(settle_accounts(workplace, simulator, story, losses))
     tried = sum(point is not None for point in moments)
     must(hit == tried, f"of {tried} named points only {hit} were reached")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from faults.database import look, must_be_sound
-from faults.place import a_workplace
+from faults.place import a_workplace, must_stop_well
 from faults.row import Figures, Row, Size, must, say
 from notifier.simulator import Body, Reset, SimulatorThread, Status
 from tests.acceptance.workplace import Workplace
@@ -58,7 +58,7 @@ def soak(size: Size) -> Figures:
         must(told == sorted(runs), f"events tell of {len(told)} runs, not of the {len(runs)} that there were")
         came = {webhook.headers["webhook-id"] for webhook in simulator.sink.accepted}
         must(len(came) == len(runs), f"{len(came)} messages came, not {len(runs)}")
-        must(workplace.stop() == 0, "the worker did not end well")
+        must_stop_well(workplace)
         must_be_sound(database)
     return {
         "syncs": syncs,
