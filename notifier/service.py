@@ -42,6 +42,7 @@ from notifier.scheduler import WorkspaceWatcher
 from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
+from notifier.target import SyncTarget
 from notifier.watch import watches_of
 from notifier.web.app import door_of, make_app
 from notifier.web.connections import listening
@@ -84,6 +85,12 @@ class Worker:
         for watcher in self.watchers:
             for sync, watched in watcher.listed():
                 yield watcher.name, sync, watched
+
+    def watched(self) -> Iterator[tuple[str, SyncTarget]]:
+        """The watched syncs of each workspace."""
+        for watcher in self.watchers:
+            for target in watcher.watched():
+                yield watcher.name, target
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -196,6 +203,7 @@ async def _open_server(worker: Worker) -> AsyncIterator[str | None]:
         ailment=worker.lookout.ailment,
         not_ready=worker.not_ready,
         listed=worker.listed,
+        watched=worker.watched,
         hearings=worker.inboxes,
         metrics=worker.metrics,
     )
