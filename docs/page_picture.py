@@ -17,8 +17,10 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests build the stage
 
+from selenium.webdriver.support.ui import WebDriverWait
+
 from notifier.model import Check
-from tests.chromium import look, open_chromium
+from tests.chromium import complaints, look, open_chromium
 from tests.page_stage import MINUTE, PageStage
 
 HOUR: Final = 60 * MINUTE
@@ -50,7 +52,7 @@ def a_day(stage: PageStage, chance: random.Random) -> None:
     stage.add_workspace()
     for name, minutes in (("growth", 12), ("sales", 41), ("pipeline", 2)):
         stage.add_receiver(name, last_accepted_at=stage.now - minutes * MINUTE)
-    stage.add_syncs(*({"id": i, "label": n, "labels": l, "paused": i == 91} for i, n, l, *_ in SYNCS))
+    stage.add_syncs(*({"id": i, "label": name, "labels": labels, "paused": i == 91} for i, name, labels, *_ in SYNCS))
     rows = []
     for sync_id, _, _, usual, records in SYNCS:
         for back in range(30, 0, -1):
@@ -115,9 +117,7 @@ def storm(stage: PageStage) -> None:
     )
     array = "run 52034 failed, JSON_ARRAY_ERROR: The array field being used does not appear to be valid JSON"
     stage.add_incident(52, "New Signups to Leads", 34 * MINUTE, runs=4, last_run_id=52034, summary=array)
-    stage.add_incident(
-        61, "Salesforce Accounts", 25 * MINUTE, runs=3, last_run_id=61033, summary=words.format(61033)
-    )
+    stage.add_incident(61, "Salesforce Accounts", 25 * MINUTE, runs=3, last_run_id=61033, summary=words.format(61033))
     stage.add_incident(
         62, "Salesforce Opportunities", 16 * MINUTE, runs=2, last_run_id=62032, summary=words.format(62032)
     )
@@ -179,12 +179,13 @@ def main() -> None:
                 with stage.serving() as url:
                     look(browser, **how)  # type: ignore[arg-type]
                     browser.get(url + path)
+                    WebDriverWait(browser, 10).until(lambda seen: seen.find_element("id", "live").is_displayed())
                     shot = browser.execute_cdp_cmd(
                         "Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"} | _clip(browser, how)
                     )
                     (target / name).write_bytes(base64.b64decode(shot["data"]))
-                    for line in browser.get_log("browser"):
-                        print(name, line["message"])
+                    for line in complaints(browser):
+                        print(name, line)
 
 
 def _clip(browser: Any, how: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Debian's own Chromium, without a window, driven through its chromedriver: for tests, pictures and measures of pages."""
+"""Debian's own Chromium, without a window, driven through its chromedriver: for tests, pictures and measures."""
 
 import shutil
 from collections.abc import Iterator
@@ -46,3 +46,9 @@ def look(browser: Chrome, *, width: int = 1280, height: int = 900, dark: bool = 
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme: list[dict[str, Any]] = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+
+
+def complaints(browser: Chrome) -> list[str]:
+    """What the browser has to say against the page since it was last asked: errors, and what its policy forbids."""
+    said: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [f"{line['level']} {line['message']}" for line in said if line["level"] in ("SEVERE", "WARNING")]

@@ -1,4 +1,4 @@
-"""A database filled by hand and the server over it, in a thread: for tests, pictures and measures of the status page."""
+"""A database filled by hand and the server over it, in a thread: for tests, pictures and measures of the page."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 
 from notifier.body import timestamp
+from notifier.checks import SyncState
 from notifier.config.models import Workspace
 from notifier.config.server import Address
 from notifier.metrics import Metrics
@@ -64,9 +65,7 @@ class PageStage:
             connection.execute(insert(table), list(rows))
 
     def add_worker(self, running_for: timedelta = timedelta(hours=3)) -> None:
-        self.add(
-            worker, {"id": 1, "version": "0.1.0", "started_at": self.now - running_for, "last_seen_at": self.now}
-        )
+        self.add(worker, {"id": 1, "version": "0.1.0", "started_at": self.now - running_for, "last_seen_at": self.now})
 
     def add_workspace(self, name: str = "production", **columns: Any) -> None:
         """One of the watchlist, that is read unless said otherwise."""
@@ -85,8 +84,7 @@ class PageStage:
         for sync in given:
             name, paused = sync.get("workspace", "production"), sync.get("paused", False)
             target = SyncTarget(sync["id"], sync["label"], sync.get("labels", {}), None)
-            target.state.__class__  # noqa: B018
-            object.__setattr__(target, "state", type(target.state)(standing=Standing(paused=paused)))
+            target.state = SyncState(standing=Standing(paused=paused))
             self.targets.append((name, target))
             rows.append(
                 {"workspace": name, "sync_id": sync["id"], "label": sync["label"], "watched": True, "marked": True}
@@ -97,7 +95,7 @@ class PageStage:
         """A snapshot's row. `began`: how long ago; `took`, unless it has not ended: 4 minutes."""
         workspace, took = columns.pop("workspace", "production"), columns.pop("took", 4 * MINUTE)
         created = self.now - began
-        ended = status in ("completed", "failed", "canceled")
+        ended = status in ("completed", "failed", "canceled", "skipped")
         return {
             "workspace": workspace,
             "sync_id": sync_id,
@@ -190,7 +188,7 @@ class PageStage:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """The server, as the worker has it; gives its address as a URL without a slash at its end."""
-        started, address = threading.Event(), []
+        started, address = threading.Event(), list[Address]()
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
 

@@ -92,7 +92,7 @@ class Server(Part):
     """Asked of everyone but probes, metrics and signed webhooks; best as ${NOTIFIER_TOKEN}."""
 
     public_url: PublicUrl | None = None
-    """Where people find the status page, such as https://notifier.example.com; with a path where a proxy cuts it off."""
+    """Where people find the status page, such as https://notifier.example.com; with a path where a proxy cuts it."""
 
     @property
     def address(self) -> Address | None:

@@ -1,8 +1,8 @@
 """A sync's last runs as bars, and as words. Pure.
 
 A bar's height is how long its run took, against the longest that is shown. What became of it can be told without
-colour: a completed run is a full bar, a failed one is notched and has a cross under it, a canceled one is hollow, a
-skipped one a dash on the ground, one that goes on is dashed.
+colour: a completed run is a full bar, a failed one has a cross under it, a canceled one is hollow, a skipped one a dash
+on the ground, one that goes on is dashed.
 """
 
 from collections import Counter
@@ -92,7 +92,9 @@ def outcome_of(run: RunSummary) -> Outcome:
 
 
 def took_of(run: RunSummary, now: datetime) -> timedelta | None:
-    """How long it took, or goes on; None where that can't be told."""
+    """How long it took, or goes on; None where that can't be told, and where nothing was done."""
+    if outcome_of(run) is Outcome.SKIPPED:
+        return None
     going_on = outcome_of(run) in (Outcome.RUNNING, Outcome.OTHER)
     ended = run.completed_at or (now if going_on else run.updated_at)
     if run.created_at is None or ended is None or ended < run.created_at:
@@ -125,15 +127,13 @@ def _summary(bars: Sequence[Bar]) -> str:
 
 def _shape(outcome: Outcome, left: int, share: float) -> str:
     height = max(LEAST, round(share * (GROUND - 2)))
-    top, right = GROUND - height, left + WIDTH
+    top = GROUND - height
     match outcome:
         case Outcome.SKIPPED:
             return f"M{left} {GROUND - 2}h{WIDTH}v2h-{WIDTH}z"
         case Outcome.CANCELED | Outcome.RUNNING | Outcome.OTHER:  # drawn by their outline, half a unit inside
             return f"M{left}.5 {top}.5h{WIDTH - 1}v{max(height - 1, 1)}h-{WIDTH - 1}z"
         case Outcome.FAILED:
-            cross = f"M{left + 1} {GROUND + 3}l5 5m0-5l-5 5"
-            notch = f"M{left} {top}l{WIDTH / 2:g} 2.5l{WIDTH / 2:g}-2.5V{GROUND}H{left}z" if height > LEAST else ""
-            return (notch or f"M{left} {top}H{right}V{GROUND}H{left}z") + cross
+            return f"M{left} {top}h{WIDTH}V{GROUND}h-{WIDTH}zM{left + 1} {GROUND + 3}l5 5m0-5l-5 5"
         case Outcome.COMPLETED:
             return f"M{left} {top}h{WIDTH}V{GROUND}h-{WIDTH}z"

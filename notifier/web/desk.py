@@ -14,7 +14,7 @@ from aiohttp import web
 from notifier.web.access import Door
 from notifier.web.answers import refusal
 from notifier.web.reception import Reception
-from notifier.web.render import Renderer, ago, static_files, utc
+from notifier.web.render import Renderer, ago, lasting, static_files, utc
 from notifier.web.session import COOKIE, LASTS, Patience, Seal, is_same_origin, local_path
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,8 @@ class Desk:
     def page(self, template: str, **values: Any) -> bytes:
         """A template as a page; may be asked for in any thread."""
         now = values.setdefault("now", datetime.now(UTC))
-        return self._renderer.page(template, **{"ago": partial(ago, now=now), "utc": utc, "root": "", **values})
+        words = {"ago": partial(ago, now=now), "lasting": partial(lasting, now=now), "utc": utc}
+        return self._renderer.page(template, **{**words, "root": "", **values})
 
     def answer(self, status: int, page: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
         """A page as an answer."""

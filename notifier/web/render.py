@@ -93,8 +93,13 @@ def ago(time: datetime, now: datetime) -> str:
     return f"{words} ago" if away > timedelta(0) else f"in {words}"
 
 
+def lasting(time: datetime, now: datetime) -> str:
+    """How long something has lasted, in words: "4 min"."""
+    return _roughly(max(now - time, timedelta(seconds=1)))
+
+
 def _roughly(length: timedelta) -> str:
-    """In its largest unit."""
+    """In its largest unit; the length is a second at least."""
     return " ".join(spoken(length).split(" ")[:2])
 
 

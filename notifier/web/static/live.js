@@ -142,20 +142,25 @@ const UNITS = [
   [1, "s"],
 ];
 
+function length(seconds) {
+  const [size, unit] = UNITS.find(([least]) => seconds >= least) ?? UNITS.at(-1);
+  return `${Math.max(Math.floor(seconds / size), 1)} ${unit}`;
+}
+
 function away(seconds) {
   if (Math.abs(seconds) < 5) return "just now";
-  const [size, unit] = UNITS.find(([least]) => Math.abs(seconds) >= least);
-  const words = `${Math.floor(Math.abs(seconds) / size)} ${unit}`;
-  return seconds > 0 ? `${words} ago` : `in ${words}`;
+  return seconds > 0 ? `${length(seconds)} ago` : `in ${length(-seconds)}`;
 }
 
 function tellTimes() {
   for (const element of document.querySelectorAll("main time")) {
     const time = new Date(element.dateTime);
     const local = time.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
-    const text = element.classList.contains("at") ? local : away((Date.now() - time) / 1000);
+    const since = (Date.now() - time) / 1000;
+    const kind = element.className;
+    const text = kind === "at" ? local : kind === "for" ? length(since) : away(since);
     if (element.textContent !== text) element.textContent = text;
-    element.title = element.classList.contains("at") ? time.toISOString() : local;
+    element.title = kind === "at" ? time.toISOString() : kind === "for" ? `since ${local}` : local;
   }
 }
 setInterval(tellTimes, 15_000);
