@@ -186,7 +186,7 @@ class PageStage:
         )
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self, port: int = 0) -> Iterator[str]:
         """The server, as the worker has it; gives its address as a URL without a slash at its end."""
         started, address = threading.Event(), list[Address]()
         loop = asyncio.new_event_loop()
@@ -194,7 +194,7 @@ class PageStage:
 
         async def serve() -> None:
             self.reception = Reception(self.insight(), self.door)
-            async with listening(make_app(self.reception), Address("127.0.0.1", 0)) as bound:
+            async with listening(make_app(self.reception), Address("127.0.0.1", port)) as bound:
                 address.append(bound)
                 started.set()
                 await stop.wait()

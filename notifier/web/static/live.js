@@ -107,22 +107,22 @@ function say(how) {
 
 function listen() {
   source = new EventSource("live");
-  source.addEventListener("hello", look);
+  source.addEventListener("hello", () => {
+    clearTimeout(timer);
+    timer = undefined;
+    look();
+  });
   source.addEventListener("changed", look);
   source.addEventListener("error", () => {
-    clearTimeout(timer);
-    timer = setTimeout(slowly, source.readyState === EventSource.CLOSED ? LEAST_PAUSE : 5 * LEAST_PAUSE);
+    timer ??= setTimeout(slowly, source.readyState === EventSource.CLOSED ? LEAST_PAUSE : 5 * LEAST_PAUSE);
   });
 }
 
 // It failed for good, or is long in coming back: look now and then, and try to be told again.
 function slowly() {
-  if (source.readyState === EventSource.OPEN) return;
+  timer = setTimeout(slowly, SLOW_POLL);
   look();
-  timer = setTimeout(() => {
-    if (source.readyState === EventSource.CLOSED) listen();
-    slowly();
-  }, SLOW_POLL);
+  if (source.readyState === EventSource.CLOSED) listen();
 }
 
 document.addEventListener("visibilitychange", () => {
