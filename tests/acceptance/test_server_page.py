@@ -3,9 +3,9 @@
 import http.client
 import re
 import threading
-from collections.abc import Callable
+from contextlib import ExitStack
 from html import unescape
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import pytest
@@ -41,7 +41,7 @@ class Browser:
 
     def form(self) -> str:
         """The token of the forms of a page."""
-        return re.findall(r'name="form" value="([^"]+)"', self.get("/")[1])[0]
+        return str(re.findall(r'name="form" value="([^"]+)"', self.get("/")[1])[0])
 
     def log_in(self) -> None:
         status, _, given = self.post("/login", {"token": TOKEN, "next": "/"})
@@ -158,6 +158,13 @@ class Listening:
         self.connection.request("GET", "/live", headers=headers)
         self.answer = self.connection.getresponse()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.answer.close()
+        self.connection.close()
+
     def next(self) -> str:
         """The next event's name."""
         while line := self.answer.readline():
@@ -168,36 +175,43 @@ class Listening:
 
 def test_who_listens_is_told_when_something_changed(workplace: Workplace, simulator: SimulatorThread) -> None:
     server = serving(workplace)
-    listening = Listening(server)
-    assert listening.answer.headers["Content-Type"] == "text/event-stream"
-    assert listening.next() == "hello"
-    simulator.add_run(52, id=93, status="failed")
-    assert server.hook(said()) == 202
-    assert listening.next() == "changed"
+    with Listening(server) as listening:
+        assert listening.answer.headers["Content-Type"] == "text/event-stream"
+        assert listening.next() == "hello"
+        simulator.add_run(52, id=93, status="failed")
+        assert server.hook(said()) == 202
+        assert listening.next() == "changed"
     workplace.wait_until(lambda: "Run 93 failed" in text_of(Browser(server).get("/")[1]))
 
 
 def test_a_worker_that_ends_lets_its_listeners_go(workplace: Workplace) -> None:
     server = serving(workplace)
-    listeners = [Listening(server) for _ in range(5)]
-    assert [each.next() for each in listeners] == ["hello"] * 5
-    assert workplace.stop() == 0
-    for listening in listeners:
-        while (told := listening.next()) != "end":
-            assert told == "changed"
-    assert [line["level"] for line in workplace.logged() if line["level"] in ("error", "critical")] == []
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(Listening(server)) for _ in range(5)]
+        assert [each.next() for each in listeners] == ["hello"] * 5
+        assert workplace.stop() == 0
+        for listening in listeners:
+            while (told := listening.next()) != "end":
+                assert told == "changed"
+    assert [line for line in workplace.logged() if line["level"] in ("error", "critical")] == []
 
 
 def test_more_than_32_can_not_listen_and_those_who_left_make_room(workplace: Workplace) -> None:
     server = serving(workplace)
-    listeners = [Listening(server) for _ in range(32)]
-    assert [each.next() for each in listeners] == ["hello"] * 32
-    refused = Listening(server)
-    assert (refused.answer.status, refused.answer.headers["Retry-After"]) == (503, "60")
-    assert Browser(server).get("/")[0] == 200
-    listeners[0].answer.close()
-    listeners[0].connection.close()
-    workplace.wait_until(lambda: Listening(server).answer.status == 200)
+    with ExitStack() as stack:
+        first = stack.enter_context(Listening(server))
+        others = [stack.enter_context(Listening(server)) for _ in range(31)]
+        assert [each.next() for each in (first, *others)] == ["hello"] * 32
+        with Listening(server) as refused:
+            assert (refused.answer.status, refused.answer.headers["Retry-After"]) == (503, "60")
+        assert Browser(server).get("/")[0] == 200
+        first.__exit__()
+        workplace.wait_until(lambda: is_heard(server))
+
+
+def is_heard(server: Server) -> bool:
+    with Listening(server) as another:
+        return another.answer.status == 200
 
 
 # --- who may see it ---
@@ -277,19 +291,16 @@ def test_without_a_token_other_machines_get_a_page_with_the_remedy(workplace: Wo
 
 def test_a_retry_by_form_is_the_commands(workplace: Workplace, simulator: SimulatorThread) -> None:
     browser = with_a_dead_delivery(workplace, simulator, "listen: 127.0.0.1:0")
-    numbers = [each["id"] for each in dead(workplace)]
+    numbers, form = [each["id"] for each in dead(workplace)], browser.form()
     for number in numbers:
-        fields = {"id": str(number), "form": browser.form(), "next": "/?state=failing&retried=9"}
+        fields = {"id": str(number), "form": form, "next": "/?state=failing&retried=9"}
         status, _, given = browser.post("/retry", fields)
         assert (status, given["Location"]) == (303, f"./?state=failing&retried={number}#deliveries")
     workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == len(numbers))
     assert f"Delivery {numbers[0]} is tried again" in text_of(browser.get(f"/?retried={numbers[0]}")[1])
-    status, _, given = browser.post("/retry", {"id": str(numbers[0]), "form": browser.form(), "next": "//evil"})
+    status, _, given = browser.post("/retry", {"id": str(numbers[0]), "form": form, "next": "//evil"})
     assert (status, given["Location"]) == (303, "./?retried=none#deliveries")
     assert "there is nothing to try again" in text_of(browser.get("/?retried=none")[1])
-
-
-Forged = Callable[[Browser], tuple[dict[str, str], dict[str, str]]]
 
 
 @pytest.mark.parametrize("server", ["listen: 127.0.0.1:0", WITH_TOKEN], ids=["loopback", "token"])

@@ -51,8 +51,8 @@ def test_outcomes_differ_in_shape_not_only_in_colour() -> None:
 
 
 def test_a_run_in_words() -> None:
-    error = {"error_code": "E1", "error_message": "it broke"}
-    (bar,) = chart_of([a_run(status="failed", records_sent=12_400, **error)], 30, NOW).bars
+    failed = a_run(status="failed", records_sent=12_400, error_code="E1", error_message="it broke")
+    (bar,) = chart_of([failed], 30, NOW).bars
     assert bar.words == "Run 93 failed · 24 Nov 10:00 UTC · took 4 min · 12,400 records · E1 it broke"
     (bar,) = chart_of([a_run(status="working")], 30, NOW).bars
     assert bar.words == "Run 93 running · 24 Nov 10:00 UTC · for 2 h"
