@@ -260,10 +260,8 @@ def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
     """
     engine = command_engine(path, "reader")
     try:
-        with explained(path, opening=True):
-            raw = engine.raw_connection()
-        try:
-            driver: Any = raw.driver_connection
+        with explained(path, opening=True), engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
 
             def ask() -> int:
                 try:
@@ -272,8 +270,6 @@ def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
                     raise StoreUnavailable(f"{path}: {error}") from error
 
             yield ask
-        finally:
-            raw.close()
     finally:
         engine.dispose()
 
