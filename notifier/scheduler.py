@@ -239,6 +239,11 @@ class WorkspaceWatcher:
         for sync_id in sorted(self._roster.listed):
             yield self._roster.listed[sync_id], self._roster.is_watched(sync_id)
 
+    def watched(self) -> Iterator[SyncTarget]:
+        """The syncs that are watched, by their ID."""
+        for sync_id in sorted(self._roster.syncs):
+            yield self._roster.syncs[sync_id]
+
     def poll_soon(self, sync_id: int) -> None:
         """Has a watched sync polled next, or once more after the poll that is under way; a hint, whoever gave it.
 

@@ -142,6 +142,7 @@ def insight_of(worker: Worker) -> Insight:
         ailment=worker.lookout.ailment,
         not_ready=worker.not_ready,
         listed=worker.listed,
+        watched=worker.watched,
         hearings=worker.inboxes,
         metrics=worker.metrics,
     )

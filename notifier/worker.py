@@ -26,6 +26,7 @@ from notifier.roster import Roster
 from notifier.route import readers_of
 from notifier.scheduler import WorkspaceWatcher
 from notifier.store.store import Store
+from notifier.target import SyncTarget
 from notifier.watch import watches_of
 
 
@@ -57,6 +58,12 @@ class Worker:
         for watcher in self.watchers:
             for sync, watched in watcher.listed():
                 yield watcher.name, sync, watched
+
+    def watched(self) -> Iterator[tuple[str, SyncTarget]]:
+        """The watched syncs of each workspace."""
+        for watcher in self.watchers:
+            for target in watcher.watched():
+                yield watcher.name, target
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -102,7 +109,7 @@ async def _queues(
     watchlist: Watchlist, foundation: Foundation, stack: AsyncExitStack, *, once: bool
 ) -> dict[str, ReceiverQueue]:
     senders = await stack.enter_async_context(
-        open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces)
+        open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces, watchlist.server.public_url)
     )
     known = await foundation.store.receivers()
     states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from notifier.config.part import Part
-from notifier.config.values import INTERPOLATED, Credential
+from notifier.config.values import INTERPOLATED, BaseUrl, Credential
 
 LISTEN_VARIABLE: Final = "NOTIFIER_LISTEN"
 LISTEN: Final = (
@@ -73,6 +73,9 @@ Listen = Annotated[
 ]
 
 
+PublicUrl = Annotated[BaseUrl, AfterValidator(lambda value: value.rstrip("/"))]
+
+
 class LifecycleWebhook(Part):
     """Census' webhooks of one workspace (Census: Workspace settings, Webhooks)."""
 
@@ -81,12 +84,15 @@ class LifecycleWebhook(Part):
 
 
 class Server(Part):
-    """The notifier's own HTTP server: probes, JSON, and Census' webhooks."""
+    """The notifier's own HTTP server: the status page, probes, JSON, and Census' webhooks."""
 
     listen: Listen | None = None
     """Where it listens, such as 127.0.0.1:8080; no server without. The variable NOTIFIER_LISTEN wins over it."""
     token: Credential | None = None
     """Asked of everyone but probes, metrics and signed webhooks; best as ${NOTIFIER_TOKEN}."""
+
+    public_url: PublicUrl | None = None
+    """Where people find the status page, such as https://notifier.example.com; with a path where a proxy cuts it."""
 
     @property
     def address(self) -> Address | None:

@@ -254,10 +254,11 @@ def read_events(path: Path, wanted: EventFilter, limit: int | None) -> tuple[Eve
     if wanted.types is not None:
         statement = statement.where(events.c.type.in_(wanted.types))
     with open_database(path, "reader") as connection:
-        return tuple(_event(row) for row in connection.execute(statement))
+        return tuple(event_view(row) for row in connection.execute(statement))
 
 
-def _event(row: Any) -> EventView:
+def event_view(row: Any) -> EventView:
+    """One row of events."""
     none = {name: None for name in ("sync_id", "run_id") if row._mapping[name] == NONE}
     return EventView(**{**row._mapping, **none})
 

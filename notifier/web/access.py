@@ -1,6 +1,7 @@
 """Who may ask for what. Pure.
 
-Probes, metrics and signed webhooks are open to everyone. The rest wants the token; without one it is served to this
+Probes, metrics, signed webhooks and the login are open to everyone. The rest wants the token, or the session of someone
+who has given it (session.py); without one it is served to this
 machine alone, and then only to programs that call it by a name of this machine: a web page elsewhere whose own name was
 made to lead here (DNS rebinding) sends that name.
 """
@@ -25,18 +26,28 @@ class Admission(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`token`: what is asked for; None where the watchlist has none. `is_loopback`: only this machine gets here."""
+    """`token`: what is asked for; None where the watchlist has none. `is_loopback`: only this machine gets here.
+    `public_url`: where people find it."""
 
     token: bytes | None
     is_loopback: bool
+    public_url: str | None = None
 
-    def admits(self, authorization: bytes | None, host: str | None) -> Admission:
-        """Judges the headers Authorization and Host of a request that is not open to everyone."""
+    def admits(self, authorization: bytes | None, host: str | None, *, in_session: bool = False) -> Admission:
+        """Judges the headers Authorization and Host of a request that is not open to everyone.
+
+        `in_session`: it brings the session of someone who gave the token. A wrong token is wrong all the same.
+        """
         if self.token is not None:
-            return Admission.WELCOME if self._is_token(authorization) else Admission.WRONG_TOKEN
+            fits = in_session if authorization is None else self._is_token(authorization)
+            return Admission.WELCOME if fits else Admission.WRONG_TOKEN
         if not self.is_loopback:
             return Admission.NO_TOKEN_SET
         return Admission.WELCOME if is_loopback_name(host) else Admission.FOREIGN_NAME
+
+    def takes(self, token: bytes) -> bool:
+        """Whether this is the token, as a login gives it."""
+        return self.token is not None and hmac.compare_digest(token, self.token)
 
     def _is_token(self, authorization: bytes | None) -> bool:
         given = authorization or b""

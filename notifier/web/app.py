@@ -1,7 +1,7 @@
 """The routes, and what holds for all of them: who may ask, what errors say, what no answer tells."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -11,10 +11,13 @@ from aiohttp.typedefs import Handler, Middleware
 from notifier.config.models import Watchlist
 from notifier.errors import StoreError
 from notifier.web.access import Admission, Door
-from notifier.web.answers import answer, refusal
+from notifier.web.answers import answer
 from notifier.web.api import Api
 from notifier.web.connections import NAME, Connection
+from notifier.web.desk import Desk, is_browser
 from notifier.web.hooks import Hooks
+from notifier.web.live import Live
+from notifier.web.pages import Pages
 from notifier.web.query import WrongParameter
 from notifier.web.reception import Reception
 
@@ -27,14 +30,21 @@ LONGEST_ANSWER: Final = 30.0  # seconds
 
 def make_app(reception: Reception) -> web.Application:
     """The application. Whatever is not among `everyone` has to pass the door, what does not exist too."""
-    api, hooks = Api(reception), Hooks(reception)
+    api, hooks, desk, live = Api(reception), Hooks(reception), Desk(reception), Live(reception)
+    pages = Pages(reception, desk)
     everyone = [
         web.get("/healthz", _probe(lambda: reception.insight.ailment())),
         web.get("/readyz", _probe(lambda: reception.insight.not_ready())),
         web.get("/metrics", _exposed(reception)),
         web.post("/webhooks/census/{workspace}", hooks.take),
+        web.get("/static/{name}", desk.static),
+        web.get("/login", desk.login_page),
+        web.post("/login", desk.login),
     ]
+    forms = [web.post("/retry", pages.retry), web.post("/logout", desk.logout)]  # each looks at its token itself
     admitted = [
+        web.get("/", pages.front),
+        web.get("/live", live.listen, allow_head=False),
         web.get("/api/status", api.status),
         web.get("/api/syncs", api.syncs),
         web.get("/api/events", api.events),
@@ -42,18 +52,23 @@ def make_app(reception: Reception) -> web.Application:
         web.get("/api/deliveries", api.deliveries),
         web.post(r"/api/deliveries/{id:[0-9]+}/retry", api.retry),
     ]
-    open_handlers = frozenset(route.handler for route in everyone)
-    app = web.Application(middlewares=[_answering, _guard(reception, open_handlers)])
+    guard = _guard(reception, desk, _handlers(everyone), _handlers(forms))
+    app = web.Application(middlewares=[_answering(desk, lasting=frozenset([live.listen])), guard])
     app.on_response_prepare.append(_hide_libraries)
-    app.add_routes([*everyone, *admitted])
+    app.on_shutdown.append(live.end)
+    app.add_routes([*everyone, *forms, *admitted])
     return app
+
+
+def _handlers(routes: Sequence[web.RouteDef]) -> frozenset[object]:
+    return frozenset(route.handler for route in routes)
 
 
 def door_of(watchlist: Watchlist) -> Door:
     """Who may come in, by the watchlist."""
     server = watchlist.server
     token = server.token.get_secret_value().encode() if server.token is not None else None
-    return Door(token, server.address is not None and server.address.is_loopback)
+    return Door(token, server.address is not None and server.address.is_loopback, server.public_url)
 
 
 def _exposed(reception: Reception) -> Handler:
@@ -74,58 +89,77 @@ def _probe(why_not: Callable[[], str | None]) -> Handler:
     return probe
 
 
-@web.middleware
-async def _answering(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every request ends with an answer, and every error with a sentence."""
-    if isinstance(request.protocol, Connection):
-        request.protocol.has_spoken()
-    try:
-        async with asyncio.timeout(LONGEST_ANSWER):
-            return await handler(request)
-    except web.HTTPException as error:
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return refusal(error.status, error.reason.lower(), allow)
-    except WrongParameter as error:
-        return refusal(400, str(error))
-    except StoreError as error:
-        log.warning("a request could not be answered", path=request.path, error=str(error))
-        return refusal(503, "the database can't be read or written now; the log says why")
-    except TimeoutError:
-        return refusal(503, "that took too long")
+def _answering(desk: Desk, lasting: frozenset[object]) -> Middleware:
+    """Every request ends with an answer, and every error with a sentence. `lasting`: those that may take their time."""
+
+    @web.middleware
+    async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request.protocol, Connection):
+            request.protocol.has_spoken()
+        try:
+            async with asyncio.timeout(None if request.match_info.handler in lasting else LONGEST_ANSWER):
+                return await handler(request)
+        except web.HTTPException as error:
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return desk.refuse(request, error.status, error.reason.lower(), allow)
+        except WrongParameter as error:
+            return desk.refuse(request, 400, str(error))
+        except StoreError as error:
+            log.warning("a request could not be answered", path=request.path, error=str(error))
+            return desk.refuse(request, 503, "the database can't be read or written now; the log says why")
+        except TimeoutError:
+            return desk.refuse(request, 503, "that took too long")
+
+    return answering
 
 
-def _guard(reception: Reception, open_handlers: frozenset[object]) -> Middleware:
+def _guard(
+    reception: Reception, desk: Desk, open_handlers: frozenset[object], form_handlers: frozenset[object]
+) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.match_info.handler in open_handlers:
+        asked = request.match_info.handler
+        if asked in open_handlers:
             return await handler(request)
-        refused = _refusal_of(reception.door, request)
+        refused = _refusal_of(reception.door, desk, request, is_form=asked in form_handlers)
         return refused if refused is not None else await handler(request)
 
     return guard
 
 
-def _refusal_of(door: Door, request: web.Request) -> web.Response | None:
+def _refusal_of(door: Door, desk: Desk, request: web.Request, *, is_form: bool) -> web.Response | None:
     given = request.headers.get("Authorization")
     authorization = given.encode("utf-8", "surrogateescape") if given is not None else None
-    match door.admits(authorization, request.headers.get("Host")):
+    in_session = desk.in_session(request)
+    match door.admits(authorization, request.headers.get("Host"), in_session=in_session):
+        case Admission.WRONG_TOKEN if is_browser(request) and authorization is None:
+            return desk.to_login(request)
         case Admission.WRONG_TOKEN:
             sentence = "give the watchlist's server.token: Authorization: Bearer TOKEN"
-            return refusal(401, sentence, {"WWW-Authenticate": "Bearer"})
+            return desk.refuse(request, 401, sentence, {"WWW-Authenticate": "Bearer"})
         case Admission.NO_TOKEN_SET:
-            return refusal(
+            return desk.refuse(
+                request,
                 403,
                 "only probes, metrics and signed webhooks are served without a token; "
                 "give the watchlist a server.token, or listen at 127.0.0.1",
             )
         case Admission.FOREIGN_NAME:
-            return refusal(
+            return desk.refuse(
+                request,
                 403,
                 "without a server.token, ask by an address of this machine, such as http://127.0.0.1; "
                 "a reverse proxy needs the token",
             )
-        case Admission.WELCOME if door.token is None and request.method != "GET" and CSRF_HEADER not in request.headers:
-            return refusal(403, f"add the header {CSRF_HEADER}: 1, which tells this request from a web page's")
+        case Admission.WELCOME if (
+            not is_form
+            and (door.token is None or authorization is None)
+            and request.method not in ("GET", "HEAD")
+            and CSRF_HEADER not in request.headers
+        ):
+            return desk.refuse(
+                request, 403, f"add the header {CSRF_HEADER}: 1, which tells this request from a web page's"
+            )
     return None
 
 

@@ -91,6 +91,7 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
             yield Address(address.host, listener.sockets[0].getsockname()[1])
         finally:
             listener.close()
+            await app.shutdown()  # what never ends by itself does now
             await server.shutdown(LAST_WORDS)
     finally:
         await runner.cleanup()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from notifier.config.models import Workspace
 from notifier.model import Sync
+from notifier.target import SyncTarget
 
 
 class Hearing(Protocol):
@@ -33,7 +34,8 @@ class Exposed(Protocol):
 @dataclass(frozen=True, slots=True)
 class Insight:
     """`ailment` and `not_ready` say why, or None where all is well. `listed` gives each workspace's syncs as Census
-    last listed them, and whether each is watched. `hearings`: by workspace, only those with a secret."""
+    last listed them, and whether each is watched; `watched` the watched ones as the worker holds them. `hearings`: by
+    workspace, only those with a secret."""
 
     database: Path
     workspaces: Mapping[str, Workspace]
@@ -41,5 +43,6 @@ class Insight:
     ailment: Callable[[], str | None]
     not_ready: Callable[[], str | None]
     listed: Callable[[], Iterable[tuple[str, Sync, bool]]]
+    watched: Callable[[], Iterable[tuple[str, SyncTarget]]]
     hearings: Mapping[str, Hearing]
     metrics: Exposed

@@ -14,7 +14,7 @@ receivers: {hook: {type: webhook, url: "http://127.0.0.1:9/"}}
 """
 
 
-def test_the_wheel_brings_its_migrations_and_needs_no_checkout(tmp_path: Path) -> None:
+def test_the_wheel_brings_its_migrations_and_its_page_and_needs_no_checkout(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
         cwd=ROOT,
@@ -26,6 +26,8 @@ def test_the_wheel_brings_its_migrations_and_needs_no_checkout(tmp_path: Path) -
     (wheel,) = tmp_path.glob("census_notifier-*.whl")
     with ZipFile(wheel) as files:
         files.extractall(tmp_path / "site")
+    for shipped in ("templates/front.html", "static/page.css", "static/live.js", "static/icon.svg"):
+        assert (tmp_path / "site/notifier/web" / shipped).is_file()
     (tmp_path / "watchlist.yaml").write_text(WATCHLIST)
     migrated = subprocess.run(
         [

@@ -150,3 +150,35 @@ def test_mistakes_are_said_where_they_stand(load: Load, server: str, said: str) 
 def test_a_webhook_without_its_secret_is_a_mistake(load: Load) -> None:
     text = GOOD.replace("{api_key: abc}", "{api_key: abc, lifecycle_webhook: {secrets: x}}")
     assert 'unknown key; did you mean "secret"?' in refused(load, text)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://notifier.example.com", "https://notifier.example.com"),
+        ("https://notifier.example.com/", "https://notifier.example.com"),
+        ("http://10.0.0.7:8080/notifier//", "http://10.0.0.7:8080/notifier"),
+    ],
+)
+def test_a_public_url_is_what_links_begin_with(load: Load, given: str, url: str) -> None:
+    assert load(f"{GOOD}server: {{public_url: '{given}'}}\n").server.public_url == url
+    assert load(f"{GOOD}server: {{public_url: '${{URL}}'}}\n", {"URL": given}).server.public_url == url
+    assert load(GOOD).server.public_url is None
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("notifier.example.com", "must be a URL that starts with http:// or https://"),
+        ("ftp://notifier.example.com", "must be a URL that starts with http:// or https://"),
+        ("https://notifier.example.com/?a=1", "must be a URL without ? and #"),
+        ("https://notifier.example.com/#a", "must be a URL without ? and #"),
+        ("https://canary:pw@notifier.example.com", "without a user name and password"),
+        ("https://", "must be a URL with a host"),
+    ],
+)
+def test_what_is_no_public_url_is_refused_without_repeating_it(load: Load, given: str, why: str) -> None:
+    said = refused(load, f"{GOOD}server: {{public_url: '{given}'}}\n")
+    assert "server.public_url" in said
+    assert why in said
+    assert "canary" not in said

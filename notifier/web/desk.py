@@ -1,0 +1,186 @@
+"""What all answers to browsers have in common: their headers, who is in a session, and which forms are ours."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import structlog
+from aiohttp import web
+
+from notifier.web.access import Door
+from notifier.web.answers import refusal
+from notifier.web.reception import Reception
+from notifier.web.render import Renderer, ago, lasting, static_files, utc
+from notifier.web.session import COOKIE, LASTS, Patience, Seal, is_same_origin, local_path
+
+log = structlog.get_logger(__name__)
+
+LARGEST_FORM: Final = 16 * 1024
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+FOR_GOOD: Final = "public, max-age=31536000, immutable"
+Form = Mapping[str, str]
+
+
+class Desk:
+    """Makes pages, and knows sessions. The handlers of the login and of static files are its own."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._own_secret = secrets.token_bytes(32)  # where there is no token to make keys from
+        self._patience = Patience()
+        files = static_files()
+        self._renderer = Renderer(files)
+        self._files = {file.name: file for file in files.values()}
+
+    # --- pages ---
+
+    def page(self, template: str, **values: Any) -> bytes:
+        """A template as a page; may be asked for in any thread."""
+        now = values.setdefault("now", datetime.now(UTC))
+        words = {"ago": partial(ago, now=now), "lasting": partial(lasting, now=now), "utc": utc}
+        return self._renderer.page(template, **{**words, "root": "", **values})
+
+    def answer(self, status: int, page: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
+        """A page as an answer."""
+        all_headers = {**HEADERS, **(headers or {})}
+        response = web.Response(
+            status=status, body=page, content_type="text/html", charset="utf-8", headers=all_headers
+        )
+        response.enable_compression()
+        return response
+
+    def refuse(
+        self, request: web.Request, status: int, sentence: str, headers: dict[str, str] | None = None
+    ) -> web.Response:
+        """An error: a page for a browser, JSON for everyone else."""
+        if not is_browser(request):
+            return refusal(status, sentence, headers)
+        page = self.page("refusal.html", status=status, sentence=sentence, root=_root(request))
+        return self.answer(status, page, headers)
+
+    async def static(self, request: web.Request) -> web.StreamResponse:
+        """GET /static/…"""
+        file = self._files.get(request.match_info["name"])
+        if file is None:
+            raise web.HTTPNotFound
+        headers = {**HEADERS, "Cache-Control": FOR_GOOD}
+        response = web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=headers)
+        response.enable_compression()
+        return response
+
+    # --- sessions and forms ---
+
+    def in_session(self, request: web.Request) -> bool:
+        """Whether the request brings a session of someone who gave the token."""
+        door = self._reception.door
+        return door.token is not None and self._seal(door).is_session(request.cookies.get(COOKIE), datetime.now(UTC))
+
+    def form_token(self, request: web.Request) -> str:
+        """For the forms of the page that answers this request."""
+        return self._seal(self._reception.door).form(request.cookies.get(COOKIE, ""), secrets.token_bytes(16))
+
+    async def form(self, request: web.Request) -> Form:
+        """A form that a page of ours was sent with; else raises HTTPForbidden."""
+        given = await self._fields(request)
+        seal = self._seal(self._reception.door)
+        if not seal.is_form(given.get("form", ""), request.cookies.get(COOKIE, "")):
+            raise web.HTTPForbidden(reason="This form is too old, or not of this page: load the page and try again")
+        return given
+
+    def _seal(self, door: Door) -> Seal:
+        return Seal(door.token if door.token is not None else self._own_secret)
+
+    async def _fields(self, request: web.Request) -> Form:
+        header = request.headers.get
+        door = self._reception.door
+        if not is_same_origin(header("Sec-Fetch-Site"), header("Origin"), header("Host"), door.public_url):
+            raise web.HTTPForbidden(reason="This form came from a page of another site")
+        body = bytearray()
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > LARGEST_FORM:
+                raise web.HTTPRequestEntityTooLarge(LARGEST_FORM, len(body))
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20))
+
+    # --- login ---
+
+    def to_login(self, request: web.Request) -> web.Response:
+        """Sends a browser there, and back to where it wanted to be."""
+        after = request.path_qs if request.method == "GET" else "/"
+        query = "?" + urlencode({"next": after}) if after != "/" else ""
+        return web.Response(status=303, headers={**HEADERS, "Location": f"{_root(request) or './'}login{query}"})
+
+    async def login_page(self, request: web.Request) -> web.Response:
+        """GET /login"""
+        after = local_path(request.query.get("next"))
+        if self._reception.door.token is None or self.in_session(request):
+            return see(after)
+        return self._login(200, after)
+
+    async def login(self, request: web.Request) -> web.Response:
+        """POST /login"""
+        door, given = self._reception.door, await self._fields(request)
+        after = local_path(given.get("next"))
+        if door.token is None:
+            return see(after)
+        if wait := self._patience.wait(time.monotonic()):
+            seconds = int(wait) + 1
+            return self._login(
+                429, after, f"Too many wrong tokens; try again in {seconds} s.", {"Retry-After": str(seconds)}
+            )
+        if not door.takes(given.get("token", "").strip().encode()):
+            self._patience.failed(time.monotonic())
+            log.warning("a login was refused: the token was wrong", remote=request.remote)
+            return self._login(401, after, "That is not the token.")
+        response = see(after)
+        response.set_cookie(
+            COOKIE,
+            self._seal(door).session(datetime.now(UTC), secrets.token_bytes(16)),
+            max_age=int(LASTS.total_seconds()),
+            httponly=True,
+            samesite="Strict",
+            secure=self._is_secure(request),
+        )
+        return response
+
+    async def logout(self, request: web.Request) -> web.Response:
+        """POST /logout"""
+        await self.form(request)
+        response = web.Response(status=303, headers={**HEADERS, "Location": "./login"})
+        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._is_secure(request))
+        return response
+
+    def _login(
+        self, status: int, after: str, problem: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        return self.answer(status, self.page("login.html", after=after, problem=problem), headers)
+
+    def _is_secure(self, request: web.Request) -> bool:
+        public = self._reception.door.public_url or ""
+        return request.headers.get("X-Forwarded-Proto", "").lower() == "https" or public.startswith("https://")
+
+
+def is_browser(request: web.Request) -> bool:
+    """Whether a person looks at the answer."""
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
+
+
+def _root(request: web.Request) -> str:
+    """The way from a request's path to the server's: a proxy may serve us under a path that we do not know."""
+    return "../" * (request.path.count("/") - 1)
+
+
+def see(path: str) -> web.Response:
+    """Sends a browser to a path of ours; told relative to here, since a proxy may serve us under another path."""
+    return web.Response(status=303, headers={**HEADERS, "Location": f".{path}"})

@@ -1,0 +1,211 @@
+"""A database filled by hand and the server over it, in a thread: for tests, pictures and measures of the page."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, insert
+
+from notifier.body import timestamp
+from notifier.checks import SyncState
+from notifier.config.models import Workspace
+from notifier.config.server import Address
+from notifier.metrics import Metrics
+from notifier.model import Check, Incident, Standing
+from notifier.store.migrate import migrate
+from notifier.store.rows import incident_row
+from notifier.store.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
+from notifier.store.sqlite import command_engine, open_here
+from notifier.target import SyncTarget
+from notifier.web.access import Door
+from notifier.web.app import make_app
+from notifier.web.connections import listening
+from notifier.web.insight import Insight
+from notifier.web.reception import Reception
+
+MINUTE = timedelta(minutes=1)
+
+
+class PageStage:
+    """Everything that the page shows, as a test wants it. `now` is when it was filled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.targets: list[tuple[str, SyncTarget]] = []
+        self.workspaces: dict[str, Workspace] = {}
+        self.receivers: list[str] = []
+        self.ailment: str | None = None
+        self.not_ready: str | None = None
+        self.door = Door(None, is_loopback=True)
+        self.reception: Reception | None = None
+        migrate(path)
+
+    # --- filling ---
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, as a command's."""
+        engine = command_engine(self.path, "command")
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    def add(self, table: Any, *rows: Mapping[str, Any]) -> None:
+        """Rows, as they are."""
+        with self.writing() as connection:
+            connection.execute(insert(table), list(rows))
+
+    def add_worker(self, running_for: timedelta = timedelta(hours=3)) -> None:
+        self.add(worker, {"id": 1, "version": "0.1.0", "started_at": self.now - running_for, "last_seen_at": self.now})
+
+    def add_workspace(self, name: str = "production", **columns: Any) -> None:
+        """One of the watchlist, that is read unless said otherwise."""
+        self.workspaces[name] = Workspace(api_key=SecretStr("canary-api-key"))
+        usual = {"ok": True, "last_polled_at": self.now - timedelta(seconds=21), "stretch": 1.0}
+        self.add(workspaces, {"name": name, **usual, **columns})
+
+    def add_receiver(self, name: str, **columns: Any) -> None:
+        self.receivers.append(name)
+        if columns:
+            self.add(receivers, {"name": name, **columns})
+
+    def add_syncs(self, *given: Mapping[str, Any]) -> None:
+        """Watched syncs: `id`, `label`, and `labels`, `paused`, `workspace`."""
+        rows = []
+        for sync in given:
+            name, paused = sync.get("workspace", "production"), sync.get("paused", False)
+            target = SyncTarget(sync["id"], sync["label"], sync.get("labels", {}), None)
+            target.state = SyncState(standing=Standing(paused=paused))
+            self.targets.append((name, target))
+            rows.append(
+                {"workspace": name, "sync_id": sync["id"], "label": sync["label"], "watched": True, "marked": True}
+            )
+        self.add(syncs, *rows)
+
+    def a_run(self, run_id: int, sync_id: int, status: str | None, began: timedelta, **columns: Any) -> dict[str, Any]:
+        """A snapshot's row. `began`: how long ago; `took`, unless it has not ended: 4 minutes."""
+        workspace, took = columns.pop("workspace", "production"), columns.pop("took", 4 * MINUTE)
+        created = self.now - began
+        ended = status in ("completed", "failed", "canceled", "skipped")
+        return {
+            "workspace": workspace,
+            "sync_id": sync_id,
+            "run_id": run_id,
+            "status": status,
+            "canceled": None,
+            "error_code": None,
+            "error_message": None,
+            "counted": status in ("completed", "failed"),
+            "followed": status in ("working", "queued"),
+            "created_at": created,
+            "updated_at": created + took if ended else self.now,
+            "changed_at": created,
+            "completed_at": created + took if status == "completed" else None,
+            "records_sent": None,
+            **columns,
+        }
+
+    def add_runs(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.add(snapshots, *rows)
+
+    def add_incident(self, sync_id: int | None, label: str | None, opened: timedelta, **given: Any) -> None:
+        """Open, of `failing`, unless said otherwise."""
+        incident = Incident(
+            **{
+                "id": f"inc-{sync_id}-{given.get('check', 'failing')}",
+                "workspace": "production",
+                "sync_id": sync_id,
+                "sync_label": label,
+                "check": Check.FAILING,
+                "opened_at": self.now - opened,
+                "runs": 1,
+                **given,
+            }
+        )
+        self.add(incidents, {**incident_row(incident), "open": incident.is_open})
+
+    def add_event(self, event_id: str, kind: str, seen: timedelta, **given: Any) -> None:
+        """`sync_id` and `label`, `run_id`, `old` and `new`; `data` for whatever else a body has."""
+        sync_id, run_id, workspace = given.get("sync_id"), given.get("run_id"), given.get("workspace", "production")
+        data: dict[str, Any] = {
+            "workspace": workspace,
+            "sync": {"id": sync_id, "label": given.get("label")} if sync_id else None,
+            **given.get("data", {}),
+        }
+        if "new" in given:
+            data["changes"] = [{"field": "status", "old": given.get("old"), "new": given["new"]}]
+        body = {"type": kind, "timestamp": timestamp(self.now - seen), "data": data}
+        self.add(
+            events,
+            {
+                "id": event_id,
+                "type": kind,
+                "workspace": workspace,
+                "sync_id": sync_id or 0,
+                "run_id": run_id or 0,
+                "seen_at": self.now - seen,
+                "body": json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
+            },
+        )
+
+    def add_delivery(self, event_id: str, receiver: str, state: str, **columns: Any) -> None:
+        """Of an event that is there."""
+        usual = {
+            "event_type": "sync_run.failed",
+            "workspace": "production",
+            "sync_id": 52,
+            "attempts": 1,
+            "created_at": self.now - 5 * MINUTE,
+            "clock_started_at": self.now - 5 * MINUTE,
+            "next_attempt_at": self.now + MINUTE if state == "pending" else None,
+        }
+        self.add(deliveries, {"event_id": event_id, "receiver": receiver, "state": state, **usual, **columns})
+
+    # --- serving ---
+
+    def insight(self) -> Insight:
+        return Insight(
+            database=self.path,
+            workspaces=self.workspaces,
+            receivers=tuple(self.receivers),
+            ailment=lambda: self.ailment,
+            not_ready=lambda: self.not_ready,
+            listed=lambda: (),
+            watched=lambda: iter(self.targets),
+            hearings={},
+            metrics=Metrics("0.1.0"),
+        )
+
+    @contextmanager
+    def serving(self, port: int = 0) -> Iterator[str]:
+        """The server, as the worker has it; gives its address as a URL without a slash at its end."""
+        started, address = threading.Event(), list[Address]()
+        loop = asyncio.new_event_loop()
+        stop = asyncio.Event()
+
+        async def serve() -> None:
+            self.reception = Reception(self.insight(), self.door)
+            async with listening(make_app(self.reception), Address("127.0.0.1", port)) as bound:
+                address.append(bound)
+                started.set()
+                await stop.wait()
+
+        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="page")
+        with open_here(self.path):
+            thread.start()
+            try:
+                assert started.wait(10)
+                yield f"http://{address[0]}"
+            finally:
+                loop.call_soon_threadsafe(stop.set)
+                thread.join(10)
+                loop.close()
