@@ -70,12 +70,12 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event, reloads: Reloads | No
         while in_force is not None:
             async with open_worker(foundation, in_force) as worker:
                 if reception is None:
-                    reception = Reception(insight_of(worker), door_of(in_force))
+                    reception = Reception(insight_of(worker, reloads), door_of(in_force))
                     listen = await server.enter_async_context(_open_server(reception, in_force))
                     _log_start(worker, listen)
                     await _recall_what_is_bad(worker)
                 else:
-                    reception.reopen(insight_of(worker), door_of(in_force))
+                    reception.reopen(insight_of(worker, reloads), door_of(in_force))
                     log.info("watchlist reloaded", **_figures(in_force))
                 _warn(in_force)
                 await worker.sign_of_life()
@@ -132,8 +132,8 @@ async def _next_watchlist(worker: Worker, reloads: Reloads | None) -> Watchlist:
     return watchlist
 
 
-def insight_of(worker: Worker) -> Insight:
-    """What the server knows of a worker."""
+def insight_of(worker: Worker, reloads: Reloads | None) -> Insight:
+    """What the server knows of a worker, and of a watchlist that is not in force."""
     watchlist = worker.watchlist
     return Insight(
         database=worker.store.path,
@@ -141,6 +141,7 @@ def insight_of(worker: Worker) -> Insight:
         receivers=tuple(watchlist.receivers),
         ailment=worker.lookout.ailment,
         not_ready=worker.not_ready,
+        not_in_force=lambda: reloads.problem if reloads is not None else None,
         listed=worker.listed,
         watched=worker.watched,
         hearings=worker.inboxes,

@@ -43,6 +43,7 @@ class PageStage:
         self.receivers: list[str] = []
         self.ailment: str | None = None
         self.not_ready: str | None = None
+        self.not_in_force: str | None = None
         self.door = Door(None, is_loopback=True)
         self.reception: Reception | None = None
         migrate(path)
@@ -179,6 +180,7 @@ class PageStage:
             receivers=tuple(self.receivers),
             ailment=lambda: self.ailment,
             not_ready=lambda: self.not_ready,
+            not_in_force=lambda: self.not_in_force,
             listed=lambda: (),
             watched=lambda: iter(self.targets),
             hearings={},

@@ -33,8 +33,9 @@ class Exposed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """`ailment` and `not_ready` say why, or None where all is well. `listed` gives each workspace's syncs as Census
-    last listed them, and whether each is watched; `watched` the watched ones as the worker holds them. `hearings`: by
+    """`ailment`, `not_ready` and `not_in_force` say why, or None where all is well.
+
+    `listed` gives each workspace's syncs as Census last listed them, and whether each is watched; `watched` the watched ones as the worker holds them. `hearings`: by
     workspace, only those with a secret."""
 
     database: Path
@@ -42,6 +43,8 @@ class Insight:
     receivers: tuple[str, ...]
     ailment: Callable[[], str | None]
     not_ready: Callable[[], str | None]
+    not_in_force: Callable[[], str | None]
+    """What is wrong with the newest watchlist: one line for each mistake, none with a secret."""
     listed: Callable[[], Iterable[tuple[str, Sync, bool]]]
     watched: Callable[[], Iterable[tuple[str, SyncTarget]]]
     hearings: Mapping[str, Hearing]

@@ -84,19 +84,32 @@ class Links:
 def verdict_of(
     ailment: str | None,
     not_ready: str | None,
+    not_in_force: str | None,
     workspaces: Sequence[WorkspaceHealth],
     receivers: Sequence[ReceiverHealth],
 ) -> Verdict:
     """The worst first: what a restart may mend, then what only people can, then what just began."""
     down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
     broken = [f"{each.name} takes no messages" for each in receivers if each.broken_since is not None]
+    wrong = _outdated(not_in_force)
     if ailment is not None:
-        return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken])
+        return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])
     if down or broken:
-        return Verdict(Mood.BAD, "The notifier works, but not everywhere", [*down, *broken])
+        return Verdict(Mood.BAD, "The notifier works, but not everywhere", [*down, *broken, *wrong])
+    if wrong:
+        return Verdict(Mood.BAD, "The notifier works by the watchlist before", wrong)
     if not_ready is not None:
         return Verdict(Mood.WAITING, "The notifier is starting", [not_ready])
     return Verdict(Mood.WELL, "The notifier is well", [])
+
+
+def _outdated(not_in_force: str | None) -> list[str]:
+    """The first mistake of a watchlist that is not in force."""
+    if not_in_force is None:
+        return []
+    first, *others = not_in_force.splitlines()
+    more = f" (and {len(others)} more)" if others else ""
+    return [f"the changed watchlist is wrong, the one before is in force: {first}{more}"]
 
 
 def event_line(event: EventView, links: Links) -> EventLine:

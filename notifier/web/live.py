@@ -102,7 +102,8 @@ class Live:
                     last = None
                     while self._listeners:
                         seen = self._reception.insight
-                        now = (id(seen), await asyncio.to_thread(pulse), seen.ailment(), seen.not_ready())
+                        troubles = seen.ailment(), seen.not_ready(), seen.not_in_force()
+                        now = id(seen), await asyncio.to_thread(pulse), troubles
                         self._ring(news=last not in (None, now))
                         last = now
                         await asyncio.sleep(LOOK_EVERY)

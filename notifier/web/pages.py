@@ -57,7 +57,7 @@ class Pages:
             key = _key_of(given, seen, watched)
             return await self._page(lambda: self._sync_page(seen, watched, key, common))
         wanted = _wanted(given)
-        troubles = seen.ailment(), seen.not_ready()
+        troubles = seen.ailment(), seen.not_ready(), seen.not_in_force()
         return await self._page(lambda: self._front_page(seen, watched, wanted, troubles, common))
 
     async def retry(self, request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ class Pages:
         seen: Insight,
         watched: Sequence[WatchedNow],
         wanted: Wanted,
-        troubles: tuple[str | None, str | None],
+        troubles: tuple[str | None, str | None, str | None],
         common: Mapping[str, Any],
     ) -> bytes:
         now, links = datetime.now(UTC), Links(seen.workspaces)

@@ -174,6 +174,7 @@ def test_a_key_that_is_mended_in_its_file_is_used_at_once(workplace: Workplace, 
     workplace.environment["API_KEY_FILE"] = str(key)
     simulator.add_sync(id=52)
     workplace.start()
+    workplace.wait_for_log("notifier started")
     workplace.wait_until(lambda: "401" in (workplace.json("status")["workspaces"][0]["last_error"] or ""))
     key.write_text(simulator.api_key)
     workplace.wait_for_log("workspace answers again")

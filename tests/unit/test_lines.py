@@ -28,13 +28,23 @@ def an_event(
 
 
 def test_the_verdict_names_the_worst_first() -> None:
-    assert verdict_of(None, None, [WELL], [WORKS]).mood is Mood.WELL
-    starting = verdict_of(None, "not polled yet: production", [WELL], [WORKS])
+    assert verdict_of(None, None, None, [WELL], [WORKS]).mood is Mood.WELL
+    starting = verdict_of(None, "not polled yet: production", None, [WELL], [WORKS])
     assert (starting.mood, starting.reasons) == (Mood.WAITING, ["not polled yet: production"])
-    partly = verdict_of(None, "not polled yet: eu", [WELL, DOWN], [BROKEN])
+    partly = verdict_of(None, "not polled yet: eu", None, [WELL, DOWN], [BROKEN])
     assert (partly.mood, partly.reasons) == (Mood.BAD, ["eu can't be read", "sales takes no messages"])
-    ill = verdict_of("the database can't be written", None, [DOWN], [])
+    ill = verdict_of("the database can't be written", None, None, [DOWN], [])
     assert ill.reasons == ["the database can't be written", "eu can't be read"]
+
+
+def test_a_watchlist_that_is_not_in_force_is_told_with_its_first_mistake() -> None:
+    wrong = "watchlist.yaml:8:5: watches: unknown\nwatchlist.yaml:9:5: also"
+    told = verdict_of(None, None, wrong, [WELL], [WORKS])
+    assert (told.mood, told.title) == (Mood.BAD, "The notifier works by the watchlist before")
+    assert told.reasons == [
+        "the changed watchlist is wrong, the one before is in force: watchlist.yaml:8:5: watches: unknown (and 1 more)"
+    ]
+    assert verdict_of(None, None, wrong, [DOWN], [WORKS]).title == "The notifier works, but not everywhere"
 
 
 def test_a_runs_event() -> None:
