@@ -35,8 +35,9 @@ class Exposed(Protocol):
 class Insight:
     """`ailment`, `not_ready` and `not_in_force` say why, or None where all is well.
 
-    `listed` gives each workspace's syncs as Census last listed them, and whether each is watched; `watched` the watched ones as the worker holds them. `hearings`: by
-    workspace, only those with a secret."""
+    `listed` gives each workspace's syncs as Census last listed them, and whether each is watched; `watched` the watched
+    ones as the worker holds them. `hearings`: by workspace, only those with a secret.
+    """
 
     database: Path
     workspaces: Mapping[str, Workspace]
