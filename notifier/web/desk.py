@@ -149,7 +149,7 @@ class Desk:
             self._seal(door).session(datetime.now(UTC), secrets.token_bytes(16)),
             max_age=int(LASTS.total_seconds()),
             httponly=True,
-            samesite="Strict",
+            samesite="Lax",  # not Strict: whoever follows a link in Slack is still logged in
             secure=self._is_secure(request),
         )
         return response
@@ -158,7 +158,7 @@ class Desk:
         """POST /logout"""
         await self.form(request)
         response = web.Response(status=303, headers={**HEADERS, "Location": "./login"})
-        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._is_secure(request))
+        response.del_cookie(COOKIE, httponly=True, samesite="Lax", secure=self._is_secure(request))
         return response
 
     def _login(

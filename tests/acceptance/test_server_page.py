@@ -241,7 +241,7 @@ def test_the_token_makes_a_session_that_reads_everything(workplace: Workplace) -
     assert (status, "That is not the token." in page, "Set-Cookie" in given) == (401, True, False)
     status, _, given = browser.post("/login", {"token": TOKEN, "next": "/?state=ok"})
     assert (status, given["Location"]) == (303, "./?state=ok")
-    for word in ("HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800"):
+    for word in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=604800"):
         assert word in given["Set-Cookie"]
     assert "Secure" not in given["Set-Cookie"]
     assert TOKEN not in given["Set-Cookie"]

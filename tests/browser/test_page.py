@@ -260,12 +260,23 @@ def test_a_browser_logs_in_is_taken_where_it_wanted_and_logs_out(stage: PageStag
         until(browser, says("#deliveries", "Waiting"))
         assert "canary-token" not in browser.page_source
         (cookie,) = browser.get_cookies()
-        assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
+        assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/")
         browser.find_element(By.CSS_SELECTOR, ".top form button").click()
         until(browser, lambda seen: seen.current_url == f"{url}/login")
         assert browser.get_cookies() == []
         browser.get(url)
         assert browser.current_url == f"{url}/login"
+
+
+def test_who_is_logged_in_may_come_by_a_link_of_another_site(stage: PageStage, browser: Chrome) -> None:
+    stage.door = Door(b"canary-token", is_loopback=False)
+    with opened(stage, browser, live=False) as url:
+        browser.find_element(By.NAME, "token").send_keys("canary-token", Keys.ENTER)
+        until(browser, is_live)
+        browser.get(f"data:text/html,<a href='{url}/?sync=52'>status page</a>")
+        browser.find_element(By.TAG_NAME, "a").click()
+        until(browser, is_live)
+        assert browser.current_url == f"{url}/?sync=52"
 
 
 def test_a_session_that_ends_sends_an_open_page_to_the_login(stage: PageStage, browser: Chrome) -> None:
