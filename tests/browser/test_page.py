@@ -32,7 +32,7 @@ def shared_browser() -> Iterator[Chrome]:
 @pytest.fixture
 def browser(shared_browser: Chrome) -> Iterator[Chrome]:
     """A window as wide as a desk, with nothing left of the test before."""
-    shared_browser.delete_all_cookies()
+    shared_browser.execute_cdp_cmd("Network.clearBrowserCookies", {})  # of all pages, not only of the one that is open
     look(shared_browser)
     complaints(shared_browser)
     yield shared_browser
