@@ -25,10 +25,13 @@ def half_a_file(database: Path) -> None:
 
 
 def noise_in_a_table(database: Path) -> None:
-    """The root page of `deliveries` is overwritten: the schema is readable, the rows are not."""
+    """The root page of `syncs` is overwritten: the schema is readable, the rows are not.
+
+    Damage is seen where it is read, and this table is at every start: to read a whole database would take too long.
+    """
     with closing(sqlite3.connect(database)) as connection:
         [(size,)] = connection.execute("PRAGMA page_size").fetchall()
-        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'deliveries'").fetchall()
+        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'syncs'").fetchall()
     content = bytearray(database.read_bytes())
     content[(page - 1) * size : page * size] = b"\xa5" * size
     database.write_bytes(content)
