@@ -6,11 +6,10 @@ Needs a C compiler and a Python whose SQLite is linked to the C library, as all 
 import os
 import random
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Literal
 
-from faults.row import must
+from faults.preload import built
 from tests.acceptance.workplace import Workplace
 
 SOURCE = Path(__file__).with_name("shim.c")
@@ -26,17 +25,8 @@ class Shim:
         self.control = workplace.directory / "control"
         self.control.mkdir()
         self._synced = self.control / "synced"
-        library = self.control / "shim.so"
-        compiler = os.environ.get("CC", "cc")
-        built = subprocess.run(
-            [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, SOURCE, "-ldl"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        must(built.returncode == 0, f"{compiler} can't build {SOURCE.name} (apt-get install gcc): {built.stderr}")
         workplace.environment |= {
-            "LD_PRELOAD": str(library),
+            "LD_PRELOAD": str(built(SOURCE, self.control)),
             "FAULTS_CONTROL": str(self.control),
             "FAULTS_DATABASE": str(self._database),
         }

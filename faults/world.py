@@ -3,12 +3,10 @@
 Needs a C compiler. libfaketime would move the clock as well, and is one more thing to install.
 """
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Final
 
-from faults.row import must
+from faults.preload import built
 from tests.acceptance.workplace import Workplace
 
 SOURCE: Final = Path(__file__).with_name("world.c")
@@ -22,17 +20,8 @@ class World:
         self._clock = workplace.directory / "clock"
         self._calls = workplace.directory / "calls"
         self.move(0)
-        library = workplace.directory / "world.so"
-        compiler = os.environ.get("CC", "cc")
-        built = subprocess.run(
-            [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, SOURCE, "-ldl"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        must(built.returncode == 0, f"{compiler} can't build {SOURCE.name} (apt-get install gcc): {built.stderr}")
         workplace.environment |= {
-            "LD_PRELOAD": str(library),
+            "LD_PRELOAD": str(built(SOURCE, workplace.directory)),
             "FAULTS_CLOCK": str(self._clock),
             "FAULTS_CALLS": str(self._calls),
         }
