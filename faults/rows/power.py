@@ -45,10 +45,17 @@ def power(size: Size) -> Figures:
         watch_for_three(workplace, simulator, SYNCS)
         story = Story(simulator, SYNCS, size.chance(1), pause=(0, 0.3))
         losses: list[Kill] = []
-        for number, point in enumerate(moments):
+        wanted = sum(point is not None for point in moments)
+        again = size.pick(4, 8)
+        for number, point in enumerate(moments):  # which grows: a point that the worker did not come by is tried again
             torn = chance if number % 2 else None
             with story.told(CHANGES_A_LOSS):
-                hit += work_until(point, workplace, simulator, shim, story, chance)
+                was_there = work_until(point, workplace, simulator, shim, story, chance)
+                if was_there:
+                    hit += 1
+                elif point is not None and again:
+                    again -= 1
+                    moments.append(point)
                 loss, after_checkpoint = lose_power(workplace, simulator, shim, torn)
             losses.append(loss)
             checkpointed += after_checkpoint
@@ -58,8 +65,7 @@ def power(size: Size) -> Figures:
         workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
         must_stop_well(workplace)
         figures = dict(settle_accounts(workplace, simulator, story, losses))
-    tried = sum(point is not None for point in moments)
-    must(hit == tried, f"of {tried} named points only {hit} were reached")
+    must(hit == wanted, f"of {wanted} named points only {hit} were reached")
     figures["power losses"] = figures.pop("kills")
     figures["of them at a named point"] = hit
     figures["after a checkpoint since the last"] = checkpointed
