@@ -1,0 +1,75 @@
+"""What listens to /live: how long, how it ends, and how it is noticed that it left."""
+
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from notifier.web import app, live
+from notifier.web.access import Door
+from tests.page_stage import PageStage
+
+ASK = b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> PageStage:
+    return PageStage(tmp_path / "n.db")
+
+
+def listening(url: str) -> socket.socket:
+    """A connection that has been answered, with whatever the answer was."""
+    address = urlsplit(url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=20)
+    connection.sendall(ASK)
+    return connection
+
+
+def heard(connection: socket.socket, words: bytes) -> bytes:
+    """All that comes until these words, or until the connection ends."""
+    said = b""
+    while words not in said and (chunk := connection.recv(65_536)):
+        said += chunk
+    return said
+
+
+def test_who_listens_outlasts_every_other_answer(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "LONGEST_ANSWER", 0.05)
+    monkeypatch.setattr(live, "BEAT", 0.2)
+    with stage.serving() as url, listening(url) as connection:
+        assert b"event: hello" in heard(connection, b"hello")
+        assert heard(connection, b": still here").endswith(b": still here\n\n\r\n")
+
+
+def test_a_server_that_ends_lets_its_listeners_finish(stage: PageStage) -> None:
+    with stage.serving() as url:
+        connection = listening(url)
+        assert b"event: hello" in heard(connection, b"hello")
+    with connection:
+        assert heard(connection, b"nothing that is said").endswith(b"0\r\n\r\n")  # ended, not cut off
+
+
+def test_who_left_makes_room_before_the_next_sign_of_life(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(live, "BEAT", 3_600.0)
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
+    with stage.serving() as url:
+        with listening(url) as first:
+            assert b"event: hello" in heard(first, b"hello")
+            with listening(url) as refused:
+                assert heard(refused, b"too many").startswith(b"HTTP/1.1 503")
+        for _ in range(500):
+            with listening(url) as another:
+                if heard(another, b"\r\n").startswith(b"HTTP/1.1 200"):
+                    return
+    pytest.fail("who left still counts")
+
+
+def test_a_new_door_is_passed_anew(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "BEAT", 0.2)
+    with stage.serving() as url, listening(url) as connection:
+        assert b"event: hello" in heard(connection, b"hello")
+        assert stage.reception is not None
+        stage.reception.door = Door(b"token", is_loopback=True)
+        assert heard(connection, b"0\r\n\r\n").endswith(b"0\r\n\r\n")
