@@ -30,13 +30,11 @@ def phase(number: int) -> float:
 
 
 def next_poll(now: float, number: int, intervals: Intervals, *, active: bool) -> float:
-    """When to poll again after a poll at `now`: by its own clock while active, else at its place in the interval.
+    """When to poll again after a poll that was due, or ended, at `now`: at its place in the interval.
 
-    Never later than one interval from now.
+    Never later than one interval from now. Syncs that became active together are polled evenly too, not together.
     """
-    if active:
-        return now + intervals.active * intervals.stretch
-    interval = intervals.rest * intervals.stretch
+    interval = (intervals.active if active else intervals.rest) * intervals.stretch
     place = phase(number) * interval
     turn = floor((now - place) / interval) + 1
     due = place + turn * interval

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 LISTING: Final = -1  # stands among the numbers of the pollers
 LOOK_EVERY: Final = 1.0  # seconds between two looks at whether the workspace's API is silent
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
+AT_ONCE: Final = 2  # polls for each request that may be under way: while some are recorded, others ask
 EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a timer of whole milliseconds may ring early
 
 
@@ -183,6 +184,7 @@ class WorkspaceWatcher:
             while True:
                 waiting += 1
                 async with turn:
+                    await self._client.gate.room()
                     await self.health.until_asked_again()
                     poller = await self._next_due()
                     waiting -= 1
@@ -196,7 +198,7 @@ class WorkspaceWatcher:
 
         def join() -> None:
             nonlocal tasks
-            if tasks < self._settings.max_concurrent_requests:
+            if tasks < AT_ONCE * self._settings.max_concurrent_requests:
                 tasks += 1
                 polls.create_task(poll_in_turn(), name=f"poll {self.name}")
 
@@ -396,7 +398,8 @@ class WorkspaceWatcher:
         if not poller.removed and (active != poller.active or outside != poller.outside):
             self._count_activity(poller, active=active, outside=outside)
             await self._stretch()
-        now = asyncio.get_running_loop().time()
+        # A poll that ended before it was due, as one that began early may, must not come twice for one place.
+        now = max(asyncio.get_running_loop().time(), poller.due)
         poller.due = pace.next_poll(now, poller.number, self._intervals, active=active)
 
     def _count_activity(self, poller: Poller, *, active: bool, outside: int) -> None:

@@ -64,6 +64,11 @@ class Gate:
         """Seconds until requests may begin again, 0 when they may."""
         return max(0.0, self._open_at - asyncio.get_running_loop().time())
 
+    async def room(self) -> None:
+        """Waits until a place is free: whoever would wait for one at the gate is better not handed out yet."""
+        async with self.slots:
+            pass
+
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[None]:
         """Waits for a place, the end of a pause, and the rate.

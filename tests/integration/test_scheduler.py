@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from notifier.census.client import Gate
 from notifier.config.models import SyncSelector, Watch
 from notifier.errors import DatabaseUnusable, StoreUnavailable
 from notifier.meter import PollOutcome, WorkspaceMeter
@@ -341,10 +342,12 @@ async def test_a_sync_with_a_run_under_way_is_polled_at_the_active_interval_unti
     async with running(watcher.run()):
         await until(lambda: asked(scene) == 1)
         await settled()
-        for number in (2, 3, 4):
-            await loop_clock.advance(9.9)
+        await loop_clock.advance_to_the_middle_of(10)
+        scene.simulator.forget_requests()
+        for number in (1, 2, 3):
+            await loop_clock.advance(4.5)
             assert asked(scene) == number - 1
-            await loop_clock.advance(0.2)
+            await loop_clock.advance(5.5)
             await until(lambda: asked(scene) == number)  # noqa: B023 - awaited at once
             await settled()
         scene.becomes(1, "completed")
@@ -355,6 +358,28 @@ async def test_a_sync_with_a_run_under_way_is_polled_at_the_active_interval_unti
         for _ in range(12):
             await loop_clock.advance(10)
     assert asked(scene) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_poll_that_began_a_little_early_is_not_made_again_when_it_was_due(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    scene.run(1, "working")
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: asked(scene) == 1)
+        await settled()
+        await loop_clock.advance_to_the_middle_of(10)
+        scene.simulator.forget_requests()
+        await loop_clock.advance(4.9995)
+        watcher._wake.set()  # as a timer does that rings early
+        await until(lambda: asked(scene) == 1)
+        await settled()
+        await loop_clock.advance(1)
+    assert asked(scene) == 1
 
 
 @pytest.mark.asyncio
@@ -416,31 +441,55 @@ async def test_a_slow_sync_delays_no_other(scene: Scene, monkeypatch: pytest.Mon
 
 
 class Crowd(WorkspaceMeter):
-    """How many polls are under way, and the most that ever were."""
+    """How many polls are under way."""
 
     def __init__(self) -> None:
-        self.now = self.most = 0
+        self.now = 0
 
     def poll_begins(self, lag: float) -> None:
         self.now += 1
-        self.most = max(self.most, self.now)
 
     def poll_ended(self, outcome: PollOutcome, seconds: float) -> None:
         self.now -= 1
 
 
 @pytest.mark.asyncio
-async def test_as_many_syncs_are_polled_at_once_as_may_be_and_no_more(scene: Scene) -> None:
+async def test_as_many_syncs_are_asked_for_at_once_as_may_be_and_no_more_are_handed_out(scene: Scene) -> None:
     for sync_id in range(1, 13):
         scene.sync(sync_id)
     handle = scene.simulator.fault(Hang(), path="/syncs/*/sync_runs")
     crowd = Crowd()
     watcher = await scene.watcher(ALL, meter=crowd, max_concurrent_requests=3)
+    watcher._client.gate = Gate(10_000, 3)
     async with running(watcher.run()):
         await until(lambda: crowd.now == 3)
+        for _ in range(100):  # turns of the loop, in which another could begin
+            await asyncio.sleep(0)
+        assert crowd.now == 3
         handle.clear()
         await until(lambda: all(asked(scene, sync_id) for sync_id in range(1, 13)))
-    assert crowd.most == 3
+
+
+@pytest.mark.asyncio
+async def test_while_the_database_is_slow_other_syncs_are_asked_for_but_not_without_end(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in range(1, 13):
+        scene.sync(sync_id)
+    crowd, record, written = Crowd(), scene.store.record, asyncio.Event()
+
+    async def record_slowly(observation: Observation) -> None:
+        await written.wait()
+        await record(observation)
+
+    monkeypatch.setattr(scene.store, "record", record_slowly)
+    watcher = await scene.watcher(ALL, meter=crowd, max_concurrent_requests=3)
+    async with running(watcher.run()):
+        await until(lambda: crowd.now == 6)
+        await settled()
+        assert crowd.now == 6
+        written.set()
+        await until(lambda: all(asked(scene, sync_id) for sync_id in range(1, 13)))
 
 
 @pytest.mark.asyncio
@@ -499,10 +548,15 @@ async def test_a_watched_run_is_polled_at_the_active_interval_until_it_ends(
     async with running(watcher.run()):
         await until(lambda: scene.asked("/sync_runs/94") == 1)
         await settled()
-        await loop_clock.advance(9.9)
-        assert scene.asked("/sync_runs/94") == 1
+        await loop_clock.advance_to_the_middle_of(10)
+        scene.simulator.forget_requests()
+        await loop_clock.advance(4.5)
+        assert scene.asked("/sync_runs/94") == 0
+        await loop_clock.advance(5.5)
+        await until(lambda: scene.asked("/sync_runs/94") == 1)
+        await settled()
         scene.becomes(94, "failed")
-        await loop_clock.advance(0.2)
+        await loop_clock.advance(10)
         await until(lambda: scene.events() == [(94, "failed")])
         await settled()
         for _ in range(12):

@@ -73,6 +73,10 @@ class LoopClock:
         self.now += seconds
         await settled()
 
+    async def advance_to_the_middle_of(self, interval: float) -> None:
+        """To halfway between two of the first poller's places in that interval."""
+        await self.advance(1.5 * interval - self.now % interval)
+
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for what another task of this loop will bring about; the loop's clock may stand still meanwhile."""

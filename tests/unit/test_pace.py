@@ -1,6 +1,7 @@
 """When to poll: places in the interval, back-off, stretching."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,27 +16,32 @@ NUMBERS = st.integers(0, 100_000)
 
 
 @given(TIMES, NUMBERS, SECONDS, STRETCHES)
-def test_the_next_poll_at_rest_is_in_the_future_and_never_later_than_one_interval(
-    now: float, number: int, rest: float, factor: float
+def test_the_next_poll_is_in_the_future_and_never_later_than_one_interval(
+    now: float, number: int, interval: float, factor: float
 ) -> None:
-    wait = next_poll(now, number, Intervals(rest, 1.0, factor), active=False) - now
-    assert 0 < wait <= rest * factor + 1e-6
+    for active, intervals in ((False, Intervals(interval, 1.0, factor)), (True, Intervals(1.0, interval, factor))):
+        wait = next_poll(now, number, intervals, active=active) - now
+        assert 0 < wait <= interval * factor + 1e-6
 
 
-@given(TIMES, NUMBERS, SECONDS, STRETCHES)
-def test_an_active_sync_is_polled_one_active_interval_later(
-    now: float, number: int, active: float, factor: float
-) -> None:
-    wait = next_poll(now, number, Intervals(1.0, active, factor), active=True) - now
-    assert wait == pytest.approx(active * factor, abs=1e-6)
+@given(st.floats(0, 1e6), NUMBERS, st.floats(1, 3_600), st.booleans())
+def test_a_poller_keeps_its_place_in_the_interval(now: float, number: int, interval: float, active: bool) -> None:
+    intervals = Intervals(interval, interval)
+    first = next_poll(now, number, intervals, active=active)
+    second = next_poll(first + 0.1 * interval, number, intervals, active=active)  # a poll that was late or took long
+    assert second - first == pytest.approx(interval, abs=1e-5)
 
 
 @given(st.floats(0, 1e6), NUMBERS, st.floats(1, 3_600))
-def test_a_poller_at_rest_keeps_its_place_in_the_interval(now: float, number: int, rest: float) -> None:
-    intervals = Intervals(rest, 1.0)
-    first = next_poll(now, number, intervals, active=False)
-    second = next_poll(first + 0.1 * rest, number, intervals, active=False)  # a poll that was late or took long
-    assert second - first == pytest.approx(rest, abs=1e-5)
+def test_a_place_is_polled_once_though_the_poll_began_a_little_early(now: float, number: int, interval: float) -> None:
+    intervals = Intervals(interval, 1.0)
+    place = next_poll(now, number, intervals, active=False)
+    assert next_poll(place, number, intervals, active=False) - place == pytest.approx(interval, abs=1e-5)
+
+
+def test_syncs_that_became_active_at_the_same_moment_are_not_polled_at_the_same_moment() -> None:
+    due = sorted(next_poll(1_000.0, number, Intervals(60, 10), active=True) for number in range(100))
+    assert max(later - earlier for earlier, later in pairwise(due)) < 0.2
 
 
 def test_places_by_example() -> None:
