@@ -132,6 +132,13 @@ def with_good_run(state: SyncState, run: SyncRun, now: datetime) -> SyncState:
     return replace(state, last_good=newer(state.last_good, good))
 
 
+def last_good_of(snapshots: Iterable[Snapshot]) -> GoodRun | None:
+    """Of these runs, the newest that completed."""
+    good = [known_result(s) for s in snapshots if s.watched.is_counted and s.watched.status == "completed"]
+    newest = newest_first(good)
+    return GoodRun(newest[0].run_id, newest[0].completed_at) if newest else None
+
+
 def newer(one: GoodRun | None, other: GoodRun | None) -> GoodRun | None:
     """The one that completed later."""
     if one is None or other is None:

@@ -23,6 +23,7 @@ from notifier.findings import (
     Sighting,
     draft_of,
     known_result,
+    last_good_of,
     newer,
     newest_first,
     result_of,
@@ -53,6 +54,7 @@ from notifier.target import SyncTarget
 
 log = structlog.get_logger(__name__)
 
+NOTHING_KNOWN: Final[Mapping[int, Snapshot]] = {}
 MOST_RESULTS: Final = 100  # of a sync, looked at for its usual number of records
 
 
@@ -117,7 +119,7 @@ class Recorder:
         judging = target.mark is not None
         state = target.state
         if judging:
-            await self._know_last_good(target)
+            await self._know_last_good(target, known if is_whole else {})
             state = target.state
         results = await self._results(target, known, is_whole=is_whole) if judging else {}
         scene = self._scene(target, api_now)
@@ -176,9 +178,12 @@ class Recorder:
             results |= {result.run_id: result for result in stored}
         return results
 
-    async def _know_last_good(self, target: SyncTarget) -> None:
+    async def _know_last_good(self, target: SyncTarget, newest: Mapping[int, Snapshot] = NOTHING_KNOWN) -> None:
+        """`newest`: the snapshots of the newest part of the sync's list; one that completed there is the last good."""
         if not target.last_good_known:
-            good = await self._store.last_good(self.workspace, target.sync_id)
+            good = last_good_of(newest.values())
+            if good is None:
+                good = await self._store.last_good(self.workspace, target.sync_id)
             target.state = replace(target.state, last_good=newer(target.state.last_good, good))
             target.last_good_known = True
 

@@ -21,7 +21,7 @@ from notifier.model import Check, Incident, Standing
 from notifier.store.migrate import migrate
 from notifier.store.rows import incident_row
 from notifier.store.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
-from notifier.store.sqlite import command_engine, open_here
+from notifier.store.sqlite import engine_for, open_here
 from notifier.target import SyncTarget
 from notifier.web.access import Door
 from notifier.web.app import make_app
@@ -53,7 +53,7 @@ class PageStage:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, as a command's."""
-        engine = command_engine(self.path, "command")
+        engine = engine_for(self.path, "command")
         try:
             with engine.begin() as connection:
                 yield connection

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect
 
 import notifier
 from notifier.errors import DatabaseUnusable
-from notifier.store.sqlite import check_file, command_engine, explained
+from notifier.store.sqlite import check_file, engine_for, explained
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -65,7 +65,7 @@ def migrate(path: Path) -> bool:
     if path.exists() and path.stat().st_size > 0:
         _roll_back(path)
         _refuse(path, *_look(path))  # before anything of it is touched
-    engine = command_engine(path, "migration")
+    engine = engine_for(path, "migration")
     try:
         with explained(path, opening=True), engine.connect() as connection:
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
@@ -84,7 +84,7 @@ def _roll_back(path: Path) -> None:
     """Mends what a kill left of the switch to WAL, our only transaction with a journal: a reader can't."""
     if not Path(f"{path.resolve()}-journal").exists():
         return
-    engine = command_engine(path, "command")
+    engine = engine_for(path, "command")
     try:
         with explained(path, opening=True), engine.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
@@ -102,7 +102,7 @@ def check_current(path: Path) -> None:
 
 
 def _look(path: Path) -> tuple[Standing, str | None]:
-    engine = command_engine(path, "reader")
+    engine = engine_for(path, "reader")
     try:
         with explained(path, opening=True), engine.connect() as connection:
             return _standing(connection)

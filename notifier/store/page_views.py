@@ -17,7 +17,7 @@ from notifier.errors import StoreUnavailable
 from notifier.model import DeliveryState, Incident
 from notifier.store.rows import incident_of
 from notifier.store.schema import NONE, deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
-from notifier.store.sqlite import command_engine, explained
+from notifier.store.sqlite import engine_for, explained
 from notifier.store.views import EventView, WorkerView, event_view, open_database
 
 SyncKey = tuple[str, int]  # workspace, sync
@@ -258,7 +258,7 @@ def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
 
     It costs one stat of the WAL's index and no transaction; not to be asked twice at once, but from any thread.
     """
-    engine = command_engine(path, "reader")
+    engine = engine_for(path, "reader")
     try:
         with explained(path, opening=True), engine.connect() as connection:
             driver: Any = connection.connection.driver_connection

@@ -6,19 +6,20 @@ another thread by itself costs more than that. Who asks after a commit sees it.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from notifier.errors import StoreUnavailable
 from notifier.store.sqlite import explain, explained, set_up, url
+from notifier.store.thread import OwnThread, own_thread
 
 MOST_AT_ONCE = 100  # questions that are answered together: bounds how long the first waits for the last
 
@@ -33,10 +34,9 @@ class _Question:
 
 
 class Reader:
-    """Reads on one connection, which only its thread uses. Made by `open_reader`."""
+    """Reads on one connection. Made by `open_reader`."""
 
-    def __init__(self, connection: Connection, thread: Executor, path: Path) -> None:
-        self._connection = connection
+    def __init__(self, thread: OwnThread, path: Path) -> None:
         self._thread = thread
         self._path = path
         self._waiting: list[_Question] = []
@@ -60,10 +60,9 @@ class Reader:
             await self._working
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            answers = await loop.run_in_executor(self._thread, self._answers, batch)
+            answers = await self._thread.run(partial(self._answers, batch))
             for question, answer in zip(batch, answers, strict=True):
                 if question.answer.done():  # its caller was cancelled
                     continue
@@ -73,12 +72,12 @@ class Reader:
                     question.answer.set_result(answer)
         self._working = None
 
-    def _answers(self, batch: Sequence[_Question]) -> list[Rows | Exception]:
-        return [self._answer(question) for question in batch]
+    def _answers(self, batch: Sequence[_Question], connection: Connection) -> list[Rows | Exception]:
+        return [self._answer(question, connection) for question in batch]
 
-    def _answer(self, question: _Question) -> Rows | Exception:
+    def _answer(self, question: _Question, connection: Connection) -> Rows | Exception:
         try:
-            return self._connection.execute(question.statement, dict(question.parameters)).all()
+            return connection.execute(question.statement, dict(question.parameters)).all()
         except DBAPIError as error:
             return explain(error, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
@@ -89,9 +88,8 @@ class Reader:
 async def open_reader(path: Path) -> AsyncIterator[Reader]:
     """A connection that only reads and never checkpoints. Raises DatabaseUnusable."""
     engine = create_engine(
-        url(path, "pysqlite", "ro"),
-        poolclass=StaticPool,
-        connect_args={"check_same_thread": False},
+        url(path, "ro"),
+        poolclass=NullPool,
         isolation_level="AUTOCOMMIT",  # each read sees what was committed before it
     )
 
@@ -99,15 +97,11 @@ async def open_reader(path: Path) -> AsyncIterator[Reader]:
     def _connect(connection: SqliteConnection, _record: object) -> None:
         set_up(connection, "reader")
 
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix="store reader") as thread:
+    async with AsyncExitStack() as connections:
+        with explained(path, opening=True):
+            thread = await connections.enter_async_context(own_thread(engine))
+        reader = Reader(thread, path)
         try:
-            with explained(path, opening=True):
-                connection = await loop.run_in_executor(thread, engine.connect)
-            reader = Reader(connection, thread, path)
-            try:
-                yield reader
-            finally:
-                await reader.close()
+            yield reader
         finally:
-            engine.dispose()
+            await reader.close()

@@ -42,10 +42,10 @@ FOR_GOOD = {
 }
 
 
-def url(path: Path, driver: str, mode: Literal["ro", "rw", "rwc"]) -> URL:
+def url(path: Path, mode: Literal["ro", "rw", "rwc"]) -> URL:
     """SQLAlchemy's URL; the file's URI carries the mode, so that nothing is created by accident."""
     # Not as text: SQLAlchemy would unquote it, and "?", "#" and "%" in a name would lead to another file.
-    return URL.create(f"sqlite+{driver}", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
+    return URL.create("sqlite+pysqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
 
 
 def set_up(connection: Any, role: Role) -> None:
@@ -77,10 +77,15 @@ def _switch_to_wal(cursor: SqliteCursor) -> None:
             time.sleep(0.02)
 
 
-def command_engine(path: Path, role: Literal["migration", "reader", "command"]) -> Engine:
-    """A short-lived engine for a command beside, or before, the worker. Transactions that write begin IMMEDIATE."""
-    modes: dict[str, Literal["ro", "rw", "rwc"]] = {"migration": "rwc", "reader": "ro", "command": "rw"}
-    engine = create_engine(url(path, "pysqlite", modes[role]), poolclass=NullPool)
+def engine_for(path: Path, role: Role) -> Engine:
+    """An engine that keeps no connection. Transactions that write begin IMMEDIATE."""
+    modes: dict[Role, Literal["ro", "rw", "rwc"]] = {
+        "worker": "rw",
+        "migration": "rwc",
+        "reader": "ro",
+        "command": "rw",
+    }
+    engine = create_engine(url(path, modes[role]), poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: SqliteConnection, _record: object) -> None:

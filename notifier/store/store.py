@@ -11,9 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, Row, event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, Executable, Row
 
 from notifier.errors import StoreUnavailable
 from notifier.model import (
@@ -54,7 +52,8 @@ from notifier.store.rows import (
     standing_row,
 )
 from notifier.store.schema import NONE
-from notifier.store.sqlite import explained, identity, open_here, set_up, url
+from notifier.store.sqlite import engine_for, explained, identity, open_here
+from notifier.store.thread import OwnThread, own_thread
 from notifier.store.writer import Writer
 
 PRUNE_AT_ONCE = 1_000
@@ -63,7 +62,7 @@ PRUNE_AT_ONCE = 1_000
 class Store:
     """The worker's database, open. Made by `open_store`."""
 
-    def __init__(self, path: Path, writer: AsyncConnection, reader: Reader) -> None:
+    def __init__(self, path: Path, writer: OwnThread, reader: Reader) -> None:
         self.path = path
         self._writing = writer
         self._reader = reader
@@ -81,14 +80,10 @@ class Store:
 
     async def changes_from_outside(self) -> int:
         """A number that differs once another process has written (SQLite's data_version)."""
-        raw = await self._writing.get_raw_connection()
-        driver: Any = raw.driver_connection
         try:
-            async with driver.execute("PRAGMA data_version") as cursor:
-                (version,) = await cursor.fetchone()
+            return await self._writing.run(_data_version)
         except sqlite3.Error as error:  # the driver's own: this one statement does not pass through SQLAlchemy
             raise StoreUnavailable(f"{self.path}: {error}") from error
-        return int(version)
 
     async def _read(self, statement: Executable, **parameters: object) -> Sequence[Row[Any]]:
         return await self._reader.read(statement, parameters)
@@ -362,34 +357,21 @@ class Store:
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncIterator[Store]:
     """Opens a database that `migrate` has brought up to date. Raises DatabaseUnusable."""
-    engine = _engine(path)
-    try:
-        async with AsyncExitStack() as connections:
-            with explained(path, opening=True):
-                writer = await connections.enter_async_context(engine.connect())
-            # The reader is closed first: the last to close empties the WAL into the file, which a reader can't.
-            reader = await connections.enter_async_context(open_reader(path))
-            store = Store(path, writer, reader)
-            store._writer.start()
-            try:
-                with open_here(path):
-                    yield store
-            finally:
-                await store._writer.close()
-    finally:
-        await engine.dispose()  # a connection has a thread, which one left open would leave behind
+    async with AsyncExitStack() as connections:
+        with explained(path, opening=True):
+            writer = await connections.enter_async_context(own_thread(engine_for(path, "worker")))
+        # The reader is closed first: the last to close empties the WAL into the file, which a reader can't.
+        reader = await connections.enter_async_context(open_reader(path))
+        store = Store(path, writer, reader)
+        store._writer.start()
+        try:
+            with open_here(path):
+                yield store
+        finally:
+            await store._writer.close()
 
 
-def _engine(path: Path) -> AsyncEngine:
-    engine = create_async_engine(url(path, "aiosqlite", "rw"), poolclass=StaticPool)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-        set_up(connection, "worker")
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+def _data_version(connection: Connection) -> int:
+    driver: Any = connection.connection.driver_connection  # by itself: SQLAlchemy would begin a transaction
+    (version,) = driver.execute("PRAGMA data_version").fetchone()
+    return int(version)

@@ -17,7 +17,7 @@ from notifier.errors import DatabaseUnusable
 from notifier.model import DeliveryState
 from notifier.store.migrate import check_current
 from notifier.store.schema import NONE, deliveries, events, receivers, snapshots, syncs, worker, workspaces
-from notifier.store.sqlite import command_engine, explained, is_open_here
+from notifier.store.sqlite import engine_for, explained, is_open_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def open_database(path: Path, role: Literal["reader", "command"]) -> Iterator[Co
     """One transaction of a command. Raises DatabaseUnusable where it has nothing to look at."""
     if not is_open_here(path):  # the worker's own server: it has checked the file, and must not open it by other means
         check_current(path)
-    engine = command_engine(path, role)
+    engine = engine_for(path, role)
     try:
         with explained(path, opening=True), engine.begin() as connection:
             yield connection

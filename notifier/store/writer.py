@@ -6,16 +6,17 @@ A caller gets its answer after the commit. Cancelling a caller does not cancel t
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Executable
+from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.store.sqlite import explain
+from notifier.store.thread import OwnThread
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +36,8 @@ class _Intent:
 class Writer:
     """Serialises writes on one connection; `order` is the order of statements within a transaction."""
 
-    def __init__(self, connection: AsyncConnection, path: Path, order: Sequence[Executable]) -> None:
-        self._connection = connection
+    def __init__(self, thread: OwnThread, path: Path, order: Sequence[Executable]) -> None:
+        self._thread = thread
         self._path = path
         self._rank = {id(statement): rank for rank, statement in enumerate(order)}
         self._waiting: list[_Intent] = []
@@ -102,10 +103,7 @@ class Writer:
             for statement, rows in intent.groups:
                 merged.setdefault(self._rank[id(statement)], (statement, []))[1].extend(rows)
         try:
-            async with self._connection.begin():
-                for rank in sorted(merged):
-                    statement, rows = merged[rank]
-                    await self._connection.execute(statement, list(rows))
+            await self._thread.run(partial(_transact, [merged[rank] for rank in sorted(merged)]))
         except DBAPIError as error:
             return explain(error, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
@@ -122,3 +120,9 @@ class Writer:
                 log.critical("database is unusable", error=str(error))
             else:
                 log.error("database can't be written; nothing is lost, trying again", error=str(error))
+
+
+def _transact(groups: Groups, connection: Connection) -> None:
+    with connection.begin():
+        for statement, rows in groups:
+            connection.execute(statement, list(rows))

@@ -128,25 +128,15 @@ def writer_of(store: Store) -> Writer:
     return store._writer
 
 
-async def writing_connection(store: Store) -> aiosqlite.Connection:
-    return await _driver(store._writing)
+def writing_connection(store: Store) -> aiosqlite.Connection:
+    return store._writing._thread
 
 
-def reading_connection(store: Store) -> sqlite3.Connection:
-    driver = store._reader._connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
+def reading_connection(store: Store) -> aiosqlite.Connection:
+    return store._reader._thread._thread
 
 
-async def _driver(connection: Any) -> aiosqlite.Connection:
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, aiosqlite.Connection)
-    return driver
-
-
-async def pragma(connection: aiosqlite.Connection | sqlite3.Connection, name: str) -> Any:
-    if isinstance(connection, sqlite3.Connection):
-        return connection.execute(f"PRAGMA {name}").fetchone()[0]
+async def pragma(connection: aiosqlite.Connection, name: str) -> Any:
     async with connection.execute(f"PRAGMA {name}") as cursor:
         row = await cursor.fetchone()
     assert row is not None
@@ -190,27 +180,27 @@ class Trace:
 async def traced(store: Store) -> Trace:
     """A trace of the store's writes from now on."""
     trace = Trace()
-    await (await writing_connection(store)).set_trace_callback(trace)
+    await writing_connection(store).set_trace_callback(trace)
     return trace
 
 
-def hold_the_next_read(store: Store) -> tuple[asyncio.Event, threading.Event]:
+async def hold_the_next_read(store: Store) -> tuple[asyncio.Event, threading.Event]:
     """The next read stops when SQLite has its statement (the first event) until it may go on (the second)."""
     loop = asyncio.get_running_loop()
     inside, go = asyncio.Event(), threading.Event()
 
     def stop_here(_: str) -> None:
-        reading_connection(store).set_trace_callback(None)
-        loop.call_soon_threadsafe(inside.set)
-        go.wait(timeout=60)
+        if not inside.is_set():
+            loop.call_soon_threadsafe(inside.set)
+            go.wait(timeout=60)
 
-    reading_connection(store).set_trace_callback(stop_here)
+    await reading_connection(store).set_trace_callback(stop_here)
     return inside, go
 
 
 async def cancel_a_read(store: Store) -> None:
     """Cancels a caller whose read is under way: SQLite has the statement and has not answered."""
-    inside, go = hold_the_next_read(store)
+    inside, go = await hold_the_next_read(store)
     task = asyncio.create_task(store.count_pending())
     await inside.wait()
     task.cancel()

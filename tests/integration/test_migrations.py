@@ -304,7 +304,7 @@ def test_a_file_system_without_wal_is_refused(tmp_path: Path, monkeypatch: pytes
     def in_memory(path: Path, role: str) -> Engine:
         return create_engine("sqlite://", poolclass=NullPool)  # memory can't do WAL either
 
-    monkeypatch.setattr(migrations, "command_engine", in_memory)
+    monkeypatch.setattr(migrations, "engine_for", in_memory)
     with pytest.raises(DatabaseUnusable, match=r"notifier\.db: its file system can't do SQLite's WAL mode"):
         migrate(tmp_path / "notifier.db")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from notifier.findings import last_good_of
 from notifier.model import (
     DeliveryState,
     EventType,
@@ -20,7 +21,7 @@ from notifier.model import (
     WorkspaceState,
 )
 from notifier.store.migrate import migrate
-from notifier.store.sqlite import Role, command_engine
+from notifier.store.sqlite import Role, engine_for
 from notifier.store.store import Store, open_store
 from tests.integration.store_builders import (
     DAY,
@@ -413,7 +414,7 @@ async def test_without_receivers_all_that_waits_dies(store: Store) -> None:
 @pytest.mark.asyncio
 async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: Store, database: Path) -> None:
     asked: list[str] = []
-    reading_connection(store).set_trace_callback(asked.append)
+    await reading_connection(store).set_trace_callback(asked.append)
     await store.pending("growth", 0, 100)
     await store.pending_in_lane("growth", "main", 52, 0, 9, 100)
     await store.count_pending()
@@ -429,7 +430,7 @@ async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: 
 
 @pytest.mark.asyncio
 async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkpoints(store: Store) -> None:
-    writing, reading = await writing_connection(store), reading_connection(store)
+    writing, reading = writing_connection(store), reading_connection(store)
     for connection in (writing, reading):
         assert await pragma(connection, "journal_mode") == "wal"
         assert await pragma(connection, "synchronous") == 2  # FULL
@@ -444,7 +445,7 @@ async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkp
 @pytest.mark.asyncio
 async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_own(store: Store) -> None:
     await store.record(FULL)
-    asked, held = hold_the_next_read(store)
+    asked, held = await hold_the_next_read(store)
     first = asyncio.create_task(store.count_pending())
     await asked.wait()
     wrong = asyncio.create_task(store.snapshots("main", [2**70]))  # no SQLite can hold that
@@ -462,7 +463,7 @@ async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_ow
 
 @pytest.mark.asyncio
 async def test_a_read_that_is_asked_for_after_a_commit_sees_it_whatever_is_being_read(store: Store) -> None:
-    asked, held = hold_the_next_read(store)
+    asked, held = await hold_the_next_read(store)
     before = asyncio.create_task(store.count_pending())
     await asked.wait()
     await store.record(FULL)
@@ -479,7 +480,7 @@ def test_the_connections_of_commands_never_checkpoint(
     database: Path, role: Role, autocheckpoint: int, query_only: int
 ) -> None:
     assert role != "worker"
-    engine = command_engine(database, role)
+    engine = engine_for(database, role)
     with engine.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -581,3 +582,32 @@ async def test_a_backup_made_beside_the_worker_is_a_whole_database(store: Store,
     rows(database, "VACUUM INTO ?", str(backup))
     assert rows(backup, "PRAGMA integrity_check") == [("ok",)]
     assert rows(backup, "SELECT count(*) FROM deliveries") == [(4,)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {},
+        {1: "failed", 2: "working"},
+        {1: "completed", 2: "completed", 3: "failed"},
+        {1: "completed", 2: "completed", 3: "canceled"},
+        {3: "completed", 2: "failed", 1: "completed"},
+    ],
+)
+async def test_the_last_good_run_of_an_answer_is_the_one_that_the_database_would_name(
+    store: Store, runs: dict[int, str]
+) -> None:
+    # Created in the order of their IDs, completed in the opposite one.
+    snapshots = [
+        a_snapshot(
+            n,
+            "completed" if status == "canceled" else status,
+            watched=Watched(status="completed", canceled=True) if status == "canceled" else Watched(status=status),
+            created_at=NOW + timedelta(minutes=n),
+            completed_at=NOW + timedelta(hours=1, minutes=-n),
+        )
+        for n, status in runs.items()
+    ]
+    await store.record(an_observation(snapshots=tuple(snapshots)))
+    assert last_good_of(snapshots) == await store.last_good("main", 52)

@@ -106,7 +106,7 @@ async def test_with_nothing_old_nothing_is_written(store: Store) -> None:
 @pytest.mark.asyncio
 async def test_looking_for_what_is_old_does_not_read_all_that_is_young(store: Store, database: Path) -> None:
     asked: list[str] = []
-    reading_connection(store).set_trace_callback(asked.append)
+    await reading_connection(store).set_trace_callback(asked.append)
     await store.prune(NOW)
     (look,) = (statement for statement in asked if "deliveries" in statement and "posted" not in statement)
     plan = [str(row[3]) for row in rows(database, f"EXPLAIN QUERY PLAN {look}")]

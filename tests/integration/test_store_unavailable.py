@@ -46,7 +46,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def make_full(store: Store, full: bool = True) -> None:
     """SQLite's own limit on a file's size raises what a full disk does."""
-    connection = await writing_connection(store)
+    connection = writing_connection(store)
     limit = await pragma(connection, "page_count") if full else 1_000_000
     assert await pragma(connection, f"max_page_count={limit}") == limit
 
@@ -203,7 +203,7 @@ async def test_the_transaction_that_met_the_lock_is_not_left_open(database: Path
     async with open_store(database) as store:
         with write_lock_held(database), pytest.raises(StoreUnavailable):
             await store.record(FULL)
-        assert not (await writing_connection(store)).in_transaction
+        assert not writing_connection(store).in_transaction
         assert retry_deliveries(database, DeliveryFilter(), NOW) == ()  # another process gets its turn
 
 
@@ -230,7 +230,7 @@ def test_a_migration_that_meets_the_lock_says_so(tmp_path: Path) -> None:
 async def unwritable(store: Store) -> AsyncIterator[Store]:
     """SQLite refuses what this connection writes as it does where the file is read-only."""
     await store.record(FULL)
-    connection = await writing_connection(store)
+    connection = writing_connection(store)
     await connection.execute("PRAGMA query_only=ON")
     yield store
 
@@ -242,7 +242,7 @@ async def test_a_file_that_can_not_be_written_is_said_clearly_and_can_be_read(un
     assert str(caught.value) == f"{unwritable.path}: the file can't be written (SQLITE_READONLY)"
     assert not unwritable.works
     assert await unwritable.count_pending() == 4
-    await (await writing_connection(unwritable)).execute("PRAGMA query_only=OFF")
+    await writing_connection(unwritable).execute("PRAGMA query_only=OFF")
     await unwritable.settle(a_settlement(1, DeliveryState.DELIVERED))
     assert unwritable.works
     assert await unwritable.count_pending() == 3

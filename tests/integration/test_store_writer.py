@@ -93,7 +93,7 @@ def record_and_die(path: str, number: int, note: str) -> None:
     async def record() -> None:
         async with open_store(Path(path)) as store:
             death = DeathAt(number, Path(note))
-            await (await writing_connection(store)).set_trace_callback(death)
+            await writing_connection(store).set_trace_callback(death)
             await store.record(FULL)
 
     asyncio.run(record())

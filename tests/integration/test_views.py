@@ -363,7 +363,7 @@ async def test_a_command_beside_the_worker_leaves_the_wal_to_it(store: Store, da
 @pytest.mark.asyncio
 async def test_reading_goes_on_while_the_worker_writes(store: Store, database: Path) -> None:
     await fill(store)
-    connection = await writing_connection(store)
+    connection = writing_connection(store)
     await connection.execute("BEGIN IMMEDIATE")
     await connection.execute("DELETE FROM deliveries")
     assert len(read_deliveries(database, ALL, 9)) == 6
