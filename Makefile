@@ -44,7 +44,7 @@ $(BIN)/.installed-bench: $(BIN)/.installed
 	-$(PYTHON) -m pip --disable-pip-version-check --python .venv-peers/bin/python install --quiet --requirement $< && touch $@
 
 faults: $(BIN)/.installed
-	$(BIN)/python -m faults
+	$(BIN)/python -m faults --jobs 2
 
 faults-short: $(BIN)/.installed
 	$(BIN)/python -m faults --short --jobs 2

@@ -25,6 +25,7 @@ def main() -> int:
     size = Size(options.short, options.seed)
     print(f"seed {size.seed}", flush=True)
     chosen = [row for row in known if not options.rows or row.number in options.rows]
+    chosen.sort(key=lambda row: size.pick(*row.limits), reverse=True)  # else the longest would run on alone at the end
     stop = threading.Event()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # rows and their workers end with us
 
@@ -38,7 +39,7 @@ def main() -> int:
         except KeyboardInterrupt:
             stop.set()
             raise
-    print(table(verdicts, size))
+    print(table(sorted(verdicts, key=lambda verdict: verdict.row.number), size))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
