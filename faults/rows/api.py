@@ -159,6 +159,11 @@ def broken() -> list[Api]:
     return known
 
 
+def refusing() -> list[Api]:
+    """Keys that are refused for a while. Such a workspace is asked every five minutes only: for the long form."""
+    return [Api(f"always {status}", answers(status, LYING), f"HTTP {status}", hits=1) for status in (401, 403)]
+
+
 def usable(upstream: str, size: Size) -> list[Api]:
     """Odd answers that tell the truth, or so much of it as can be seen."""
     every_page = {"page": 1, "last_page": 10**6, "next_page": 2, "total_records": 10**8}
@@ -305,6 +310,7 @@ class _Trial:
         lanes = [Statuses(self.statuses[lane::LANES], front.upstream) for lane in range(LANES)]
         apis = [
             *broken(),
+            *size.pick([], refusing()),
             *usable(front.upstream, size),
             *(Api(f"statuses {n}", lane, None, hits=len(lane.left) - 1) for n, lane in enumerate(lanes)),
         ]
@@ -325,7 +331,7 @@ class _Trial:
         self.front.misbehaving = False
         after = self._fail_everywhere()
         due = before | after | {each for n, api in self.apis.items() for each in missed[n][api.news - api.reported :]}
-        self._wait_for(due, self.size.pick(45, 150))
+        self._wait_for(due, self.size.pick(45, 400))
         peak = peak_memory(self.workplace)
         must_stop(self.workplace)
 
@@ -393,4 +399,4 @@ class _Trial:
         must(not invented, f"reported, and never were: {invented[:20]}")
 
 
-ROW: Final = Row(5, "sixty Census APIs, each broken in its own way, under one worker", CRITERION, run, (90, 600))
+ROW: Final = Row(5, "sixty Census APIs, each broken in its own way, under one worker", CRITERION, run, (90, 1200))
