@@ -10,7 +10,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests"
-	@echo "make bench   measures what it costs and how quick it is, about ten minutes (ROWS=\"rest burst\"); docs/performance.md"
+	@echo "make bench   measures what it costs and how quick it is, about seven minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: in 5 minutes)"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make sbom    a CycloneDX bill of materials of what is installed in production: dist/sbom.cdx.json"
