@@ -4,7 +4,7 @@ from typing import Final
 
 from notifier.config.models import SlackReceiver, SlackWebhookReceiver, Watch, Watchlist
 from notifier.model import EventType
-from notifier.route import Subject, receivers_of
+from notifier.route import Subject, is_any, receivers_of
 
 QUIET: Final = 10  # syncs whose every start a channel can bear
 NOISE: Final = (EventType.QUEUED, EventType.WORKING)
@@ -31,6 +31,16 @@ def deaf_workspaces(watchlist: Watchlist) -> tuple[str, ...]:
     if watchlist.server.address is not None:
         return ()
     return tuple(name for name, settings in watchlist.workspaces.items() if settings.lifecycle_webhook is not None)
+
+
+def dead_routes(watchlist: Watchlist) -> tuple[int, ...]:
+    """Places, from 0, of routes that no event can take: they name checks, and no event of an incident."""
+    of_incidents = [kind for kind in EventType if kind.startswith("incident.")]
+    return tuple(
+        place
+        for place, route in enumerate(watchlist.routes or ())
+        if route.checks and not any(is_any(kind, route.events or ("*",)) for kind in of_incidents)
+    )
 
 
 def _weight(watch: Watch, many: int) -> int:

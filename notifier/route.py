@@ -106,15 +106,16 @@ def _mentions(findings: Iterable[Finding], routes: Sequence[Route] | None, reade
     found: dict[str, None] = {}
     for finding in findings:
         kind = finding.subject.type
-        if _is_any(kind, reader.mention_on):
+        if is_any(kind, reader.mention_on):
             found |= dict.fromkeys(reader.mentions)
         for route in routes or ():
-            if reader.name in route.receivers and _is_any(kind, route.mention_on) and matches(route, finding.subject):
+            if reader.name in route.receivers and is_any(kind, route.mention_on) and matches(route, finding.subject):
                 found |= dict.fromkeys(route.mentions)
     return tuple(found)
 
 
-def _is_any(kind: EventType, patterns: Iterable[str]) -> bool:
+def is_any(kind: EventType, patterns: Iterable[str]) -> bool:
+    """Whether a type of event is one of these names or globs."""
     return any(fnmatchcase(kind, pattern) for pattern in patterns)
 
 
@@ -136,7 +137,7 @@ def matches(route: Route, subject: Subject) -> bool:
     A workspace's own event has no sync, and the conditions about syncs and labels do not apply to it.
     """
     return (
-        (route.events is None or _is_any(subject.type, route.events))
+        (route.events is None or is_any(subject.type, route.events))
         and (route.workspaces is None or subject.workspace in route.workspaces)
         and (route.checks is None or subject.check in route.checks)
         and (subject.sync_id is None or _fits_sync(route, subject))

@@ -20,7 +20,7 @@ import notifier
 from notifier.config.models import Watchlist
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.foundation import open_foundation
-from notifier.noise import deaf_workspaces, noisy_receivers
+from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers
 from notifier.reload import Reloads
 from notifier.web.app import door_of, make_app
 from notifier.web.connections import listening
@@ -178,6 +178,10 @@ def _warn(watchlist: Watchlist) -> None:
         )
     for name in deaf_workspaces(watchlist):
         log.warning("a workspace has a lifecycle_webhook, and no server to take it; set server.listen", workspace=name)
+    for place in dead_routes(watchlist):
+        log.warning(
+            "a route names checks but no event of an incident, so that it never applies", route=f"routes[{place}]"
+        )
 
 
 async def _recall_what_is_bad(worker: Worker) -> None:

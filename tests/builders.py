@@ -108,6 +108,7 @@ def a_route(
     workspaces: Sequence[str] | None = None,
     syncs: Sequence[int | str] | None = None,
     labels: Labels | None = None,
+    checks: Sequence[str] | None = None,
 ) -> Route:
     """A route; a condition that is left out is not given."""
     return Route(
@@ -115,6 +116,7 @@ def a_route(
         workspaces=None if workspaces is None else tuple(workspaces),
         syncs=None if syncs is None else tuple(syncs),
         labels=None if labels is None else dict(labels),
+        checks=None if checks is None else tuple(Check(name) for name in checks),
         receivers=receivers,
     )
 

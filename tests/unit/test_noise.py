@@ -1,4 +1,4 @@
-"""Which Slack receivers a watchlist would flood."""
+"""Which Slack receivers a watchlist would flood, and which of its routes no event takes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from notifier.config.models import (
     Watchlist,
     Workspace,
 )
-from notifier.noise import noisy_receivers
+from notifier.noise import dead_routes, noisy_receivers
 from tests.builders import a_label_watch, a_route, a_run_watch, a_sync_watch, a_watch_of_all, a_webhook
 
 SLACK = SlackReceiver(type="slack", token=SecretStr("xoxb-1"), channel="C1")
@@ -97,3 +97,22 @@ def test_incidents_and_other_events_are_no_noise() -> None:
         Route(checks=("failing",), receivers=("growth",)),
     )
     assert noisy_receivers(a_watchlist(a_watch_of_all(), routes=quiet)) == ()
+
+
+@pytest.mark.parametrize(
+    ("events", "checks", "is_dead"),
+    [
+        (("sync_run.*",), ("failing",), True),
+        (("sync_run.failed", "sync.paused"), ("failing", "stale"), True),
+        (("sync_run.*", "incident.opened"), ("failing",), False),
+        (("*",), ("failing",), False),
+        (("incident.res*",), ("failing",), False),
+        (None, ("failing",), False),
+        (("sync_run.*",), None, False),
+    ],
+)
+def test_a_route_of_checks_without_an_event_of_an_incident_is_dead(
+    events: tuple[str, ...] | None, checks: tuple[str, ...] | None, is_dead: bool
+) -> None:
+    routes = (a_route("growth"), a_route("growth", events=events, checks=checks))
+    assert dead_routes(a_watchlist(a_sync_watch(1), routes=routes)) == ((1,) if is_dead else ())
