@@ -174,6 +174,7 @@ events = Table(
 )
 Index("ix_events_incident", events.c.incident_id, events.c.seq, sqlite_where=events.c.incident_id.is_not(None))
 Index("ix_events_seen_at", events.c.seen_at)
+Index("ix_events_sync", events.c.sync_id, events.c.workspace)
 
 deliveries = Table(
     "deliveries",

@@ -1,5 +1,6 @@
 """What the page reads of a database."""
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,9 +9,12 @@ from sqlalchemy import text
 
 from notifier.errors import DatabaseUnusable
 from notifier.model import Check
+from notifier.store import sqlite
 from notifier.store.page_views import LastRuns, looked_at, open_pulse
 from notifier.store.schema import snapshots
-from notifier.store.views import DeliveryFilter, retry_deliveries
+from notifier.store.sqlite import Role
+from notifier.store.views import DeliveryFilter, EventFilter, read_events, retry_deliveries
+from tests.integration.store_builders import rows
 from tests.page_stage import MINUTE, PageStage
 
 
@@ -119,3 +123,23 @@ def test_runs_are_found_by_an_index_and_never_sorted(stage: PageStage) -> None:
             plan = " ".join(row.detail for row in connection.execute(text(statement)))
             assert "USING INDEX ix_snapshots_sync" in plan or "USING COVERING INDEX ix_snapshots_sync" in plan
             assert "TEMP B-TREE" not in plan
+
+
+def test_the_events_of_one_sync_are_found_without_reading_all_others(
+    stage: PageStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = sqlite.set_up
+
+    def traced(connection: sqlite3.Connection, role: Role) -> None:
+        real(connection, role)
+        connection.set_trace_callback(asked.append)
+
+    monkeypatch.setattr(sqlite, "set_up", traced)
+    with looked_at(stage.path) as look:
+        look.happenings(("production", 52))
+    read_events(stage.path, EventFilter(sync_id=52), 50)
+    of_events = [statement for statement in asked if "FROM events" in statement]
+    assert len(of_events) == 2
+    for statement in of_events:
+        assert "USING INDEX ix_events_sync" in str(rows(stage.path, f"EXPLAIN QUERY PLAN {statement}"))
