@@ -1,4 +1,4 @@
-"""Alembic's entry: runs each migration as one transaction, which the caller's connection has set up.
+"""Alembic's entry: runs all that is to do as one transaction, which the caller's connection has set up.
 
 The connection comes from `notifier.store.migrate`; there is no alembic.ini to edit and no offline mode to misuse.
 """
@@ -12,7 +12,7 @@ context.configure(
     target_metadata=None,
     # Alembic takes SQLite's DDL for non-transactional; with an explicit BEGIN (see migrate.py) it is not.
     transactional_ddl=True,
-    transaction_per_migration=True,
 )
+# One for all: where two processes migrate at once, the second reads the revision after the first has done everything.
 with context.begin_transaction():
     context.run_migrations()

@@ -72,7 +72,7 @@ def migrate(path: Path) -> bool:
             if journal != "wal":
                 raise DatabaseUnusable(f"{path}: its file system can't do SQLite's WAL mode (got {journal})")
             standing, _ = _standing(connection)
-            connection.rollback()  # each migration begins, and ends, a transaction of its own
+            connection.rollback()  # the migrations begin, and end, a transaction of their own
             if standing == "older":
                 _upgrade(connection)
             return standing == "older"

