@@ -174,8 +174,9 @@ class Incident:
     """A condition of a sync, or of a workspace (`sync_id` is None), that lasts; open until `resolved_at`.
 
     Times are in the API's own time, a workspace's in ours. `runs`: how many bad runs it has seen, `last_run_id`: the
-    last of them, `likeness`: what its error was like. `counted_to`: when the newest result was created that was known
-    at the end. `told`: the receivers that got an event of it. `labels`: those of the sync when it was opened.
+    last of them, `likeness`: what its error was like, `wrong`: what was wrong, in a line. `counted_to`: when the newest
+    result was created that was known at the end. `told`: the receivers that got an event of it. `labels`: those of the
+    sync when it was opened.
     """
 
     id: str
@@ -196,6 +197,7 @@ class Incident:
     resolved_at: datetime | None = None
     reason: Reason | None = None
     counted_to: datetime | None = None
+    wrong: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -398,7 +400,8 @@ class Settlement:
 class ReceiverState:
     """A receiver as the database knows it. `broken_since` is None while it works.
 
-    `note` is what its sender asked to be remembered, and means something to it alone.
+    `note` is what its sender asked to be remembered, and means something to it alone. `failed_since`: the first failed
+    attempt since it last took a message; `failing`: it has taken none for five minutes of attempts since.
     """
 
     name: str
@@ -408,6 +411,8 @@ class ReceiverState:
     hold_until: datetime | None = None
     probe_at: datetime | None = None
     note: str | None = None
+    failed_since: datetime | None = None
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +432,10 @@ class WorkspaceState:
     stretch: float = 1.0
     needed_rate: float | None = None
     silent_since: datetime | None = None
+    listed_at: datetime | None = None
+    unlisted_since: datetime | None = None
+    doubted_since: datetime | None = None
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

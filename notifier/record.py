@@ -397,7 +397,7 @@ class Recorder:
             subject,
             story=incident.id if incident is not None else None,
             told=incident.told if incident is not None else frozenset(),
-            run_story=run_story(draft.run.id) if draft.run is not None else None,
+            run_story=run_story(self.workspace, sync_id, draft.run.id) if draft.run is not None else None,
         )
 
 

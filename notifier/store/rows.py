@@ -52,9 +52,9 @@ def result_of(row: Row[Any]) -> Result:
     )
 
 
-def run_story(run_id: int) -> str:
-    """The story of a run by itself."""
-    return f"{RUN_STORY}{run_id}"
+def run_story(workspace: str, sync_id: int | None, run_id: int) -> str:
+    """The story of a run by itself. Two workspaces, as of two regions, count their runs each by themselves."""
+    return f"{RUN_STORY}{run_id}:{sync_id or NONE}:{workspace}"
 
 
 def mentions_of(text: str | None) -> tuple[str, ...]:
@@ -82,6 +82,7 @@ def incident_of(row: Row[Any]) -> Incident:
         resolved_at=row.resolved_at,
         reason=Reason(row.reason) if row.reason else None,
         counted_to=row.counted_to,
+        wrong=row.wrong,
     )
 
 
@@ -108,6 +109,7 @@ def incident_row(incident: Incident) -> dict[str, Any]:
         "resolved_at": incident.resolved_at,
         "reason": incident.reason,
         "counted_to": incident.counted_to,
+        "wrong": incident.wrong,
     }
 
 

@@ -63,6 +63,10 @@ workspaces = Table(
     Column("stretch", Float, nullable=False, server_default=text("1.0")),
     Column("needed_rate", Float),
     Column("silent_since", Time),
+    Column("listed_at", Time),
+    Column("unlisted_since", Time),
+    Column("doubted_since", Time),
+    Column("refusals", Integer, nullable=False, server_default=text("0")),
 )
 
 syncs = Table(
@@ -82,6 +86,9 @@ syncs = Table(
     Column("paused", Boolean),
     Column("scheduled", Boolean),
     Column("stale_from", Time),
+    Column("deleted", Boolean, nullable=False, server_default=text("0")),
+    Column("unread_since", Time),
+    Column("last_error", String),
 )
 
 snapshots = Table(
@@ -144,6 +151,7 @@ incidents = Table(
     Column("resolved_at", Time),
     Column("reason", String),
     Column("counted_to", Time),
+    Column("wrong", String),
     sqlite_autoincrement=True,
 )
 Index(
@@ -208,6 +216,14 @@ Index(
     sqlite_where=deliveries.c.state == text("'pending'"),
 )
 Index(
+    "ix_deliveries_lane",
+    deliveries.c.receiver,
+    deliveries.c.workspace,
+    deliveries.c.sync_id,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.state == text("'pending'"),
+)
+Index(
     "ix_deliveries_dead",
     deliveries.c.receiver,
     deliveries.c.id,
@@ -233,6 +249,8 @@ receivers = Table(
     Column("hold_until", Time),
     Column("probe_at", Time),
     Column("note", String),
+    Column("failed_since", Time),
+    Column("failing", Boolean, nullable=False, server_default=text("0")),
 )
 
 posted = Table(

@@ -477,6 +477,8 @@ STORY_EVENTS = (
         events.c.id,
         events.c.type,
         events.c.body,
+        events.c.workspace,
+        events.c.sync_id,
         events.c.run_id,
         events.c.seq,
         deliveries.c.quiet,

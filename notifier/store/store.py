@@ -281,7 +281,7 @@ class Store:
         return replace(first, story=story, followers=tuple(others))
 
     async def _story(self, receiver: str, name: str, rows: Sequence[Row[Any]]) -> Story:
-        of_runs = [run_story(row.run_id) for row in rows if row.run_id != NONE]
+        of_runs = [run_story(row.workspace, row.sync_id, row.run_id) for row in rows if row.run_id != NONE]
         found = await self._read(sql.POSTED, receiver=receiver, stories=[name, *of_runs])
         posted = {row.story: Posted(row.reference, row.event_id) for row in found}
         last = rows[-1]

@@ -1266,9 +1266,9 @@ async def test_runs_are_part_of_an_incident_for_those_who_know_of_it_also_after_
         ("sync_run.working", "incident"),
     ]
     assert stories(scene, "other") == [
-        ("sync_run.failed", "run:1"),
-        ("sync_run.working", "run:2"),
-        ("sync_run.working", "run:3"),
+        ("sync_run.failed", "run:1:52:production"),
+        ("sync_run.working", "run:2:52:production"),
+        ("sync_run.working", "run:3:52:production"),
     ]
 
 
@@ -1298,7 +1298,7 @@ async def test_the_run_that_ends_an_incident_is_told_in_its_message_where_the_en
     assert stories(scene) == [
         ("incident.opened", "incident"),
         ("sync_run.completed", "incident"),
-        ("sync_run.completed", "run:3"),
+        ("sync_run.completed", "run:3:52:production"),
     ]
 
 
@@ -1332,7 +1332,7 @@ async def test_who_was_told_of_an_incident_only_quietly_does_not_have_its_messag
     scene.run(6, "working")
     await scene.poll(target)
     assert told(scene)[:2] == ["rejected_records opened by 4", "record_count opened by 4"]
-    assert stories(scene)[-1] == ("sync_run.working", "run:6")
+    assert stories(scene)[-1] == ("sync_run.working", "run:6:52:production")
 
 
 @pytest.mark.asyncio

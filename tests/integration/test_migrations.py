@@ -17,9 +17,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
+from faults import old_database
 from notifier.errors import DatabaseUnusable
 from notifier.store import migrate as migrations
 from notifier.store.migrate import check_current, migrate
+from notifier.store.rows import run_story
 from notifier.store.schema import metadata
 from tests.integration.store_builders import DeathAt, change, processes, rows, run_to_its_end, schema_of
 
@@ -111,7 +113,11 @@ def test_a_comparison_of_shapes_sees_each_kind_of_difference(database: Path) -> 
 
 def test_pending_and_dead_deliveries_have_indexes_of_their_own(database: Path) -> None:
     partial = {name: where for name, _, _, where in indexes(database, "deliveries") if where}
-    assert partial == {"ix_deliveries_pending": "state = 'pending'", "ix_deliveries_dead": "state = 'dead'"}
+    assert partial == {
+        "ix_deliveries_pending": "state = 'pending'",
+        "ix_deliveries_lane": "state = 'pending'",
+        "ix_deliveries_dead": "state = 'dead'",
+    }
 
 
 def test_ids_of_events_deliveries_and_incidents_are_autoincremented(database: Path) -> None:
@@ -259,6 +265,27 @@ def test_a_command_that_only_looks_at_it_names_the_remedy(tmp_path: Path) -> Non
     leave_in_mid_transaction(path)
     with pytest.raises(DatabaseUnusable, match=r"left in mid-transaction; `notifier run` or `notifier migrate`"):
         check_current(path)
+
+
+def test_a_runs_message_is_known_by_workspace_and_sync_too_from_0006_on(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_database.make(path, "0005", "eu:west")
+    columns = "event_id, event_type, receiver, workspace, sync_id, state, created_at, clock_started_at, story"
+    change(path, "UPDATE deliveries SET story = 'run:93' WHERE state <> 'delivered'")
+    change(
+        path,
+        f"INSERT INTO deliveries ({columns})"  # noqa: S608
+        " VALUES ('evt_told', 'x', 'another', 'eu:west', 52, 'pending', 1, 1, 'inc_1')",
+    )
+    for story, event_id in (("run:93", "evt_dead"), ("run:92", "evt_dead"), ("run:91", "pruned")):
+        change(path, "INSERT INTO posted VALUES ('growth', ?, 'C1:1.2', ?, 5)", story, event_id)
+    migrate(path)
+    known = run_story("eu:west", 52, 93)
+    assert known == "run:93:52:eu:west"
+    stories = rows(path, "SELECT state, story FROM deliveries WHERE story IS NOT NULL ORDER BY id")
+    assert stories == [("dead", known), ("pending", known), ("pending", "inc_1")]
+    posted = rows(path, "SELECT story FROM posted WHERE receiver = 'growth' ORDER BY story")
+    assert posted == [("run:91",), ("run:92",), (known,)], "what is not known to be of that run is left alone"
 
 
 # --- versions ---

@@ -418,10 +418,10 @@ async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: 
     await store.pending("growth", 0, 100)
     await store.pending_in_lane("growth", "main", 52, 0, 9, 100)
     await store.count_pending()
-    assert len(asked) == 3
-    for statement in asked:
+    by = ("ix_deliveries_pending", "ix_deliveries_lane", "ix_deliveries_pending")
+    for statement, index in zip(asked, by, strict=True):
         plan = " ".join(str(row[3]) for row in rows(database, f"EXPLAIN QUERY PLAN {statement}"))
-        assert "ix_deliveries_pending" in plan, statement
+        assert index in plan, statement
         assert "TEMP B-TREE" not in plan, statement
 
 

@@ -302,20 +302,20 @@ async def test_a_run_that_came_after_the_incidents_newest_event_is_the_latest(st
 
 @pytest.mark.asyncio
 async def test_the_runs_message_is_the_incidents_from_its_first_event_on(store: Store) -> None:
-    await record(store, an_event("evt_1", story="run:93"), an_event("evt_2"))
-    await settle(store, 1, shown=Shown("pipeline", "run:93", Posted("there", "evt_1"), NOW))
+    await record(store, an_event("evt_1", story="run:93:52:main"), an_event("evt_2"))
+    await settle(store, 1, shown=Shown("pipeline", "run:93:52:main", Posted("there", "evt_1"), NOW))
     story = (await store.story("pipeline", "inc_1", [2])).story
     assert story is not None
-    assert (story.posted, story.posted_of_run, story.run_story) == (None, Posted("there", "evt_1"), "run:93")
-    await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("there", "evt_2"), NOW, ("run:93",)))
+    assert (story.posted, story.posted_of_run, story.run_story) == (None, Posted("there", "evt_1"), "run:93:52:main")
+    await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("there", "evt_2"), NOW, ("run:93:52:main",)))
     after = (await store.story("pipeline", "inc_1", [2])).story
     assert after is not None
     assert (after.posted, after.posted_of_run) == (Posted("there", "evt_2"), None)
-    assert (await store.story("pipeline", "run:93", [1])).story == replace(
+    assert (await store.story("pipeline", "run:93:52:main", [1])).story == replace(
         after,
-        name="run:93",
+        name="run:93:52:main",
         posted=None,
-        state=an_event("evt_1", story="run:93").body,
+        state=an_event("evt_1", story="run:93:52:main").body,
         state_id="evt_1",
         is_current=False,
     )
@@ -325,7 +325,7 @@ async def test_the_runs_message_is_the_incidents_from_its_first_event_on(store: 
 async def test_messages_of_open_incidents_outlast_retention(store: Store) -> None:
     still, over = replace(an_incident(), id="inc_1"), replace(an_incident(), id="inc_2", sync_id=53, resolved_at=NOW)
     await store.record(an_observation(an_event("evt_1"), incidents=(still, over)))
-    for story in ("inc_1", "inc_2", "run:1"):
+    for story in ("inc_1", "inc_2", "run:1:52:main"):
         await settle(store, 1, shown=Shown("pipeline", story, Posted("there", "evt_1"), NOW))
     await store.prune(NOW + timedelta(seconds=1))
     assert rows(store.path, "SELECT story FROM posted") == [("inc_1",)]
@@ -352,7 +352,7 @@ async def test_each_event_of_a_story_comes_with_whom_it_mentions_and_whether_it_
 @pytest.mark.asyncio
 async def test_an_incident_that_has_its_message_takes_over_no_other(store: Store) -> None:
     await record(store, an_event("evt_1"), an_event("evt_2"))
-    for name in ("run:93", "inc_1"):
+    for name in ("run:93:52:main", "inc_1"):
         await settle(store, 1, shown=Shown("pipeline", name, Posted(name, "evt_1"), NOW))
     story = (await store.story("pipeline", "inc_1", [2])).story
     assert story is not None
@@ -371,12 +371,12 @@ async def test_a_runs_event_that_was_held_up_is_not_later_than_what_came_after_i
 
 @pytest.mark.asyncio
 async def test_a_message_that_is_taken_over_stays_that_of_other_receivers(store: Store) -> None:
-    await record(store, an_event("evt_1", story="run:93"), an_event("evt_2"))
+    await record(store, an_event("evt_1", story="run:93:52:main"), an_event("evt_2"))
     for receiver in ("pipeline", "another"):
-        await settle(store, 1, shown=Shown(receiver, "run:93", Posted(receiver, "evt_1"), NOW))
-    await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("pipeline", "evt_2"), NOW, ("run:93",)))
+        await settle(store, 1, shown=Shown(receiver, "run:93:52:main", Posted(receiver, "evt_1"), NOW))
+    await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("pipeline", "evt_2"), NOW, ("run:93:52:main",)))
     assert rows(store.path, "SELECT receiver, story FROM posted ORDER BY receiver") == [
-        ("another", "run:93"),
+        ("another", "run:93:52:main"),
         ("pipeline", "inc_1"),
     ]
 
@@ -506,7 +506,7 @@ async def test_a_runs_message_is_given_up_by_the_run_once_the_receiver_has_made_
 ) -> None:
     receiver = Storyteller(lambda m: Delivered(posted=Posted("there", m.event_id)))
     stage = Stage(store, monkeypatch, receiver)
-    await record(store, an_event("evt_1", story="run:93"), an_event("evt_2"))
+    await record(store, an_event("evt_1", story="run:93:52:main"), an_event("evt_2"))
     async with running(stage.queue().run()):
         await until_quiet()
     assert rows(store.path, "SELECT story, event_id FROM posted") == [("inc_1", "evt_2")]
