@@ -64,6 +64,7 @@ class ApiClock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = datetime.now(UTC).replace(microsecond=0)
         monkeypatch.setattr("notifier.poll.date_of", lambda headers: self.now)
+        monkeypatch.setattr("notifier.api_clock.FAR", timedelta.max)  # whatever a test makes of it is the time
 
 
 def ago(**units: float) -> datetime:
@@ -951,7 +952,7 @@ async def test_what_is_not_a_poll_waits_for_what_is_being_recorded_of_the_sync(s
         "run_is_gone": (target, 1, Reason.DELETED, now),
         "note_listed": (target, listed, now),
         "drop_checks_turned_off": (target,),
-        "pass_time": (target, now + 2 * HOUR, scene.client.run),
+        "pass_time": (target, now + 2 * HOUR, scene.observer._run_now),
     }
     async with target.lock, running(getattr(scene.recorder, call)(*given[call])) as task:
         await settled()
@@ -982,7 +983,7 @@ async def test_a_sync_is_forgotten_after_what_is_being_recorded_of_it_and_nothin
         await until(lambda: not roster.is_watched(52))
     scene.run(1, "failed")
     await scene.poll(target)
-    await scene.recorder.pass_time(target, datetime.now(UTC) + DAY, scene.client.run)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + DAY, scene.observer._run_now)
     assert scene.bodies() == []
 
 
@@ -1183,7 +1184,7 @@ async def test_a_run_that_has_ended_by_the_time_it_is_fetched_is_not_slow(scene:
     scene.run(1, "working", created_at=ago(minutes=30))
     await scene.poll(target)
     scene.becomes(1, "completed")
-    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.client.run)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.observer._run_now)
     assert told(scene) == []
 
 
@@ -1195,7 +1196,7 @@ async def test_a_slow_run_knows_the_last_good_one_also_after_a_restart(scene: Sc
     scene.run(2, "working", created_at=ago(minutes=30))
     await scene.poll(target)
     target = await scene.restarted(target, slow)
-    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.client.run)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.observer._run_now)
     assert [incident["last_good_run"] for incident in incidents(scene)] == [{"id": 1, "completed_at": created(900)}]
 
 

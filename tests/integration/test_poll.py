@@ -1060,7 +1060,7 @@ async def test_a_poll_that_is_under_way_while_its_sync_is_forgotten_records_noth
     target = roster.syncs[52]
     await scene.poll(target)
     scene.run(2)
-    gone = Listing({}, ended=True, complete=True, pages=1, listed_at=scene.clock())
+    gone = Listing({}, ended=True, flaw=None, pages=1, listed_at=scene.clock())
     await roster.apply(gone)
     await roster.apply(gone)
     await scene.poll(target)

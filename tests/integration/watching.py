@@ -25,7 +25,7 @@ from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import Observation, WorkspaceState
 from notifier.poll import Observer
 from notifier.record import Recorder
-from notifier.roster import Changes, Roster, read_listing
+from notifier.roster import Changes, Listings, Roster, read_listing
 from notifier.route import Reader
 from notifier.scheduler import WorkspaceWatcher
 from notifier.simulator import CensusSimulator
@@ -148,6 +148,7 @@ class Scene:
         self.store = store
         self.workspace = WORKSPACE
         self.clock = Clock()
+        simulator.date = START_OF_TIME - timedelta(seconds=1)  # until there are runs; then when the newest was created
         self.woken: list[str] = []
         self.observer = self.new_observer()
 
@@ -159,6 +160,10 @@ class Scene:
         return sync_id
 
     def run(self, number: int, status: str = "completed", *, sync_id: int = 52, **fields: Any) -> None:
+        if "created_at" in fields:
+            self.simulator.date = None  # the test has times of its own, of the real clock
+        elif self.simulator.date is not None:
+            self.simulator.date = max(self.simulator.date, START_OF_TIME + timedelta(seconds=number))
         fields.setdefault("created_at", created(number))
         self.simulator.add_run(sync_id, id=number, status=status, **fields)
 
@@ -211,12 +216,12 @@ class Scene:
         """A roster that has loaded what the database remembers."""
         roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
         state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
-        return roster, await roster.load(state.first_listed_at)
+        return roster, await roster.load(Listings.of(state))
 
     async def listed(self, roster: Roster) -> Changes:
         """What one listing of the workspace changes, kept as the scheduler keeps it."""
         changes = await roster.apply(await read_listing(self.client, self.clock()))
-        await self.store.save_workspace(WorkspaceState(self.workspace, first_listed_at=roster.first_listed_at))
+        await self.store.save_workspace(roster.listings.kept_in(WorkspaceState(self.workspace)))
         return changes
 
     async def watcher(
