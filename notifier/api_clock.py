@@ -32,6 +32,11 @@ class ApiClock:
             return self._ours()
         return self._last + timedelta(seconds=asyncio.get_running_loop().time() - self._last_at)
 
+    def latest(self, api_now: datetime) -> datetime:
+        """Nothing that an answer of that time tells of can have happened later. Of two clocks that differ, the one that
+        is ahead: a `Date` that jumps back for once must not make what is new look old."""
+        return max(api_now, self._ours())
+
     def read(self, date: datetime | None) -> datetime:
         """The time of an answer that bears this `Date`: that, unless there is none or it can't be a clock's."""
         expected = self.now()

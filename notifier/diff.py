@@ -114,8 +114,8 @@ def with_floor_of(mark: Mark, other: Mark) -> Mark:
     return replace(mark, floor=other.floor)
 
 
-def dated(run: SyncRun, api_now: datetime) -> SyncRun:
-    """The run, created no later than the answer that shows it. `Date` has whole seconds."""
-    if run.created_at is None or run.created_at < api_now + timedelta(seconds=1):
+def dated(run: SyncRun, latest: datetime) -> SyncRun:
+    """The run, created no later than the answer that shows it, which is of `latest`. `Date` has whole seconds."""
+    if run.created_at is None or run.created_at < latest + timedelta(seconds=1):
         return run
-    return replace(run, created_at=api_now)
+    return replace(run, created_at=latest)

@@ -121,7 +121,7 @@ class Observer:
             run, date = await self._client.run(run_id)
         except CensusError:
             return None
-        return dated(run, self.api_clock.read(date))
+        return dated(run, self.api_clock.latest(self.api_clock.read(date)))
 
     async def _read_list(self, target: SyncTarget, page: wire.RunsPage, api_now: datetime) -> bool:
         """Reads a list from its first page on and records what is in it.
@@ -130,13 +130,14 @@ class Observer:
         runs that it does not hold: the next poll has to find out which are outside of it.
         """
         self._note_unreadable(target, page.unreadable)
-        listed = tuple(dated(run, api_now) for run in page.runs)
+        latest = self.api_clock.latest(api_now)
+        listed = tuple(dated(run, latest) for run in page.runs)
         if target.mark is None:
             # Most runs have no snapshot yet and stay silent; one that was watched by its ID may have changed.
             known = await self._store.snapshots(self.workspace, [run.id for run in listed])
             read = RunList(listed, known, (), complete=True)
         else:
-            read = await self._reader.read_back(target.sync_id, replace(page, runs=listed), target.mark, api_now)
+            read = await self._reader.read_back(target.sync_id, replace(page, runs=listed), target.mark, latest)
         mark = mark_of(read.listed, target.mark, api_now)
         gap = None
         news = read.news
@@ -195,7 +196,7 @@ class Observer:
             if self._is_listed():
                 missed.misses.note(asyncio.get_running_loop().time())
             return
-        run = dated(run, api_now)
+        run = dated(run, self.api_clock.latest(api_now))
         if followed is not None:
             followed.found()
         known = await self._store.snapshots(self.workspace, [run_id])
@@ -228,7 +229,7 @@ class Observer:
             await self.end_run_watch(target.run_id, target.sync_id, "not found three times")
             return RunFate.ENDED
         api_now = self.api_clock.read(date)
-        run = dated(run, api_now)
+        run = dated(run, self.api_clock.latest(api_now))
         target.misses = Misses()
         target.sync_id = run.sync_id
         if is_watched(run.sync_id):

@@ -36,8 +36,8 @@ class RunListReader:
         self._client = client
         self._store = store
 
-    async def read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark, api_now: datetime) -> RunList:
-        """From the first page, reads on a page of 100 at a time until the mark. `api_now`: when that page was answered.
+    async def read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark, latest: datetime) -> RunList:
+        """From the first page, reads on a page of 100 at a time until the mark. `latest`: no run was created after that.
 
         Raises CensusError, StoreError.
         """
@@ -47,13 +47,13 @@ class RunListReader:
             return RunList(page.runs, known, reading.news, complete=True)
         # From here on the first page is asked for anew, larger: it holds what the small one did, and what came since.
         for last_try in (False, False, True):
-            read = await self._walk(sync_id, mark, dict(known), api_now, settle=last_try)
+            read = await self._walk(sync_id, mark, dict(known), latest, settle=last_try)
             if read is not None:
                 return read
         raise AssertionError("the last try settles")
 
     async def _walk(
-        self, sync_id: int, mark: Mark, known: dict[int, Snapshot], api_now: datetime, *, settle: bool
+        self, sync_id: int, mark: Mark, known: dict[int, Snapshot], latest: datetime, *, settle: bool
     ) -> RunList | None:
         """Pages from the newest run down to the mark. None where the list shrank in between, unless `settle`.
 
@@ -68,7 +68,7 @@ class RunListReader:
             if total is not None and page.paging.total is not None and page.paging.total < total and not settle:
                 return None
             total = page.paging.total
-            added = {run.id: dated(run, api_now) for run in page.runs if run.id not in listed}
+            added = {run.id: dated(run, latest) for run in page.runs if run.id not in listed}
             known |= await self._store.snapshots(self._workspace, added)
             listed |= added
             reading = read_to_mark(tuple(listed.values()), mark, known)

@@ -433,6 +433,7 @@ class WorkspaceWatcher:
                     self._report(poller, "watched sync is not found")
                     return PollOutcome.NOT_FOUND
                 # The listing shows it. If it is gone, the next one says so; else its runs can't be read.
+                poller.failures += 1
                 self._list_soon.set()
                 await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
             case Unauthorized():

@@ -16,6 +16,7 @@ from tests.integration.store_builders import (
     a_snapshot,
     an_event,
     an_observation,
+    change,
     nobody,
     reading_connection,
     rows,
@@ -194,8 +195,9 @@ async def test_a_floor_that_is_higher_stays(store: Store) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_mark_without_a_floor_gets_one_only_when_something_was_forgotten(store: Store) -> None:
+async def test_a_mark_without_a_floor_gets_one_only_when_something_was_forgotten(store: Store, database: Path) -> None:
     await record_runs(store, range(1, 131), changed_at=CUTOFF)
+    change(database, "UPDATE syncs SET floor = NULL, mark_created_at = 0")
     await store.record(an_observation(mark=Mark(130, NOW, None)))
     await store.prune(CUTOFF, nobody)
     assert (await store.syncs("main"))[0].mark == Mark(130, NOW, None)

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 from pydantic import SecretStr
 
+from notifier.api_clock import ApiClock
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
 from notifier.config.checks import Checks
 from notifier.config.models import Route, Watch, Workspace
@@ -162,8 +163,8 @@ class Scene:
     def run(self, number: int, status: str = "completed", *, sync_id: int = 52, **fields: Any) -> None:
         if "created_at" in fields:
             self.simulator.date = None  # the test has times of its own, of the real clock
-        elif self.simulator.date is not None:
-            self.simulator.date = max(self.simulator.date, START_OF_TIME + timedelta(seconds=number))
+        else:
+            self.api_is_no_earlier_than(number)
         fields.setdefault("created_at", created(number))
         self.simulator.add_run(sync_id, id=number, status=status, **fields)
 
@@ -173,6 +174,16 @@ class Scene:
 
     def becomes(self, number: int, status: str, **fields: Any) -> None:
         self.simulator.update_run(number, status=status, **fields)
+
+    def api_is_no_earlier_than(self, number: float) -> None:
+        """The API's clock has come to the time at which run `number` was created."""
+        if self.simulator.date is not None:
+            self.simulator.date = max(self.simulator.date, START_OF_TIME + timedelta(seconds=number))
+
+    def api_passes(self, **units: float) -> None:
+        """Time goes on by the API's clock."""
+        assert self.simulator.date is not None
+        self.simulator.date += timedelta(**units)
 
     # --- the notifier ---
 
@@ -191,7 +202,12 @@ class Scene:
             recorded=wake,
             clock=self.clock,
         )
-        return Observer(self.client, self.store, self.recorder, clock=self.clock)
+        observer = Observer(self.client, self.store, self.recorder, clock=self.clock, jitter=lambda: 0.0)
+        observer.api_clock = ApiClock(self.workspace, self._our_clock)
+        return observer
+
+    def _our_clock(self) -> datetime:
+        return datetime.now(UTC) if self.simulator.date is None else self.clock()
 
     def target(self, sync_id: int = 52, label: str | None = "Leads", **labels: str) -> SyncTarget:
         return SyncTarget(sync_id, label, labels, None)
