@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
 import notifier
+from notifier.answer import Answer, AnswerTooLarge, LenientConnector, NotHttp
 from notifier.errors import ProxyUnusable
 
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
@@ -26,10 +27,6 @@ LONGEST_HOLD: Final = timedelta(hours=1)
 CHUNK: Final = 64 * 1024
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
-
-
-class AnswerTooLarge(aiohttp.ClientPayloadError):
-    """The body is larger than its reader takes."""
 
 
 class AddressRefused(OSError):
@@ -80,14 +77,14 @@ def new_session(
     connections: int,
     keep_idle: timedelta,
     per_host: int = 0,
-    answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    answers: type[Answer] = Answer,
     middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """A session for the life of its client. `keep_idle` must exceed the time between two requests to a host.
 
     `answers` and `middlewares` are for clients that are not ours, and can't be told our rules otherwise.
     """
-    connector = aiohttp.TCPConnector(
+    connector = LenientConnector(
         limit=connections,
         limit_per_host=per_host,
         keepalive_timeout=keep_idle.total_seconds(),
@@ -113,7 +110,7 @@ def sending_session(
     timeout: timedelta,
     tls: ssl.SSLContext,
     *,
-    answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    answers: type[Answer] = Answer,
     middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """The session of all receivers of one kind. `timeout` is of one request."""
@@ -212,7 +209,9 @@ def describe(error: BaseException) -> str:
             return f"no connection: {cause if isinstance(cause, AddressRefused) else _os_reason(cause)}"
         case asyncio.TimeoutError():
             return "no answer in time"
-        case AnswerTooLarge():
+        case aiohttp.ClientResponseError():  # of CONNECT; those of our own requests are NotHttp
+            return "no connection: the proxy's answer can't be read"
+        case AnswerTooLarge() | NotHttp():
             return str(error)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             return "the connection was dropped before an answer"

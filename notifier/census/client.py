@@ -15,11 +15,11 @@ from typing import Final
 import aiohttp
 from aiolimiter import AsyncLimiter
 
+from notifier.answer import AnswerTooLarge
 from notifier.census import wire
 from notifier.config.models import Workspace
 from notifier.errors import Throttled, Unreachable, Unusable
 from notifier.http import (
-    AnswerTooLarge,
     Timeouts,
     date_of,
     describe,

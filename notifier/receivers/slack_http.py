@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from notifier.answer import Answer
 from notifier.config.models import SlackReceiver
 from notifier.http import CHUNK, USER_AGENT, describe, proxy_for, read_capped, retry_after, sending_session
 from notifier.model import Broken, Delivered, Outcome, Refused, Retry
@@ -70,7 +71,7 @@ async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
         return b""
 
 
-class WebhookAnswer(aiohttp.ClientResponse):
+class WebhookAnswer(Answer):
     """An incoming webhook's answer, a short text."""
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
@@ -78,7 +79,7 @@ class WebhookAnswer(aiohttp.ClientResponse):
         return (await body_of(self, CHUNK)).decode("utf-8", "replace")
 
 
-class ApiAnswer(aiohttp.ClientResponse):
+class ApiAnswer(Answer):
     """A Web API answer: a JSON object that says whether it is ok, or none of Slack's."""
 
     async def json(self, **_: Any) -> Any:

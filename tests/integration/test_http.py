@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from notifier.answer import AnswerTooLarge
 from notifier.errors import ProxyUnusable
 from notifier.http import (
     AddressRefused,
-    AnswerTooLarge,
     Timeouts,
     date_of,
     describe,
@@ -455,6 +455,10 @@ def connector(cause: OSError) -> Callable[[], Exception]:
         (
             lambda: aiohttp.ClientHttpProxyError(REQUEST, (), status=407, message="secret.example"),
             "no connection: the proxy answered HTTP 407",
+        ),
+        (
+            lambda: aiohttp.ClientResponseError(REQUEST, (), status=400, message="secret.example"),
+            "no connection: the proxy's answer can't be read",
         ),
         (lambda: aiohttp.ServerTimeoutError("secret.example"), "no answer in time"),
         (TimeoutError, "no answer in time"),
