@@ -77,7 +77,7 @@ class Head:
 
 
 def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Names and values. A line that begins with a blank goes on with the one above; one that is no field is left out."""
+    """Names and values. A line that begins with a blank continues the one above; one that is no field is left out."""
     unfolded: list[bytes] = []
     for line in lines:
         if line[:1] in (b" ", b"\t") and unfolded:

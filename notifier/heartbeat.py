@@ -12,7 +12,7 @@ import structlog
 
 from notifier.config.models import HeartbeatSettings
 from notifier.errors import status_in_words
-from notifier.http import CHUNK, describe, proxy_for, read_capped, sending_session
+from notifier.http import CHUNK, as_written, describe, proxy_for, read_capped, sending_session
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +30,10 @@ class Heartbeat:
         self, settings: HeartbeatSettings, session: aiohttp.ClientSession, trouble: Callable[[], str | None]
     ) -> None:
         """Raises ProxyUnusable."""
-        self._url = settings.url.get_secret_value()
+        url = settings.url.get_secret_value()
+        self._url = as_written(url)
         self._every = settings.every.total_seconds()
-        self._proxy = proxy_for(self._url)
+        self._proxy = proxy_for(url)
         self._session = session
         self._trouble = trouble
         self._failing = False

@@ -6,12 +6,14 @@ import ipaddress
 import os
 import socket
 import ssl
+import string
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -122,6 +124,22 @@ def sending_session(
         answers=answers,
         middlewares=middlewares,
     )
+
+
+def as_written(url: str) -> URL | str:
+    """The URL for aiohttp, which would requote it: path and query go out byte for byte, for a signature is over them.
+
+    What is beyond ASCII is percent-encoded as UTF-8. What is no URL stays as it is, for aiohttp to say so.
+    """
+    try:
+        read = URL(url)
+        authority = read.raw_authority
+    except ValueError:
+        return url
+    _, _, rest = url.partition("#")[0].partition("://")
+    target = rest[len(rest.partition("/")[0].partition("?")[0]) :]
+    target = quote(target if target.startswith("/") else f"/{target}", safe=string.punctuation)
+    return URL.build(scheme=read.scheme, authority=authority, path=target, encoded=True)  # its query is as good there
 
 
 def proxy_for(url: str) -> URL | None:

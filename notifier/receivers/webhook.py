@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 from notifier.config.models import WebhookReceiver
 from notifier.errors import status_in_words
-from notifier.http import CHUNK, describe, proxy_for, read_capped, retry_after
+from notifier.http import CHUNK, as_written, describe, proxy_for, read_capped, retry_after
 from notifier.model import Broken, Delivered, Message, Outcome, Refused, Retry
 from notifier.turnstile import Turnstile
 
@@ -55,10 +55,11 @@ class WebhookSender:
         self.name = name
         self.turnstile = Turnstile()
         self._session = session
-        self._url = settings.url.get_secret_value()
+        url = settings.url.get_secret_value()
+        self._url = as_written(url)
         self._headers = {key: value.get_secret_value() for key, value in settings.headers.items()}
         self._signer = Webhook(settings.secret.get_secret_value()) if settings.secret else None
-        self._proxy = proxy_for(self._url)
+        self._proxy = proxy_for(url)
         self._clock = clock
         self._heard = heard
 
