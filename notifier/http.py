@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies_environment
 
 import aiohttp
 from aiohttp.abc import AbstractCookieJar
@@ -23,6 +23,7 @@ from yarl import URL
 import notifier
 from notifier.answer import Answer, AnswerTooLarge, LenientConnector, NotHttp
 from notifier.errors import ProxyUnusable
+from notifier.no_proxy import goes_direct
 
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
@@ -145,10 +146,10 @@ def as_written(url: str) -> URL | str:
 def proxy_for(url: str) -> URL | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY (either case) ask for, or None. Raises ProxyUnusable."""
     target = URL(url)
-    proxy = getproxies().get(target.scheme)
-    if not proxy or target.host is None:
+    proxy = getproxies_environment().get(target.scheme)
+    if not proxy or target.raw_host is None:
         return None
-    if proxy_bypass(target.host) or proxy_bypass(f"{target.host}:{target.port}"):  # NO_PROXY may name the port
+    if goes_direct(target.raw_host, target.port, os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")):
         return None
     try:
         found = URL(proxy if "://" in proxy else f"http://{proxy}")

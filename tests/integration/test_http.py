@@ -300,6 +300,11 @@ async def test_a_private_address_is_fine(session: aiohttp.ClientSession, census:
         ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "127.0.0.1:8701"}, "http://127.0.0.1:8700/x", "http://p:3128"),
         ({"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "api.example:443"}, "https://api.example/x", None),
         ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "::1"}, "http://[::1]:8700/x", None),
+        ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "[::1]"}, "http://[::1]:8700/x", None),
+        ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "10.0.0.0/8"}, "http://10.1.2.3/hook", None),
+        ({"HTTP_PROXY": "http://p:3128", "no_proxy": "10.0.0.0/8"}, "http://10.1.2.3/hook", None),
+        ({"HTTP_PROXY": "http://p:3128", "no_proxy": "", "NO_PROXY": "10.0.0.0/8"}, "http://10.1.2.3/hook", None),
+        ({"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "xn--bcher-kva.example"}, "https://bücher.example/x", None),
     ],
 )  # fmt: skip
 def test_the_environment_names_the_proxy(
