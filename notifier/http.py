@@ -28,6 +28,7 @@ from notifier.no_proxy import goes_direct
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
 CHUNK: Final = 64 * 1024
+_STRICT: Final = range(78, 95)  # X509_V_ERR_* that X509_V_FLAG_X509_STRICT brings, which is Python's default since 3.13
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
@@ -215,8 +216,10 @@ def _http_date(text: str) -> datetime | None:
 def describe(error: BaseException) -> str:
     """What went wrong on the wire, in words that hold no address: a webhook's URL is a secret."""
     match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return "no connection: TLS failed"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"no connection: TLS failed: {_certificate_reason(error.certificate_error)}"
+        case aiohttp.ClientConnectorSSLError():
+            return f"no connection: TLS failed: {_tls_reason(error.os_error)}"
         case aiohttp.ClientConnectorDNSError():
             return "no connection: the host's name can't be resolved"
         case aiohttp.ClientProxyConnectionError():
@@ -238,6 +241,39 @@ def describe(error: BaseException) -> str:
             return "the answer broke off or is not as announced"
         case _:
             return f"the request failed ({type(error).__name__})"
+
+
+def _certificate_reason(error: Exception) -> str:
+    """By OpenSSL's number (x509_vfy.h): its words hold the name that was asked for in case 62 and 64, else no name."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not accepted"
+    match error.verify_code:
+        case 9:
+            return "the certificate is not valid yet"
+        case 10:
+            return "the certificate has expired"
+        case 62 | 64:
+            return "the certificate is for another name"
+        case 18:
+            return "the certificate is signed by itself, not by a known authority (SSL_CERT_FILE can name it)"
+        case 19 | 20 | 21:
+            return "the certificate is not signed by a known authority (SSL_CERT_FILE can name another)"
+        case number if number in _STRICT:
+            return f"the certificate or its authority's is not as RFC 5280 wants it: {error.verify_message.lower()}"
+        case _:
+            return f"the certificate is not accepted: {error.verify_message.lower()}"
+
+
+def _tls_reason(error: OSError) -> str:
+    """By OpenSSL's name for it, which holds nothing of the peer's."""
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    match reason:
+        case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "PACKET_LENGTH_TOO_LONG":
+            return "the other side does not speak TLS: should the URL begin with http?"
+        case str():
+            return reason.lower().replace("_", " ")
+        case _:
+            return "the other side broke off"
 
 
 def _os_reason(error: OSError) -> str:

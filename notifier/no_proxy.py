@@ -28,7 +28,7 @@ def _matches(entry: str, name: str, address: Address | None, port: int | None) -
             return False
     entry = entry.replace("[", "").replace("]", "")
     if address is not None and (network := _network(entry)) is not None:
-        return address in network
+        return address in network or _unmapped(address) in network
     suffix = entry.removeprefix("*").removeprefix(".").removesuffix(".")
     if "*" in suffix:
         return re.fullmatch(".*".join(map(re.escape, entry.split("*"))), name) is not None
@@ -39,9 +39,13 @@ def _matches(entry: str, name: str, address: Address | None, port: int | None) -
 
 def _address(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
+
+
+def _unmapped(address: Address) -> Address:
+    """10.1.2.3 of ::ffff:10.1.2.3."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
@@ -49,7 +53,7 @@ def _address(text: str) -> Address | None:
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """A range, or an address as a range of one."""
     if (address := _address(text)) is not None:
-        return ipaddress.ip_network(address)
+        return ipaddress.ip_network(_unmapped(address))
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:

@@ -424,6 +424,20 @@ KEY = aiohttp.client_reqrep.ConnectionKey("secret.example", 443, True, True, Non
 REQUEST = aiohttp.RequestInfo(URL("https://secret.example/hook"), "POST", {}, URL("https://secret.example/hook"))  # type: ignore[arg-type]
 
 
+def tls(number: int, words: str = "secret.example") -> Callable[[], Exception]:
+    """A certificate that OpenSSL refuses for this reason."""
+    error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {words}")
+    error.verify_code, error.verify_message = number, words
+    return lambda: aiohttp.ClientConnectorCertificateError(KEY, error)
+
+
+def broken_tls(reason: str) -> Callable[[], Exception]:
+    """A handshake that OpenSSL gives up for this reason."""
+    error = ssl.SSLError(1, "secret.example")
+    error.reason = reason
+    return lambda: aiohttp.ClientConnectorSSLError(KEY, error)
+
+
 def connector(cause: OSError) -> Callable[[], Exception]:
     return lambda: aiohttp.ClientConnectorError(KEY, cause)
 
@@ -448,10 +462,44 @@ def connector(cause: OSError) -> Callable[[], Exception]:
             lambda: aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "Name or service not known")),
             "no connection: the host's name can't be resolved",
         ),
-        (lambda: aiohttp.ClientConnectorSSLError(KEY, OSError(1, "secret.example")), "no connection: TLS failed"),
+        (tls(10), "no connection: TLS failed: the certificate has expired"),
+        (tls(9), "no connection: TLS failed: the certificate is not valid yet"),
+        (tls(62), "no connection: TLS failed: the certificate is for another name"),
+        (tls(64), "no connection: TLS failed: the certificate is for another name"),
+        (
+            tls(20),
+            "no connection: TLS failed: the certificate is not signed by a known authority "
+            "(SSL_CERT_FILE can name another)",
+        ),
+        (
+            tls(18),
+            "no connection: TLS failed: the certificate is signed by itself, not by a known authority "
+            "(SSL_CERT_FILE can name it)",
+        ),
+        (
+            tls(85, "Missing Authority Key Identifier"),
+            "no connection: TLS failed: the certificate or its authority's is not as RFC 5280 wants it: "
+            "missing authority key identifier",
+        ),
+        (
+            tls(23, "certificate revoked"),
+            "no connection: TLS failed: the certificate is not accepted: certificate revoked",
+        ),
         (
             lambda: aiohttp.ClientConnectorCertificateError(KEY, ValueError("secret.example")),
-            "no connection: TLS failed",
+            "no connection: TLS failed: the certificate is not accepted",
+        ),
+        (
+            lambda: aiohttp.ClientConnectorSSLError(KEY, OSError(1, "secret.example")),
+            "no connection: TLS failed: the other side broke off",
+        ),
+        (
+            broken_tls("TLSV1_ALERT_PROTOCOL_VERSION"),
+            "no connection: TLS failed: tlsv1 alert protocol version",
+        ),
+        (
+            broken_tls("WRONG_VERSION_NUMBER"),
+            "no connection: TLS failed: the other side does not speak TLS: should the URL begin with http?",
         ),
         (
             lambda: aiohttp.ClientProxyConnectionError(KEY, OSError(111, "203.0.113.7")),
