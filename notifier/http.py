@@ -7,7 +7,6 @@ import os
 import socket
 import ssl
 import string
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ import notifier
 from notifier.answer import Answer, AnswerTooLarge, LenientConnector, NotHttp
 from notifier.errors import ProxyUnusable
 from notifier.no_proxy import goes_direct
+from notifier.unpack import FOREIGN, PACKED, BrokenPack, Unpacker
 
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
@@ -163,27 +163,30 @@ def proxy_for(url: str) -> URL | None:
 
 async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, inflated, of at most `most` bytes. Raises AnswerTooLarge, ClientPayloadError for broken gzip."""
-    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding in ("", "identity"):
-        inflate = None
-    elif encoding in ("gzip", "x-gzip", "deflate"):
-        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # takes gzip's and zlib's headers
-    else:
-        raise aiohttp.ClientPayloadError(f"content encoding {encoding[:20]!r} was not asked for")
+    lines = answer.headers.getall("Content-Encoding", ())
+    codings = {coding.strip().lower() for line in lines for coding in line.split(",")}
+    if foreign := codings & FOREIGN:
+        raise aiohttp.ClientPayloadError(f"content encoding {min(foreign)!r} was not asked for")
+    packed = Unpacker() if codings & PACKED else None  # what is neither, such as `utf-8` or `none`, is no coding at all
+    try:
+        return await _read(answer, most, packed)
+    except BrokenPack as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int, packed: Unpacker | None) -> bytes:
     parts: list[bytes] = []
-    size = 0
+    size = taken = 0
     async for chunk in answer.content.iter_any():
-        try:
-            plain = chunk if inflate is None else inflate.decompress(chunk, most - size + 1)
-        except zlib.error as error:
-            raise aiohttp.ClientPayloadError("the compressed body is broken") from error
+        plain = chunk if packed is None else packed.feed(chunk, most - size + 1)
         size += len(plain)
-        if size > most:
+        taken += len(chunk)
+        if size > most or taken > most + CHUNK:  # what is packed may be endless and come to nothing
             answer.close()
             raise AnswerTooLarge(f"the answer is larger than {most} bytes")
         parts.append(plain)
-    if inflate is not None and size and not inflate.eof:
-        raise aiohttp.ClientPayloadError("the compressed body broke off")
+    if packed is not None:
+        packed.feed_eof()
     return b"".join(parts)
 
 

@@ -143,6 +143,17 @@ async def test_the_cap_counts_what_is_unpacked(session: aiohttp.ClientSession, m
         (gzip.compress(b"plain", mtime=0), "Content-Encoding: gzip"),
         (gzip.compress(b"plain", mtime=0), "Content-Encoding: X-GZip"),
         (zlib.compress(b"plain"), "Content-Encoding: deflate"),
+        (zlib.compress(b"plain", wbits=-zlib.MAX_WBITS), "Content-Encoding: deflate"),
+        (gzip.compress(b"pl", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"ain"), "Content-Encoding: gzip"),
+        (gzip.compress(b"plain", mtime=0) + bytes(1_000), "Content-Encoding: gzip"),
+        (gzip.compress(b"pl", mtime=0) + bytes(9) + gzip.compress(b"ain", mtime=0), "Content-Encoding: gzip"),
+        (gzip.compress(b"plain", mtime=0) + b"\r\n", "Content-Encoding: gzip"),
+        (gzip.compress(b"plain", mtime=0), "Content-Encoding: gzip, identity"),
+        (gzip.compress(b"plain", mtime=0), "Content-Encoding: identity\r\nContent-Encoding: gzip"),
+        (b"plain", "Content-Encoding:"),
+        (b"plain", "Content-Encoding: utf-8"),
+        (b"plain", "Content-Encoding: none"),
+        (b"plain", "Content-Encoding: UTF8, none"),
     ],
 )
 async def test_plain_and_packed_answers_are_read(session: aiohttp.ClientSession, body: bytes, encoding: str) -> None:
@@ -163,6 +174,9 @@ async def test_an_empty_answer_that_claims_to_be_packed_is_empty(session: aiohtt
         (b"no gzip at all", "gzip"),
         (gzip.compress(b"plain" * 100, mtime=0)[:-10], "gzip"),  # broken off
         (gzip.compress(b"plain" * 100, mtime=0)[:-8] + bytes(8), "gzip"),  # a wrong checksum
+        (gzip.compress(b"pl", mtime=0) + gzip.compress(b"ain", mtime=0)[:-1], "gzip"),
+        (gzip.compress(b"pl", mtime=0) + b"\x1f\x8bnonsense", "gzip"),
+        (b"\x1f", "gzip"),
         (b"plain", "br"),
         (b"plain", "zstd"),
         (b"plain", "gzip, gzip"),
@@ -174,6 +188,27 @@ async def test_a_body_that_is_not_packed_as_it_says_is_refused(
     async with raw_server(an_answer(body, f"Content-Encoding: {encoding}")) as (url, _):
         with pytest.raises(aiohttp.ClientPayloadError):
             await fetch(session, url)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(b"{", mtime=0) + gzip.compress(b" " * (64 << 20), mtime=0),  # the bomb comes second
+        gzip.compress(b"", mtime=0) * 70_000,
+        gzip.compress(b"{}", mtime=0) + bytes(2 * MEGABYTE),
+    ],
+    ids=["a bomb", "members without end", "zeros without end"],
+)
+async def test_what_follows_the_first_member_is_capped_too(session: aiohttp.ClientSession, body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        async with raw_server(an_answer(body, "Content-Encoding: gzip")) as (url, _):
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await fetch(session, url)
+        assert tracemalloc.get_traced_memory()[1] < 32 * MEGABYTE
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.asyncio
