@@ -60,7 +60,18 @@ def refuse_address(info: tuple[int, int, int, str, tuple[object, ...]]) -> socke
         raise AddressRefused("link-local and multicast addresses are refused")
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
+    _keep_alive(made)
     return made
+
+
+def _keep_alive(made: socket.socket) -> None:
+    """A connection that rests between two polls is neither forgotten by a middlebox (the shortest known: 4 min) nor
+    taken for alive long after it was.
+    """
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):  # seconds, seconds, times
+        if hasattr(socket, option):  # not everywhere
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -162,6 +162,8 @@ class CensusClient:
                     raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
                 error = wire.error_of(status)
                 if error is not None:
+                    if status == 503 and (wait := retry_after(answer.headers, datetime.now(UTC))):
+                        self.gate.pause(wait)
                     raise error
                 return Answer(await read_capped(answer, LARGEST_ANSWER), answer.headers)
         except AnswerTooLarge as error:

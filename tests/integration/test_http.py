@@ -29,6 +29,7 @@ from notifier.http import (
     new_session,
     proxy_for,
     read_capped,
+    refuse_address,
     retry_after,
 )
 from notifier.simulator import Big, CensusSimulator, Drip, GzipBomb, Hang, Redirect, Reset, WebhookSink
@@ -301,6 +302,13 @@ async def test_a_name_that_leads_to_a_refused_address_is_refused(
     with pytest.raises(aiohttp.ClientConnectorError) as raised:
         await fetch(session, "http://metadata.example:9/secret")
     assert describe(raised.value) == "no connection: link-local and multicast addresses are refused"
+
+
+def test_a_connection_that_rests_is_kept_alive_by_the_system() -> None:
+    with refuse_address((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        assert idle <= 60, "a middlebox may forget a connection after four minutes, and some do after one"
 
 
 @pytest.mark.asyncio
