@@ -20,6 +20,7 @@ from notifier.head import HEAD_END, LARGEST_HEAD, Head, NotAHead
 
 _Parsed = tuple[Any, bool, bytes]
 _NOTHING: Final[_Parsed] = ((), False, b"")
+NOT_AS_ANNOUNCED: Final = "the body is not as announced"
 
 
 class NotHttp(aiohttp.ClientError):
@@ -122,6 +123,8 @@ class _Reading:
         parsed: _Parsed = self._parser.feed_data(head.mended())
         for _, payload in parsed[0]:
             self._goes_on_with(payload)
+            if not head.is_sound:
+                payload.set_exception(aiohttp.ClientPayloadError(NOT_AS_ANNOUNCED))
         with contextlib.suppress(HttpProcessingError):  # the payload knows, or it is over and what follows is nobody's
             self._feed_body(whole[head.end :])
         return parsed
@@ -135,7 +138,7 @@ class _Reading:
             parsed: _Parsed = self._parser.feed_data(data)
         except HttpProcessingError:
             if self._payload is not None and not self._payload.is_eof():  # aiohttp 3.14 lets its reader wait for ever
-                self._payload.set_exception(aiohttp.ClientPayloadError("the body is not as announced"))
+                self._payload.set_exception(aiohttp.ClientPayloadError(NOT_AS_ANNOUNCED))
             raise
         return parsed
 
@@ -155,6 +158,8 @@ class Answer(aiohttp.ClientResponse):
                 head = handler.reading.head()
             except NotAHead as complaint:
                 raise NotHttp(str(complaint)) from error
+            if head is None and isinstance(error, aiohttp.ClientResponseError):
+                raise NotHttp(f"there is no status in the first {LARGEST_HEAD} bytes of the answer") from error
             if head is None:
                 raise
             self._make_do_with(head, handler, _without_body(error))

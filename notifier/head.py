@@ -11,9 +11,10 @@ from typing import Final, Self
 LARGEST_HEAD: Final = 256 * 1024  # bytes, with all its lines
 HEAD_END: Final = re.compile(rb"\n\r*\n")
 _PREFIX: Final = b"HTTP/"
-_STATUS_LINE: Final = re.compile(rb"HTTP/\d+(?:\.\d+)?[ \t]+([1-9]\d\d)(?:[ \t].*)?", re.DOTALL)
+_STATUS_LINE: Final = re.compile(rb"HTTP/(?:1\.\d+|[23](?:\.0)?)[ \t]+([1-9]\d\d)(?:[ \t].*)?", re.DOTALL)
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)", re.DOTALL)
 _UNFIT: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _BODILESS: Final = frozenset({101, 204, 304})  # RFC 9112, 6.3
 _MENDED: Final = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding", b"upgrade"})
 
@@ -63,17 +64,26 @@ class Head:
         """The same for a strict reader: one word on where the body ends, and on nothing after it."""
         lines = [b"HTTP/1.1 %d Mended" % self.status, b"Connection: close"]
         lines += [name + b": " + value for name, value in self.fields if name.lower() not in _MENDED]
-        if self.status not in _BODILESS:
-            lines += self._framing()
-        return b"\r\n".join([*lines, b"", b""])
+        framing = self._framing()
+        return b"\r\n".join([*lines, *([framing] if framing else []), b"", b""])
 
-    def _framing(self) -> list[bytes]:
-        """Chunks before lengths (RFC 9112, 6.3), and of several lengths the first, as http.client has it."""
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is clear where the body ends. A status has no need of that; who reads a body has."""
+        return self._framing() is not None
+
+    def _framing(self) -> bytes | None:
+        """The line that says it, empty where there is no need of one; None where the lines are at odds."""
+        if self.status in _BODILESS:
+            return b""
         named = [(name.lower(), value.lower()) for name, value in self.fields]
         if any(name == b"transfer-encoding" and value.endswith(b"chunked") for name, value in named):
-            return [b"Transfer-Encoding: chunked"]
-        sizes = (value.partition(b",")[0].strip() for name, value in named if name == b"content-length")
-        return [b"Content-Length: " + size for size in sizes if size.isdigit()][:1]
+            return b"Transfer-Encoding: chunked"  # beside lengths too: RFC 9112, 6.3
+        lengths = {each.strip() for name, value in named if name == b"content-length" for each in value.split(b",")}
+        if not lengths:
+            return b""
+        length = lengths.pop()
+        return b"Content-Length: " + length if not lengths and _LENGTH.fullmatch(length) else None
 
 
 def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -125,14 +125,12 @@ READABLE: Final = {
     "a long reason": with_lines(LENGTH, status=b"200 " + b"OK" * 5_000),
     "the length twice": with_lines(LENGTH * 2),
     "the length twice in a line": with_lines(LENGTH.replace(b"\r\n", b", %d\r\n" % len(JSON))),
-    "two lengths": with_lines(LENGTH + b"Content-Length: 999\r\n"),
     "a length beside chunks": with_lines(
         b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(JSON), JSON)
     ),
     "chunks beside a length": with_lines(
         b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(JSON), JSON)
     ),
-    "a length that is none": with_lines(b"Content-Length: many\r\n"),
     "a blank before the colon": with_lines(b"X-A : b\r\n" + LENGTH),
     "no name": with_lines(LENGTH + b": b\r\n"),
     "no colon": with_lines(LENGTH + b"nonsense\r\n"),
@@ -146,6 +144,13 @@ READABLE: Final = {
     "an empty line before it": b"\r\n" + with_lines(b"X-A : b\r\n" + LENGTH),
     "bare LF and an odd line": with_lines(b"X-A : b\r\n" + LENGTH).replace(b"\r\n", b"\n"),
 }  # fmt: skip
+UNSOUND: Final = {
+    "two lengths": with_lines(LENGTH + b"Content-Length: 999\r\n"),
+    "two lengths in a line": with_lines(LENGTH.replace(b"\r\n", b", 999\r\n")),
+    "a length that is none": with_lines(b"Content-Length: many\r\n"),
+    "a length below zero": with_lines(b"Content-Length: -1\r\n"),
+    "a length beyond all": with_lines(b"Content-Length: " + b"9" * 30 + b"\r\n"),
+}
 BODILESS: Final = {
     "204 with a body": with_lines(b"Content-Length: 2\r\n", b"204 No Content", b"{}"),
     "204 with a body of no length": with_lines(b"", b"204 No Content", b"{}"),
@@ -155,16 +160,18 @@ BODILESS: Final = {
 }
 
 
-@pytest.mark.parametrize("answer", [*READABLE.values(), *BODILESS.values()], ids=[*READABLE, *BODILESS])
+ALL: Final = READABLE | UNSOUND | BODILESS
+
+
+@pytest.mark.parametrize("answer", ALL.values(), ids=ALL)
 def test_an_answer_that_curl_reads_as_2xx_is_a_delivery(loop: Loop, answer: bytes) -> None:
     [outcome] = run(loop, sent(answer))
     assert isinstance(outcome, Delivered)
 
 
-@pytest.mark.parametrize("answer", [*READABLE.values(), *BODILESS.values()], ids=[*READABLE, *BODILESS])
+@pytest.mark.parametrize("answer", ALL.values(), ids=ALL)
 def test_the_next_message_does_not_read_what_was_left_of_an_odd_answer(loop: Loop, answer: bytes) -> None:
-    framed = answer.replace(b"many\r\n", b"many\r\n" + LENGTH)  # else its body lasts as long as the connection
-    outcomes = run(loop, sent(framed, holds=True, times=3))
+    outcomes = run(loop, sent(answer, holds=True, times=3))
     assert [type(outcome) for outcome in outcomes] == [Delivered] * 3
 
 
@@ -175,6 +182,12 @@ def test_the_api_is_read_whatever_its_headers_are(loop: Loop, answer: bytes) -> 
 
 
 ODD: Final = b"X-A : b\r\n"
+
+
+@pytest.mark.parametrize("answer", UNSOUND.values(), ids=UNSOUND)
+def test_a_body_of_which_nobody_knows_where_it_ends_is_not_believed(loop: Loop, answer: bytes) -> None:
+    with pytest.raises(Unreachable, match="the answer broke off or is not as announced"):
+        run(loop, asked(answer))
 
 
 @pytest.mark.parametrize(
@@ -228,6 +241,8 @@ def test_a_status_counts_where_the_headers_never_end(loop: Loop, line: bytes) ->
         (b"<html>secret.example</html>", "the answer is not HTTP"),
         (b"ICY 200 OK\r\n\r\n", "the answer is not HTTP"),
         (b"HTTP/1.1 OK\r\n\r\n", "the answer's status line can't be read"),
+        (b"HTTP/7.3 200 OK\r\n\r\n", "the answer's status line can't be read"),
+        (b"HTTP/1.1 100 Go on\r\n\r\n" * 20_000, "there is no status in the first 262144 bytes of the answer"),
         (b"HTTP/1.1 20 OK\r\n\r\n", "the answer's status line can't be read"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "the answer's status line can't be read"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "the answer is TLS, not HTTP: the URL should begin with https"),
