@@ -151,7 +151,7 @@ def broken() -> list[Api]:
         Api("a redirect", answers(302, LYING, "Location: /lie"), "redirects are not followed"),
         Api("a redirect for good", answers(308, LYING, "Location: /lie"), "redirects are not followed"),
         Api("always 500", answers(500, LYING), "HTTP 500"),
-        Api("always 503", answers(503, LYING, "Retry-After: 99999"), "HTTP 503"),
+        Api("always 503", answers(503, LYING, "Retry-After: 1"), "HTTP 503"),
         Api("always 418", answers(418, LYING), "HTTP 418"),
         Api("silence", silent, "no answer in time", slow=True, hits=1),
         Api("a dripping body", drips(ok + b"\r\n" + LYING[:-1], b" ", 0.2), "in time", slow=True, hits=1),
