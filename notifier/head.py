@@ -91,7 +91,7 @@ def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     unfolded: list[bytes] = []
     for line in lines:
         if line[:1] in (b" ", b"\t") and unfolded:
-            unfolded[-1] += b" " + line.strip()
+            unfolded[-1] = unfolded[-1].rstrip() + b" " + line.strip()
         else:
             unfolded.append(line)
     for line in unfolded:

@@ -12,7 +12,7 @@ import structlog
 
 from notifier.config.models import HeartbeatSettings
 from notifier.errors import status_in_words
-from notifier.http import CHUNK, as_written, describe, proxy_for, read_capped, sending_session
+from notifier.http import as_written, describe, proxy_for, rest_of, sending_session
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Heartbeat:
         """One GET: what went wrong, None where it was taken."""
         try:
             async with self._session.get(self._url, proxy=self._proxy, allow_redirects=False) as answer:
-                await read_capped(answer, CHUNK)
+                await rest_of(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return describe(error)
         except ValueError:  # aiohttp's complaint about a URL would show it

@@ -28,6 +28,7 @@ from notifier.unpack import FOREIGN, PACKED, BrokenPack, Unpacker
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
 CHUNK: Final = 64 * 1024
+REST_TIMEOUT: Final = 2.0  # seconds
 _STRICT: Final = range(78, 95)  # X509_V_ERR_* that X509_V_FLAG_X509_STRICT brings, which is Python's default since 3.13
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
@@ -199,6 +200,18 @@ async def _read(answer: aiohttp.ClientResponse, most: int, packed: Unpacker | No
     if packed is not None:
         packed.feed_eof()
     return b"".join(parts)
+
+
+async def rest_of(answer: aiohttp.ClientResponse) -> bytes | None:
+    """The body where the status has said it all: a short one is read so that the connection can be used again, a long,
+    slow or broken one closes it and is None.
+    """
+    try:
+        async with asyncio.timeout(REST_TIMEOUT):
+            return await read_capped(answer, CHUNK)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        answer.close()
+        return None
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
