@@ -376,3 +376,39 @@ def test_a_status_that_http_client_reads_is_what_counts(head: bytes, body: bytes
     assert type(outcome) is type(expected)
     if isinstance(expected, Retry | Broken | Refused) and isinstance(outcome, Retry | Broken | Refused):
         assert outcome.reason == expected.reason
+
+
+# --- behind a proxy ---
+
+
+async def through(proxy_says: bytes, monkeypatch: pytest.MonkeyPatch, scheme: str = "http") -> Outcome:
+    """What comes of a message whose proxy, of either scheme's requests, says this."""
+    async with Server(proxy_says).open() as proxy, sending_session(WAIT, TLS) as session:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy)
+        sender = WebhookSender("pipeline", a_webhook(f"{scheme}://receiver.example/hook"), session)
+        return await sender.send(a_message())
+
+
+@pytest.mark.parametrize("answer", ALL.values(), ids=ALL)
+def test_an_odd_answer_that_a_proxy_hands_on_is_a_delivery(
+    loop: Loop, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(run(loop, through(answer, monkeypatch)), Delivered)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 407 Who\r\nX-A : b\r\n\r\n", "no connection: the proxy answered HTTP 407"),
+        (b"HTTP/1.1 502 No\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "no connection: the proxy answered HTTP 502"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no connection: the proxy's answer can't be read"),
+        # A tunnel that is open, whatever its lines are; what is in it is no TLS.
+        (b"HTTP/1.1 200 OK\r\nX-A : b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "no connection: "),
+    ],
+)
+def test_a_proxy_that_opens_no_tunnel_is_told_by_its_status(
+    loop: Loop, answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = run(loop, through(answer, monkeypatch, "https"))
+    assert isinstance(outcome, Retry)
+    assert outcome.reason.startswith(reason)

@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
+import uvloop
 
 from notifier.http import sending_session
 from notifier.model import Delivered, Outcome, Retry
@@ -124,6 +125,48 @@ def failed(why: str) -> Retry:
 @pytest.mark.asyncio
 async def test_an_answer_over_tls_is_read_as_widely_as_any(authority: Authority) -> None:
     assert isinstance(await sent(authority.server(), authority), Delivered)
+
+
+@asynccontextmanager
+async def tunnelling(says: bytes) -> AsyncIterator[str]:
+    """The address of a proxy that says this to CONNECT and hands on what follows."""
+    tunnels: set[asyncio.Task[None]] = set()
+
+    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].rpartition(b":")
+        onward, back = await asyncio.open_connection(host.decode(), int(port))
+        writer.write(says)
+        await asyncio.gather(hand_on(reader, back), hand_on(onward, writer))
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tunnels.add(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*tunnels)  # both ends are gone by now
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("lines", [b"", b"X-A : b\r\n", b"X-A: " + b"x" * 20_000 + b"\r\n"])
+def test_a_tunnel_opens_whatever_the_proxys_headers_are(
+    authority: Authority,
+    lines: bytes,
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> Outcome:
+        async with tunnelling(b"HTTP/1.1 200 Connection established\r\n" + lines + b"\r\n") as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+            return await sent(authority.server(), authority)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert isinstance(runner.run(story()), Delivered)
 
 
 @pytest.mark.asyncio
