@@ -175,31 +175,31 @@ def proxy_for(url: str) -> URL | None:
 
 async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, inflated, of at most `most` bytes. Raises AnswerTooLarge, ClientPayloadError for broken gzip."""
-    lines = answer.headers.getall("Content-Encoding", ())
+    packed = _packing(answer) if "Content-Encoding" in answer.headers else None
+    parts: list[bytes] = []
+    size = taken = 0
+    try:
+        async for chunk in answer.content.iter_any():
+            plain = chunk if packed is None else packed.feed(chunk, most - size + 1)
+            size += len(plain)
+            taken += len(chunk)
+            if size > most or taken > most + CHUNK:  # what is packed may be endless and come to nothing
+                answer.close()
+                raise AnswerTooLarge(f"the answer is larger than {most} bytes")
+            parts.append(plain)
+        if packed is not None:
+            packed.feed_eof()
+    except BrokenPack as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error
+    return b"".join(parts)
+
+
+def _packing(answer: aiohttp.ClientResponse) -> Unpacker | None:
+    lines = answer.headers.getall("Content-Encoding")
     codings = {coding.strip().lower() for line in lines for coding in line.split(",")}
     if foreign := codings & FOREIGN:
         raise aiohttp.ClientPayloadError(f"content encoding {min(foreign)!r} was not asked for")
-    packed = Unpacker() if codings & PACKED else None  # what is neither, such as `utf-8` or `none`, is no coding at all
-    try:
-        return await _read(answer, most, packed)
-    except BrokenPack as error:
-        raise aiohttp.ClientPayloadError(str(error)) from error
-
-
-async def _read(answer: aiohttp.ClientResponse, most: int, packed: Unpacker | None) -> bytes:
-    parts: list[bytes] = []
-    size = taken = 0
-    async for chunk in answer.content.iter_any():
-        plain = chunk if packed is None else packed.feed(chunk, most - size + 1)
-        size += len(plain)
-        taken += len(chunk)
-        if size > most or taken > most + CHUNK:  # what is packed may be endless and come to nothing
-            answer.close()
-            raise AnswerTooLarge(f"the answer is larger than {most} bytes")
-        parts.append(plain)
-    if packed is not None:
-        packed.feed_eof()
-    return b"".join(parts)
+    return Unpacker() if codings & PACKED else None  # what is neither, such as `utf-8` or `none`, is no coding at all
 
 
 async def rest_of(answer: aiohttp.ClientResponse) -> bytes | None:
