@@ -53,7 +53,7 @@ def session_of(*, total: float = 5.0, read: float = 5.0) -> aiohttp.ClientSessio
 
 @pytest_asyncio.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with session_of() as made:
+    async with session_of(total=60, read=60) as made:  # a machine under load takes its time to make a bomb
         yield made
 
 
