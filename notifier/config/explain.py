@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from notifier.config.checks import SETTINGS, Checks, WatchChecks
 from notifier.config.models import (
+    API_URLS,
     CROSS_FIELD,
     VERSION_1,
     DeliverySettings,
@@ -200,7 +201,7 @@ def _choice(value: object, path: Path, quotes: Quotes) -> str:
         case ("version",):
             return VERSION_1
         case ("workspaces", _, "region"):
-            return quotes.unknown("region", value, ("us", "eu"))
+            return quotes.unknown("region", value, tuple(API_URLS))
         case ("watches", _, "syncs"):
             return 'must be all, or a mapping such as {label: "Salesforce *"}'
         case ("receivers", _, "messages"):

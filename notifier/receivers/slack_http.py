@@ -16,8 +16,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from notifier.answer import Answer
 from notifier.config.models import SlackReceiver
-from notifier.http import CHUNK, USER_AGENT, describe, proxy_for, read_capped, retry_after, sending_session
+from notifier.http import CHUNK, USER_AGENT, as_written, describe, proxy_for, read_capped, retry_after, sending_session
 from notifier.model import Broken, Delivered, Outcome, Refused, Retry
 from notifier.receivers.slack_errors import explained, outcome_of_error, outcome_of_status
 
@@ -70,7 +71,7 @@ async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
         return b""
 
 
-class WebhookAnswer(aiohttp.ClientResponse):
+class WebhookAnswer(Answer):
     """An incoming webhook's answer, a short text."""
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
@@ -78,7 +79,7 @@ class WebhookAnswer(aiohttp.ClientResponse):
         return (await body_of(self, CHUNK)).decode("utf-8", "replace")
 
 
-class ApiAnswer(aiohttp.ClientResponse):
+class ApiAnswer(Answer):
     """A Web API answer: a JSON object that says whether it is ok, or none of Slack's."""
 
     async def json(self, **_: Any) -> Any:
@@ -116,10 +117,17 @@ def webhook_session(timeout: timedelta, tls: ssl.SSLContext) -> aiohttp.ClientSe
     return sending_session(timeout, tls, answers=WebhookAnswer, middlewares=(refuse_redirects,))
 
 
+class _ApiClient(AsyncWebClient):
+    """Asks at the address of the watchlist as it is written."""
+
+    async def _request(self, *, http_verb: str, api_url: str, req_args: dict[str, Any]) -> dict[str, Any]:
+        return await super()._request(http_verb=http_verb, api_url=as_written(api_url), req_args=req_args)
+
+
 def api_client(settings: SlackReceiver, session: aiohttp.ClientSession) -> AsyncWebClient:
     """slack-sdk's client of the Web API. Raises ProxyUnusable."""
     api_url = settings.api_url or API_URL
-    client = AsyncWebClient(
+    client = _ApiClient(
         settings.token.get_secret_value(),
         base_url=api_url,
         session=session,
@@ -135,7 +143,7 @@ def api_client(settings: SlackReceiver, session: aiohttp.ClientSession) -> Async
 def webhook_client(url: str, session: aiohttp.ClientSession) -> AsyncWebhookClient:
     """slack-sdk's client of an incoming webhook. Raises ProxyUnusable."""
     client = AsyncWebhookClient(
-        url,
+        as_written(url),  # type: ignore[arg-type]  # which it hands on to the session
         session=session,
         default_headers=dict(IDENTITY),
         user_agent_prefix=USER_AGENT,

@@ -249,7 +249,7 @@ async def test_a_connection_that_is_dropped_after_others_worked_is_not_tried_twi
     ("answer", "expected"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", "the answer broke off or is not as announced"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "the request failed (ClientResponseError)"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "the answer is not HTTP"),
         (b"", "the connection was dropped before an answer"),
     ],
 )

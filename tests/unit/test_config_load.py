@@ -108,6 +108,7 @@ def test_the_example_names_every_variable_that_is_missing() -> None:
     ("workspace", "api_url", "app_url"),
     [
         ("{api_key: a, region: eu}", "https://app-eu.getcensus.com/api/v1", "https://app-eu.getcensus.com"),
+        ("{api_key: a, region: au}", "https://app-au.getcensus.com/api/v1", "https://app-au.getcensus.com"),
         (
             "{api_key: a, base_url: 'http://127.0.0.1:8700/api/v1/'}",
             "http://127.0.0.1:8700/api/v1",
@@ -198,7 +199,7 @@ routes:
         (
             "{api_key: abc}",
             "{api_key: a, region: ue}",
-            '3:36: workspaces.production.region: no region is named "ue"; known: "us", "eu"',
+            '3:36: workspaces.production.region: no region is named "ue"; known: "us", "eu", "au"',
         ),
         (
             "{api_key: abc}",
