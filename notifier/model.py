@@ -45,6 +45,7 @@ class Check(StrEnum):
     SLOW_RUN = "slow_run"
     STALE = "stale"
     UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
 
 
 class Reason(StrEnum):
