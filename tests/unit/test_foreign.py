@@ -106,7 +106,7 @@ def test_a_code_that_the_message_begins_with_is_said_once(code: str, message: st
     ],
 )
 def test_an_error_in_a_line_says_something_whenever_any_field_does(
-    fields: tuple[str | None, ...], expected: str
+    fields: tuple[str | None, str | None, str | None], expected: str
 ) -> None:
     assert error_line(*fields) == expected
 
