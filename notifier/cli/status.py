@@ -14,6 +14,7 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
 from notifier.documents import status_document
 from notifier.model import Check
+from notifier.spoken import counted
 from notifier.store.incident_views import count_open
 from notifier.store.lock import is_held
 from notifier.store.views import (
@@ -76,7 +77,8 @@ def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
         out.print(_open_incidents(incidents), style="red")
     out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
-        out.print(f"… and {len(view.syncs) - MOST_SYNCS} more syncs; --json shows all.", style="dim")
+        more = counted(len(view.syncs) - MOST_SYNCS, "more sync")
+        out.print(f"… and {more}; --json shows all.", style="dim")
 
 
 def _open_incidents(incidents: Mapping[Check, int]) -> str:

@@ -108,8 +108,8 @@ def _full_sync(run: Mapping[str, Any]) -> str:
 @dataclass(frozen=True, slots=True)
 class Words:
     """How a check's incident is told behind the sync's name: now, in a reminder, and once it is over without having
-    recovered; `runs`: what its bad runs did; `again`: what one more of them did; `of`: from what it recovers. `{for_}` and `{after}` say how long is
-    too long, `{whose}` whose runs it is about, right behind the name."""
+    recovered; `runs`: what its bad runs did; `again`: what one more of them did; `of`: from what it recovers. `{for_}`
+    and `{after}` say how long is too long, `{whose}` whose runs it is about, right behind the name."""
 
     emoji: str
     now: str

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from notifier.config.models import Workspace
-from notifier.model import Check, Incident
+from notifier.foreign import error_line
+from notifier.model import Check, EventType, Incident
 from notifier.store.page_views import ReceiverHealth, SyncKey, Unfinished, WorkspaceHealth
 from notifier.store.views import EventView
 
@@ -119,7 +120,7 @@ def event_line(event: EventView, links: Links) -> EventLine:
     sync = data.get("sync") or {}
     change = _change_of(data.get("changes") or ())
     alert = data.get("alert") or {}
-    note = data.get("summary") or alert.get("message") or alert.get("details")
+    note = _summary(event.type, data) or alert.get("message") or alert.get("details")
     return EventLine(
         id=event.id,
         at=event.seen_at,
@@ -165,6 +166,12 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _summary(kind: str, data: Mapping[str, Any]) -> str | None:
+    """What an incident's event says; at its end, that it is no longer so."""
+    summary = data.get("summary")
+    return f"it was: {summary}" if summary and kind == EventType.INCIDENT_RESOLVED else summary
+
+
 def _error_of(data: Mapping[str, Any]) -> str | None:
     run = data.get("sync_run") or {}
-    return " ".join(str(run[name]) for name in ("error_code", "error_message") if run.get(name)) or None
+    return error_line(run.get("error_code"), run.get("error_message"), run.get("error_detail")) or None

@@ -203,7 +203,8 @@ def test_the_page_says_the_defaults_that_hold() -> None:
             known = {key: value for key, value in part.model_dump().items() if value is not None}
             assert {key: float(value) for key, value in re.findall(r"`(\w+): ([\d.]+)`", said)} == known
     after = {name.strip("`"): found[1] for name, _, _, said in rows if (found := re.search(r"`after: (\w+)`", said))}
-    assert force.unreachable is not None and force.unreadable is not None
+    assert force.unreachable is not None
+    assert force.unreadable is not None
     assert {name: parse_duration(said) for name, said in after.items()} == {
         "unreachable": force.unreachable.after,
         "unreadable": force.unreadable.after,

@@ -121,7 +121,8 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
         (
             an_incident("resolved", Check.REJECTED_RECORDS, SUCCESS, runs=2),
             "recovered after 3 h 12 min of rejected records: 2 runs rejected records, run 98 rejected none",
-            ":white_check_mark: {} recovered after 3 h 12 min of rejected records: 2 runs rejected records, run 98 rejected none",
+            ":white_check_mark: {} recovered after 3 h 12 min of rejected records: 2 runs rejected records, "
+            "run 98 rejected none",
         ),
         (
             an_incident("changed", Check.RECORD_COUNT, SUCCESS),
