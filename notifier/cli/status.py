@@ -14,7 +14,7 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
 from notifier.documents import status_document
 from notifier.model import Check
-from notifier.spoken import counted
+from notifier.spoken import counted, spoken
 from notifier.store.incident_views import count_open
 from notifier.store.lock import is_held
 from notifier.store.views import (
@@ -140,5 +140,16 @@ def _sync_row(sync: SyncView, now: datetime) -> tuple[str | Text, ...]:
         str(run.id) if sync.newest_run else "none yet",
         Text(" ".join(part for part in (run.status, run.error_code) if part), "red" if run.status == "failed" else ""),
         ago(run.updated_at, now) if run.updated_at else "",
-        f"runs before {sync.gap_oldest_reported_run_id} were skipped" if sync.gap_noticed_at else "",
+        _sync_note(sync, now),
     )
+
+
+def _sync_note(sync: SyncView, now: datetime) -> Text:
+    """What is wrong now first."""
+    notes = []
+    if sync.last_error or sync.unread_since:
+        since = f" for {spoken(now - sync.unread_since)}" if sync.unread_since else ""
+        notes.append(f"can't be read{since}" + (f": {sync.last_error}" if sync.last_error else ""))
+    if sync.gap_noticed_at:
+        notes.append(f"runs before {sync.gap_oldest_reported_run_id} were skipped")
+    return Text("; ".join(notes), "red" if sync.last_error or sync.unread_since else "")

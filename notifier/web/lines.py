@@ -1,7 +1,7 @@
 """What the status page says of events, incidents and of the notifier itself. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Any, Final
 from notifier.config.models import Workspace
 from notifier.foreign import error_line
 from notifier.model import Check, EventType, Incident
+from notifier.spoken import counted
 from notifier.store.page_views import ReceiverHealth, SyncKey, Unfinished, WorkspaceHealth
 from notifier.store.views import EventView
 
@@ -89,9 +90,14 @@ def verdict_of(
     not_in_force: str | None,
     workspaces: Sequence[WorkspaceHealth],
     receivers: Sequence[ReceiverHealth],
+    unread: Collection[SyncKey] = (),
 ) -> Verdict:
-    """The worst first: what a restart may mend, then what only people can, then what just began."""
+    """The worst first: what a restart may mend, then what only people can, then what just began. `unread`: the syncs
+    that can't be read; where that is the whole workspace, it alone is named."""
     down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
+    answering = {each.name for each in workspaces if each.ok}
+    if silent := sum(workspace in answering for workspace, _ in unread):
+        down.append(f"{counted(silent, 'sync')} can't be read")
     broken = [f"{each.name} takes no messages" for each in receivers if each.broken_since is not None]
     wrong = _outdated(not_in_force)
     if ailment is not None:

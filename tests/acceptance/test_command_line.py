@@ -370,8 +370,9 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
         "id": 52,
         "label": "New Signups to Leads",
         "newest_run": {"id": 93, "status": "failed", "error_code": "JSON_ARRAY_ERROR"},
+        "last_error": None,
     }
-    assert second == {"workspace": "production", "id": 53, "label": "No Runs", "newest_run": None}
+    assert second == {"workspace": "production", "id": 53, "label": "No Runs", "newest_run": None, "last_error": None}
     assert during["receivers"] == [hook]
     assert after["worker"]["running"] is False
     assert after["worker"]["last_seen_at"] > during["worker"]["last_seen_at"]

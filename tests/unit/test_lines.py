@@ -37,6 +37,13 @@ def test_the_verdict_names_the_worst_first() -> None:
     assert ill.reasons == ["the database can't be written", "eu can't be read"]
 
 
+def test_syncs_that_can_not_be_read_are_counted_unless_their_whole_workspace_is_down() -> None:
+    unread = [("production", 52), ("eu", 53), ("eu", 54)]
+    told = verdict_of(None, None, None, [WELL, DOWN], [WORKS], unread)
+    assert (told.mood, told.reasons) == (Mood.BAD, ["eu can't be read", "1 sync can't be read"])
+    assert verdict_of(None, None, None, [WELL], [WORKS], unread[:1]).mood is Mood.BAD
+
+
 def test_a_watchlist_that_is_not_in_force_is_told_with_its_first_mistake() -> None:
     wrong = "watchlist.yaml:8:5: watches: unknown\nwatchlist.yaml:9:5: also"
     told = verdict_of(None, None, wrong, [WELL], [WORKS])
