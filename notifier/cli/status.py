@@ -11,7 +11,7 @@ from rich.text import Text
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
-from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
+from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.documents import status_document
 from notifier.model import Check
 from notifier.spoken import counted, spoken
@@ -138,7 +138,7 @@ def _sync_row(sync: SyncView, now: datetime) -> tuple[str | Text, ...]:
         str(sync.id),
         brief(sync.label),
         str(run.id) if sync.newest_run else "none yet",
-        Text(" ".join(part for part in (run.status, run.error_code) if part), "red" if run.status == "failed" else ""),
+        styled(" ".join(filter(None, (run.status, run.error_code))), "red" if run.status == "failed" else ""),
         ago(run.updated_at, now) if run.updated_at else "",
         _sync_note(sync, now),
     )
@@ -152,4 +152,4 @@ def _sync_note(sync: SyncView, now: datetime) -> Text:
         notes.append(f"can't be read{since}" + (f": {sync.last_error}" if sync.last_error else ""))
     if sync.gap_noticed_at:
         notes.append(f"runs before {sync.gap_oldest_reported_run_id} were skipped")
-    return Text("; ".join(notes), "red" if sync.last_error or sync.unread_since else "")
+    return styled("; ".join(notes), "red" if sync.last_error or sync.unread_since else "")

@@ -47,6 +47,12 @@ def brief(text: str | None, most: int = LONGEST_LABEL) -> str:
     return shown if len(shown) <= most else shown[: most - 1].rstrip() + ELLIPSIS
 
 
+def styled(text: str, style: str) -> Text:
+    """A cell of text of others in a style. Rich's own Text drops single control characters, and so the ends of
+    sequences by which they are known as such."""
+    return Text(plain(text), style)
+
+
 def short(header: str) -> Column:
     """A column that stays whole: numbers, states, times."""
     return Column(header, no_wrap=True)

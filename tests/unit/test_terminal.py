@@ -13,7 +13,18 @@ from rich.text import Text
 
 from notifier.cli import terminal
 from notifier.cli.events import what_changed
-from notifier.cli.terminal import LONGEST_CELL, ago, brief, long, plain, print_json, print_json_array, short, table
+from notifier.cli.terminal import (
+    LONGEST_CELL,
+    ago,
+    brief,
+    long,
+    plain,
+    print_json,
+    print_json_array,
+    short,
+    styled,
+    table,
+)
 from tests.builders import NOW
 
 OBEYED = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
@@ -58,6 +69,11 @@ def test_text_of_others_is_shown_as_it_is_but_for_what_a_terminal_obeys(text: st
 def test_a_cell_is_neither_markup_nor_an_emoji_whoever_styled_it() -> None:
     rows = [("[red]a[/] :smile:", Text("[b]\x1b[0m\u202e", "red"))]
     assert shown(table(long("label"), long("note"), rows=rows)).splitlines()[1] == "[red]a[/] :smile:  [b]�"
+
+
+def test_a_style_hides_no_end_of_a_sequence() -> None:
+    rows = [(styled("a\x1b]0;title\x07b", "red"),)]
+    assert shown(table(long("label"), rows=rows)).splitlines()[1] == "ab"
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
