@@ -255,8 +255,8 @@ def _reminder(incident: Incident) -> _Line:
 
 
 def _resolved(incident: Incident) -> _Line:
-    """The end, and in a few words what was wrong: of a single bad run the thread had no line."""
-    ending, wrong = incident.ending(), incident.what_was_wrong
+    """The end; and what was wrong, where the thread had no line of it."""
+    ending, wrong = incident.ending(), incident.what_was_wrong if incident.runs <= 1 else ""
     if not incident.recovered:
         return _Line(ending)
     match incident.check:

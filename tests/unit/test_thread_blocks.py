@@ -250,6 +250,8 @@ def test_the_end_says_what_was_wrong_of_which_the_thread_had_no_line() -> None:
     assert line(body) == (
         "recovered after 3 h 12 min: 1 run failed, run 98 succeeded · what was wrong: E1: the disk is full"
     )
+    several = an_incident("resolved", run=SUCCESS, runs=2, summary="E1: the disk is full")
+    assert line(several) == "recovered after 3 h 12 min: 2 runs failed, run 98 succeeded"
 
 
 @pytest.mark.parametrize(
