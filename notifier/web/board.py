@@ -18,7 +18,6 @@ class State(StrEnum):
     """How a sync is; the first that fits. The order is that of the page."""
 
     FAILING = "failing"
-    UNREADABLE = "unreadable"
     RUNNING = "running"
     PAUSED = "paused"
     OK = "ok"
@@ -113,11 +112,9 @@ def board_of(
 
 
 def state_of(sync: WatchedNow, last: LastRuns | None, has_incident: bool, *, is_unread: bool = False) -> State:
-    """Failing: an incident is open, or the last run that completed or failed did fail."""
-    if has_incident or (last is not None and last.failed):
+    """Failing: an incident is open, it can't be read, or the last run that completed or failed did fail."""
+    if has_incident or is_unread or (last is not None and last.failed):
         return State.FAILING
-    if is_unread:
-        return State.UNREADABLE
     if last is not None and last.newest in RUNNING:
         return State.RUNNING
     if sync.paused:

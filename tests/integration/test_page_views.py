@@ -63,7 +63,7 @@ def test_a_sync_that_can_not_be_read_says_so_with_the_reason(stage: PageStage) -
     with stage.serving() as url:
         for path in ("", "?sync=55"):
             page = page_of(f"{url}/{path}")
-            assert 'class="state unreadable"' in page
+            assert 'class="state failing"' in page
             assert "can't be read for" in page
             assert "HTTP 500 Internal <b>" in page
         assert "can't be read" not in page_of(f"{url}/?sync=52")
