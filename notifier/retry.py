@@ -16,6 +16,7 @@ from notifier.model import (
     Retry,
     Settlement,
 )
+from notifier.spoken import counted
 
 STEPS_ASIDE_AFTER: Final = timedelta(minutes=15)
 PROBE_INTERVAL: Final = timedelta(minutes=5)
@@ -53,7 +54,7 @@ def settled(
             first_failed_at = first_failed_at or now
             if now - delivery.clock_started_at >= settings.give_up_after:
                 state = DeliveryState.DEAD
-                reason = f"given up after {attempts} attempts: {reason}"
+                reason = f"given up after {counted(attempts, 'attempt')}: {reason}"
             else:
                 next_attempt_at = now + (outcome.after or back_off(attempts, settings, jitter))
     return Settlement(

@@ -14,6 +14,7 @@ from notifier.cli.terminal import MOST_SHOWN, ago, long, print_json_array, short
 from notifier.config.durations import parse_duration
 from notifier.documents import delivery_document
 from notifier.model import DeliveryState
+from notifier.spoken import counted
 from notifier.store.views import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
 
 COLORS: Final = {DeliveryState.DELIVERED: "green", DeliveryState.PENDING: "yellow", DeliveryState.DEAD: "red"}
@@ -122,7 +123,7 @@ def retry(
         since=now - age if age else None,
     )
     touched = retry_deliveries(load(config).database_path, wanted, now)
-    typer.echo(f"{len(touched)} {'delivery is' if len(touched) == 1 else 'deliveries are'} tried again.")
+    typer.echo(f"{counted(len(touched), 'delivery is', 'deliveries are')} tried again.")
     unknown = set(ids or ()) - set(touched)
     if unknown:
         typer.echo(f"Not dead or pending: {', '.join(map(str, sorted(unknown)))}.", err=True)

@@ -16,6 +16,7 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.documents import event_document, types_named
 from notifier.model import EventType
+from notifier.spoken import counted
 from notifier.store.views import EventFilter, EventView, read_events
 
 PREFIX: Final = "sync_run."
@@ -129,7 +130,7 @@ def _incident(incident: Mapping[str, Any], summary: str | None) -> str:
         return f"{check}: {ended(incident['reason'], resolved_at - opened_at)}"
     words = [summary] if summary else []
     if runs > 1 or (runs and not summary):
-        words.append(f"{runs} bad run{'' if runs == 1 else 's'}")
+        words.append(counted(runs, "bad run"))
     return f"{check}: {', '.join(words)}" if words else check
 
 

@@ -17,6 +17,7 @@ from notifier.errors import CensusError
 from notifier.model import Verdict
 from notifier.online import Findings, examine
 from notifier.roster import Listing
+from notifier.spoken import counted
 from notifier.watch import covered_syncs, watches_of
 
 MOST_NAMED: Final = 10
@@ -42,7 +43,7 @@ def _workspace_rows(found: Findings, watchlist: Watchlist) -> Iterator[tuple[Tex
             continue
         labels = {sync.id: sync.label for sync in listing.syncs.values()}
         watched = len(covered_syncs(watches_of(name, watchlist.watches), labels))
-        yield _mark(ok=True), name, f"{len(labels)} syncs, {watched} watched"
+        yield _mark(ok=True), name, f"{counted(len(labels), 'sync')}, {watched:,} watched"
 
 
 def _receiver_rows(found: Findings) -> Iterator[tuple[Text, str, str]]:
@@ -89,7 +90,7 @@ def _misses(name: str, listing: Listing, watchlist: Watchlist) -> Iterator[str]:
     for sync_id in unserved[:MOST_NAMED]:
         yield f"no route serves sync {sync_id} of {name} ({brief(labels[sync_id])}): nobody hears of it"
     if len(unserved) > MOST_NAMED:
-        yield f"no route serves {len(unserved) - MOST_NAMED} more syncs of {name}"
+        yield f"no route serves {counted(len(unserved) - MOST_NAMED, 'more sync')} of {name}"
 
 
 def _wanted(watch: Watch) -> str:

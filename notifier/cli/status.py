@@ -11,9 +11,10 @@ from rich.text import Text
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
-from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
+from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.documents import status_document
 from notifier.model import Check
+from notifier.spoken import counted, spoken
 from notifier.store.incident_views import count_open
 from notifier.store.lock import is_held
 from notifier.store.views import (
@@ -76,7 +77,8 @@ def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
         out.print(_open_incidents(incidents), style="red")
     out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
-        out.print(f"… and {len(view.syncs) - MOST_SYNCS} more syncs; --json shows all.", style="dim")
+        more = counted(len(view.syncs) - MOST_SYNCS, "more sync")
+        out.print(f"… and {more}; --json shows all.", style="dim")
 
 
 def _open_incidents(incidents: Mapping[Check, int]) -> str:
@@ -136,7 +138,18 @@ def _sync_row(sync: SyncView, now: datetime) -> tuple[str | Text, ...]:
         str(sync.id),
         brief(sync.label),
         str(run.id) if sync.newest_run else "none yet",
-        Text(" ".join(part for part in (run.status, run.error_code) if part), "red" if run.status == "failed" else ""),
+        styled(" ".join(filter(None, (run.status, run.error_code))), "red" if run.status == "failed" else ""),
         ago(run.updated_at, now) if run.updated_at else "",
-        f"runs before {sync.gap_oldest_reported_run_id} were skipped" if sync.gap_noticed_at else "",
+        _sync_note(sync, now),
     )
+
+
+def _sync_note(sync: SyncView, now: datetime) -> Text:
+    """What is wrong now first."""
+    notes = []
+    if sync.last_error or sync.unread_since:
+        since = f" for {spoken(now - sync.unread_since)}" if sync.unread_since else ""
+        notes.append(f"can't be read{since}" + (f": {sync.last_error}" if sync.last_error else ""))
+    if sync.gap_noticed_at:
+        notes.append(f"runs before {sync.gap_oldest_reported_run_id} were skipped")
+    return styled("; ".join(notes), "red" if sync.last_error or sync.unread_since else "")

@@ -11,6 +11,7 @@ from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.config.load import watchlist_schema
 from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers
+from notifier.spoken import counted
 
 CHECK_EXAMPLES = examples(
     ("notifier check", "the watchlist here, or of NOTIFIER_CONFIG"),
@@ -59,8 +60,9 @@ def check(
             err=True,
         )
     typer.echo(
-        f"{config}: good. {len(watchlist.workspaces)} workspace(s), {len(watchlist.watches)} watch(es), "
-        f"{len(watchlist.receivers)} receiver(s), {len(watchlist.routes or ())} route(s)."
+        f"{config}: good. {counted(len(watchlist.workspaces), 'workspace')}, "
+        f"{counted(len(watchlist.watches), 'watch', 'watches')}, {counted(len(watchlist.receivers), 'receiver')}, "
+        f"{counted(len(watchlist.routes or ()), 'route')}."
     )
     if online and not check_online(config, watchlist):
         raise typer.Exit(1)

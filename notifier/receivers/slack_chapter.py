@@ -76,12 +76,20 @@ class Chapter:
         shown = {event.event_id for event in self.events[: self.count_through(reference.showed)]}
         fresh = shown if reference.showed in shown else frozenset()
         for_all = _FOR_ALL | ({EventType.INCIDENT_OPENED.value} if taken_over else frozenset())
+        if self._was_over:
+            for_all = frozenset()
         return any(event.event_type in for_all and event.event_id not in fresh for event in self.told)
 
     def reply(self, now: datetime, *, in_channel: bool) -> Rendered:
         """The lines for the thread, all in one."""
         mentions = () if _is_over(self.story.state) else self.mentions
-        return lines([event.body for event in self.told], now, mentions=mentions, in_channel=in_channel)
+        over = self.story.state if self._was_over else None
+        return lines([event.body for event in self.told], now, mentions=mentions, in_channel=in_channel, over=over)
+
+    @property
+    def _was_over(self) -> bool:
+        """Whether the incident is over, and how it ended is not what is told now but was, or will be."""
+        return _is_over(self.story.state) and all(event.event_id != self.story.state_id for event in self.events)
 
 
 def is_announced(message: Message) -> bool:

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from notifier.errors import status_in_words
+from notifier.foreign import tidied
 from notifier.model import Broken, Outcome, Refused, Retry
 
 SLOWLY: Final = timedelta(minutes=5)
@@ -187,6 +188,7 @@ def outcome_of_error(word: str, status: int, after: timedelta | None, detail: st
 def explained(word: str, detail: str = "") -> str:
     """The code, what Slack said beside it, and the remedy where one is known."""
     shown = word if len(word) <= LONGEST_WORD else word[:LONGEST_WORD] + "…"
-    said = "".join(c if c.isprintable() else "\ufffd" for c in (f"{shown} ({detail})" if detail else shown))
+    line = " ".join(tidied(f"{shown} ({detail})" if detail else shown).split())
+    said = "".join(c if c.isprintable() else "\ufffd" for c in line)
     remedy = REMEDIES.get("restricted_action" if word.startswith("restricted_action") else word)
     return f"{said}: {remedy}" if remedy else said

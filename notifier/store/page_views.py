@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, text, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, tuple_
 
 from notifier.errors import StoreUnavailable
 from notifier.model import DeliveryState, Incident
@@ -59,6 +59,14 @@ class LastRuns:
 
     newest: str | None
     failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A sync whose runs, or one of whose runs, can't be read: since when, and why."""
+
+    since: datetime | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,13 @@ class PageReader:
         newest = self._connection.execute(of_sync.limit(1)).first()
         result = self._connection.execute(of_sync.where(snapshots.c.counted).limit(1)).first()
         return LastRuns(newest.status, result is not None and result.status == "failed") if newest else None
+
+    def unread(self) -> Mapping[SyncKey, Unread]:
+        """The watched syncs that can't be read now."""
+        is_unread = and_(syncs.c.watched, or_(syncs.c.unread_since.is_not(None), syncs.c.last_error.is_not(None)))
+        columns = (syncs.c.workspace, syncs.c.sync_id, syncs.c.unread_since, syncs.c.last_error)
+        rows = self._connection.execute(select(*columns).where(is_unread))
+        return {(row.workspace, row.sync_id): Unread(row.unread_since, row.last_error) for row in rows}
 
     def runs(self, keys: Sequence[SyncKey], limit: int = RUNS_SHOWN) -> Mapping[SyncKey, tuple[RunSummary, ...]]:
         """The last runs of each of these syncs, oldest first."""

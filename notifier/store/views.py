@@ -49,7 +49,8 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class SyncView:
-    """`gap_noticed_at`: when more runs had come than can be reported; those below the given run were skipped."""
+    """`gap_noticed_at`: when more runs had come than can be reported; those below the given run were skipped.
+    `unread_since`: since when its runs, or one of them, can't be read, and `last_error` why; None while they can."""
 
     workspace: str
     id: int
@@ -57,6 +58,8 @@ class SyncView:
     newest_run: RunView | None
     gap_noticed_at: datetime | None
     gap_oldest_reported_run_id: int | None
+    unread_since: datetime | None = None
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,8 @@ def _syncs(connection: Connection) -> tuple[SyncView, ...]:
             RunView(row.run_id, row.status, row.error_code, row.updated_at) if row.run_id is not None else None,
             row.gap_noticed_at,
             row.gap_oldest_reported_run_id,
+            row.unread_since,
+            row.last_error,
         )
         for row in rows
     )

@@ -92,7 +92,8 @@ class Pages:
             incidents = [incident_line(each, links) for each in look.open_incidents()]
             last_runs = look.last_runs()
             with_incident = {each.key for each in incidents if each.key is not None}
-            board = board_of(watched, last_runs, with_incident, wanted)
+            unread = look.unread()
+            board = board_of(watched, last_runs, with_incident, wanted, unread.keys())
             runs = look.runs([sync.key for sync, _ in board.shown])
             waiting, dead, events = look.waiting(), look.dead(), look.newest_events()
         workspaces = [health.workspaces.get(name, _never_read(name)) for name in seen.workspaces]
@@ -101,7 +102,7 @@ class Pages:
             "front.html",
             now=now,
             worker=health.worker,
-            verdict=verdict_of(*troubles, workspaces, receivers),
+            verdict=verdict_of(*troubles, workspaces, receivers, unread),
             workspaces=workspaces,
             receivers=receivers,
             many_workspaces=len(workspaces) > 1,
@@ -110,6 +111,7 @@ class Pages:
             board=board,
             rows=[(sync, state, chart_of(runs[sync.key], BARS, now)) for sync, state in board.shown],
             states=tuple(State),
+            unread=unread,
             wanted=wanted,
             link=lambda **changes: query({**wanted.query(), **changes}),
             sync_url=links.sync,
@@ -130,6 +132,7 @@ class Pages:
             runs = look.runs([key])[key]
             last = look.last_runs_of(key)
             happenings = look.happenings(key)
+            unread = look.unread().get(key)
         is_open = any(incident.is_open for incident in happenings.incidents)
         return self._desk.page(
             "sync.html",
@@ -137,7 +140,8 @@ class Pages:
             key=key,
             label=label,
             sync=sync,
-            state=state_of(sync, last, is_open) if sync is not None else None,
+            state=state_of(sync, last, is_open, is_unread=unread is not None) if sync is not None else None,
+            unread=unread,
             url=links.sync(*key),
             run_url=lambda run: links.run(*key, run.id),
             many_workspaces=len(seen.workspaces) > 1,

@@ -146,7 +146,7 @@ def test_a_database_from_a_newer_version_is_refused_by_all(workplace: Workplace)
 def test_a_good_watchlist_is_found_by_option_by_environment_and_by_default(workplace: Workplace) -> None:
     good = workplace.run("check")
     assert (good.returncode, good.stderr) == (0, "")
-    assert good.stdout.startswith("watchlist.yaml: good. 1 workspace(s), 1 watch(es), 1 receiver(s)")
+    assert good.stdout.startswith("watchlist.yaml: good. 1 workspace, 1 watch, 1 receiver, 0 routes")
     (workplace.directory / "watchlist.yaml").rename(workplace.directory / "other.yaml")
     assert workplace.run("check", "--config", "other.yaml").stdout.startswith("other.yaml: good.")
     workplace.environment["NOTIFIER_CONFIG"] = "other.yaml"
@@ -370,8 +370,9 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
         "id": 52,
         "label": "New Signups to Leads",
         "newest_run": {"id": 93, "status": "failed", "error_code": "JSON_ARRAY_ERROR"},
+        "last_error": None,
     }
-    assert second == {"workspace": "production", "id": 53, "label": "No Runs", "newest_run": None}
+    assert second == {"workspace": "production", "id": 53, "label": "No Runs", "newest_run": None, "last_error": None}
     assert during["receivers"] == [hook]
     assert after["worker"]["running"] is False
     assert after["worker"]["last_seen_at"] > during["worker"]["last_seen_at"]

@@ -1,6 +1,8 @@
 """What the page reads of a database."""
 
+import html
 import sqlite3
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from sqlalchemy import text
 from notifier.errors import DatabaseUnusable
 from notifier.model import Check
 from notifier.store import sqlite
-from notifier.store.page_views import LastRuns, looked_at, open_pulse
+from notifier.store.page_views import LastRuns, Unread, looked_at, open_pulse
 from notifier.store.schema import snapshots
 from notifier.store.sqlite import Role
 from notifier.store.views import DeliveryFilter, EventFilter, read_events, retry_deliveries
@@ -46,6 +48,26 @@ def test_the_last_result_is_told_past_what_does_not_count(stage: PageStage) -> N
         assert look.last_runs_of(("production", 52)) == found["production", 52]
         assert look.last_runs_of(("production", 54)) is None
         assert look.last_runs_of(("elsewhere", 52)) is None
+
+
+def page_of(url: str) -> str:
+    with urllib.request.urlopen(url) as answer:  # noqa: S310
+        return html.unescape(answer.read().decode())
+
+
+def test_a_sync_that_can_not_be_read_says_so_with_the_reason(stage: PageStage) -> None:
+    why = "HTTP 500 \x1b[31mInternal\x1b[0m <b>"
+    stage.add_syncs({"id": 55, "label": "Dark", "unread_since": stage.now - 90 * MINUTE, "last_error": why})
+    with looked_at(stage.path) as look:
+        assert look.unread() == {("production", 55): Unread(stage.now - 90 * MINUTE, why)}
+    with stage.serving() as url:
+        for path in ("", "?sync=55"):
+            page = page_of(f"{url}/{path}")
+            assert 'class="state failing"' in page
+            assert "can't be read for" in page
+            assert "HTTP 500 Internal <b>" in page
+        assert "can't be read" not in page_of(f"{url}/?sync=52")
+        assert "1 sync can't be read" in page_of(f"{url}/")
 
 
 def test_a_syncs_last_30_runs_come_oldest_first(stage: PageStage) -> None:

@@ -186,6 +186,22 @@ async def test_what_waited_before_the_first_message_is_shown_by_it_and_told_in_i
     assert replies(desk)[-1].broadcast
 
 
+@pytest.mark.asyncio
+async def test_what_is_tried_again_by_hand_once_it_is_over_calls_nobody_and_says_that_it_is_over(desk: Desk) -> None:
+    sender = desk.to_channel()
+    posted = await begun(desk, sender)
+    late = chapter(opened(5, mentions=("@here",)), posted=posted, state=resolved(9).body, state_id="evt_9")
+    delivered(await sender.send(late))
+    [root], [reply] = roots(desk), replies(desk)
+    assert root.text == "New Signups to Leads recovered after 3 h, 2 runs had failed"
+    assert not reply.broadcast
+    assert reply.text.startswith(
+        "New Signups to Leads recovered after 3 h: 2 runs failed, run 95 succeeded\nearlier: run "
+    )
+    assert "is failing" not in reply.text
+    assert '"range": "here"' not in json.dumps(reply.blocks)
+
+
 @pytest.mark.parametrize("reason", [Reason.CHECK_OFF, Reason.UNWATCHED, Reason.DELETED])
 @pytest.mark.asyncio
 async def test_an_end_that_is_no_recovery_is_edited_and_not_announced(desk: Desk, reason: Reason) -> None:

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from notifier.errors import DatabaseUnusable
 from notifier.model import DeliveryState, EventType, Gap, Mark, ReceiverState, WorkspaceState
+from notifier.store.schema import syncs
 from notifier.store.store import Store, open_store
 from notifier.store.views import (
     DeliveryFilter,
@@ -21,6 +23,7 @@ from notifier.store.views import (
     SyncView,
     WorkerView,
     WorkspaceView,
+    open_database,
     read_deliveries,
     read_events,
     read_status,
@@ -147,6 +150,16 @@ async def test_the_newest_run_is_the_one_created_last_of_its_own_sync(store: Sto
     await store.record(an_observation(snapshots=(other,), workspace="other"))
     [sync] = read_status(database, []).syncs
     assert sync.newest_run == RunView(1, "failed", None, None)
+    assert (sync.unread_since, sync.last_error) == (None, None)
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_can_not_be_read_says_since_when_and_why(store: Store, database: Path) -> None:
+    await store.save_listed("main", [(51, "Leads", 0)])
+    with open_database(database, "command") as connection:
+        connection.execute(update(syncs).values(unread_since=NOW, last_error="HTTP 500"))
+    [sync] = read_status(database, []).syncs
+    assert (sync.unread_since, sync.last_error) == (NOW, "HTTP 500")
 
 
 def test_a_worker_is_recent_up_to_the_longest_silence(database: Path) -> None:

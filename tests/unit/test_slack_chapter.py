@@ -202,3 +202,14 @@ def test_a_reply_that_is_shown_in_the_channel_says_of_which_sync_it_is() -> None
     chapter = a_chapter(event(1, EventType.INCIDENT_REMINDER))
     shown = [json.dumps(chapter.reply(NOW, in_channel=where).blocks) for where in (True, False)]
     assert ["New Signups to Leads" in blocks for blocks in shown] == [True, False]
+
+
+def test_what_is_told_once_the_incident_is_over_calls_nobody_and_says_so_first() -> None:
+    chapter = a_chapter(event(1, EventType.INCIDENT_OPENED), state=resolved(9).body, state_id="evt_9")
+    reply = chapter.reply(NOW, in_channel=False)
+    assert reply.text.startswith("New Signups to Leads recovered after 3 h: 2 runs failed")
+    assert "is failing" not in reply.text
+    reminded = a_chapter(event(1, EventType.INCIDENT_REMINDER), state=resolved(9).body, state_id="evt_9")
+    for taken_over in (True, False):
+        assert not chapter.in_channel(Reference("C1", "1.2", "evt_0"), taken_over=taken_over)
+        assert not reminded.in_channel(Reference("C1", "1.2", "evt_0"), taken_over=taken_over)

@@ -175,7 +175,7 @@ def test_the_usual_mistakes_come_with_their_remedy(code: str, advice: str) -> No
 
 
 def test_nothing_that_slack_says_moves_the_cursor_of_whoever_reads_it() -> None:
-    assert explained("new\x1b[2J", "one\ntwo") == "new\ufffd[2J (one\ufffdtwo)"
+    assert explained("new\x1b[2J", "one\ntwo\u202e") == "new (one two\ufffd)"
 
 
 def test_what_slack_says_beside_a_code_stands_between_the_code_and_its_remedy() -> None:
