@@ -124,7 +124,7 @@ def who_knows(
 
 
 def _story(finding: Finding, reader: Reader) -> str | None:
-    """What an event goes on with: its incident; of a run, the heaviest incident of its time that the reader knows of."""
+    """What an event goes on with: its incident; of a run, the heaviest of those incidents that the reader knows of."""
     if not reader.living:
         return None
     known = (i for i in finding.incidents if finding.of_incident or reader.name in i.told)

@@ -60,8 +60,8 @@ def check(
         )
     for place in passed_over_routes(watchlist):
         typer.echo(
-            f"{config}: warning: routes[{place}] never applies: incidents of a workspace go to routes without syncs and "
-            "labels, which there are; leave its syncs and labels out",
+            f"{config}: warning: routes[{place}] never applies: incidents of a workspace go to routes without "
+            "syncs and labels, which there are; leave its syncs and labels out",
             err=True,
         )
     typer.echo(
