@@ -561,6 +561,7 @@ class Told:
     def __init__(self, play: Play) -> None:
         self.play = play
         self.events: list[Event] = []
+        ((self.begin,),) = play.stage.rows("SELECT coalesce(max(seq), 0) FROM events")
         self.epochs: dict[int, list[Epoch]] = {sync_id: [] for sync_id in play.world.syncs}
         self.current: dict[int, Epoch] = {}
         self.looks = 0
@@ -581,7 +582,7 @@ class Told:
             if epoch is not None and epoch.first is None and watched.get(sync_id) and len(pages) > epoch.since:
                 epoch.first = pages[-1]
         query = "SELECT seq, type, sync_id, run_id, body FROM events WHERE workspace = ? AND seq > ? ORDER BY seq"
-        last = self.events[-1].seq if self.events else 0
+        last = self.events[-1].seq if self.events else self.begin
         for seq, kind, sync_id, run_id, body in rows(query, workspace, last):
             data = json.loads(body)["data"]
             of = len(self.epochs[sync_id]) if sync_id else 0
@@ -715,12 +716,12 @@ def failing_is_open_while_the_newest_result_is_a_failure(play: Play) -> Iterator
 def who_was_told_of_an_opening_is_told_of_its_end(play: Play) -> Iterator[str]:
     query = (
         "SELECT e.incident_id, e.type, d.receiver, d.quiet FROM events e JOIN deliveries d ON d.event_id = e.id "
-        "WHERE e.workspace = ? AND e.type IN ('incident.opened', 'incident.resolved')"
+        "WHERE e.workspace = ? AND e.seq > ? AND e.type IN ('incident.opened', 'incident.resolved')"
     )
     opened: dict[str, set[str]] = {}
     resolved: dict[str, set[str]] = {}
     over = {e.incident["id"] for e in play.told.events if e.incident is not None and e.type == "incident.resolved"}
-    for incident_id, kind, receiver, quiet in play.stage.rows(query, play.scene.workspace):
+    for incident_id, kind, receiver, quiet in play.stage.rows(query, play.scene.workspace, play.told.begin):
         if kind == "incident.resolved":
             resolved.setdefault(incident_id, set()).add(receiver)
         elif not quiet:
