@@ -13,7 +13,19 @@ from itertools import takewhile
 from typing import Final
 
 from notifier.config.checks import ChecksInForce, Failing, RecordCount, RejectedRecords, Reminders
-from notifier.model import Check, EventType, GoodRun, Incident, Reason, Records, Result, Standing, SyncRun, Watched
+from notifier.model import (
+    Check,
+    CountedTo,
+    EventType,
+    GoodRun,
+    Incident,
+    Reason,
+    Records,
+    Result,
+    Standing,
+    SyncRun,
+    Watched,
+)
 from notifier.spoken import spoken
 
 FEWEST_FOR_MEAN: Final = 3
@@ -29,12 +41,11 @@ _NUMBERS: Final = re.compile(r"#(?:[.,:]#)+")  # 1,234 or 3.5 or 10:15:30
 class SyncState:
     """What the checks remember of one sync.
 
-    `failing_from`: results of runs created up to then are of an incident that is over. `last_good`: the newest run that
-    completed.
+    `failing_from`: results up to that one are of an incident that is over. `last_good`: the newest run that completed.
     """
 
     open: Mapping[Check, Incident] = field(default_factory=dict)
-    failing_from: datetime | None = None
+    failing_from: CountedTo | None = None
     last_good: GoodRun | None = None
     standing: Standing = field(default_factory=Standing)
 
@@ -104,10 +115,12 @@ class Scene:
         return Step(EventType.INCIDENT_OPENED, incident, run)
 
     def resolved(
-        self, incident: Incident, reason: Reason, run: SyncRun | None = None, counted_to: datetime | None = None
+        self, incident: Incident, reason: Reason, run: SyncRun | None = None, newest: Result | None = None
     ) -> Step:
-        """The end. An incident never lasts less than no time, whatever the API's clock did."""
+        """The end. An incident never lasts less than no time, whatever the API's clock did. `newest`: the newest result
+        that is known."""
         ended = max(self.now, incident.opened_at)
+        counted_to = CountedTo(newest.run_id, newest.created_at) if newest is not None else None
         over = replace(incident, resolved_at=ended, reason=reason, counted_to=counted_to, summary=None)
         return Step(EventType.INCIDENT_RESOLVED, over, run)
 
@@ -122,17 +135,30 @@ def after_result(
     steps: list[Step] = []
     if checks.failing is not None:
         steps += _failing(checks.failing, state, run, results, scene)
-    outlier, new_level_from = False, None
+    counted = Judged()
     if run.watched.status == "completed":
-        if checks.rejected_records is not None:
-            steps += _rejected(checks.rejected_records, state, run, scene)
-        if checks.record_count is not None:
-            counted = _record_count(checks.record_count, state, run, results, scene)
-            steps += counted.steps
-            outlier, new_level_from = counted.outlier, counted.new_level_from
+        counted = after_counts(state, checks, run, results, scene)
+        steps += counted.steps
         if (stale := state.open.get(Check.STALE)) is not None:
             steps.append(scene.resolved(stale, Reason.RECOVERED, run))
-    return Judged(tuple(steps), outlier, new_level_from)
+    return replace(counted, steps=tuple(steps))
+
+
+def after_counts(
+    state: SyncState, checks: ChecksInForce, run: SyncRun, results: Sequence[Result], scene: Scene
+) -> Judged:
+    """What the records of a completed run mean; Census may count them only after its end. `results`: as `after_result`.
+
+    A run that ends late, after one that was created later, changes nothing: that one has said how things are now.
+    """
+    steps: list[Step] = []
+    younger = [result for result in takewhile(lambda result: result.run_id != run.id, results) if result.completed]
+    if checks.rejected_records is not None and not any(result.records_sent for result in younger):
+        steps += _rejected(checks.rejected_records, state, run, scene)
+    counted = Judged()
+    if checks.record_count is not None and all(result.records_sent is None for result in younger):
+        counted = _record_count(checks.record_count, state, run, results, scene)
+    return replace(counted, steps=(*steps, *counted.steps))
 
 
 def _failing(
@@ -143,19 +169,16 @@ def _failing(
         latest = results[: settings.recovered_after]
         recovered = len(latest) == settings.recovered_after and all(result.completed for result in latest)
         if incident is not None and recovered:
-            yield scene.resolved(incident, Reason.RECOVERED, run, counted_to=latest[0].created_at)
+            yield scene.resolved(incident, Reason.RECOVERED, run, latest[0])
         return
     if incident is not None:
         yield from _another(incident, run, ANOTHER_ERROR if likeness(run.watched) != incident.likeness else None)
         return
-    counted = [result for result in results if _is_after(result, state.failing_from)][: settings.window]
+    seen = state.failing_from
+    counted = list(takewhile(lambda result: seen is None or not seen.has_seen(result), results))[: settings.window]
     failed = sum(not result.completed for result in counted)
     if failed >= settings.runs:
         yield scene.opened(Check.FAILING, run=run, runs=failed, last_good=state.last_good)
-
-
-def _is_after(result: Result, time: datetime | None) -> bool:
-    return time is None or result.created_at is None or result.created_at > time
 
 
 def _another(incident: Incident, run: SyncRun, summary: str | None) -> Iterator[Step]:
@@ -304,11 +327,11 @@ def _reminder_is_due(settings: Reminders, incident: Incident, now: datetime) -> 
 
 
 def ended_by(
-    state: SyncState, checks: Iterable[Check], reason: Reason, scene: Scene, newest: datetime | None = None
+    state: SyncState, checks: Iterable[Check], reason: Reason, scene: Scene, newest: Result | None = None
 ) -> tuple[Step, ...]:
-    """These of a sync's open incidents end without having recovered. `newest`: when its newest result was created."""
+    """These of a sync's open incidents end without having recovered. `newest`: its newest result."""
     open_ones = (state.open[check] for check in checks if check in state.open)
-    return tuple(scene.resolved(incident, reason, counted_to=newest) for incident in open_ones)
+    return tuple(scene.resolved(incident, reason, newest=newest) for incident in open_ones)
 
 
 # --- what an error is like ---

@@ -7,7 +7,7 @@ from notifier.config.checks import ChecksInForce
 from notifier.config.models import Watch, Watchlist
 from notifier.model import Check, EventType
 from notifier.route import Subject, receivers_of
-from notifier.watch import covered_syncs, covering, covers, watches_of
+from notifier.watch import Coverage, covers, watches_of
 
 _OF_INCIDENTS: Final = tuple(kind for kind in EventType if kind.startswith("incident."))
 _OF_SYNCS: Final = tuple(check for check in Check if check is not Check.UNREACHABLE)  # which is the workspace's
@@ -30,12 +30,12 @@ def unserved_syncs(watchlist: Watchlist, workspace: str, labels_of_syncs: Mappin
     if watchlist.routes is None:
         return ()
     watches = watches_of(workspace, watchlist.watches)
-    covered = covered_syncs(watches, labels_of_syncs)
+    coverage = Coverage(watches)
     kinds: dict[tuple[int, ...], tuple[_Kind, ...]] = {}  # of thousands of syncs with the same few watches
     unserved = []
-    for sync_id, labels in covered.items():
+    for sync_id, labels in coverage.labels_of(labels_of_syncs).items():
         label = labels_of_syncs[sync_id]
-        found = covering(watches, sync_id, label)
+        found = coverage.places(sync_id, label)
         if found not in kinds:
             kinds[found] = tuple(_kinds(watchlist, [watches[place] for place in found]))
         subjects = (Subject(kind, workspace, sync_id, label, labels, check) for kind, check in kinds[found])

@@ -40,6 +40,14 @@ class Sighting:
         new, old = self.run.watched, self.old.watched if self.old is not None else None
         return new.is_counted and (old is None or not old.is_counted or old.status != new.status)
 
+    @property
+    def has_new_counts(self) -> bool:
+        """Whether it had completed just so before, and only its records are counted otherwise now. Census may count
+        them after a run's end."""
+        counts = self.old.counts if self.old is not None else None
+        is_result = self.run.watched.is_counted and not self.has_new_result
+        return is_result and self.run.watched.status == "completed" and counts not in (None, self.run.records)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -134,7 +142,7 @@ def with_good_run(state: SyncState, run: SyncRun, now: datetime) -> SyncState:
 
 def last_good_of(snapshots: Iterable[Snapshot]) -> GoodRun | None:
     """Of these runs, the newest that completed."""
-    good = [known_result(s) for s in snapshots if s.watched.is_counted and s.watched.status == "completed"]
+    good = {s.run_id: known_result(s) for s in snapshots if s.watched.is_counted and s.watched.status == "completed"}
     newest = newest_first(good)
     return GoodRun(newest[0].run_id, newest[0].completed_at) if newest else None
 
@@ -168,7 +176,9 @@ def take_new_level(results: dict[int, Result], level_from: datetime) -> None:
         results[result.run_id] = replace(result, outlier=is_before)
 
 
-def newest_first(results: Iterable[Result]) -> list[Result]:
-    """In the order in which the runs were created, turned round."""
+def newest_first(results: Mapping[int, Result], listed: Iterable[int] = ()) -> list[Result]:
+    """In the order in which the runs were created, turned round. Those of one instant stand as they are `listed`, those
+    that are not behind them, as they are given; both newest first."""
     begin = datetime.min.replace(tzinfo=UTC)
-    return sorted(results, key=lambda result: (result.created_at or begin, result.run_id), reverse=True)
+    in_order = {run_id: results[run_id] for run_id in listed if run_id in results} | dict(results)
+    return sorted(in_order.values(), key=lambda result: result.created_at or begin, reverse=True)

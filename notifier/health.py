@@ -1,4 +1,8 @@
-"""How a workspace's API fares: when it is down, how long to leave it alone, and what is said about it, once."""
+"""How a workspace's API fares: when it is down, how long to leave it alone, and what is said about it, once.
+
+What counts is whether that was read which the notifier came for, not whether something answered. It comes for two
+things: the runs of syncs, which polls read, and the list of syncs. One that works says nothing of the other.
+"""
 
 import asyncio
 import random
@@ -13,6 +17,7 @@ import structlog
 from notifier.errors import CensusError, StoreUnavailable, Throttled, Unauthorized
 from notifier.model import WorkspaceState
 from notifier.pace import back_off
+from notifier.silence import Silence
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +26,7 @@ AUTH_RETRY: Final = timedelta(minutes=5)
 THROTTLED_BAD: Final = timedelta(minutes=1)
 THROTTLED_ANEW: Final = timedelta(minutes=10)
 DOWN_AFTER: Final = 3  # failures in a row, of several targets: one that fails among others is not the workspace
+LIST: Final = "the list of syncs"
 
 
 class Health:
@@ -45,10 +51,20 @@ class Health:
         self._up = asyncio.Event()
         self._throttled_at: float | None = None
         self._throttled_since: float | None = None
-        self._silent_since: float | None = None  # by the loop's clock, which does not jump
+        answered = state.last_polled_at
+        is_over = state.silent_since is not None and answered is not None and answered >= state.silent_since
+        self._polls = Silence(clock, None if is_over else state.silent_since)
+        self._listing = Silence(clock, state.unlisted_since)
+        self._listing_failures = 0  # in a row
+        self._listing_failure = ""
+        self._has_listed = state.unlisted_since is None  # or it is not known whether it does by now
+        was_listing = not state.ok and (state.last_error or "").startswith(LIST)
+        self._polls_error = None if state.ok or was_listing else state.last_error
+        self._listing_error = state.last_error if was_listing else None
         self.has_answered = False  # since this start
-        self.answered_at: float | None = None  # the last time, by the loop's clock
-        self.refusals = 0  # answers in a row that refused the key
+        self.answered_at: float | None = None  # the last time that a poll read something, by the loop's clock
+        self.answers_since = 0.0  # since when it is not down, by the same
+        self.refusals = state.refusals  # answers in a row that refused the key
         self.last_failure = ""
         self._confirming = True
 
@@ -63,23 +79,44 @@ class Health:
         return self.has_answered or self.is_down or (bool(self.last_failure) and not self.state.ok)
 
     @property
-    def silent_for(self) -> timedelta | None:
-        """How long there has been no usable answer; None while there is. The time before a restart counts once a
-        request has failed after it."""
-        if self._silent_since is None:
-            return None
-        return timedelta(seconds=asyncio.get_running_loop().time() - self._silent_since)
+    def is_listed(self) -> bool:
+        """Whether the list of syncs could be read, the last time that it was tried."""
+        return self._has_listed and self._listing.lasted is None
 
-    def _note_silence(self, error: CensusError) -> None:
+    @property
+    def is_well(self) -> bool:
+        """Whether all that the notifier came for could be read, the last time that it was tried, since this start."""
+        return self.has_answered and self._polls.lasted is None and self.is_listed
+
+    @property
+    def silent_for(self) -> timedelta | None:
+        """For how long the runs of no sync, or the list of syncs, could be read; None while both can."""
+        times = [lasted for silence in (self._polls, self._listing) if (lasted := silence.lasted) is not None]
+        return max(times, default=None)
+
+    @property
+    def why_silent(self) -> str:
+        """Why that could not be read which could not be read for longest."""
+        polls, listing = self._polls.lasted, self._listing.lasted
+        if listing is not None and (polls is None or listing > polls):
+            return f"{LIST}: {self._listing_failure}"
+        return self.last_failure
+
+    @property
+    def unlisted(self) -> str | None:
+        """Why the list of syncs counts as one that can't be read; None while it does not."""
+        return self._listing_error
+
+    def stood_still(self, seconds: float) -> None:
+        """The process was frozen for so long, and nobody asked anything."""
+        for silence in (self._polls, self._listing):
+            silence.was_not_seen_for(seconds)
+
+    def _note_silence(self, error: CensusError, begun: float | None = None) -> None:
         self.refusals = self.refusals + 1 if isinstance(error, Unauthorized) else 0
         self.last_failure = str(error)
-        if self._silent_since is None:
-            now = self._clock()
-            began, answered = self.state.silent_since, self.state.last_polled_at
-            if began is None or began > now or (answered is not None and answered >= began):
-                began = now  # what is remembered is of another silence, or of another clock
-            self.state = replace(self.state, silent_since=began)
-            self._silent_since = asyncio.get_running_loop().time() - (now - began).total_seconds()
+        self._polls.fails(begun)
+        self.state = replace(self.state, silent_since=self._polls.since, refusals=self.refusals)
 
     async def until_asked_again(self) -> None:
         """Waits out the time for which a workspace that is down is left alone."""
@@ -90,30 +127,32 @@ class Health:
                 await self._up.wait()
 
     async def answered(self) -> None:
-        """The API gave a usable answer, or said of one object that it is gone."""
+        """A poll read what it came for."""
+        now = asyncio.get_running_loop().time()
+        if self.is_down or self.answered_at is None:
+            self.answers_since = now
         self._failures = self._rounds = self.refusals = 0
-        self._silent_since, self.has_answered, self._confirming = None, True, True
-        self.answered_at = asyncio.get_running_loop().time()
+        self._polls.ends()
+        self.has_answered = self._confirming = True
+        self.answered_at = now
         self._failing.clear()
-        self._down_until = self._throttled_since = None
+        self._down_until = self._throttled_since = self._polls_error = None
         self._up.set()
         first = self.state.last_polled_at is None
-        self.state = replace(self.state, last_polled_at=self._clock(), silent_since=None)
+        self.state = replace(self.state, last_polled_at=self._clock(), silent_since=None, refusals=0)
         if not self.state.ok:
-            self.state = replace(self.state, ok=True, last_error=None)
-            log.info("workspace answers again", workspace=self.state.name)
-            await self.save()
+            await self._tell()
         elif first:
             await self.save()
 
-    async def failed(self, error: CensusError, *, of: int, among: int) -> None:
-        """The poll of target `of`, one of `among`, failed.
+    async def failed(self, error: CensusError, *, of: int, among: int, begun: float | None = None) -> None:
+        """The poll of target `of`, one of `among`, failed; it began then, by the loop's clock.
 
         After three in a row the workspace is down: left alone for longer and longer, to 5 minutes. A single target that
         fails is tried again before its turn, and so several times in a row: that says nothing of the others.
         """
         self._failures += 1
-        self._note_silence(error)
+        self._note_silence(error, begun)
         self._failing.add(of)
         if self._failures < DOWN_AFTER or self._left_alone():
             return
@@ -122,10 +161,10 @@ class Health:
         self._rounds += 1
         await self._down(back_off(self._rounds, self._jitter()), error)
 
-    async def refused(self, error: Unauthorized) -> None:
+    async def refused(self, error: Unauthorized, begun: float | None = None) -> None:
         """The key was refused. Only a person can mend that; asked again soon, to be sure, and then every 5 minutes."""
         self._failures += 1
-        self._note_silence(error)
+        self._note_silence(error, begun)
         if not self._left_alone():
             wait = AUTH_CONFIRM if self._confirming else AUTH_RETRY
             self._confirming = False
@@ -141,24 +180,69 @@ class Health:
         if self._throttled_since is None:
             self._throttled_since = now
         elif now - self._throttled_since > THROTTLED_BAD.total_seconds():
-            await self._bad(error)
+            self._polls_error = str(error)
+            await self._tell(error)
+
+    # --- the list of syncs ---
+
+    async def listed(self, *, polled: int) -> None:
+        """The list of syncs was read whole. Where nothing is `polled`, that is all there is to read."""
+        was_silent = self._listing.lasted is not None
+        self._listing.ends()
+        self._listing_failures, self._has_listed = 0, True
+        was_bad, self._listing_error = self._listing_error is not None, None
+        self.state = replace(self.state, unlisted_since=None)
+        if was_silent and self.is_down:
+            self._down_until = asyncio.get_running_loop().time()  # one poll may ask whether the rest is back too
+            self._up.set()
+        if not polled:
+            await self.answered()
+        elif was_bad:
+            await self._tell()
+
+    async def unlisted_by(self, reason: str, begun: float | None = None) -> None:
+        """The list of syncs could not be read, or not whole. Three times in a row it counts as bad."""
+        self._listing.fails(begun)
+        self._listing_failures += 1
+        self._listing_failure = reason
+        self.state = replace(self.state, unlisted_since=self._listing.since)
+        if self._listing_failures >= DOWN_AFTER:
+            self._listing_error = f"{LIST}: {reason}"
+            await self._tell()
+
+    async def round_is_over(self) -> None:
+        """One round is all there is of `run --once`: what could not be read in it is bad, though it was tried once."""
+        if self._polls.lasted is not None and not self.has_answered:
+            self._polls_error = self.last_failure
+        if self._listing.lasted is not None:
+            self._listing_error = f"{LIST}: {self._listing_failure}"
+        await self._tell()
+        await self.save()
+
+    # --- what is said ---
 
     async def _down(self, wait: float, error: CensusError) -> None:
         self._down_until = asyncio.get_running_loop().time() + wait
         self._up.clear()
-        await self._bad(error)
+        self._polls_error = str(error)
+        await self._tell(error)
 
-    async def _bad(self, error: CensusError) -> None:
-        if self.state.ok or self.state.last_error != str(error):
-            if self.state.ok or isinstance(error, Unauthorized):
-                log.error(
-                    "workspace can't be read",
-                    workspace=self.state.name,
-                    error=str(error),
-                    remedy="mend its api_key in the watchlist" if isinstance(error, Unauthorized) else None,
-                )
-            self.state = replace(self.state, ok=False, last_error=str(error))
-            await self.save()
+    async def _tell(self, error: CensusError | None = None) -> None:
+        """Says in the log what has become of the workspace, where that is new, and keeps it."""
+        now = self._polls_error or self._listing_error
+        if now == self.state.last_error and (now is None) == self.state.ok:
+            return
+        if now is None:
+            log.info("workspace answers again", workspace=self.state.name)
+        elif self.state.ok or isinstance(error, Unauthorized):
+            log.error(
+                "workspace can't be read",
+                workspace=self.state.name,
+                error=now,
+                remedy="mend its api_key in the watchlist" if isinstance(error, Unauthorized) else None,
+            )
+        self.state = replace(self.state, ok=now is None, last_error=now)
+        await self.save()
 
     def _left_alone(self) -> bool:
         return self._down_until is not None and asyncio.get_running_loop().time() < self._down_until

@@ -45,6 +45,7 @@ class Check(StrEnum):
     SLOW_RUN = "slow_run"
     STALE = "stale"
     UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
 
 
 class Reason(StrEnum):
@@ -82,8 +83,8 @@ class Watched:
 
     @property
     def is_counted(self) -> bool:
-        """Whether it is a result to compare with: completed and not canceled, or failed."""
-        return self.status == "failed" or (self.status == "completed" and not self.is_canceled)
+        """Whether it is a result to compare with: completed or failed. What was canceled is neither."""
+        return self.status in ("completed", "failed") and not self.is_canceled
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The last recorded state of a run. `followed`: not ended, and not given up on."""
+    """The last recorded state of a run. `followed`: not ended, and not given up on. `counts`: its records, as far as
+    the API told; None where an older version kept the run."""
 
     run_id: int
     sync_id: int
@@ -144,6 +146,7 @@ class Snapshot:
     completed_at: datetime | None = None
     records_sent: int | None = None
     full_sync: bool | None = None
+    counts: Records | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,22 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedTo:
+    """The newest result that an incident has seen which is over: what came after it counts for the next."""
+
+    run_id: int | None
+    created_at: datetime | None
+
+    def has_seen(self, result: Result) -> bool:
+        """Whether a result is that one, or was created before it. Of the same instant, the list's order decides."""
+        if result.run_id == self.run_id:
+            return True
+        if result.created_at is None or self.created_at is None:
+            return False
+        return result.created_at < self.created_at or (self.run_id is None and result.created_at == self.created_at)
+
+
+@dataclass(frozen=True, slots=True)
 class GoodRun:
     """A run that completed; `completed_at` as the API says."""
 
@@ -174,9 +193,9 @@ class Incident:
     """A condition of a sync, or of a workspace (`sync_id` is None), that lasts; open until `resolved_at`.
 
     Times are in the API's own time, a workspace's in ours. `runs`: how many bad runs it has seen, `last_run_id`: the
-    last of them, `likeness`: what its error was like, `wrong`: what was wrong, in a line. `counted_to`: when the newest
-    result was created that was known at the end. `told`: the receivers that got an event of it. `labels`: those of the
-    sync when it was opened.
+    last of them, `likeness`: what its error was like, `wrong`: what was wrong, in a line. `counted_to`: the newest
+    result that was known at the end. `told`: the receivers that got an event of it. `labels`: those of the sync when it
+    was opened.
     """
 
     id: str
@@ -196,7 +215,7 @@ class Incident:
     sync_label: str | None = None
     resolved_at: datetime | None = None
     reason: Reason | None = None
-    counted_to: datetime | None = None
+    counted_to: CountedTo | None = None
     wrong: str | None = None
 
     @property
@@ -327,7 +346,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class WatchedSync:
-    """A sync that is or was watched, as the database knows it. No mark: it was forgotten, or was never read."""
+    """A sync that is, was or could be watched, as the database knows it. No mark: it was forgotten, or was never read.
+
+    `deleted`: two listings lacked it, and none has shown it since. `unread_since`: its runs could not be read from then
+    on.
+    """
 
     sync_id: int
     label: str | None
@@ -335,6 +358,8 @@ class WatchedSync:
     mark: Mark | None
     missing_listings: int
     standing: Standing = Standing()
+    deleted: bool = False
+    unread_since: datetime | None = None
 
 
 class DeliveryState(StrEnum):
@@ -419,9 +444,11 @@ class ReceiverState:
 class WorkspaceState:
     """A workspace as the database knows it.
 
-    `first_listed_at` is in the API's own time; syncs created later have no baseline. `stretch` is the factor by which
+    `first_listed_at` and `listed_at` are in the API's own time, of the first listing and of the newest complete one.
+    `doubted_since`: from when on listings lacked more than is believed. `stretch` is the factor by which
     its intervals are longer than asked for, `needed_rate` the requests a second that the intervals ask for.
-    `silent_since`: when it first gave no usable answer, and has given none since.
+    `silent_since`: when it first gave no usable answer, and has given none since; `unlisted_since` likewise of its
+    listing. `refusals`: answers in a row that refused the key.
     """
 
     name: str

@@ -57,7 +57,7 @@ class Outage:
             return
         if self._checks.unreachable is None:
             await self._end(scene.resolved(incident, Reason.CHECK_OFF))
-        elif self._health.silent_for is None and self._health.has_answered:
+        elif self._health.is_well:
             await self._end(scene.resolved(incident, Reason.RECOVERED))
         else:
             for step in rules.reminders(self._checks.reminders, [incident], scene.now):
@@ -75,5 +75,5 @@ class Outage:
         if self._health.refusals >= REFUSALS and not self._health.state.ok:
             return self._health.last_failure
         if silent_for >= settings.after:
-            return f"no usable answer for more than {spoken(settings.after)}: {self._health.last_failure}"
+            return f"no usable answer for more than {spoken(settings.after)}: {self._health.why_silent}"
         return None

@@ -7,7 +7,7 @@ what is seen at once is recorded in one transaction.
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -48,6 +48,7 @@ from notifier.model import (
     SyncRun,
 )
 from notifier.route import Finding, Reader, Subject, addressed, who_knows
+from notifier.spoken import spoken
 from notifier.store.rows import run_story
 from notifier.store.store import Store
 from notifier.target import SyncTarget
@@ -106,14 +107,16 @@ class Recorder:
         self,
         target: SyncTarget,
         sightings: Sequence[Sighting],
+        listed: Sequence[SyncRun],
         known: Mapping[int, Snapshot],
         now: datetime,
         api_now: datetime,
         *,
         is_whole: bool,
     ) -> Found:
-        """Events and incidents of runs, oldest first. `known`: snapshots of the answer; `is_whole`: that is the newest
-        part of the sync's list. Without a mark, a baseline, checks stay silent."""
+        """Events and incidents of runs, oldest first. `listed`: what the answer shows, newest first, `known`: its
+        snapshots; `is_whole`: that is the newest part of the sync's list. Without a mark, a baseline, no check speaks.
+        """
         if not sightings:
             return Found(state=target.state)
         judging = target.mark is not None
@@ -122,17 +125,17 @@ class Recorder:
             await self._know_last_good(target, known if is_whole else {})
             state = target.state
         results = await self._results(target, known, is_whole=is_whole) if judging else {}
-        scene = self._scene(target, api_now)
+        scene, order = self._scene(target, api_now), [run.id for run in listed]
         page = Page(state)
         for sighting in sightings:
-            judged = self._steps(page.state, target, sighting, results, scene) if judging else Judged()
+            judged = self._steps(page.state, target, sighting, results, order, scene) if judging else Judged()
             drafts = [
                 *run_drafts(sighting, target.watched_runs.get(sighting.run.id, target.labels)),
                 *(draft_of(step, target.labels, sighting) for step in judged.steps),
             ]
             before = page.state.open
             page.take(judged, sighting.run)
-            page.state = with_good_run(page.state, sighting.run, now)
+            page.state = with_good_run(page.state, sighting.run, api_now)
             page.add(*self._written(target.sync_id, target.label, drafts, before, page.state.open, now))
         return page.found()
 
@@ -142,6 +145,7 @@ class Recorder:
         target: SyncTarget,
         sighting: Sighting,
         results: dict[int, Result],
+        order: Sequence[int],
         scene: Scene,
     ) -> Judged:
         run = sighting.run
@@ -149,8 +153,9 @@ class Recorder:
         results.pop(run.id, None)
         if run.watched.is_counted:
             results[run.id] = result_of(run)
-        if sighting.has_new_result:
-            judged = rules.after_result(state, target.checks, run, newest_first(results.values()), scene)
+        if sighting.has_new_result or sighting.has_new_counts:
+            after = rules.after_result if sighting.has_new_result else rules.after_counts
+            judged = after(state, target.checks, run, newest_first(results, order), scene)
             if judged.outlier:
                 results[run.id] = replace(results[run.id], outlier=True)
             if judged.new_level_from is not None:
@@ -207,6 +212,25 @@ class Recorder:
             if target.state.open and not target.state.standing.paused:
                 due = rules.reminders(target.checks.reminders, target.state.open.values(), api_now)
                 await self._take_steps(target, due)
+
+    async def note_unread(self, target: SyncTarget, why: str, lasted: timedelta | None, api_now: datetime) -> None:
+        """The runs of a sync can't be read, for `lasted` by now: an incident, once that is too long."""
+        settings = target.checks.unreadable
+        if settings is None or lasted is None or lasted < settings.after:
+            return
+        async with target.lock:
+            if target.gone or Check.UNREADABLE in target.state.open:
+                return
+            said = f"no readable answer for more than {spoken(settings.after)}: {why}"
+            step = self._scene(target, api_now).opened(Check.UNREADABLE, summary=said)
+            await self._take_steps(target, [step])
+
+    async def note_read(self, target: SyncTarget, api_now: datetime) -> None:
+        """The runs of a sync can be read: the incident that they could not is over."""
+        async with target.lock:
+            incident = target.state.open.get(Check.UNREADABLE)
+            if incident is not None and not target.gone:
+                await self._take_steps(target, [self._scene(target, api_now).resolved(incident, Reason.RECOVERED)])
 
     async def _note_slow(
         self, target: SyncTarget, api_now: datetime, fetch: Callable[[int], Awaitable[SyncRun | None]]
@@ -275,9 +299,9 @@ class Recorder:
         found = page.found()
         return Observation(self.workspace, target.sync_id, None, events=found.events, incidents=found.incidents)
 
-    async def _newest_result(self, target: SyncTarget) -> datetime | None:
+    async def _newest_result(self, target: SyncTarget) -> Result | None:
         results = await self._store.results(self.workspace, target.sync_id, 1)
-        return results[0].created_at if results else None
+        return results[0] if results else None
 
     # --- what Census' own alerts say ---
 

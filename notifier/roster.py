@@ -3,7 +3,7 @@ together."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -15,30 +15,39 @@ from notifier.config.models import Watch
 from notifier.diff import START
 from notifier.errors import StoreUnavailable
 from notifier.findings import standing_after
-from notifier.model import Check, Incident, Labels, Observation, Reason, Standing, Sync, WatchedSync
+from notifier.model import Check, Incident, Labels, Observation, Reason, Standing, Sync, WatchedSync, WorkspaceState
 from notifier.record import Recorder
+from notifier.silence import Silence
 from notifier.store.store import Store
-from notifier.target import Followed, RunTarget, SyncTarget
-from notifier.watch import covered_syncs, covering, labels_of_run, named_runs, named_syncs
+from notifier.target import Followed, RunTarget, SyncTarget, Unread
+from notifier.watch import Coverage, labels_of_run, named_runs, named_syncs
 
 log = structlog.get_logger(__name__)
 
 MOST_LISTING_PAGES: Final = 1_000
 LISTINGS_TO_FORGET: Final = 2
+DOUBTED_FROM: Final = 3  # watched syncs that a listing lacks at once, where that is half of them or more
+DOUBTED_FOR: Final = timedelta(hours=24)
+SHOWN_LATE: Final = timedelta(hours=1)  # how much later than it was created a listing may first show a sync
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One reading of a workspace's syncs. `listed_at`: by the API's clock.
 
-    `ended` if it was read to its end; `complete` if it provably lacks none, besides.
+    `ended` if it was read to its end. `flaw`: why it may lack some; None where it provably lacks none.
     """
 
     syncs: dict[int, Sync]
     ended: bool
-    complete: bool
+    flaw: str | None
     pages: int
     listed_at: datetime
+
+    @property
+    def complete(self) -> bool:
+        """Whether a sync that it lacks is not there."""
+        return self.flaw is None
 
 
 async def read_listing(client: CensusClient, now: datetime) -> Listing:
@@ -60,8 +69,41 @@ async def read_listing(client: CensusClient, now: datetime) -> Listing:
         if len(syncs) == before:
             repeats = page.paging.more is None  # an API that does not page repeats itself
             break
-    complete = ended and unreadable == 0 and (total is None or len(syncs) >= total)
-    return Listing(syncs, ended or repeats, complete, number, listed_at)
+    flaw: str | None = None
+    if not ended:
+        flaw = f"it does not end, or repeats itself, after {len(syncs):,} syncs"
+    elif unreadable:
+        flaw = f"{unreadable:,} of {len(syncs) + unreadable:,} syncs in it have no ID that can be read"
+    elif total is not None and len(syncs) < total:
+        flaw = f"it holds {len(syncs):,} syncs, and says that there are {total:,}"
+    return Listing(syncs, ended or repeats, flaw, number, listed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """What the listings so far were: when the first one was, and the newest complete one, by the API's clock;
+    `doubted_since`: from when on they lacked more watched syncs than is believed."""
+
+    first_at: datetime | None = None
+    complete_at: datetime | None = None
+    doubted_since: datetime | None = None
+
+    @classmethod
+    def of(cls, state: WorkspaceState) -> "Listings":
+        """As the database remembers them."""
+        return cls(state.first_listed_at, state.listed_at, state.doubted_since)
+
+    def kept_in(self, state: WorkspaceState) -> WorkspaceState:
+        """The workspace's state with them."""
+        return replace(
+            state, first_listed_at=self.first_at, listed_at=self.complete_at, doubted_since=self.doubted_since
+        )
+
+    @property
+    def new_from(self) -> datetime | None:
+        """Syncs created since then, of which no listing told yet, are new: all their runs are news. None: none is."""
+        known = self.complete_at or self.first_at
+        return known - SHOWN_LATE if known is not None and self.first_at is not None else None
 
 
 @dataclass(slots=True)
@@ -87,8 +129,10 @@ class Roster:
     ) -> None:
         """`checks`: those of every watch; without them, none is on."""
         self.workspace = workspace
-        self.first_listed_at: datetime | None = None
+        self.listings = Listings()
+        self.flaw: str | None = None  # why the last listing may lack some syncs, or is not believed to lack them
         self._watches = watches
+        self._coverage = Coverage(watches)
         self._store = store
         self._recorder = recorder
         self._checks = checks
@@ -97,7 +141,8 @@ class Roster:
         self.syncs: dict[int, SyncTarget] = {}
         self.runs: dict[int, RunTarget] = {}
         self._labels: dict[int, str | None] = {}
-        self._known: set[int] = set()  # syncs that are or were watched: covered again, they get a baseline
+        self._known: set[int] = set()  # syncs that were seen before: covered now, they get a baseline
+        self._deleted: set[int] = set()  # of those, the ones that the listings no longer show
         self._missing: dict[int, int] = {}
         self._reported: set[int] = set()
         self._untold = Changes()
@@ -112,22 +157,26 @@ class Roster:
 
     # --- from the database ---
 
-    async def load(self, first_listed_at: datetime | None) -> Changes:
+    async def load(self, listings: Listings) -> Changes:
         """Takes up what the database remembers; syncs and runs that the watchlist no longer covers are forgotten."""
-        self.first_listed_at = first_listed_at
+        self.listings = listings
         rows = await self._store.syncs(self.workspace)
         self._known = {row.sync_id for row in rows}
+        self._deleted = {row.sync_id for row in rows if row.deleted}
         self._labels = {row.sync_id: row.label for row in rows}
         marks = {row.sync_id: row.mark for row in rows if row.watched}
-        covered = covered_syncs(self._watches, {sync_id: self._labels[sync_id] for sync_id in marks})
+        covered = self._coverage.labels_of({sync_id: self._labels[sync_id] for sync_id in marks})
         self._missing = {row.sync_id: row.missing_listings for row in rows if row.missing_listings}
         states = await self._states(rows)
+        unread = {row.sync_id: row.unread_since for row in rows if row.unread_since is not None}
         troubled = {sync_id for sync_id, state in states.items() if state.open}
         await self._let_go(states, sorted((marks.keys() | troubled) - covered.keys()))
         for sync_id, labels in covered.items():
             target = SyncTarget(sync_id, self._labels[sync_id], labels, marks[sync_id])
             target.checks = self._checks_of(sync_id)
             target.state = states.get(sync_id, target.state)
+            if sync_id in unread:
+                target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True)
             self.syncs[sync_id] = target
             await self._recorder.drop_checks_turned_off(target)
         for sync_id, run_id, changed_at, created_at in await self._store.followed(self.workspace):
@@ -161,7 +210,7 @@ class Roster:
         """The checks that hold for a sync; thousands of syncs have those of the same few watches."""
         if self._checks is None:
             return NO_CHECKS
-        places = covering(self._watches, sync_id, self._labels.get(sync_id))
+        places = self._coverage.places(sync_id, self._labels.get(sync_id))
         if places not in self._in_force:
             self._in_force[places] = ChecksInForce.of(self._checks, [self._watches[place].checks for place in places])
         return self._in_force[places]
@@ -169,7 +218,11 @@ class Roster:
     async def _load_runs(self) -> None:
         wanted = named_runs(self._watches)
         stored = await self._store.run_watches(self.workspace)
-        await self._store.drop_run_watches(self.workspace, [run_id for run_id in stored if run_id not in wanted])
+        dropped = {run_id: sync_id for run_id, (sync_id, _) in stored.items() if run_id not in wanted}
+        await self._store.drop_run_watches(self.workspace, dropped)
+        for run_id, of_sync in dropped.items():
+            if of_sync not in self.syncs:  # else the sync's polls follow it
+                await self._store.unfollow(self.workspace, run_id)
         for run_id in sorted(wanted):
             sync_id, ended = stored.get(run_id, (None, False))
             if ended:
@@ -184,25 +237,65 @@ class Roster:
     # --- from a listing ---
 
     async def apply(self, listing: Listing) -> Changes:
-        """Brings the targets in line with a listing. Only a complete one takes any away."""
-        first = self.first_listed_at is None
+        """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
+        first = self.listings.first_at is None
+        listing, doubted_since = self._believed(listing)
+        self.flaw = listing.flaw
         self.listed = listing.syncs
         self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
+        self._deleted -= listing.syncs.keys()
         candidates = {sync.id: sync.label for sync in listing.syncs.values()}
-        candidates |= {sync_id: self._labels[sync_id] for sync_id in self.syncs if sync_id not in candidates}
+        candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
         if not listing.complete:
-            candidates |= {i: self._labels.get(i) for i in named_syncs(self._watches) if i not in candidates}
-        covered = covered_syncs(self._watches, candidates)
+            candidates |= {i: self._labels.get(i) for i in self._named_and_not_deleted() if i not in candidates}
+        covered = self._coverage.labels_of(candidates)
         gone = await self._count_missing(listing) if listing.complete else set()
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
         await self._update_known(listing, covered)
         new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}
         await self._add(new, listing, first=first)
+        await self._note_shown(listing)
         if listing.complete:
             self._report_unlisted(listing)
-        if listing.ended and first:
-            self.first_listed_at = listing.listed_at
+        self.listings = Listings(
+            listing.listed_at if first and listing.ended else self.listings.first_at,
+            listing.listed_at if listing.complete else self.listings.complete_at,
+            doubted_since,
+        )
         return self.take_changes()
+
+    def _believed(self, listing: Listing) -> tuple[Listing, datetime | None]:
+        """The listing, and since when it is doubted. A filter, a lost right or an empty answer looks just as if most
+        syncs had been deleted at once; that is believed after a day of it."""
+        watched = [sync_id for sync_id, target in self.syncs.items() if target.mark is not None]
+        lacking = sum(sync_id not in listing.syncs for sync_id in watched)
+        is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
+        if listing.flaw is not None:
+            return listing, self.listings.doubted_since
+        if not is_half and (listing.syncs or not lacking):
+            return listing, None
+        since = self.listings.doubted_since or listing.listed_at
+        if listing.listed_at - since >= DOUBTED_FOR:
+            return listing, since
+        flaw = f"it lacks {lacking:,} of {len(watched):,} watched syncs at once"
+        if not listing.syncs:
+            flaw = f"it is empty, though {lacking:,} of its syncs are watched"
+        return replace(listing, flaw=f"{flaw}; believed from {since + DOUBTED_FOR:%Y-%m-%d %H:%M} UTC on"), since
+
+    def _named_and_not_deleted(self) -> set[int]:
+        return named_syncs(self._watches) - self._deleted
+
+    async def _note_shown(self, listing: Listing) -> None:
+        """Keeps that a young sync was shown and nobody watched it: watched later, it is no longer new."""
+        known, listed_at = self.listings.new_from, listing.listed_at - SHOWN_LATE
+        young = min(known, listed_at) if known is not None else listed_at
+        shown = {
+            sync.id: sync.label
+            for sync in listing.syncs.values()
+            if sync.id not in self._known and sync.created_at is not None and sync.created_at > young
+        }
+        await self._store.save_shown(self.workspace, shown)
+        self._known |= shown.keys()
 
     def take_changes(self) -> Changes:
         """What came and went and was not told yet: `apply` may fail after part of it was kept."""
@@ -211,9 +304,9 @@ class Roster:
 
     async def apply_failure(self) -> Changes:
         """The listing can't be read, and perhaps never can: syncs that are named by ID need none."""
-        new = [i for i in named_syncs(self._watches) if i not in self.syncs]
-        covered = covered_syncs(self._watches, {sync_id: self._labels.get(sync_id) for sync_id in new})
-        empty = Listing({}, ended=False, complete=False, pages=0, listed_at=self._clock())
+        new = [i for i in self._named_and_not_deleted() if i not in self.syncs]
+        covered = self._coverage.labels_of({sync_id: self._labels.get(sync_id) for sync_id in new})
+        empty = Listing({}, ended=False, flaw="there is none", pages=0, listed_at=self._clock())
         await self._add(covered, empty, first=True)
         return self.take_changes()
 
@@ -242,7 +335,7 @@ class Roster:
                 )
                 for sync_id in sync_ids
             ]
-            await self._store.forget_syncs(self.workspace, sync_ids, last)
+            await self._store.forget_syncs(self.workspace, sync_ids, last, deleted=deleted)
         except StoreUnavailable:
             for sync_id in sync_ids:
                 self.syncs[sync_id].gone = False
@@ -251,6 +344,8 @@ class Roster:
         for sync_id in sync_ids:
             target = self.syncs.pop(sync_id)
             self._missing.pop(sync_id, None)
+            if sync_id in deleted:
+                self._deleted.add(sync_id)
             self._untold.removed.append(target)
             for run_id in target.watched_runs:
                 run = RunTarget(run_id, self._run_labels(sync_id, run_id), sync_id)
@@ -310,12 +405,9 @@ class Roster:
         await self._note_standings(listing)
 
     def _is_newborn(self, sync: Sync | None) -> bool:
-        return (
-            sync is not None
-            and sync.created_at is not None
-            and self.first_listed_at is not None
-            and sync.created_at > self.first_listed_at
-        )
+        """Whether it is younger than the newest complete listing that did not show it, or not much older."""
+        new_from = self.listings.new_from
+        return sync is not None and sync.created_at is not None and new_from is not None and sync.created_at > new_from
 
     def _report_unlisted(self, listing: Listing) -> None:
         for sync_id in sorted(named_syncs(self._watches) - listing.syncs.keys() - self._reported):

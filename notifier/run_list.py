@@ -1,11 +1,12 @@
 """Reads a sync's list of runs back to its mark, however many runs came meanwhile and whatever its pages do."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
-from notifier.diff import Reading, read_to_mark
+from notifier.diff import Reading, dated, read_to_mark
 from notifier.model import Mark, Snapshot, SyncRun
 from notifier.store.store import Store
 
@@ -35,20 +36,25 @@ class RunListReader:
         self._client = client
         self._store = store
 
-    async def read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark) -> RunList:
-        """From the first page, reads on a page of 100 at a time until the mark. Raises CensusError, StoreError."""
+    async def read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark, latest: datetime) -> RunList:
+        """From the first page, reads on a page of 100 at a time until the mark. `latest`: no run was created after that.
+
+        Raises CensusError, StoreError.
+        """
         known = await self._store.snapshots(self._workspace, [run.id for run in page.runs])
         reading = read_to_mark(page.runs, mark, known)
         if reading.reached or page.paging.more is False:
             return RunList(page.runs, known, reading.news, complete=True)
         # From here on the first page is asked for anew, larger: it holds what the small one did, and what came since.
         for last_try in (False, False, True):
-            read = await self._walk(sync_id, mark, dict(known), settle=last_try)
+            read = await self._walk(sync_id, mark, dict(known), latest, settle=last_try)
             if read is not None:
                 return read
         raise AssertionError("the last try settles")
 
-    async def _walk(self, sync_id: int, mark: Mark, known: dict[int, Snapshot], *, settle: bool) -> RunList | None:
+    async def _walk(
+        self, sync_id: int, mark: Mark, known: dict[int, Snapshot], latest: datetime, *, settle: bool
+    ) -> RunList | None:
         """Pages from the newest run down to the mark. None where the list shrank in between, unless `settle`.
 
         A run that is deleted moves those below it up by one, onto a page that was read already: one would be missed.
@@ -58,11 +64,11 @@ class RunListReader:
         ended, total = False, None
         for number in range(1, MOST_PAGES + 1):
             answer = await self._client.runs(sync_id, page=number, per_page=PAGE)
-            page = wire.runs_page(answer.body, sync_id)
+            page = wire.runs_page(answer.body, sync_id, number)
             if total is not None and page.paging.total is not None and page.paging.total < total and not settle:
                 return None
             total = page.paging.total
-            added = {run.id: run for run in page.runs if run.id not in listed}
+            added = {run.id: dated(run, latest) for run in page.runs if run.id not in listed}
             known |= await self._store.snapshots(self._workspace, added)
             listed |= added
             reading = read_to_mark(tuple(listed.values()), mark, known)

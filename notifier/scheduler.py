@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -18,19 +19,24 @@ import structlog
 from notifier import pace
 from notifier.census.client import CensusClient
 from notifier.config.models import Workspace
+from notifier.diff import with_floor_of
 from notifier.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
-from notifier.health import AUTH_RETRY, Health
+from notifier.health import AUTH_CONFIRM, AUTH_RETRY, Health
 from notifier.meter import DEAF_TO_WORKSPACE, PollOutcome, WorkspaceMeter, poll_outcome
-from notifier.model import Sync
+from notifier.model import Check, Sync
 from notifier.outage import Outage
 from notifier.poll import Observer, RunFate
-from notifier.roster import Changes, Roster, read_listing
-from notifier.target import RunTarget, SyncTarget
+from notifier.roster import Changes, Listings, Roster, read_listing
+from notifier.silence import Silence
+from notifier.target import RunTarget, SyncTarget, Unread
 
 log = structlog.get_logger(__name__)
 
-LISTING: Final = -1  # stands among the numbers of the pollers
 LOOK_EVERY: Final = 1.0  # seconds between two looks at whether the workspace's API is silent
+LISTING: Final = -1  # stands among the numbers of the pollers
+FROZEN: Final = 10.0  # seconds between two such looks tell that the process stood still
+TELL_AFTER: Final = 3  # failures in a row of a target among others that work
+BEFORE_OTHERS: Final = 0.5  # seconds by which syncs with a run come before those at rest, after a start
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
 AT_ONCE: Final = 2  # polls for each request that may be under way: while some are recorded, others ask
 EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a timer of whole milliseconds may ring early
@@ -40,13 +46,14 @@ EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a ti
 class Poller:
     """One target and when it is due. `number` is its place in the interval, `failures` those in a row.
 
-    `again`: a poll was asked for while one was `under_way`.
+    `error`: how the last one failed. `again`: a poll was asked for while one was `under_way`.
     """
 
     target: SyncTarget | RunTarget
     number: int
     due: float
     failures: int = 0
+    error: str = ""
     reported: bool = False
     removed: bool = False
     active: bool = False
@@ -62,6 +69,12 @@ def _holds(entry: _Due) -> bool:
     """Whether a poller is still due at the time at which it was to be."""
     due, _, poller = entry
     return not (poller.removed or poller.under_way) and due == poller.due
+
+
+def _named(target: SyncTarget | RunTarget) -> dict[str, int]:
+    if isinstance(target, SyncTarget):
+        return {"sync_id": target.sync_id}
+    return {"sync_run_id": target.run_id}
 
 
 class WorkspaceWatcher:
@@ -99,6 +112,7 @@ class WorkspaceWatcher:
         self._due: list[_Due] = []
         self._count = 0
         self._wake = asyncio.Event()
+        self._list_soon = asyncio.Event()
         self._active = 0
         self._outside = 0
         self._stretch_reported = False
@@ -145,31 +159,63 @@ class WorkspaceWatcher:
                     polls.create_task(one(poller))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group  # what ends a round is the database's, and the same for all
-        await self.health.save()
+        whole = [await self._conclude(poller) for poller in everyone]
+        await self.health.round_is_over()
         if self._outage is not None:
             with suppress(StoreUnavailable):
                 await self._outage.look()
-        return listed and not any(poller.failures for poller in everyone)
+        return listed and all(whole)
+
+    async def _conclude(self, poller: Poller) -> bool:
+        """At the end of a round: whether its target could be read, said where it could not."""
+        target = poller.target
+        run = target.unread_run() if isinstance(target, SyncTarget) else None
+        if not poller.failures and run is None:
+            return True
+        error = poller.error or (f"run {run[0]}: {run[1].error}" if run is not None else "")
+        if error:
+            log.warning("could not be read in this round", workspace=self.name, **_named(target), error=error)
+        if poller.failures and isinstance(target, SyncTarget) and self._answers():
+            with suppress(StoreUnavailable):
+                await self._not_read(target, poller.error, None, None, is_told=True)
+        return False
 
     async def _load(self) -> None:
-        self._apply(await self._roster.load(self.health.state.first_listed_at))
+        self._apply(await self._roster.load(Listings.of(self.health.state)))
         self.loaded.set()
         if self._outage is not None:
             await self._outage.load()
 
     async def _look_after_it(self) -> None:
+        """Looks at whether it is time to tell that the API is silent; also notices that this process was frozen."""
+        loop = asyncio.get_running_loop()
+        looked_at = loop.time()
         while self._outage is not None:
-            with suppress(StoreUnavailable):
+            now = loop.time()
+            if now - looked_at > FROZEN:
+                self.health.stood_still(now - looked_at)
+            looked_at = now
+            try:
                 await self._outage.look()
+            except StoreUnavailable:
+                pass  # the store has said it, and the next look tries again
+            except DatabaseUnusable:
+                raise
+            except Exception:
+                log.exception("a look at the workspace failed by a fault of the notifier; please report it")
             await asyncio.sleep(LOOK_EVERY)
 
     async def _list_for_ever(self) -> None:
         failures = 0
         while True:
             await self.health.until_asked_again()
+            self._list_soon.clear()
             failures = 0 if await self._list() else failures + 1
             wait = self._listing_interval
-            await asyncio.sleep(min(wait, pace.back_off(failures, self._jitter())) if failures else wait)
+            wait = min(wait, pace.back_off(failures, self._jitter())) if failures else wait
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._list_soon.wait()
 
     async def _poll_for_ever(self) -> None:
         """Tasks that poll take turns at waiting for who is due next; another joins when all are polling.
@@ -270,34 +316,63 @@ class WorkspaceWatcher:
             self._due = [entry for entry in self._due if _holds(entry)]
             heapq.heapify(self._due)
 
+    def raise_floor(self, sync_id: int, floor: datetime) -> None:
+        """Nothing of this sync that was created up to then is ever news any more."""
+        target = self._roster.syncs.get(sync_id)
+        if target is not None and target.mark is not None:
+            target.mark = with_floor_of(target.mark, replace(target.mark, floor=floor))
+
     # --- what the targets are ---
 
     async def _list(self) -> bool:
-        """Lists the workspace's syncs and brings the targets in line; False when that failed."""
+        """Lists the workspace's syncs and brings the targets in line; False when that failed, or was not whole."""
+        begun = asyncio.get_running_loop().time()
         try:
-            listing = await read_listing(self._client, self._clock())
-            changes = await self._roster.apply(listing)
-        except Unauthorized as error:
-            await self.health.refused(error)
-            return False
+            return await self._list_and_apply(begun)
         except StoreUnavailable:
             self._apply(self._roster.take_changes())  # what of it could be kept; the store has said the rest
-            return False
+        except DatabaseUnusable:
+            raise
+        except Exception:
+            log.exception("listing failed by a fault of the notifier; please report it", workspace=self.name)
+            self._apply(self._roster.take_changes())
+            await self.health.unlisted_by("a fault of the notifier; see its log", begun)
+        return False
+
+    async def _list_and_apply(self, begun: float) -> bool:
+        try:
+            listing = await read_listing(self._client, self._clock())
         except CensusError as error:
-            await self.health.failed(error, of=LISTING, among=1 + len(self._pollers))
-            log.debug("syncs could not be listed", workspace=self.name, error=str(error))
-            if isinstance(error, NotFound) or self._roster.first_listed_at is None:
-                with suppress(StoreUnavailable):
-                    self._apply(await self._roster.apply_failure())
+            await self._not_listed(error, begun)
             return False
+        changes = await self._roster.apply(replace(listing, listed_at=self._observer.api_clock.read(listing.listed_at)))
         self._apply(changes)
         self._listing_pages = listing.pages
-        if self.health.state.first_listed_at != self._roster.first_listed_at:
-            self.health.state = replace(self.health.state, first_listed_at=self._roster.first_listed_at)
-            await self.health.save()
-        await self.health.answered()
+        self.health.state = self._roster.listings.kept_in(self.health.state)
+        if self._roster.flaw is None:
+            await self.health.listed(polled=len(self._pollers))
+        else:
+            await self.health.unlisted_by(self._roster.flaw, begun)
+        await self.health.save()
         await self._stretch()
-        return True
+        return self._roster.flaw is None
+
+    async def _not_listed(self, error: CensusError, begun: float) -> None:
+        """The listing can't be read now, and perhaps never can. 403 may be about the listing alone."""
+        log.debug("syncs could not be listed", workspace=self.name, error=str(error))
+        if isinstance(error, Unauthorized) and error.status == HTTPStatus.UNAUTHORIZED:
+            await self.health.refused(error, begun)
+            return
+        if isinstance(error, NotFound | Unauthorized) or self._roster.listings.first_at is None:
+            with suppress(StoreUnavailable):
+                self._apply(await self._roster.apply_failure())
+        if isinstance(error, Unauthorized) and not self._pollers:
+            await self.health.refused(error, begun)
+            return
+        remedy = "; check the workspace's region or base_url, and the API's version in it"
+        await self.health.unlisted_by(f"{error}{remedy if isinstance(error, NotFound) else ''}", begun)
+        if not self._pollers:
+            await self.health.failed(error, of=LISTING, among=1, begun=begun)
 
     def _apply(self, changes: Changes) -> None:
         now = asyncio.get_running_loop().time()
@@ -307,7 +382,7 @@ class WorkspaceWatcher:
             self._count_activity(poller, active=False, outside=0)
         for target in changes.added:
             active = isinstance(target, RunTarget) or bool(target.followed)
-            poller = Poller(target, self._count, now)
+            poller = Poller(target, self._count, now - BEFORE_OTHERS * active)
             self._count += 1
             self._pollers[id(target)] = poller
             self._count_activity(poller, active=active, outside=0)
@@ -324,23 +399,15 @@ class WorkspaceWatcher:
     async def _attempt(self, poller: Poller) -> PollOutcome:
         """Polls and says when next. Whatever goes wrong with one target, the others go on."""
         now = asyncio.get_running_loop().time
+        begun = now()
         try:
-            await self._observe(poller)
-        except NotFound as error:
+            try:
+                await self._observe(poller)
+            except CensusError as error:
+                return await self._failed(poller, error, begun)
             await self.health.answered()
-            self._report(poller, "watched sync is not found", error)
-            poller.due = pace.next_poll(now(), poller.number, self._intervals, active=False)
-            return PollOutcome.NOT_FOUND
-        except Unauthorized as error:
-            await self._on_unauthorized(poller, error)
-            return PollOutcome.UNAUTHORIZED
-        except CensusError as error:
-            await self.health.failed(error, of=poller.number, among=len(self._pollers))
-            poller.failures += 1
-            wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
-            poller.due = now() + wait
-            log.debug("poll failed", workspace=self.name, error=str(error), failures=poller.failures)
-            return poll_outcome(error)
+            poller.failures, poller.error, poller.reported = 0, "", False
+            await self._was_read(poller)
         except StoreUnavailable:
             poller.failures += 1
             poller.due = now() + STORE_RETRY
@@ -352,10 +419,72 @@ class WorkspaceWatcher:
             poller.due = now() + pace.back_off(poller.failures + 5, self._jitter())
             log.exception("poll failed by a fault of the notifier; please report it", workspace=self.name)
             return PollOutcome.FAULT
-        await self.health.answered()
-        poller.failures, poller.reported = 0, False
         await self._settle(poller)
         return PollOutcome.OK
+
+    async def _failed(self, poller: Poller, error: CensusError, begun: float) -> PollOutcome:
+        """A poll did not read what it came for: when it is tried again, and what that says of the workspace."""
+        now, target = asyncio.get_running_loop().time, poller.target
+        poller.error = str(error)
+        match error:
+            case NotFound():
+                poller.due = pace.next_poll(now(), poller.number, self._intervals, active=False)
+                if isinstance(target, RunTarget) or target.sync_id not in self._roster.listed:
+                    self._report(poller, "watched sync is not found")
+                    return PollOutcome.NOT_FOUND
+                # The listing shows it. If it is gone, the next one says so; else its runs can't be read.
+                poller.failures += 1
+                self._list_soon.set()
+                await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
+            case Unauthorized():
+                poller.failures += 1
+                await self._on_unauthorized(poller, error, begun)
+            case _:
+                poller.failures += 1
+                await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
+                wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
+                poller.due = now() + wait
+                log.debug("poll failed", workspace=self.name, error=str(error), failures=poller.failures)
+        if isinstance(target, RunTarget):
+            if poller.failures >= TELL_AFTER and self._answers():
+                self._report(poller, "watched run can't be read")
+        elif self._answers():
+            is_told = poller.failures >= TELL_AFTER or isinstance(error, NotFound | Unauthorized)
+            await self._not_read(target, poller.error, None, begun, is_told=is_told)
+            await self._observer.pass_time(target)
+        return poll_outcome(error)
+
+    def _answers(self) -> bool:
+        """Whether others of the workspace could be read lately: what fails meanwhile fails by itself."""
+        answered_at = self.health.answered_at
+        if self.health.is_down or answered_at is None:
+            return False
+        return asyncio.get_running_loop().time() - answered_at <= 3 * self.longest_pause.total_seconds()
+
+    async def _was_read(self, poller: Poller) -> None:
+        """The list of a sync's runs could be read; one of its runs may still not be."""
+        target = poller.target
+        if not isinstance(target, SyncTarget):
+            return
+        if (run := target.unread_run()) is not None:
+            run_id, followed = run
+            is_told = followed.failures >= TELL_AFTER
+            await self._not_read(target, followed.error, run_id, followed.failing_since, is_told=is_told)
+        elif target.unread is not None or Check.UNREADABLE in target.state.open:
+            await self._observer.was_read(target)
+
+    async def _not_read(
+        self, target: SyncTarget, error: str, run_id: int | None, begun: float | None, *, is_told: bool
+    ) -> None:
+        """The runs of a sync, or one of them, can't be read, though the workspace answers. `is_told`: that is worth a
+        line. Raises StoreError."""
+        unread = target.unread
+        if unread is None or (unread.run_id != run_id and not unread.is_kept):
+            unread = target.unread = Unread(Silence(self._clock))
+        unread.run_id = run_id
+        unread.silence.fails(begun)
+        unread.silence.begins_no_earlier_than(self.health.answers_since)
+        await self._observer.not_read(target, unread, error, is_told=is_told)
 
     async def _observe(self, poller: Poller) -> None:
         target = poller.target
@@ -369,30 +498,27 @@ class WorkspaceWatcher:
             return
         self._apply(Changes(removed=[target]))
 
-    async def _on_unauthorized(self, poller: Poller, error: Unauthorized) -> None:
-        """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up."""
-        poller.failures += 1
+    async def _on_unauthorized(self, poller: Poller, error: Unauthorized, begun: float) -> None:
+        """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up; and it
+        may be brief, so that it is asked about once more soon."""
         poller.due = asyncio.get_running_loop().time()
-        if error.status == 401 or len(self._pollers) == 1:
-            await self.health.refused(error)
+        if error.status == HTTPStatus.UNAUTHORIZED or len(self._pollers) == 1:
+            await self.health.refused(error, begun)
             return
-        poller.due += AUTH_RETRY.total_seconds()
-        self._report(poller, "the API key may not read this sync", error)
-        await self.health.failed(error, of=poller.number, among=len(self._pollers))
+        poller.due += (AUTH_CONFIRM if poller.failures == 1 else AUTH_RETRY).total_seconds()
+        await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
 
-    def _report(self, poller: Poller, sentence: str, error: CensusError) -> None:
+    def _report(self, poller: Poller, sentence: str) -> None:
         if not poller.reported:
             poller.reported = True
-            target = poller.target
-            what = {"sync_id": target.sync_id} if isinstance(target, SyncTarget) else {"sync_run_id": target.run_id}
-            log.warning(sentence, workspace=self.name, **what, error=str(error))
+            log.warning(sentence, workspace=self.name, **_named(poller.target), error=poller.error)
 
     # --- pace ---
 
     async def _settle(self, poller: Poller) -> None:
         target = poller.target
         if isinstance(target, SyncTarget):
-            active, outside = target.is_active(self._clock()), len(target.outside)
+            active, outside = target.is_active(self._observer.api_clock.now()), len(target.outside)
         else:
             active, outside = target.active, 0
         if not poller.removed and (active != poller.active or outside != poller.outside):

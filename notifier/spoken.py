@@ -1,15 +1,33 @@
-"""Lengths of time in words. Pure."""
+"""Lengths of time and counts in words. Pure."""
 
+import re
 from datetime import timedelta
+from typing import Final
+
+_UNITS: Final = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+_LENGTH: Final = re.compile(r"(\d{1,7}) (d|h|min|s)(?: (\d{1,7}) (h|min|s))?")
 
 
 def spoken(length: timedelta) -> str:
     """A length of time in its two largest units: 1 min 13 s."""
     seconds = int(length.total_seconds())
-    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-    for place, (size, unit) in enumerate(units):
+    units = tuple(_UNITS.items())
+    for place, (unit, size) in enumerate(units):
         if seconds >= size:
             rest = seconds % size
-            finer, name = units[place + 1] if place + 1 < len(units) else (1, "")
+            name, finer = units[place + 1] if place + 1 < len(units) else ("", 1)
             return f"{seconds // size} {unit}" + (f" {rest // finer} {name}" if name and rest >= finer else "")
     return "under 1 s"
+
+
+def length_of(words: str) -> timedelta | None:
+    """The length that was spoken so; None for other words."""
+    found = _LENGTH.fullmatch(words)
+    if found is None:
+        return None
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]] + int(found[3] or 0) * _UNITS[found[4] or "s"])
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """ "1 sync", "2 syncs", "1,200 deliveries"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

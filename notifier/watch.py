@@ -36,22 +36,38 @@ def _selects(selector: SyncSelector, label: str) -> bool:
     return wanted and not any(fnmatchcase(label, pattern) for pattern in selector.exclude_label)
 
 
+class Coverage:
+    """The watches of a workspace, as a question about a sync. Those that name one are found by its ID: of thousands
+    of watches, only the globs are tried for each of thousands of syncs."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._watches = watches
+        self._by_id: dict[int, list[int]] = {}
+        self._others: list[int] = []
+        for place, watch in enumerate(watches):
+            (self._others if watch.sync is None else self._by_id.setdefault(watch.sync, [])).append(place)
+
+    def places(self, sync_id: int, label: str | None) -> tuple[int, ...]:
+        """The places of the watches that are for a sync."""
+        found = [place for place in self._others if covers(self._watches[place], sync_id, label)]
+        return tuple(sorted([*found, *self._by_id.get(sync_id, ())]))
+
+    def labels_of(self, syncs: Mapping[int, str | None]) -> dict[int, Labels]:
+        """Each covered sync with the merged labels of its watches, later ones winning. `syncs`: their own labels."""
+        covered: dict[int, Labels] = {}
+        shared: dict[tuple[int, ...], dict[str, str]] = {}  # thousands of syncs have the labels of the same few watches
+        for sync_id, label in syncs.items():
+            found = self.places(sync_id, label)
+            if found:
+                if found not in shared:
+                    shared[found] = _merged(self._watches[place] for place in found)
+                covered[sync_id] = shared[found]
+        return covered
+
+
 def covered_syncs(watches: Sequence[Watch], labels_of_syncs: Mapping[int, str | None]) -> dict[int, Labels]:
-    """Each covered sync with the merged labels of its watches, later ones winning."""
-    covered: dict[int, Labels] = {}
-    shared: dict[tuple[int, ...], dict[str, str]] = {}  # thousands of syncs have the labels of the same few watches
-    for sync_id, label in labels_of_syncs.items():
-        found = covering(watches, sync_id, label)
-        if found:
-            if found not in shared:
-                shared[found] = _merged(watches[place] for place in found)
-            covered[sync_id] = shared[found]
-    return covered
-
-
-def covering(watches: Sequence[Watch], sync_id: int, label: str | None) -> tuple[int, ...]:
-    """The places of the watches that are for a sync."""
-    return tuple(place for place, watch in enumerate(watches) if covers(watch, sync_id, label))
+    """As `Coverage.labels_of`, for who asks once."""
+    return Coverage(watches).labels_of(labels_of_syncs)
 
 
 def labels_of_run(watches: Sequence[Watch], sync_id: int, label: str | None, run_id: int) -> Labels:

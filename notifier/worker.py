@@ -22,7 +22,7 @@ from notifier.poll import Observer
 from notifier.receiver_queue import ReceiverQueue
 from notifier.receivers import open_senders
 from notifier.record import Recorder
-from notifier.roster import Roster
+from notifier.roster import Listings, Roster
 from notifier.route import readers_of
 from notifier.scheduler import WorkspaceWatcher
 from notifier.store.store import Store
@@ -74,7 +74,12 @@ class Worker:
 
     async def prune(self) -> None:
         """Removes what is older than the watchlist's retention."""
-        await self.store.prune(datetime.now(UTC) - self.watchlist.retention)
+        await self.store.prune(datetime.now(UTC) - self.watchlist.retention, self._raise_floor)
+
+    def _raise_floor(self, workspace: str, sync_id: int, floor: datetime) -> None:
+        for watcher in self.watchers:
+            if watcher.name == workspace:
+                watcher.raise_floor(sync_id, floor)
 
 
 @asynccontextmanager
@@ -134,7 +139,7 @@ def _watcher(
     checks = watchlist.checks or Checks()
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    observer = Observer(line.client, store, recorder)
+    observer = Observer(line.client, store, recorder, is_listed=lambda: health.is_listed)
     watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage=outage, meter=line.meter)
     if (hook := settings.lifecycle_webhook) is None:
         return watcher, None
@@ -156,7 +161,7 @@ async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer:
     told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
     links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
     recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
-    await Roster(workspace, (), store, recorder).load(None)
+    await Roster(workspace, (), store, recorder).load(Listings())
     outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
     await outage.load()
     await outage.end()

@@ -287,7 +287,7 @@ class Course:
 
     def ends(self, reason: Reason, *checks: Check) -> None:
         """Incidents end without having recovered."""
-        newest = max((r.created_at for r in self.results.values() if r.created_at is not None), default=None)
+        newest = max(self.results.values(), key=lambda result: result.created_at or NOW, default=None)
         self.take(Judged(rules.ended_by(self.state, checks or tuple(Check), reason, self.scene, newest)))
 
     def take(self, judged: Judged) -> None:

@@ -26,7 +26,9 @@ def upgrade() -> None:
     op.add_column("syncs", sa.Column("last_error", sa.String))
     op.add_column("receivers", sa.Column("failed_since", sa.BigInteger))
     op.add_column("receivers", sa.Column("failing", sa.Boolean, nullable=False, server_default=sa.text("0")))
+    op.add_column("snapshots", sa.Column("counts", sa.String))
     op.add_column("incidents", sa.Column("wrong", sa.String))
+    op.add_column("incidents", sa.Column("counted_run_id", sa.BigInteger))
     op.create_index(
         "ix_deliveries_lane",
         "deliveries",

@@ -123,14 +123,15 @@ class CensusClient:
         """One page of a sync's runs, newest first, undecoded: most polls end by seeing that nothing changed."""
         return await self._get(f"/syncs/{sync_id}/sync_runs?page={page}&per_page={per_page}&order=desc")
 
-    async def run(self, run_id: int) -> SyncRun:
-        """One run. Raises NotFound."""
-        return wire.one_run((await self._get(f"/sync_runs/{run_id}")).body)
+    async def run(self, run_id: int) -> tuple[SyncRun, datetime | None]:
+        """One run, and the `Date` of the answer. Raises NotFound."""
+        answer = await self._get(f"/sync_runs/{run_id}")
+        return wire.one_run(answer.body), date_of(answer.headers)
 
     async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
         """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""
         answer = await self._get(f"/syncs?page={page}&per_page={PAGE}&order=asc")
-        return wire.syncs_page(answer.body), date_of(answer.headers)
+        return wire.syncs_page(answer.body, page), date_of(answer.headers)
 
     async def _get(self, path: str) -> Answer:
         while True:

@@ -6,7 +6,6 @@ missing, null or of another type: a field that can't be read is as good as absen
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -186,13 +185,24 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def runs_page(body: bytes, sync_id: int) -> RunsPage:
-    """Reads an answer to "List sync runs". Raises Unusable where there is no list."""
-    document = decode(body)
-    items = list(_items(document))
-    runs = [_run(item, sync_id) for item in items]
-    readable = tuple(run for run in runs if run is not None)
-    return RunsPage(readable, _paging(document, len(items)), len(runs) - len(readable))
+def runs_page(body: bytes, sync_id: int, number: int = 1) -> RunsPage:
+    """Reads an answer to "List sync runs", page `number`. A run that it names twice is one run.
+
+    Raises Unusable where there is no list, or one that can't be read.
+    """
+    items, paging = _listed(body, number)
+    found = [_run(item, sync_id) for item in items]
+    runs = [run for run in found if run is not None]
+    _must_be_readable(len(runs), len(items))
+    newest: dict[int, SyncRun] = {}
+    for run in runs:
+        if run.id not in newest or _is_later(run, newest[run.id]):
+            newest[run.id] = run  # in the place of the first
+    return RunsPage(tuple(newest.values()), paging, len(items) - len(runs))
+
+
+def _is_later(run: SyncRun, other: SyncRun) -> bool:
+    return run.updated_at is not None and (other.updated_at is None or run.updated_at > other.updated_at)
 
 
 def one_run(body: bytes) -> SyncRun:
@@ -205,20 +215,30 @@ def one_run(body: bytes) -> SyncRun:
     return run
 
 
-def syncs_page(body: bytes) -> SyncsPage:
-    """Reads an answer to "List syncs". Raises Unusable where there is no list."""
-    document = decode(body)
-    items = list(_items(document))
+def syncs_page(body: bytes, number: int = 1) -> SyncsPage:
+    """Reads an answer to "List syncs", page `number`. Raises Unusable as `runs_page`."""
+    items, paging = _listed(body, number)
     syncs = [_sync(item) for item in items]
     readable = tuple(sync for sync in syncs if sync is not None)
-    return SyncsPage(readable, _paging(document, len(items)), len(syncs) - len(readable))
+    _must_be_readable(len(readable), len(items))
+    return SyncsPage(readable, paging, len(items) - len(readable))
 
 
-def _items(document: Any) -> Iterator[Any]:
-    data = document.get("data") if isinstance(document, dict) else None
-    if not isinstance(data, list):
+def _listed(body: bytes, number: int) -> tuple[list[Any], Paging]:
+    document = decode(body)
+    items = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(items, list):
         raise Unusable("the answer holds no list")
-    yield from data
+    paging = _paging(document, len(items))
+    if not items and number == 1 and (paging.total or 0) > 0:
+        raise Unusable(f"the answer holds an empty list, and says that there are {paging.total:,} in it")
+    return items, paging
+
+
+def _must_be_readable(readable: int, items: int) -> None:
+    """A list of which nothing can be read says nothing, least of all that there is nothing."""
+    if items and not readable:
+        raise Unusable(f"the answer holds a list of {items:,}, and none of them has an ID that can be read")
 
 
 def _run(item: Any, sync_id: int | None) -> SyncRun | None:

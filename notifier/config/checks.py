@@ -77,6 +77,13 @@ class Unreachable(Part):
     """How long the API may give no usable answer."""
 
 
+class Unreadable(Part):
+    """A sync's runs, or one run that is followed, can't be read, while the workspace's API answers."""
+
+    after: Duration = Field(default=timedelta(minutes=30), json_schema_extra={"default": "30m"})
+    """For how long they could not be read."""
+
+
 FIRST_REMINDER: Final = timedelta(hours=24)
 
 
@@ -126,6 +133,8 @@ class WatchChecks(Part):
     """A run takes too long; off unless given."""
     stale: Switched[Stale] | None = None
     """No run has completed for too long; off unless given."""
+    unreadable: Switched[Unreadable] | None = None
+    """The sync's runs, or one of them, can't be read while the workspace answers; on unless false."""
     reminders: Switched[Reminders] | None = None
     """An incident that stays open is told again; on unless false."""
 
@@ -144,6 +153,7 @@ SETTINGS: Final[Mapping[str, type[Part]]] = {
     "slow_run": SlowRun,
     "stale": Stale,
     "unreachable": Unreachable,
+    "unreadable": Unreadable,
     "reminders": Reminders,
 }
 """The settings of each key of `checks`."""
@@ -159,6 +169,7 @@ class ChecksInForce:
     slow_run: SlowRun | None = None
     stale: Stale | None = None
     unreachable: Unreachable | None = None
+    unreadable: Unreadable | None = None
     reminders: Reminders | None = None
 
     @classmethod
@@ -170,7 +181,11 @@ class ChecksInForce:
 
 
 _DEFAULTS: Final = Checks(
-    failing=Failing(), rejected_records=RejectedRecords(), unreachable=Unreachable(), reminders=Reminders()
+    failing=Failing(),
+    rejected_records=RejectedRecords(),
+    unreachable=Unreachable(),
+    unreadable=Unreadable(),
+    reminders=Reminders(),
 )
 NO_CHECKS: Final = ChecksInForce()
 

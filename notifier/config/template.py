@@ -95,6 +95,7 @@ checks:
   failing: {runs: 1}                    # so many runs in a row failed
   rejected_records: {percent: 75}       # a run completed, but most of its records did not arrive
   unreachable: {after: 5m}              # Census' API does not answer, or refuses the key
+  unreadable: {after: 30m}              # the runs of one sync can't be read, though Census answers
   reminders: {first: 24h, longest: 7d}  # while it lasts; each pause is twice the last
   # slow_run: {after: 4h}               # a run takes too long
   # stale: {after: 26h}                 # no run has completed for too long

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, assert_never
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,6 +40,8 @@ class CensusSimulator(Listener):
         super().__init__()
         self.api_key = api_key
         self.latency = latency
+        self.date: datetime | None = None
+        """What the `Date` of answers says; None: the time that it is."""
         self.record_requests = True
         self.requests: list[RecordedRequest] = []
         self._workspace = Workspace()
@@ -139,7 +143,10 @@ class CensusSimulator(Listener):
         body = answer.body
         if changes and answer.content_type == JSON:
             body = _transformed(body, changes)
-        return web.Response(status=answer.status, body=body, headers={"Content-Type": answer.content_type})
+        headers = {"Content-Type": answer.content_type}
+        if self.date is not None:
+            headers["Date"] = format_datetime(self.date.astimezone(UTC), usegmt=True)
+        return web.Response(status=answer.status, body=body, headers=headers)
 
     async def _read(self, request: web.BaseRequest) -> Question:
         """Reads and records the request; its path as it was sent, so that an odd one shows in the record."""

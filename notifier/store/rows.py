@@ -9,6 +9,7 @@ from notifier.model import (
     RUN_STORY,
     CensusAlert,
     Check,
+    CountedTo,
     DeliveryState,
     GoodRun,
     Incident,
@@ -16,6 +17,7 @@ from notifier.model import (
     PendingDelivery,
     Reason,
     ReceiverState,
+    Records,
     Result,
     Settlement,
     Snapshot,
@@ -38,7 +40,12 @@ def snapshot_of(row: Row[Any]) -> Snapshot:
         completed_at=row.completed_at,
         records_sent=row.records_sent,
         full_sync=row.full_sync,
+        counts=_counts(row.counts),
     )
+
+
+def _counts(text: str | None) -> Records | None:
+    return None if text is None else Records(*json.loads(text))
 
 
 def result_of(row: Row[Any]) -> Result:
@@ -81,13 +88,13 @@ def incident_of(row: Row[Any]) -> Incident:
         told=frozenset(json.loads(row.told)),
         resolved_at=row.resolved_at,
         reason=Reason(row.reason) if row.reason else None,
-        counted_to=row.counted_to,
+        counted_to=CountedTo(row.counted_run_id, row.counted_to) if row.counted_to else None,
         wrong=row.wrong,
     )
 
 
 def incident_row(incident: Incident) -> dict[str, Any]:
-    good = incident.last_good_run
+    good, counted_to = incident.last_good_run, incident.counted_to
     return {
         "id": incident.id,
         "workspace": incident.workspace,
@@ -108,7 +115,8 @@ def incident_row(incident: Incident) -> dict[str, Any]:
         "told": json.dumps(sorted(incident.told)),
         "resolved_at": incident.resolved_at,
         "reason": incident.reason,
-        "counted_to": incident.counted_to,
+        "counted_to": counted_to.created_at if counted_to else None,
+        "counted_run_id": counted_to.run_id if counted_to else None,
         "wrong": incident.wrong,
     }
 
@@ -215,7 +223,12 @@ def snapshot_row(workspace: str, snapshot: Snapshot) -> dict[str, Any]:
         "completed_at": snapshot.completed_at,
         "records_sent": snapshot.records_sent,
         "full_sync": snapshot.full_sync,
+        "counts": _counts_text(snapshot.counts),
     }
+
+
+def _counts_text(counts: Records | None) -> str | None:
+    return None if counts is None else json.dumps([counts.sent, counts.rejected, counts.invalid])
 
 
 def receiver_row(state: ReceiverState) -> dict[str, Any]:

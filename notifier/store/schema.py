@@ -112,6 +112,7 @@ snapshots = Table(
     Column("records_sent", BigInteger),
     Column("full_sync", Boolean),
     Column("outlier", Boolean, nullable=False, server_default=text("0")),
+    Column("counts", String),
     UniqueConstraint("workspace", "run_id", name="uq_snapshots_workspace_run_id"),
 )
 Index("ix_snapshots_sync", snapshots.c.workspace, snapshots.c.sync_id, snapshots.c.created_at)
@@ -152,6 +153,7 @@ incidents = Table(
     Column("reason", String),
     Column("counted_to", Time),
     Column("wrong", String),
+    Column("counted_run_id", BigInteger),
     sqlite_autoincrement=True,
 )
 Index(

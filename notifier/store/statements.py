@@ -7,9 +7,11 @@ from typing import Any
 
 from sqlalchemy import (
     Executable,
+    String,
     Table,
     and_,
     bindparam,
+    cast,
     delete,
     func,
     insert,
@@ -22,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from notifier.model import RUN_STORY
 from notifier.store.schema import (
     NONE,
     Time,
@@ -71,8 +74,25 @@ SAVE_LISTED_SYNC = _listed.on_conflict_do_update(
     set_={
         "label": func.coalesce(_listed.excluded.label, syncs.c.label),
         "watched": literal(value=True),
+        "deleted": literal(value=False),
         "missing_listings": _listed.excluded.missing_listings,
     },
+)
+SAVE_SHOWN_SYNC = (
+    upsert(syncs)
+    .values(
+        workspace=bindparam("workspace"),
+        sync_id=bindparam("sync_id"),
+        label=bindparam("label"),
+        watched=literal(value=False),
+        marked=literal(value=False),
+    )
+    .on_conflict_do_nothing()
+)
+SAVE_UNREAD = (
+    update(syncs)
+    .where(_here(syncs))
+    .values(unread_since=bindparam("new_unread_since"), last_error=bindparam("new_last_error"))
 )
 
 _marked = upsert(syncs).values(
@@ -89,7 +109,12 @@ MOVE_MARK = _marked.on_conflict_do_update(
     index_elements=["workspace", "sync_id"],
     set_={
         "label": func.coalesce(_marked.excluded.label, syncs.c.label),
-        **{name: _marked.excluded[name] for name in ("watched", "marked", "mark_run_id", "mark_created_at", "floor")},
+        "deleted": literal(value=False),
+        **{name: _marked.excluded[name] for name in ("watched", "marked", "mark_run_id", "mark_created_at")},
+        # Retention may have raised it since whoever writes this read it.
+        "floor": func.max(
+            func.coalesce(syncs.c.floor, _marked.excluded.floor), func.coalesce(_marked.excluded.floor, syncs.c.floor)
+        ),
     },
 )
 NOTE_GAP = (
@@ -114,6 +139,9 @@ FORGET_SYNC = (
         paused=None,
         scheduled=None,
         stale_from=None,
+        deleted=bindparam("new_deleted"),
+        unread_since=None,
+        last_error=None,
     )
 )
 SAVE_STANDING = (
@@ -234,9 +262,19 @@ _done = (
     .limit(bindparam("most"))
 )
 PRUNE_EVENTS = delete(events).where(events.c.seq.in_(_done))
+# As `rows.run_story` names it.
+_followed_story = (
+    literal(RUN_STORY)
+    + cast(snapshots.c.run_id, String)
+    + literal(":")
+    + cast(snapshots.c.sync_id, String)
+    + literal(":")
+    + snapshots.c.workspace
+)
 _old_posted = and_(
     posted.c.changed_at < bindparam("cutoff", type_=Time),
     posted.c.story.not_in(select(incidents.c.id).where(incidents.c.open)),
+    posted.c.story.not_in(select(_followed_story).where(snapshots.c.followed)),
     not_(
         select(deliveries.c.id)
         .where(
@@ -286,15 +324,13 @@ RAISE_FLOOR = (
     update(syncs)
     .where(_here(syncs))
     .values(
-        floor=func.nullif(
-            func.max(
-                func.coalesce(syncs.c.floor, 0),
-                func.coalesce(select(func.max(snapshots.c.created_at)).where(_old).scalar_subquery(), 0),
-            ),
-            0,
+        floor=func.max(
+            func.coalesce(syncs.c.floor, bindparam("new_floor", type_=Time)),
+            func.coalesce(bindparam("new_floor", type_=Time), syncs.c.floor),
         )
     )
 )
+OLD_SNAPSHOTS = select(func.count().label("number"), func.max(snapshots.c.created_at).label("newest")).where(_old)
 PRUNE_SNAPSHOTS = delete(snapshots).where(_old)
 
 _OF_WORKSPACE = [delete(t).where(t.c.workspace == bindparam("of_workspace")) for t in (syncs, snapshots, run_watches)]
@@ -305,12 +341,14 @@ WRITES: tuple[Executable, ...] = (
     *FORGET_WORKSPACE,
     SAVE_WORKSPACE,
     SAVE_LISTED_SYNC,
+    SAVE_SHOWN_SYNC,
     MOVE_MARK,
     NOTE_GAP,
     SAVE_SNAPSHOT,
     TAKE_NEW_LEVEL,  # before what is unusual at that level
     MARK_OUTLIER,
     SAVE_STANDING,
+    SAVE_UNREAD,
     UNFOLLOW,
     FORGET_SNAPSHOTS,  # after what a poll under way may still have found of the sync
     FORGET_SYNC,
@@ -412,8 +450,8 @@ FULL_SYNCS = (
     .limit(1)
 )
 INCIDENTS = select(incidents).where(and_(incidents.c.workspace == bindparam("workspace"), incidents.c.open))
-COUNTED_TO = (
-    select(incidents.c.sync_id, func.max(incidents.c.counted_to).label("counted_to"))
+_newest_counted = (
+    select(func.max(incidents.c.seq))
     .where(
         and_(
             incidents.c.workspace == bindparam("workspace"),
@@ -422,6 +460,9 @@ COUNTED_TO = (
         )
     )
     .group_by(incidents.c.sync_id)
+)
+COUNTED_TO = select(incidents.c.sync_id, incidents.c.counted_to, incidents.c.counted_run_id).where(
+    incidents.c.seq.in_(_newest_counted)
 )
 RUN_WATCHES = select(run_watches).where(run_watches.c.workspace == bindparam("workspace"))
 RECEIVERS = select(receivers)

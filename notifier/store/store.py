@@ -4,7 +4,7 @@ Two connections: one writes (see writer.py), one only reads and never checkpoint
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +18,7 @@ from notifier.model import (
     Backlog,
     CensusAlert,
     Check,
+    CountedTo,
     GoodRun,
     Incident,
     Mark,
@@ -57,6 +58,7 @@ from notifier.store.thread import OwnThread, own_thread
 from notifier.store.writer import Writer
 
 PRUNE_AT_ONCE = 1_000
+MOST_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766, and an answer of 16 MB may name more runs
 
 
 class Store:
@@ -110,7 +112,7 @@ class Store:
     # --- watching ---
 
     async def syncs(self, workspace: str) -> list[WatchedSync]:
-        """Every sync that is or was watched."""
+        """Every sync that is or was watched, or was shown when it was new."""
         return [
             WatchedSync(
                 sync_id=row.sync_id,
@@ -119,6 +121,8 @@ class Store:
                 mark=Mark(row.mark_run_id, row.mark_created_at, row.floor) if row.marked else None,
                 missing_listings=row.missing_listings,
                 standing=Standing(row.paused, row.scheduled, row.stale_from),
+                deleted=row.deleted,
+                unread_since=row.unread_since,
             )
             for row in await self._read(sql.SYNCS, workspace=workspace)
         ]
@@ -131,24 +135,46 @@ class Store:
         ]
         await self._writer.write((sql.SAVE_LISTED_SYNC, rows))
 
+    async def save_shown(self, workspace: str, labels: Mapping[int, str | None]) -> None:
+        """Syncs that a listing showed and nobody watches, with their labels."""
+        rows = [{"workspace": workspace, "sync_id": sync_id, "label": label} for sync_id, label in labels.items()]
+        await self._writer.write((sql.SAVE_SHOWN_SYNC, rows))
+
+    async def save_unread(self, workspace: str, sync_id: int, since: datetime | None, error: str | None) -> None:
+        """Since when the runs of a sync can't be read, and why; None: they can."""
+        here = {"of_workspace": workspace, "of_sync_id": sync_id}
+        await self._writer.write((sql.SAVE_UNREAD, [{**here, "new_unread_since": since, "new_last_error": error}]))
+
     async def save_standings(self, workspace: str, standings: Mapping[int, Standing]) -> None:
         """What a listing, or a poll, showed of watched syncs beside their runs."""
         await self._writer.write(
             (sql.SAVE_STANDING, [standing_row(workspace, sync_id, s) for sync_id, s in standings.items()])
         )
 
-    async def forget_syncs(self, workspace: str, sync_ids: Iterable[int], last: Iterable[Observation] = ()) -> None:
+    async def forget_syncs(
+        self,
+        workspace: str,
+        sync_ids: Iterable[int],
+        last: Iterable[Observation] = (),
+        *,
+        deleted: Container[int] = (),
+    ) -> None:
         """Takes marks and snapshots away, but those of runs that are watched by their ID.
 
-        The row stays, so that a sync that is covered again gets a baseline. `last`: what there is to tell of it.
+        The row stays, so that a sync that is covered again gets a baseline, and that it was `deleted` is told once.
+        `last`: what there is to tell of it.
         """
         rows = [{"of_workspace": workspace, "of_sync_id": sync_id} for sync_id in sync_ids]
+        forgotten = [{**row, "new_deleted": row["of_sync_id"] in deleted} for row in rows]
         told = [group for observation in last for group in observation_rows(observation)]
-        await self._writer.write((sql.FORGET_SNAPSHOTS, rows), (sql.FORGET_SYNC, rows), *told)
+        await self._writer.write((sql.FORGET_SNAPSHOTS, rows), (sql.FORGET_SYNC, forgotten), *told)
 
     async def snapshots(self, workspace: str, run_ids: Collection[int]) -> dict[int, Snapshot]:
-        rows = await self._read(sql.SNAPSHOTS, workspace=workspace, run_ids=list(run_ids))
-        return {row.run_id: snapshot_of(row) for row in rows}
+        found: dict[int, Snapshot] = {}
+        for ids in batched(run_ids, MOST_PARAMETERS):
+            rows = await self._read(sql.SNAPSHOTS, workspace=workspace, run_ids=ids)
+            found |= {row.run_id: snapshot_of(row) for row in rows}
+        return found
 
     async def followed(self, workspace: str) -> list[tuple[int, int, datetime, datetime | None]]:
         """Runs that have not ended: sync, run, when the run last changed and when it was created."""
@@ -194,9 +220,10 @@ class Store:
         rows = await self._read(sql.INCIDENT_STATE, incident_id=incident.id)
         return bytes(rows[0].body) if rows else None
 
-    async def counted_to(self, workspace: str) -> dict[int, datetime]:
-        """By sync, when the newest result was created that belongs to an incident that is over."""
-        return {row.sync_id: row.counted_to for row in await self._read(sql.COUNTED_TO, workspace=workspace)}
+    async def counted_to(self, workspace: str) -> dict[int, CountedTo]:
+        """By sync, the newest result that belongs to an incident that is over."""
+        rows = await self._read(sql.COUNTED_TO, workspace=workspace)
+        return {row.sync_id: CountedTo(row.counted_run_id, row.counted_to) for row in rows}
 
     async def has_told_alert(self, workspace: str, alert: CensusAlert) -> bool:
         """Whether there is an event of this alert and type already."""
@@ -341,8 +368,12 @@ class Store:
 
     # --- retention ---
 
-    async def prune(self, cutoff: datetime) -> None:
-        """Removes finished deliveries, events without any, and snapshots, all from before `cutoff`, bit by bit."""
+    async def prune(self, cutoff: datetime, raise_floor: Callable[[str, int, datetime], None]) -> None:
+        """Removes finished deliveries, events without any, and snapshots, all from before `cutoff`, bit by bit.
+
+        `raise_floor` hears of each workspace and sync, before its snapshots go, up to when nothing of it is ever news
+        any more: who holds the mark in memory must not take what is forgotten for news.
+        """
         many = {"cutoff": cutoff, "most": PRUNE_AT_ONCE}
         while (await self._read(sql.LEFT_OVER, **many))[0][0]:
             await self._writer.write((sql.PRUNE_DELIVERIES, [many]), (sql.PRUNE_EVENTS, [many]))
@@ -350,8 +381,20 @@ class Store:
             old = [{"cutoff": cutoff}]
             await self._writer.write((sql.PRUNE_POSTED, old), (sql.PRUNE_INCIDENTS, old), (sql.PRUNE_ALERTS, old))
         for row in await self._read(sql.CROWDED_SYNCS):
-            key = [{"of_workspace": row.workspace, "of_sync_id": row.sync_id, "cutoff": cutoff}]
-            await self._writer.write((sql.RAISE_FLOOR, key), (sql.PRUNE_SNAPSHOTS, key))
+            key = {"of_workspace": row.workspace, "of_sync_id": row.sync_id, "cutoff": cutoff}
+            (left,) = await self._read(sql.OLD_SNAPSHOTS, **key)
+            if not left.number:
+                continue
+            if left.newest is not None:
+                raise_floor(row.workspace, row.sync_id, left.newest)
+            floor = {**key, "new_floor": left.newest}
+            await self._writer.write((sql.RAISE_FLOOR, [floor]), (sql.PRUNE_SNAPSHOTS, [key]))
+
+
+def batched(ids: Iterable[int], most: int) -> Iterator[list[int]]:
+    """The IDs in lists of at most so many."""
+    every = list(ids)
+    yield from (every[start : start + most] for start in range(0, len(every), most))
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ CHECK_WORDS: Final = {
     Check.SLOW_RUN: "a run takes long",
     Check.STALE: "no run completes",
     Check.UNREACHABLE: "the workspace can't be read",
+    Check.UNREADABLE: "its runs can't be read",
 }
 
 

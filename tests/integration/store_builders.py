@@ -101,6 +101,10 @@ def a_settlement(delivery: PendingDelivery | int, state: DeliveryState, **given:
 # --- looks at a file, past the store ---
 
 
+def nobody(workspace: str, sync_id: int, floor: datetime) -> None:
+    """Holds no marks in memory, whose floors retention would have to raise."""
+
+
 def rows(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         return connection.execute(query, parameters).fetchall()

@@ -22,7 +22,7 @@ from notifier.store.store import Store
 from tests.integration.watching import WORKSPACE, LoopClock, Scene, a_scene
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
-OFF = {"failing": False, "rejected_records": False, "unreachable": False, "reminders": False}
+OFF = {"failing": False, "rejected_records": False, "unreachable": False, "unreadable": False, "reminders": False}
 SECOND = timedelta(seconds=1)
 RUN = re.compile(r"C:(?P<sent>\d+)(?:-(?P<rejected>\d+))?(?:\+(?P<invalid>\d+))?")
 STATUSES = {"F": "failed", "C": "completed", "S": "skipped", "X": "completed"}
@@ -201,8 +201,13 @@ def test_the_page_says_the_defaults_that_hold() -> None:
             part = getattr(settings, name.strip("`"))
             known = {key: value for key, value in part.model_dump().items() if value is not None}
             assert {key: float(value) for key, value in re.findall(r"`(\w+): ([\d.]+)`", said)} == known
+    after = {name.strip("`"): found[1] for name, _, _, said in rows if (found := re.search(r"`after: (\w+)`", said))}
     assert force.unreachable is not None
-    assert ("`after: 5m`" in rows[-1][3]) == (force.unreachable.after == timedelta(minutes=5))
+    assert force.unreadable is not None
+    assert {name: parse_duration(said) for name, said in after.items()} == {
+        "unreachable": force.unreachable.after,
+        "unreadable": force.unreadable.after,
+    }
     assert force.reminders is not None
     assert (force.reminders.first, force.reminders.longest) == (timedelta(hours=24), timedelta(days=7))
     assert "{first: 24h, longest: 7d}" in PAGE.read_text()

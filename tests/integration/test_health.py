@@ -314,13 +314,18 @@ async def test_a_sync_that_the_key_may_not_read_hinders_no_other_and_is_reported
         async with running(watcher.run()):
             await until(lambda: handle.hits == 1)
             await settled()
+            await loop_clock.advance(9)
+            assert handle.hits == 1
+            await loop_clock.advance(2)
+            await until(lambda: handle.hits == 2)  # it may have been brief
+            await settled()
             for _ in range(29):
                 await loop_clock.advance(10)
-            assert handle.hits == 1
+            assert handle.hits == 2
             await loop_clock.advance(11)
-            await until(lambda: handle.hits == 2)
-    (line,) = lines(logs, "the API key may not read this sync")
-    assert line["sync_id"] == 2
+            await until(lambda: handle.hits == 3)
+    (line,) = lines(logs, "sync can't be read; the others go on")
+    assert (line["sync_id"], line["error"]) == (2, "HTTP 403 Forbidden: the API key is wrong or lacks access")
     assert lines(logs, DOWN) == []
     assert scene.asked("/syncs/1/sync_runs") >= 5
 
@@ -339,20 +344,38 @@ async def test_a_key_that_may_read_nothing_is_the_workspaces_trouble(
 
 
 @pytest.mark.asyncio
-async def test_a_sync_that_is_gone_is_an_answer_of_a_workspace_that_works(
+async def test_a_sync_that_the_listing_no_longer_shows_is_no_trouble_of_its_workspace(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watcher = await polled_watcher(scene, 1)
+    watcher = await polled_watcher(scene, 2)
+    loop_clock = LoopClock(monkeypatch)
+    with capture_logs() as logs:
+        async with running(watcher.run()):
+            await settled()
+            scene.simulator.remove_sync(1)
+            for _ in range(60):
+                await loop_clock.advance(10)
+            assert watcher.health.is_well
+    assert watcher.health.state.ok
+    assert lines(logs, DOWN) == []
+    assert [line["sync_id"] for line in lines(logs, "sync is no longer watched")] == [1]
+
+
+@pytest.mark.asyncio
+async def test_runs_that_are_not_found_of_all_syncs_that_the_listing_shows_are_no_answer(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await polled_watcher(scene, 5)
     loop_clock = LoopClock(monkeypatch)
     scene.simulator.fault(Status(404), path=RUNS)
     with capture_logs() as logs:
         async with running(watcher.run()):
+            await settled()
             for _ in range(20):
                 await loop_clock.advance(10)
-    assert scene.asked("/syncs/1/sync_runs") >= 3
-    assert watcher.health.state.ok
-    assert lines(logs, DOWN) == []
-    assert len(lines(logs, "watched sync is not found")) == 1
+    assert not watcher.health.state.ok
+    (line,) = lines(logs, DOWN)
+    assert line["error"] == "HTTP 404 Not Found"
 
 
 @pytest.mark.asyncio

@@ -36,7 +36,7 @@ from notifier.simulator import Status
 from notifier.store.store import Store
 from notifier.target import SyncTarget
 from tests.builders import Course, a_route
-from tests.integration.watching import FailingRecord, Scene, a_scene, created, running, settled, until
+from tests.integration.watching import FailingRecord, LoopClock, Scene, a_scene, created, running, settled, until
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -64,6 +64,7 @@ class ApiClock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = datetime.now(UTC).replace(microsecond=0)
         monkeypatch.setattr("notifier.poll.date_of", lambda headers: self.now)
+        monkeypatch.setattr("notifier.api_clock.FAR", timedelta.max)  # whatever a test makes of it is the time
 
 
 def ago(**units: float) -> datetime:
@@ -217,7 +218,7 @@ async def test_the_events_of_an_incident_say_what_it_is(scene: Scene) -> None:
 
 @pytest.mark.asyncio
 async def test_what_no_run_brought_about_has_no_run_and_no_changes(scene: Scene) -> None:
-    scene.run(1, completed_at=ago(hours=30))
+    scene.run(1, created_at=ago(hours=31), completed_at=ago(hours=30))
     target = await watched(scene, only(stale=Stale(after=26 * HOUR)))
     await scene.poll(target)
     (body,) = scene.bodies()
@@ -392,6 +393,7 @@ async def test_a_sync_that_is_renamed_out_of_its_watch_ends_its_incidents(scene:
 
 @pytest.mark.asyncio
 async def test_a_deleted_sync_ends_its_incidents_and_is_told_as_deleted(scene: Scene) -> None:
+    scene.sync(53)
     roster = await rostered(scene, FAILING)
     scene.run(1, "failed")
     await scene.poll(roster.syncs[52])
@@ -412,6 +414,7 @@ async def test_a_deleted_sync_ends_its_incidents_and_is_told_as_deleted(scene: S
 async def test_a_deletion_that_could_not_be_kept_is_told_by_the_next_listing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scene.sync(53)
     roster = await rostered(scene, FAILING)
     scene.run(1, "failed")
     await scene.poll(roster.syncs[52])
@@ -419,7 +422,7 @@ async def test_a_deletion_that_could_not_be_kept_is_told_by_the_next_listing(
     await scene.listed(roster)
     forget = scene.store.forget_syncs
 
-    async def fails(*given: Any) -> None:
+    async def fails(*given: Any, **named: Any) -> None:
         raise StoreUnavailable("the disk is full")
 
     monkeypatch.setattr(scene.store, "forget_syncs", fails)
@@ -520,7 +523,7 @@ async def test_a_resumed_sync_is_stale_only_when_it_has_not_completed_since(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ApiClock(monkeypatch)
-    scene.run(1, completed_at=ago(days=9))
+    scene.run(1, created_at=ago(days=10), completed_at=ago(days=9))
     scene.simulator.update_sync(52, paused=True)
     roster = await rostered(scene, only(stale=Stale(after=DAY)))
     await scene.poll(roster.syncs[52])
@@ -586,12 +589,15 @@ async def test_a_slow_run_below_the_list_is_resolved_too(scene: Scene) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_slow_run_that_vanishes_is_resolved(scene: Scene) -> None:
+async def test_a_slow_run_that_vanishes_is_resolved(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     target = await watched(scene, only(slow_run=SlowRun(after=HOUR)))
     scene.run(1, "working", created_at=ago(hours=2))
     await scene.poll(target)
     scene.simulator.remove_run(1)
-    await scene.poll(target, times=6)
+    loop_clock = LoopClock(monkeypatch)
+    await scene.poll(target, times=3)
+    await loop_clock.advance(600)
+    await scene.poll(target, times=3)
     assert told(scene) == ["slow_run opened by 1", "slow_run resolved"]
     resolved = incidents(scene)[-1]
     assert resolved["reason"] == "deleted"
@@ -613,7 +619,7 @@ async def test_a_run_that_is_slow_but_gone_by_the_time_it_is_fetched_opens_nothi
 
 @pytest.mark.asyncio
 async def test_a_stale_sync_is_told_by_the_apis_clock_and_resolved_by_a_run_that_completes(scene: Scene) -> None:
-    scene.run(1, completed_at=ago(hours=25))
+    scene.run(1, created_at=ago(hours=26), completed_at=ago(hours=25))
     target = await watched(scene, only(stale=Stale(after=26 * HOUR)))
     await scene.poll(target)
     assert told(scene) == []
@@ -669,7 +675,7 @@ async def test_reminders_come_with_polls_and_survive_restarts(scene: Scene, monk
     clock = ApiClock(monkeypatch)
     checks = only(failing=Failing(), reminders=Reminders(first=HOUR, longest=2 * HOUR))
     target = await watched(scene, checks)
-    scene.run(1, "failed")
+    scene.run(1, "failed", created_at=clock.now)
     await scene.poll(target)
     for hour in range(1, 7):
         clock.now += HOUR
@@ -693,10 +699,10 @@ async def test_an_incident_lasts_no_less_than_no_time_though_the_apis_clock_jump
 ) -> None:
     clock = ApiClock(monkeypatch)
     target = await watched(scene, FAILING)
-    scene.run(1, "failed")
+    scene.run(1, "failed", created_at=clock.now)
     await scene.poll(target)
     clock.now -= DAY
-    scene.run(2)
+    scene.run(2, created_at=clock.now + DAY + timedelta(milliseconds=1))
     await scene.poll(target)
     resolved = incidents(scene)[-1]
     assert resolved["resolved_at"] == resolved["opened_at"]
@@ -951,7 +957,7 @@ async def test_what_is_not_a_poll_waits_for_what_is_being_recorded_of_the_sync(s
         "run_is_gone": (target, 1, Reason.DELETED, now),
         "note_listed": (target, listed, now),
         "drop_checks_turned_off": (target,),
-        "pass_time": (target, now + 2 * HOUR, scene.client.run),
+        "pass_time": (target, now + 2 * HOUR, scene.observer._run_now),
     }
     async with target.lock, running(getattr(scene.recorder, call)(*given[call])) as task:
         await settled()
@@ -982,7 +988,7 @@ async def test_a_sync_is_forgotten_after_what_is_being_recorded_of_it_and_nothin
         await until(lambda: not roster.is_watched(52))
     scene.run(1, "failed")
     await scene.poll(target)
-    await scene.recorder.pass_time(target, datetime.now(UTC) + DAY, scene.client.run)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + DAY, scene.observer._run_now)
     assert scene.bodies() == []
 
 
@@ -1183,7 +1189,7 @@ async def test_a_run_that_has_ended_by_the_time_it_is_fetched_is_not_slow(scene:
     scene.run(1, "working", created_at=ago(minutes=30))
     await scene.poll(target)
     scene.becomes(1, "completed")
-    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.client.run)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.observer._run_now)
     assert told(scene) == []
 
 
@@ -1195,7 +1201,7 @@ async def test_a_slow_run_knows_the_last_good_one_also_after_a_restart(scene: Sc
     scene.run(2, "working", created_at=ago(minutes=30))
     await scene.poll(target)
     target = await scene.restarted(target, slow)
-    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.client.run)
+    await scene.recorder.pass_time(target, datetime.now(UTC) + HOUR, scene.observer._run_now)
     assert [incident["last_good_run"] for incident in incidents(scene)] == [{"id": 1, "completed_at": created(900)}]
 
 
@@ -1343,10 +1349,10 @@ async def test_the_end_of_another_check_leaves_failed_runs_counted_also_after_a_
     twice = Failing(runs=2)
     roster = await rostered(scene, only(failing=twice, stale=Stale(after=DAY)))
     await scene.poll(roster.syncs[52])
-    scene.run(1, "failed")
+    scene.run(1, "failed", created_at=clock.now)
     clock.now += 2 * DAY
     await scene.poll(roster.syncs[52])
     await rerostered(scene, only(failing=twice))
-    scene.run(2, "failed")
+    scene.run(2, "failed", created_at=clock.now)
     await rerostered(scene, only(failing=twice))
     assert told(scene) == ["stale opened", "stale resolved", "failing opened by 2"]

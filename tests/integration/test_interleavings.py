@@ -314,6 +314,7 @@ class Play:
 
     def _create(self, sync_id: int, run_id: int, run: State) -> None:
         self.model.place_in_time[run_id] = run_id
+        self.scene.api_is_no_earlier_than(run_id)
         self.scene.simulator.add_run(sync_id, id=run_id, created_at=created(run_id), **run)
 
     def _with_run(self, place: int, change: Callable[[int], object]) -> None:

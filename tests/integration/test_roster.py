@@ -14,7 +14,7 @@ from notifier.roster import Changes, Roster, read_listing
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
 from notifier.target import RunTarget, SyncTarget
-from tests.integration.watching import LATER, LONG_AGO, Scene, a_scene, created, lines
+from tests.integration.watching import LATER, LONG_AGO, LoopClock, Scene, a_scene, created, lines
 
 ALL = Watch(syncs="all")
 UNWATCHED = "sync is no longer watched"
@@ -239,19 +239,20 @@ async def test_one_listing_that_lacks_a_sync_forgets_nothing(scene: Scene) -> No
 async def test_a_sync_that_two_complete_listings_in_a_row_lack_loses_its_mark_and_comes_back_with_a_baseline(
     scene: Scene,
 ) -> None:
-    roster, _ = await scene.roster(ALL)
+    roster, _ = await scene.roster(Watch(syncs=SyncSelector(exclude_label=("unwatched",))))
     await scene.listed(roster)
     scene.sync(60, label="Leads", created_at=LATER)
     scene.run(1, sync_id=60)
     await scene.listed(roster)
     await poll_all(scene, roster)
     scene.simulator.remove_sync(60)
+    scene.sync(59, label="unwatched")  # an empty listing would not be believed
     with capture_logs() as logs:
         assert ids((await scene.listed(roster)).removed) == []
         assert ids((await scene.listed(roster)).removed) == [("sync", 60)]
     (line,) = lines(logs, UNWATCHED)
     assert (line["sync_id"], line["label"]) == (60, "Leads")
-    assert scene.rows("SELECT watched, marked FROM syncs") == [(0, 0)]
+    assert scene.rows("SELECT watched, marked, deleted FROM syncs WHERE sync_id = 60") == [(0, 0, 1)]
     assert scene.rows("SELECT count(*) FROM snapshots") == [(0,)]
     scene.sync(60, created_at=LATER)
     scene.runs([1, 2], sync_id=60)
@@ -264,6 +265,7 @@ async def test_a_sync_that_two_complete_listings_in_a_row_lack_loses_its_mark_an
 
 @pytest.mark.asyncio
 async def test_a_sync_that_comes_back_after_a_restart_gets_a_baseline_too(scene: Scene) -> None:
+    scene.sync(52)
     roster, _ = await scene.roster(ALL)
     await scene.listed(roster)
     scene.sync(60, created_at=LATER)
@@ -271,12 +273,12 @@ async def test_a_sync_that_comes_back_after_a_restart_gets_a_baseline_too(scene:
     scene.simulator.remove_sync(60)
     await scene.listed(roster)
     roster, changes = await scene.roster(ALL)
-    assert ids(changes.added) == [("sync", 60)]
+    assert ids(changes.added) == [("sync", 52), ("sync", 60)]
     assert ids((await scene.listed(roster)).removed) == [("sync", 60)]
     scene.sync(60, created_at=LATER)
     scene.run(1, sync_id=60)
     roster, changes = await scene.roster(ALL)
-    assert changes.added == []
+    assert ids(changes.added) == [("sync", 52)]
     await scene.listed(roster)
     await poll_all(scene, roster)
     assert scene.events() == [(0, "sync.deleted")]
@@ -498,11 +500,11 @@ async def test_a_listing_that_could_only_partly_be_kept_is_made_up_for_by_the_ne
     real = getattr(scene.store, write)
     calls: list[object] = []
 
-    async def full_disk_at_the_nth(*given: object) -> None:
+    async def full_disk_at_the_nth(*given: object, **named: object) -> None:
         calls.append(given)
         if len(calls) == nth:
             raise StoreUnavailable("the disk is full")
-        await real(*given)
+        await real(*given, **named)
 
     all_changes: list[Changes] = []
     with monkeypatch.context() as patch:
@@ -602,12 +604,18 @@ async def test_after_its_end_a_watched_run_is_not_polled_again_nor_after_a_resta
 
 
 @pytest.mark.asyncio
-async def test_a_watched_run_that_is_not_found_three_times_ends_its_watch_for_good(scene: Scene) -> None:
+async def test_a_watched_run_that_is_not_found_three_times_in_ten_minutes_ends_its_watch_for_good(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     roster, _ = await scene.roster(Watch(sync_run=94))
+    loop_clock = LoopClock(monkeypatch)
     with capture_logs() as logs:
-        await poll_all(scene, roster)
+        for _ in range(5):
+            await poll_all(scene, roster)
+        await loop_clock.advance(599)
         await poll_all(scene, roster)
         assert roster.runs.keys() == {94}
+        await loop_clock.advance(1)
         await poll_all(scene, roster)
     (line,) = lines(logs, ENDED)
     assert line["reason"] == "not found three times"
@@ -648,10 +656,10 @@ async def test_a_watched_run_unchanged_for_seven_days_ends_its_watch(scene: Scen
     roster, _ = await scene.roster(Watch(sync_run=94))
     await poll_all(scene, roster)
     target = roster.runs[94]
-    scene.clock.advance(days=1)
+    scene.api_passes(days=1)
     await poll_all(scene, roster)
     assert not target.active
-    scene.clock.advance(days=6)
+    scene.api_passes(days=6)
     with capture_logs() as logs:
         await poll_all(scene, roster)
     assert [line["reason"] for line in lines(logs, ENDED)] == ["unchanged for seven days"]
@@ -712,7 +720,9 @@ async def test_a_watched_run_far_below_the_baseline_of_its_watched_sync_is_follo
 
 
 @pytest.mark.asyncio
-async def test_a_watched_run_of_a_watched_sync_that_is_gone_ends_its_watch(scene: Scene) -> None:
+async def test_a_watched_run_of_a_watched_sync_that_is_gone_ends_its_watch(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.sync(52)
     scene.run(93)
     scene.run(94, "working")
@@ -720,9 +730,11 @@ async def test_a_watched_run_of_a_watched_sync_that_is_gone_ends_its_watch(scene
     await scene.listed(roster)
     await poll_all(scene, roster)
     scene.simulator.remove_run(94)
+    loop_clock = LoopClock(monkeypatch)
     with capture_logs() as logs:
         for _ in range(3):
             await poll_all(scene, roster)
+            await loop_clock.advance(300)
     assert [line["reason"] for line in lines(logs, ENDED)] == ["not found three times"]
     assert scene.events() == []
     assert roster.syncs[52].watched_runs == {}

@@ -152,11 +152,26 @@ async def test_a_round_whose_finds_could_not_be_kept_says_so(scene: Scene, monke
 @pytest.mark.asyncio
 async def test_a_sync_that_is_gone_is_no_failure_of_a_round(scene: Scene) -> None:
     scene.sync(52)
+    scene.sync(53)
     await with_baselines(scene)
-    scene.simulator.fault(Status(404), path="/syncs/52/sync_runs")
+    scene.simulator.remove_sync(52)
     with capture_logs() as logs:
         assert await (await scene.watcher(ALL)).run_once()
     assert [line["sync_id"] for line in lines(logs, "watched sync is not found")] == [52]
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_the_listing_shows_and_whose_runs_are_not_found_is_a_failure_of_a_round(
+    scene: Scene,
+) -> None:
+    scene.sync(52)
+    scene.sync(53)
+    await with_baselines(scene)
+    scene.simulator.fault(Status(404), path="/syncs/52/sync_runs")
+    with capture_logs() as logs:
+        assert not await (await scene.watcher(ALL)).run_once()
+    (line,) = lines(logs, "could not be read in this round")
+    assert (line["sync_id"], line["error"]) == (52, "HTTP 404 Not Found")
 
 
 @pytest.mark.parametrize("fault", [Status(404), Status(500), Transform(lambda _: [])])
@@ -387,7 +402,7 @@ async def test_a_run_unchanged_for_a_day_is_polled_at_rest(scene: Scene, monkeyp
     scene.sync(52)
     scene.run(1, "working")
     await with_baselines(scene)
-    scene.clock.advance(hours=25)
+    scene.api_passes(hours=25)
     watcher = await scene.watcher(ALL)
     loop_clock = LoopClock(monkeypatch)
     async with running(watcher.run()):
@@ -415,9 +430,10 @@ async def test_a_new_sync_is_polled_within_five_minutes_and_one_that_is_gone_no_
         scene.simulator.remove_sync(51)
         for _ in range(30):
             await loop_clock.advance(10)
-        assert scene.events() == [(1, "failed")]
+        assert (1, "failed") in scene.events()
         for _ in range(24):
             await loop_clock.advance(10)
+        assert sorted(scene.events()) == [(0, "sync.deleted"), (1, "failed")]
         scene.simulator.forget_requests()
         for _ in range(12):
             await loop_clock.advance(10)

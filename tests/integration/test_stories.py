@@ -29,7 +29,7 @@ from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.turnstile import Turnstile
 from tests.builders import an_incident, an_incident_body
-from tests.integration.store_builders import NOW, a_settlement, a_snapshot, an_observation, rows
+from tests.integration.store_builders import NOW, a_settlement, a_snapshot, an_observation, nobody, rows
 from tests.integration.test_receiver_queue import Scripted, Stage, until_quiet
 from tests.integration.watching import running, until
 
@@ -327,7 +327,7 @@ async def test_messages_of_open_incidents_outlast_retention(store: Store) -> Non
     await store.record(an_observation(an_event("evt_1"), incidents=(still, over)))
     for story in ("inc_1", "inc_2", "run:1:52:main"):
         await settle(store, 1, shown=Shown("pipeline", story, Posted("there", "evt_1"), NOW))
-    await store.prune(NOW + timedelta(seconds=1))
+    await store.prune(NOW + timedelta(seconds=1), nobody)
     assert rows(store.path, "SELECT story FROM posted") == [("inc_1",)]
 
 
@@ -397,7 +397,7 @@ async def test_of_incidents_that_are_over_the_newest_of_each_workspace_sync_and_
         "over again": replace(over, sync_id=54, resolved_at=NOW + timedelta(days=1)),
     }
     await store.record(an_observation(incidents=tuple(replace(incident, id=name) for name, incident in left.items())))
-    await store.prune(NOW + timedelta(hours=1))
+    await store.prune(NOW + timedelta(hours=1), nobody)
     assert {name for (name,) in rows(store.path, "SELECT id FROM incidents")} == left.keys() - {"old"}
 
 
@@ -442,7 +442,7 @@ async def test_an_incident_that_is_open_for_longer_than_retention_is_still_told_
     opened = an_event("evt_1")
     await store.record(an_observation(opened, incidents=(replace(an_incident(), id="inc_1"),)))
     await settle(store, 1, shown=Shown("pipeline", "inc_1", Posted("there", "evt_1"), NOW))
-    await store.prune(NOW + timedelta(days=30))
+    await store.prune(NOW + timedelta(days=30), nobody)
     run = an_event("evt_2", of_run=True, run_id=94)
     await record(store, run)
     story = (await store.story("pipeline", "inc_1", [2])).story
@@ -457,7 +457,7 @@ async def test_where_a_story_stands_is_known_while_a_delivery_of_it_waits(store:
     await store.record(an_observation(an_event("evt_1"), an_event("evt_2"), incidents=(over,)))
     posted = Posted("there", "evt_1")
     await settle(store, 1, shown=Shown("pipeline", "inc_1", posted, NOW))
-    await store.prune(NOW + timedelta(days=30))
+    await store.prune(NOW + timedelta(days=30), nobody)
     story = (await store.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert story.posted == posted

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 from pydantic import SecretStr
 
+from notifier.api_clock import ApiClock
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
 from notifier.config.checks import Checks
 from notifier.config.models import Route, Watch, Workspace
@@ -25,7 +26,7 @@ from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import Observation, WorkspaceState
 from notifier.poll import Observer
 from notifier.record import Recorder
-from notifier.roster import Changes, Roster, read_listing
+from notifier.roster import Changes, Listings, Roster, read_listing
 from notifier.route import Reader
 from notifier.scheduler import WorkspaceWatcher
 from notifier.simulator import CensusSimulator
@@ -148,6 +149,7 @@ class Scene:
         self.store = store
         self.workspace = WORKSPACE
         self.clock = Clock()
+        simulator.date = START_OF_TIME - timedelta(seconds=1)  # until there are runs; then when the newest was created
         self.woken: list[str] = []
         self.observer = self.new_observer()
 
@@ -159,6 +161,10 @@ class Scene:
         return sync_id
 
     def run(self, number: int, status: str = "completed", *, sync_id: int = 52, **fields: Any) -> None:
+        if "created_at" in fields:
+            self.simulator.date = None  # the test has times of its own, of the real clock
+        else:
+            self.api_is_no_earlier_than(number)
         fields.setdefault("created_at", created(number))
         self.simulator.add_run(sync_id, id=number, status=status, **fields)
 
@@ -168,6 +174,16 @@ class Scene:
 
     def becomes(self, number: int, status: str, **fields: Any) -> None:
         self.simulator.update_run(number, status=status, **fields)
+
+    def api_is_no_earlier_than(self, number: float) -> None:
+        """The API's clock has come to the time at which run `number` was created."""
+        if self.simulator.date is not None:
+            self.simulator.date = max(self.simulator.date, START_OF_TIME + timedelta(seconds=number))
+
+    def api_passes(self, **units: float) -> None:
+        """Time goes on by the API's clock."""
+        assert self.simulator.date is not None
+        self.simulator.date += timedelta(**units)
 
     # --- the notifier ---
 
@@ -186,7 +202,12 @@ class Scene:
             recorded=wake,
             clock=self.clock,
         )
-        return Observer(self.client, self.store, self.recorder, clock=self.clock)
+        observer = Observer(self.client, self.store, self.recorder, clock=self.clock, jitter=lambda: 0.0)
+        observer.api_clock = ApiClock(self.workspace, self._our_clock)
+        return observer
+
+    def _our_clock(self) -> datetime:
+        return datetime.now(UTC) if self.simulator.date is None else self.clock()
 
     def target(self, sync_id: int = 52, label: str | None = "Leads", **labels: str) -> SyncTarget:
         return SyncTarget(sync_id, label, labels, None)
@@ -211,12 +232,12 @@ class Scene:
         """A roster that has loaded what the database remembers."""
         roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
         state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
-        return roster, await roster.load(state.first_listed_at)
+        return roster, await roster.load(Listings.of(state))
 
     async def listed(self, roster: Roster) -> Changes:
         """What one listing of the workspace changes, kept as the scheduler keeps it."""
         changes = await roster.apply(await read_listing(self.client, self.clock()))
-        await self.store.save_workspace(WorkspaceState(self.workspace, first_listed_at=roster.first_listed_at))
+        await self.store.save_workspace(roster.listings.kept_in(WorkspaceState(self.workspace)))
         return changes
 
     async def watcher(

@@ -111,7 +111,7 @@ async def test_syncs_are_asked_for_oldest_first_a_hundred_at_a_time(api: Api) ->
 @pytest.mark.asyncio
 async def test_one_run_is_asked_for_by_its_id(api: Api) -> None:
     api.answers("/sync_runs/93", payload={"status": "success", "data": RUN})
-    run = await api.client().run(93)
+    run, _ = await api.client().run(93)
     assert (run.id, run.sync_id, run.watched.status) == (93, 52, "failed")
 
 
@@ -153,7 +153,7 @@ async def test_a_proxy_of_the_environment_is_used(api: Api, monkeypatch: pytest.
 async def test_a_compressed_answer_is_read(api: Api) -> None:
     body = gzip.compress(json.dumps({"data": RUN}).encode())
     api.answers("/sync_runs/93", body=body, headers={"Content-Encoding": "gzip"})
-    assert (await api.client().run(93)).id == 93
+    assert (await api.client().run(93))[0].id == 93
 
 
 @pytest.mark.asyncio
@@ -316,7 +316,7 @@ def test_a_patient_client_waits_a_429_out_and_asks_again() -> None:
             api.answers("/sync_runs/93", status=429)
             api.answers("/sync_runs/93", payload={"data": RUN})
             began = now()
-            assert (await client.run(93)).id == 93
+            assert (await client.run(93))[0].id == 93
             assert now() - began == pytest.approx(37, abs=0.1)
             assert len(api.asked) == 3
 

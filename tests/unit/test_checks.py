@@ -18,7 +18,7 @@ from notifier.config.checks import (
     Stale,
     WatchChecks,
 )
-from notifier.model import Check, GoodRun, Incident, Reason, Records, Standing, Watched
+from notifier.model import Check, CountedTo, GoodRun, Incident, Reason, Records, Standing, Watched
 from tests.builders import NOW, Course, at, minutes
 
 HOUR = timedelta(hours=1)
@@ -176,7 +176,7 @@ def test_an_end_at_which_no_result_is_known_keeps_what_was_counted_before() -> N
     course.completes(3)
     course.fails(4, 5)
     (step,) = rules.ended_by(course.state, [Check.FAILING], Reason.UNWATCHED, course.scene)
-    assert course.state.with_incident(step.incident).failing_from == at(3)
+    assert course.state.with_incident(step.incident).failing_from == CountedTo(3, at(3))
 
 
 def test_a_late_failure_of_an_elder_run_opens_nothing_while_the_newest_result_is_good() -> None:

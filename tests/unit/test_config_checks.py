@@ -22,6 +22,7 @@ from notifier.config.checks import (
     SlowRun,
     Stale,
     Unreachable,
+    Unreadable,
     WatchChecks,
 )
 from notifier.config.load import load_watchlist, watchlist_schema
@@ -47,6 +48,7 @@ checks:                              # for every watch; a watch may carry its ow
   slow_run: {after: 2h}                                   # off unless given
   stale: {after: 26h}                                     # off unless given
   unreachable: {after: 5m}                                # the workspace's API
+  unreadable: {after: 30m}                                # one sync's runs
   reminders: {first: 24h, longest: 7d}                    # doubling; `false` turns any check off
 """
 ON_OR_OFF = "must be a mapping with its settings, or false"
@@ -54,7 +56,7 @@ MENTION_FORMS = (
     'must be "@here", "@channel", "@everyone", a member as "<@U0123>" or a user group as "<!subteam^S0123>"; '
     "a member's ID is in the menu of their profile in Slack: Copy member ID"
 )
-KEYS_OF_CHECKS = "failing, record_count, rejected_records, reminders, slow_run, stale, unreachable"
+KEYS_OF_CHECKS = "failing, record_count, rejected_records, reminders, slow_run, stale, unreachable, unreadable"
 
 Load = Callable[..., Watchlist]
 Lines = Callable[..., list[str]]
@@ -102,6 +104,7 @@ def test_the_interfaces_own_example_loads(load: Load) -> None:
         slow_run=SlowRun(after=hours(2)),
         stale=Stale(after=hours(26)),
         unreachable=Unreachable(after=timedelta(minutes=5)),
+        unreadable=Unreadable(after=timedelta(minutes=30)),
         reminders=Reminders(first=hours(24), longest=timedelta(days=7)),
     )
 
@@ -112,12 +115,13 @@ def test_every_key_of_checks_has_its_settings() -> None:
 
 
 @pytest.mark.parametrize("added", ["", "checks: {}\n", "checks: {failing: {}, reminders: {}, unreachable: {}}\n"])
-def test_four_are_on_unless_turned_off(load: Load, added: str) -> None:
+def test_five_are_on_unless_turned_off(load: Load, added: str) -> None:
     in_force = ChecksInForce.of(load(GOOD + added).checks)
     assert in_force == ChecksInForce(
         failing=Failing(),
         rejected_records=RejectedRecords(),
         unreachable=Unreachable(after=timedelta(minutes=5)),
+        unreadable=Unreadable(after=timedelta(minutes=30)),
         reminders=Reminders(first=hours(24), longest=hours(7 * 24)),
     )
     assert (in_force.record_count, in_force.slow_run, in_force.stale) == (None, None, None)
@@ -322,7 +326,7 @@ def test_a_mistake_in_a_watchs_checks_is_named_too(lines: Lines, watch: str, exp
         (
             "checks: [stale, fresh]",
             '10:21: routes[0].checks[1]: no check is named "fresh"; known: "failing", "rejected_records", '
-            '"record_count", "slow_run", "stale", "unreachable"',
+            '"record_count", "slow_run", "stale", "unreachable", "unreadable"',
         ),
         ("checks: [5]", "10:14: routes[0].checks[0]: must be text; put it in quotes"),
         ("checks: failing", "10:13: routes[0].checks: must be a list"),
@@ -505,6 +509,8 @@ SAME = [
     ({"watches": [{"sync": 1, "checks": {"stale": {"after": "1h"}, "failing": False}}]}, True),
     ({"watches": [{"syncs": "all", "checks": {}}]}, True),
     ({"watches": [{"sync": 1, "checks": {"unreachable": {}}}]}, False),
+    ({"watches": [{"sync": 1, "checks": {"unreadable": {"after": "1h"}}}]}, True),
+    ({"watches": [{"sync": 1, "checks": {"unreadable": False}}]}, True),
     ({"watches": [{"sync_run": 1, "checks": {}}]}, False),
     ({"receivers": {"growth": {**SLACK, "messages": "each"}}}, True),
     ({"receivers": {"growth": {**SLACK, "messages": "${EACH}"}}}, True),

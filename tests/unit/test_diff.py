@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.diff import START, changes_between, event_type, mark_of, read_to_mark
+from notifier.diff import START, changes_between, dated, event_type, mark_of, read_to_mark
 from notifier.model import Change, EventType, Mark, SyncRun, Watched
 from tests.builders import NOW, a_mark, a_run, at
 
@@ -59,8 +59,8 @@ def test_a_run_that_appears_is_a_change_of_its_status_from_nothing() -> None:
     )
 
 
-def test_a_run_that_appears_without_a_status_is_a_change_all_the_same() -> None:
-    assert changes_between(None, Watched()) == (Change("status", None, None),)
+def test_a_run_that_appears_without_a_status_is_no_change_from_nothing_to_nothing() -> None:
+    assert changes_between(None, Watched()) == ()
 
 
 # --- the name of an event ---
@@ -112,8 +112,6 @@ def test_a_run_that_appears_without_a_status_is_a_change_all_the_same() -> None:
         (None, Watched("completed", True), "sync_run.canceled"),
         (None, Watched("cancelled"), "sync_run.canceled"),
         (None, Watched("new"), "sync_run.status_changed"),
-        (None, Watched(None), "sync_run.status_changed"),
-        (None, Watched(None, error_code="E1"), "sync_run.status_changed"),
     ],
 )  # fmt: skip
 def test_an_event_has_the_first_type_that_fits(old: Watched | None, new: Watched, expected: str) -> None:
@@ -201,24 +199,60 @@ def test_an_empty_list_holds_no_news_and_no_mark() -> None:
 
 
 def test_the_first_mark_is_the_newest_run_and_makes_the_baseline() -> None:
-    assert mark_of([a_run(3, created_at=at(2)), a_run(2)], None) == Mark(3, at(2), floor=at(2))
+    assert mark_of([a_run(3, created_at=at(2)), a_run(2)], None, at(9)) == Mark(3, at(2), floor=at(2))
 
 
-def test_the_baseline_of_an_empty_list_makes_every_later_run_news() -> None:
-    assert mark_of([], None) == START
+def test_an_empty_list_is_a_baseline_too_and_what_was_created_before_it_is_never_news() -> None:
+    mark = mark_of([], None, at(9))
+    assert mark == Mark(None, None, floor=at(9))
+    old, new = a_run(1, created_at=at(8)), a_run(2, created_at=at(9))
+    assert ids(read_to_mark([new, old], mark, set()).news) == [2]
+
+
+def test_the_floor_of_a_baseline_is_its_youngest_run_wherever_that_stands() -> None:
+    assert mark_of([a_run(3, created_at=None), a_run(2, created_at=at(4)), a_run(1)], None, at(9)).floor == at(4)
+    assert mark_of([a_run(3, created_at=None)], None, at(9)) == Mark(3, None, floor=at(9))
+
+
+def test_the_mark_of_a_new_sync_makes_every_run_news() -> None:
     assert START.floor is not None
     assert START.floor < datetime(2000, 1, 1, tzinfo=NOW.tzinfo)
 
 
+def test_what_lies_below_the_floor_is_no_news_though_the_mark_has_no_time_and_is_gone() -> None:
+    mark = Mark(200, None, floor=at(150))
+    listed = [a_run(number, created_at=at(number)) for number in (201, 150, 149, 50, 1)]
+    assert ids(read_to_mark(listed, mark, {150, 149}).news) == [201]
+
+
+def test_where_no_run_has_a_time_and_the_mark_is_gone_the_first_known_run_is_its_end() -> None:
+    listed = [a_run(number, created_at=None) for number in (9, 8, 3, 2, 1)]
+    reading = read_to_mark(listed, Mark(7, None, floor=at(0)), {3, 2})
+    assert (ids(reading.news), reading.reached) == ([8, 9], True)
+
+
+# --- what an answer may say of times ---
+
+
+def test_a_run_is_created_no_later_than_the_answer_that_shows_it() -> None:
+    assert dated(a_run(created_at=at(60)), at(0)).created_at == at(0)
+    assert dated(a_run(created_at=at(0) + timedelta(milliseconds=999)), at(0)).created_at == at(0) + timedelta(
+        milliseconds=999
+    ), "Date has whole seconds"
+    assert dated(a_run(created_at=None), at(0)).created_at is None
+
+
 def test_the_mark_moves_up_and_its_floor_stays() -> None:
-    assert mark_of([a_run(3, created_at=at(2)), a_run(2)], a_mark(2, at(0), floor=at(-9))) == Mark(3, at(2), at(-9))
+    assert mark_of([a_run(3, created_at=at(2)), a_run(2)], a_mark(2, at(0), floor=at(-9)), at(9)) == Mark(
+        3, at(2), at(-9)
+    )
 
 
 def test_the_mark_never_moves_down() -> None:
     old = a_mark(3, at(2), floor=at(-9))
-    assert mark_of([a_run(2, created_at=at(1))], old) == old
-    assert mark_of([], old) == old
-    assert mark_of([a_run(3, created_at=at(2))], old) == old
+    assert mark_of([a_run(2, created_at=at(1))], old, at(9)) == old
+    assert mark_of([], old, at(9)) == old
+    assert mark_of([a_run(3, created_at=at(2))], old, at(9)) == old
 
 
 # --- news, against a model ---
@@ -247,7 +281,8 @@ class Reader:
                     break
         self.told += ids(news)
         self.known |= set(ids(listed))
-        self.mark = mark_of(listed, self.mark)
+        times = [run.created_at for run in listed if run.created_at is not None]
+        self.mark = mark_of(listed, self.mark, max(times, default=at(-1)))
 
 
 def sizes_from(data: st.DataObject) -> Iterator[int]:
