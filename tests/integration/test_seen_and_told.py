@@ -707,7 +707,9 @@ def failing_is_open_while_the_newest_result_is_a_failure(play: Play) -> Iterator
         was_told = newest is not None and any(
             change["field"] == "status" for event in told.get((newest.id, number), []) for change in event.changes
         )
-        expected = newest is not None and was_told and newest.fields["status"] == "failed"
+        expected = newest is not None and newest.fields["status"] == "failed"
+        if expected and not was_told:
+            continue  # a failure of the baseline opens nothing by itself; an elder run that fails after it may
         if (sync.id in is_open) != expected:
             newest_is = newest and (newest.id, newest.fields["status"])
             yield f"failing of {sync.id} is {'open' if sync.id in is_open else 'not open'}; newest result: {newest_is}"
@@ -845,7 +847,7 @@ NEXT: Final = st.one_of(
 )
 PLAYS: Final = st.builds(lambda first, then: [*first, *then], FIRST, st.lists(NEXT, min_size=8, max_size=30))
 EXAMPLES = itertools.count(1)
-MOST_EXAMPLES: Final = 150
+MOST_EXAMPLES: Final = 250
 NEVER_FAILS: Final = "it_never_fails_by_a_fault_of_ours"
 FAULT: Final = "please report it"
 
