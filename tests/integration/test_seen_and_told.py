@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -100,6 +100,7 @@ class WorldSync:
     runs: list[Run] = field(default_factory=list)
     past: list[tuple[datetime, list[Json]]] = field(default_factory=list)
     deleted: bool = False
+    born_at: datetime | None = None  # None: it was always there
 
     def lately(self, now: datetime) -> list[list[Json]]:
         """What its list was, as far as a replica may be behind, oldest first."""
@@ -120,6 +121,7 @@ class World:
     def __init__(self, number: int, now: datetime) -> None:
         self.now = now
         self.syncs = {number * 10 + place: WorldSync(number * 10 + place, f"Sales {place}") for place in PLACES}
+        self.unborn = number * 10 + len(PLACES)
         self._numbers = itertools.count(number * 1_000 + 1)
         for sync in self.syncs.values():
             for status in ("completed", "failed", "completed")[: sync.id % 10]:
@@ -128,7 +130,13 @@ class World:
         self.now += timedelta(seconds=1)
 
     def at(self, place: int) -> WorldSync:
-        return list(self.syncs.values())[place]
+        """A sync by its place; the last one, while there are fewer."""
+        return list(self.syncs.values())[min(place, len(self.syncs) - 1)]
+
+    def make(self) -> None:
+        """A sync comes into being, if it has not yet."""
+        if self.unborn not in self.syncs:
+            self.syncs[self.unborn] = WorldSync(self.unborn, f"Sales {len(PLACES)}", born_at=self.now)
 
     def create(self, sync: WorldSync, statuses: Iterable[str], *, apart: int = 1) -> None:
         """Runs begin, some milliseconds apart or in the same one."""
@@ -209,16 +217,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The syncs of a listing that seemed whole, and those that were watched then."""
+    """The syncs of a listing that was an answer, and those that were watched then."""
 
     ids: frozenset[int]
     watched: frozenset[int]
+    at: datetime
+    is_whole: bool
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether it says of all, or of half of the watched syncs (three at least), that they are gone."""
+    def is_believed(self) -> bool:
+        """Whether it is whole, and does not say of all, or of half of the watched syncs (three at least), that they are
+        gone."""
         lacking = len(self.watched - self.ids)
-        return not self.ids or (lacking >= 3 and 2 * lacking >= len(self.watched))
+        return self.is_whole and bool(self.ids) and (lacking < 3 or 2 * lacking < len(self.watched))
 
 
 class Api:
@@ -228,10 +239,11 @@ class Api:
         self.world = world
         self.watched = watched
         self.lies = HONEST
-        self.first_pages: dict[int, list[Shown]] = {sync_id: [] for sync_id in world.syncs}
+        self.first_pages: dict[int, list[Shown]] = defaultdict(list)
+        self.first_listed: dict[int, datetime] = {}
         self.states: dict[int, set[State]] = {}
         self.not_found: Counter[int] = Counter()  # in a row, of runs by themselves
-        self.listings: list[Listed] = []  # those that seemed whole
+        self.listings: list[Listed] = []
         self.requests = 0
 
     async def get(self, path: str) -> Answer:
@@ -269,9 +281,19 @@ class Api:
         elif lie in {"empty", "empty but claims"}:
             shown, total = [], len(present) if lie == "empty but claims" else 0
         ids = frozenset(sync.id for sync in shown)
-        if len(ids) == total:
-            self.listings.append(Listed(ids, frozenset(self.watched())))
-        items = [{"id": sync.id, "label": sync.label, "created_at": LONG_AGO, "status": "Ready"} for sync in shown]
+        if lie != "empty but claims":
+            self.listings.append(Listed(ids, frozenset(self.watched()), self.world.now, is_whole=len(ids) == total))
+        for sync_id in ids:
+            self.first_listed.setdefault(sync_id, self.world.now)
+        items = [
+            {
+                "id": sync.id,
+                "label": sync.label,
+                "created_at": text(sync.born_at) if sync.born_at is not None else LONG_AGO,
+                "status": "Ready",
+            }
+            for sync in shown
+        ]
         return self._answer(_paged(items, page, per_page, total))
 
     def _runs(self, sync_id: int, page: int, per_page: int) -> Answer:
@@ -365,6 +387,11 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Make:
+    """A sync comes into being."""
+
+
+@dataclass(frozen=True, slots=True)
 class List:
     lies: Lies = HONEST
 
@@ -389,7 +416,7 @@ class Wait:
     minutes: int
 
 
-Step: TypeAlias = Create | Move | Rename | Delete | List | Poll | Restart | Wait
+Step: TypeAlias = Create | Move | Rename | Delete | Make | List | Poll | Restart | Wait
 
 WATCHES: Final = {
     "all": (Watch(syncs="all"),),
@@ -462,6 +489,8 @@ class Play:
                 world.at(place).label = f"{word} {place}"
             case Delete(place):
                 world.at(place).deleted = True
+            case Make():
+                world.make()
             case Wait(minutes):
                 self.pass_time(timedelta(minutes=minutes))
             case List(lies):
@@ -552,6 +581,7 @@ class Epoch:
 
     sync_id: int
     since: int
+    began_at: datetime
     first: Shown | None = None
 
 
@@ -562,7 +592,7 @@ class Told:
         self.play = play
         self.events: list[Event] = []
         ((self.begin,),) = play.stage.rows("SELECT coalesce(max(seq), 0) FROM events")
-        self.epochs: dict[int, list[Epoch]] = {sync_id: [] for sync_id in play.world.syncs}
+        self.epochs: dict[int, list[Epoch]] = defaultdict(list)
         self.current: dict[int, Epoch] = {}
         self.looks = 0
 
@@ -576,7 +606,7 @@ class Told:
             if sync_id not in watched:
                 self.current.pop(sync_id, None)
             elif sync_id not in self.current:
-                self.current[sync_id] = Epoch(sync_id, len(pages))
+                self.current[sync_id] = Epoch(sync_id, len(pages), self.play.world.now)
                 self.epochs[sync_id].append(self.current[sync_id])
             epoch = self.current.get(sync_id)
             if epoch is not None and epoch.first is None and watched.get(sync_id) and len(pages) > epoch.since:
@@ -618,6 +648,8 @@ def nothing_below_the_baseline_appears(play: Play) -> Iterator[str]:
             continue
         run, sync = _run(play, run_id)
         epoch = play.told.epochs[sync.id][number - 1]
+        if _has_no_baseline(play, sync, epoch) is not False:
+            continue
         if epoch.first is None:
             yield f"run {run_id} before any baseline"
             continue
@@ -634,7 +666,8 @@ def what_came_later_is_told_to_its_end(play: Play) -> Iterator[str]:
         assert epoch.first is not None
         newest = {run.id for run in sync.runs[-NEWEST:]}
         for run in sync.runs:
-            if run.created_at <= epoch.first.at or play.api.not_found[run.id] >= 3:
+            is_news = run.created_at > epoch.first.at or _has_no_baseline(play, sync, epoch)
+            if not is_news or play.api.not_found[run.id] >= 3:
                 continue
             events = told.get((run.id, number), [])
             if not events:
@@ -738,7 +771,7 @@ def nothing_that_is_there_is_called_deleted(play: Play) -> Iterator[str]:
     told = [event for event in play.told.events if event.type == "sync.deleted"]
     for event in told:
         gone = play.world.syncs[event.sync_id].deleted
-        lacking = [event.sync_id not in listed.ids for listed in play.api.listings if not listed.is_doubtful]
+        lacking = [event.sync_id not in listed.ids for listed in play.api.listings if listed.is_believed]
         in_a_row = any(one and two for one, two in itertools.pairwise(lacking))
         if not gone and not in_a_row:
             yield f"sync {event.sync_id} was called deleted"
@@ -763,6 +796,19 @@ def what_is_there_is_watched_in_the_end(play: Play) -> Iterator[str]:
             yield f"sync {sync.id} is gone and polled on"
         elif not sync.deleted and sync.id not in watched:
             yield f"sync {sync.id} is there and not polled"
+
+
+def _has_no_baseline(play: Play, sync: WorldSync, epoch: Epoch) -> bool | None:
+    """Whether a sync is so new that all its runs are news: a whole listing before it was made did not show it, and the
+    first that showed it had it watched. None where it rests on a listing that is not believed."""
+    if sync.born_at is None or epoch is not play.told.epochs[sync.id][0]:
+        return False
+    if play.api.first_listed.get(sync.id) != epoch.began_at:
+        return False
+    before = [listed for listed in play.api.listings if listed.at < sync.born_at]
+    if not before:
+        return False
+    return True if any(listed.is_believed for listed in before) else None
 
 
 def _run(play: Play, run_id: int) -> tuple[Run, WorldSync]:
@@ -808,7 +854,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
 
 # --- the examples ---
 
-SYNCS: Final = st.sampled_from([1, 1, 1, 1, 2, 3, 0])  # mostly one, so that much happens to it
+SYNCS: Final = st.sampled_from([1, 1, 1, 1, 2, 3, 4, 4, 0])  # mostly one, so that much happens to it
 STATUSES: Final = st.sampled_from(
     ["queued", "working", "completed", "completed", "failed", "failed", "skipped", "canceled"]
 )
@@ -843,6 +889,7 @@ NEXT: Final = st.one_of(
     EDITS,
     st.just(Restart()),
     st.builds(Delete, st.just(0)),
+    st.just(Make()),
     st.builds(Wait, st.sampled_from([1, 11])),
 )
 PLAYS: Final = st.builds(lambda first, then: [*first, *then], FIRST, st.lists(NEXT, min_size=8, max_size=30))
