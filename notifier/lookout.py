@@ -79,7 +79,7 @@ class Lookout:
     def _vitals_of(self, watcher: WorkspaceWatcher) -> WorkspaceVitals:
         answered_at = watcher.health.answered_at
         before = None if answered_at is None else self._since(answered_at)
-        return WorkspaceVitals(watcher.name, watcher.longest_pause, before)
+        return WorkspaceVitals(watcher.name, watcher.longest_pause, before, watcher.health.unlisted)
 
     def _since(self, moment: float) -> timedelta:
         return timedelta(seconds=self._now() - moment)

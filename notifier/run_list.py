@@ -37,7 +37,7 @@ class RunListReader:
         self._store = store
 
     async def read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark, latest: datetime) -> RunList:
-        """From the first page, reads on a page of 100 at a time until the mark. `latest`: no run was created after that.
+        """From the first page, reads on a page of 100 at a time until the mark. No run was created after `latest`.
 
         Raises CensusError, StoreError.
         """

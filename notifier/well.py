@@ -10,12 +10,13 @@ MISSED_INTERVALS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceVitals:
-    """`interval`: the longest that its API is left unasked on purpose. `answered_before`: how long ago it answered;
-    None where it has not since the worker's start."""
+    """`interval`: the longest that its API is left unasked on purpose. `answered_before`: how long ago a poll could be
+    read; None where none has since the worker's start. `unlisted`: why its syncs can't be listed."""
 
     name: str
     interval: timedelta
     answered_before: timedelta | None
+    unlisted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +52,6 @@ def trouble(vitals: Vitals) -> str | None:
             return f"the workspace {workspace.name} was not read yet"
         if workspace.answered_before > MISSED_INTERVALS * workspace.interval:
             return f"the workspace {workspace.name} was not read for {workspace.answered_before.total_seconds():.0f} s"
+        if workspace.unlisted is not None:
+            return f"the workspace {workspace.name} can't be read: {workspace.unlisted}"
     return None

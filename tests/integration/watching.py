@@ -17,13 +17,14 @@ from pydantic import SecretStr
 
 from notifier.api_clock import ApiClock
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
-from notifier.config.checks import Checks
+from notifier.config.checks import Checks, ChecksInForce
 from notifier.config.models import Route, Watch, Workspace
 from notifier.errors import StoreUnavailable
 from notifier.health import Health
 from notifier.http import new_session
 from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model import Observation, WorkspaceState
+from notifier.outage import Outage
 from notifier.poll import Observer
 from notifier.record import Recorder
 from notifier.roster import Changes, Listings, Roster, read_listing
@@ -245,19 +246,26 @@ class Scene:
         *watches: Watch,
         observer: Observer | None = None,
         meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        checks: Checks | None = None,
         **settings: Any,
     ) -> WorkspaceWatcher:
+        """As the worker makes it. Its workspace's incident is looked after where there are `checks`."""
         given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
         workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
         state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
-        roster = Roster(self.workspace, watches, self.store, self.recorder, clock=self.clock)
+        roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
         health = Health(state, self.store.save_workspace, clock=self.clock, jitter=lambda: 0.0)
+        self.observer._is_listed = lambda: health.is_listed
+        outage = None
+        if checks is not None:
+            outage = Outage(health, self.recorder, self.store, ChecksInForce.of(checks), clock=self.clock)
         return WorkspaceWatcher(
             workspace,
             self.client,
             observer or self.observer,
             roster,
             health,
+            outage=outage,
             meter=meter,
             clock=self.clock,
             jitter=lambda: 0.0,
