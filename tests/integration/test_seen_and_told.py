@@ -49,6 +49,7 @@ FIELDS: Final = ("status", "canceled", "error_code", "error_message", "error_det
 NOTHING: Final[State] = (None,) * len(FIELDS)
 ENDED: Final = {"completed", "failed", "skipped", "canceled"}
 NEWEST: Final = 5  # runs that a poll at rest looks at
+SHOWN_LATE: Final = timedelta(hours=1)  # after it was made, a listing may show a sync for the first time
 LONGEST_LAG: Final = timedelta(minutes=9)  # of a replica of the API
 PLACES: Final = range(4)  # of syncs in their workspace
 HOOK: Final = Reader("hook")
@@ -151,7 +152,7 @@ class World:
         if not open_ones:
             return
         run = open_ones[place % len(open_ones)]
-        if run.ended and status not in {"completed", "failed"}:
+        if run.ended and (run.fields["status"] != "failed" or status not in {"completed", "failed"}):
             return
         run.fields = {"created_at": run.fields["created_at"], "updated_at": text(self.now), **_fields(status)}
 
@@ -240,6 +241,7 @@ class Api:
         self.watched = watched
         self.lies = HONEST
         self.first_pages: dict[int, list[Shown]] = defaultdict(list)
+        self.without_times: set[int] = set()  # syncs, of a run of which an answer lacked when it was created
         self.first_listed: dict[int, datetime] = {}
         self.states: dict[int, set[State]] = {}
         self.not_found: Counter[int] = Counter()  # in a row, of runs by themselves
@@ -324,6 +326,7 @@ class Api:
             return items[::-1]
         if items and lie in {"no created_at", "future created_at"}:
             created_at = None if lie == "no created_at" else "2099-01-01T00:00:00.000Z"
+            self.without_times |= {sync.id} if created_at is None else set()
             return [{**items[0], "created_at": created_at}, *items[1:]]
         if items and lie == "no status":
             return [{name: value for name, value in items[0].items() if name != "status"}, *items[1:]]
@@ -691,7 +694,7 @@ def each_change_is_told_once(play: Play) -> Iterator[str]:
 def what_is_told_was_shown(play: Play) -> Iterator[str]:
     """An event of a run tells a state that an answer showed."""
     for (run_id, _), events in play.told.of_runs().items():
-        if _appears(events[0]):
+        if _appears(events[0]) and all(state[0] is not None for state in play.api.states[run_id]):
             for place in range(len(events)):
                 if _told_state(events[: place + 1]) not in play.api.states[run_id]:
                     yield f"run {run_id} was told as {_told_state(events[: place + 1])}, which nobody showed"
@@ -730,11 +733,14 @@ def incidents_open_and_end_by_turns(play: Play) -> Iterator[str]:
 
 
 def failing_is_open_while_the_newest_result_is_a_failure(play: Play) -> Iterator[str]:
-    """By created_at, then the list's order; what was canceled counts neither way."""
+    """By created_at, then the list's order; what was canceled counts neither way. Where a run was shown without its
+    created_at, it has no place."""
     query = 'SELECT sync_id FROM incidents WHERE workspace = ? AND open AND "check" = ?'
     is_open = {sync_id for (sync_id,) in play.stage.rows(query, play.scene.workspace, "failing")}
     told = play.told.of_runs()
     for sync, _, number in _settled(play):
+        if sync.id in play.api.without_times:
+            continue
         counted = [run for run in sync.runs if run.is_counted]
         newest = max(counted, key=lambda run: run.place, default=None)
         was_told = newest is not None and any(
@@ -800,15 +806,16 @@ def what_is_there_is_watched_in_the_end(play: Play) -> Iterator[str]:
 
 def _has_no_baseline(play: Play, sync: WorldSync, epoch: Epoch) -> bool | None:
     """Whether a sync is so new that all its runs are news: a whole listing before it was made did not show it, and the
-    first that showed it had it watched. None where it rests on a listing that is not believed."""
+    first that showed it had it watched. None where it rests on a listing that is not believed, or that came a little
+    later and may have been behind."""
     if sync.born_at is None or epoch is not play.told.epochs[sync.id][0]:
         return False
     if play.api.first_listed.get(sync.id) != epoch.began_at:
         return False
-    before = [listed for listed in play.api.listings if listed.at < sync.born_at]
-    if not before:
-        return False
-    return True if any(listed.is_believed for listed in before) else None
+    if any(listed.is_believed and listed.at < sync.born_at for listed in play.api.listings):
+        return True
+    earlier = (listed for listed in play.api.listings if listed.at < epoch.began_at)
+    return None if any(listed.at - sync.born_at < SHOWN_LATE for listed in earlier) else False
 
 
 def _run(play: Play, run_id: int) -> tuple[Run, WorldSync]:
