@@ -3,8 +3,8 @@
 from typing import Final
 
 from notifier.config.models import SlackReceiver, SlackWebhookReceiver, Watch, Watchlist
-from notifier.model import EventType
-from notifier.route import Subject, is_any, receivers_of
+from notifier.model import Check, EventType
+from notifier.route import Subject, is_any, is_for_workspaces, matches, receivers_of
 
 QUIET: Final = 10  # syncs whose every start a channel can bear
 NOISE: Final = (EventType.QUEUED, EventType.WORKING)
@@ -40,6 +40,27 @@ def dead_routes(watchlist: Watchlist) -> tuple[int, ...]:
         place
         for place, route in enumerate(watchlist.routes or ())
         if route.checks and not any(is_any(kind, route.events or ("*",)) for kind in of_incidents)
+    )
+
+
+def passed_over_routes(watchlist: Watchlist) -> tuple[int, ...]:
+    """Places, from 0, of routes that ask for nothing but incidents of workspaces, and for some syncs: where a route
+    without such a condition takes those incidents, no other gets any."""
+    routes = watchlist.routes or ()
+    served = {
+        name
+        for name in watchlist.workspaces
+        for route in routes
+        if is_for_workspaces(route)
+        and matches(route, Subject(EventType.INCIDENT_OPENED, name, None, None, {}, Check.UNREACHABLE))
+    }
+    return tuple(
+        place
+        for place, route in enumerate(routes)
+        if route.checks
+        and set(route.checks) == {Check.UNREACHABLE}
+        and not is_for_workspaces(route)
+        and served.issuperset(route.workspaces or watchlist.workspaces)
     )
 
 

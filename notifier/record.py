@@ -47,7 +47,7 @@ from notifier.model import (
     Sync,
     SyncRun,
 )
-from notifier.route import Finding, Reader, Subject, addressed
+from notifier.route import Finding, Reader, Subject, addressed, who_knows
 from notifier.spoken import spoken
 from notifier.store.rows import run_story
 from notifier.store.store import Store
@@ -384,11 +384,11 @@ class Recorder:
         now: datetime,
     ) -> tuple[list[Event], dict[str, frozenset[str]]]:
         """The events of what was seen at once, and who learned of which incident by them."""
-        around = {**before, **after}
-        lasting = min(around.values(), key=lambda incident: tuple(Check).index(incident.check), default=None)
+        lasting = tuple({**before, **after}.values())
         findings = [self._finding(sync_id, label, draft, lasting) for draft in drafts]
         events, told = [], {}
-        for draft, addressees in zip(drafts, addressed(findings, self._routes, self._readers), strict=True):
+        chosen = addressed(findings, self._routes, self._readers)
+        for draft, finding, addressees in zip(drafts, findings, chosen, strict=True):
             body = event_body(
                 type=draft.type,
                 seen_at=now,
@@ -410,18 +410,17 @@ class Recorder:
                 Event(event_id, draft.type, self.workspace, sync_id, run_id, now, body, addressees, incident_id)
             )
             if incident_id is not None:
-                told[incident_id] = frozenset(a.receiver for a in addressees if a.story == incident_id and not a.quiet)
+                told[incident_id] = who_knows(finding, addressees, self._routes, self._readers)
         return events, told
 
-    def _finding(self, sync_id: int | None, label: str | None, draft: Draft, lasting: Incident | None) -> Finding:
-        own = draft.incident
-        incident = own or (lasting if draft.run is not None else None)
+    def _finding(self, sync_id: int | None, label: str | None, draft: Draft, lasting: tuple[Incident, ...]) -> Finding:
+        """`lasting`: the incidents into whose time the runs fall."""
+        own, run = draft.incident, draft.run
         subject = Subject(draft.type, self.workspace, sync_id, label, draft.labels, own.check if own else None)
         return Finding(
             subject,
-            story=incident.id if incident is not None else None,
-            told=incident.told if incident is not None else frozenset(),
-            run_story=run_story(self.workspace, sync_id, draft.run.id) if draft.run is not None else None,
+            incidents=(own,) if own is not None else lasting if run is not None else (),
+            run_story=run_story(self.workspace, sync_id, run.id) if run is not None else None,
         )
 
 

@@ -1,12 +1,12 @@
 """Which receivers get an event, and how. Pure; decided when the event is recorded, never again."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
 from notifier.config.models import Receiver, Route, SlackReceiver, SlackWebhookReceiver
-from notifier.model import Addressee, Check, EventType, Labels
+from notifier.model import Addressee, Check, EventType, Incident, Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,11 @@ def _reader(name: str, settings: Receiver) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One event of what was seen at once. `story`: the incident that it is of or falls into, `told`: who knows of that
-    incident already; `run_story`: the story of its run by itself."""
+    """One event of what was seen at once. `incidents`: the one that it is of; or those into whose time its run falls.
+    `run_story`: the story of its run by itself."""
 
     subject: Subject
-    story: str | None = None
-    told: frozenset[str] = frozenset()
+    incidents: tuple[Incident, ...] = ()
     run_story: str | None = None
 
     @property
@@ -67,49 +66,105 @@ class Finding:
     def weight(self) -> int:
         """What a selective receiver shows first: failing, other incidents, a full sync, the run."""
         if self.subject.check is not None:
-            return _CHECKS.index(self.subject.check)
+            return _weight(self.subject.check)
         return len(_CHECKS) + (self.subject.type is not EventType.FULL_SYNC)
+
+    def is_told_to(self, reader: str) -> bool:
+        """Whether it is of an incident that the reader was told of."""
+        return self.of_incident and any(reader in incident.told for incident in self.incidents)
 
 
 _CHECKS: Final = tuple(Check)
 
 
+def _weight(check: Check) -> int:
+    return _CHECKS.index(check)
+
+
 def addressed(
     findings: Sequence[Finding], routes: Sequence[Route] | None, readers: Iterable[Reader]
 ) -> tuple[tuple[Addressee, ...], ...]:
-    """For each event of what was seen at once, who gets it."""
+    """For each event of what was seen at once, who gets it: those to whom a route leads, and, of an incident, those
+    who were told of it, wherever the routes lead by now."""
     chosen: list[list[Addressee]] = [[] for _ in findings]
+    taken = [_Taken.of(finding.subject, routes) for finding in findings]
     for reader in readers:
-        places = [p for p, finding in enumerate(findings) if reader.name in _named(finding.subject, routes, reader)]
-        if not places:
-            continue
-        first = min(places, key=lambda place: findings[place].weight)
-        for place in places:
-            finding = findings[place]
-            if reader.selective and place != first and not (reader.living and finding.of_incident):
-                continue
-            quiet = reader.selective and place != first
-            # Who is to be mentioned on an event that another one stands for is mentioned on that one.
-            told_of = [findings[p] for p in places] if reader.selective else []
-            mentions = () if quiet else _mentions(told_of, routes, reader)
-            chosen[place].append(Addressee(reader.name, _story(finding, reader), quiet, mentions))
+        loud = [p for p, finding in enumerate(findings) if _is_told(finding, reader, routes, taken[p])]
+        shown = [min(loud, key=lambda place: findings[place].weight)] if reader.selective and loud else loud
+        # Who is to be mentioned on an event that another one stands for is mentioned on that one.
+        mentions = _mentions([(findings[p], taken[p]) for p in loud], reader) if reader.selective else ()
+        for place, finding in enumerate(findings):
+            if place in shown:
+                chosen[place].append(Addressee(reader.name, _story(finding, reader), mentions=mentions))
+            elif reader.living and finding.of_incident and (place in loud or finding.is_told_to(reader.name)):
+                chosen[place].append(Addressee(reader.name, _story(finding, reader), quiet=True))
     return tuple(tuple(addressees) for addressees in chosen)
 
 
+def _is_told(finding: Finding, reader: Reader, routes: Sequence[Route] | None, taken: "_Taken") -> bool:
+    """Whether a reader has an event told. Who was told of an incident is told of its end; where the routes ask for the
+    openings of such incidents and not for their ends, a living message says it by being edited."""
+    if taken.leads_to(reader.name):
+        return True
+    if finding.subject.type is not EventType.INCIDENT_RESOLVED or not finding.is_told_to(reader.name):
+        return False
+    opening = replace(finding.subject, type=EventType.INCIDENT_OPENED)
+    return not (reader.living and _Taken.of(opening, routes).leads_to(reader.name))
+
+
+def who_knows(
+    finding: Finding, addressees: Iterable[Addressee], routes: Sequence[Route] | None, readers: Iterable[Reader]
+) -> frozenset[str]:
+    """Of those who get an incident's event, those who know of the incident from then on. To whom only its opening was
+    to go, and who has no message of it to keep true, has asked for no end."""
+    end = _Taken.of(replace(finding.subject, type=EventType.INCIDENT_RESOLVED), routes)
+    living = {reader.name for reader in readers if reader.living}
+    names = (to.receiver for to in addressees if not to.quiet)
+    return frozenset(name for name in names if name in living or end.leads_to(name))
+
+
 def _story(finding: Finding, reader: Reader) -> str | None:
+    """What an event goes on with: its incident; of a run, the heaviest of those incidents that the reader knows of."""
     if not reader.living:
         return None
-    return finding.story if finding.of_incident or reader.name in finding.told else finding.run_story
+    known = (i for i in finding.incidents if finding.of_incident or reader.name in i.told)
+    incident = min(known, key=lambda incident: _weight(incident.check), default=None)
+    return incident.id if incident is not None else finding.run_story
 
 
-def _mentions(findings: Iterable[Finding], routes: Sequence[Route] | None, reader: Reader) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The routes that an event takes; None: there are none, and all get it. `calling`: whether it may mention."""
+
+    routes: tuple[Route, ...] | None
+    calling: bool = True
+
+    @classmethod
+    def of(cls, subject: Subject, routes: Sequence[Route] | None) -> "_Taken":
+        if routes is None:
+            return cls(None)
+        fitting = tuple(route for route in routes if matches(route, subject))
+        if subject.sync_id is not None:
+            return cls(fitting)
+        opening = replace(subject, type=EventType.INCIDENT_OPENED)
+        if any(is_for_workspaces(route) and matches(route, opening) for route in routes):
+            return cls(tuple(route for route in fitting if is_for_workspaces(route)))
+        return cls(fitting, calling=False)
+
+    def leads_to(self, name: str) -> bool:
+        return self.routes is None or any(name in route.receivers for route in self.routes)
+
+
+def _mentions(findings: Iterable[tuple[Finding, _Taken]], reader: Reader) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for finding in findings:
+    for finding, taken in findings:
+        if not taken.calling:
+            continue
         kind = finding.subject.type
         if is_any(kind, reader.mention_on):
             found |= dict.fromkeys(reader.mentions)
-        for route in routes or ():
-            if reader.name in route.receivers and is_any(kind, route.mention_on) and matches(route, finding.subject):
+        for route in taken.routes or ():
+            if reader.name in route.receivers and is_any(kind, route.mention_on):
                 found |= dict.fromkeys(route.mentions)
     return tuple(found)
 
@@ -119,16 +174,15 @@ def is_any(kind: EventType, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(kind, pattern) for pattern in patterns)
 
 
-def _named(subject: Subject, routes: Sequence[Route] | None, reader: Reader) -> tuple[str, ...]:
-    return receivers_of(subject, routes, (reader.name,))
-
-
 def receivers_of(subject: Subject, routes: Sequence[Route] | None, receivers: Sequence[str]) -> tuple[str, ...]:
-    """Names of the receivers, each once, in the order of `receivers`; without routes, all of them."""
-    if routes is None:
-        return tuple(receivers)
-    named = {name for route in routes if matches(route, subject) for name in route.receivers}
-    return tuple(name for name in receivers if name in named)
+    """Names of the receivers to whom routes lead, each once, in the order of `receivers`; without routes, all."""
+    taken = _Taken.of(subject, routes)
+    return tuple(name for name in receivers if taken.leads_to(name))
+
+
+def is_for_workspaces(route: Route) -> bool:
+    """Whether it has no condition about syncs. Where such a route takes a workspace's incident, no other does."""
+    return route.syncs is None and not route.labels
 
 
 def matches(route: Route, subject: Subject) -> bool:

@@ -20,7 +20,7 @@ import notifier
 from notifier.config.models import Watchlist
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.foundation import open_foundation
-from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers
+from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
 from notifier.reload import Reloads
 from notifier.web.app import door_of, make_app
 from notifier.web.connections import listening
@@ -181,6 +181,11 @@ def _warn(watchlist: Watchlist) -> None:
     for place in dead_routes(watchlist):
         log.warning(
             "a route names checks but no event of an incident, so that it never applies", route=f"routes[{place}]"
+        )
+    for place in passed_over_routes(watchlist):
+        log.warning(
+            "a route never applies: incidents of a workspace go to routes without syncs and labels, which there are",
+            route=f"routes[{place}]",
         )
 
 

@@ -10,7 +10,7 @@ from notifier.cli.help import Panel, examples
 from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.config.load import watchlist_schema
-from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers
+from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
 from notifier.spoken import counted
 
 CHECK_EXAMPLES = examples(
@@ -57,6 +57,12 @@ def check(
         typer.echo(
             f"{config}: warning: routes[{place}] names checks but no event of an incident, so that it never applies; "
             "add incident.* to its events, or leave them out",
+            err=True,
+        )
+    for place in passed_over_routes(watchlist):
+        typer.echo(
+            f"{config}: warning: routes[{place}] never applies: incidents of a workspace go to routes without "
+            "syncs and labels, which there are; leave its syncs and labels out",
             err=True,
         )
     typer.echo(

@@ -341,6 +341,93 @@ def test_an_archived_channel_keeps_what_is_due_until_it_is_open_again(
     assert "run 94" in json.dumps(merged.blocks)
 
 
+# --- who was told of it is told of its end ---
+
+ALL_KINDS = "growth, log, hook"
+
+
+def three_kinds(workplace: Workplace, simulator: SimulatorThread, channel: str) -> tuple[str, str]:
+    """A channel with living messages, one with a message for each event, and a webhook; and the second one's ID."""
+    log = simulator.slack.add_channel("log")
+    each = living(simulator, log, name="log", more=", messages: each")
+    return f"{living(simulator, channel)}\n  {each}\n  {workplace.hooks('hook')}", log
+
+
+def hooked(simulator: SimulatorThread) -> list[str]:
+    return [json.loads(request.body)["type"] for request in simulator.sink.received if request.path == "/hook"]
+
+
+@pytest.mark.parametrize("edit", ["name", "labels", "routes"])
+def test_a_sync_that_leaves_its_route_amid_an_incident_recovers_for_all_who_saw_it_fail(
+    workplace: Workplace, simulator: SimulatorThread, channel: str, edit: str
+) -> None:
+    receivers, log = three_kinds(workplace, simulator, channel)
+    watches = "- syncs: all\n    labels: {team: sales}"
+    rest = f"routes:\n  - {{syncs: ['New *'], labels: {{team: sales}}, events: [incident.*], receivers: [{ALL_KINDS}]}}"
+    workplace.write_watchlist(receivers=receivers, watches=watches, checks=DEFAULTS, rest=rest)
+    simulator.add_sync(id=52, label=LABEL)
+    workplace.start()
+    workplace.wait_for_baseline(52)
+    simulator.add_run(52, id=93, status="failed", **ERROR)
+    simulator.slack.wait_for(2)
+    simulator.sink.wait_for(1)
+    workplace.wait_until(lambda: done(workplace))
+    if edit == "name":
+        simulator.update_sync(52, label="Revenue leads")
+        workplace.wait_until(lambda: workplace.json("status")["syncs"][0]["label"] == "Revenue leads")
+    else:
+        was, becomes = {"labels": ("team: sales", "team: finance"), "routes": ("['New *']", "['Other *']")}[edit]
+        workplace.write_watchlist(
+            receivers=receivers,
+            watches=watches.replace(was, becomes),
+            checks=DEFAULTS,
+            rest=rest if edit == "labels" else rest.replace(was, becomes),
+        )
+        workplace.wait_for_log("watchlist reloaded")
+    simulator.add_run(52, id=94, status="completed")
+    simulator.sink.wait_for(2)
+    workplace.wait_until(lambda: done(workplace))
+    assert workplace.stop() == 0
+    [root] = roots(simulator, channel)
+    assert " recovered after " in root.text
+    [recovered] = thread_of(simulator, root)
+    assert recovered.broadcast
+    assert " recovered after " in words(simulator.slack.messages(log))[-1]
+    assert hooked(simulator) == ["incident.opened", "incident.resolved"]
+
+
+def test_a_workspaces_outage_is_for_the_route_that_is_for_no_syncs_in_particular(
+    workplace: Workplace, simulator: SimulatorThread, channel: str
+) -> None:
+    rest = "routes:\n  - {syncs: [52], receivers: [growth], mentions: ['@here']}\n  - {receivers: [hook]}"
+    receivers, _ = three_kinds(workplace, simulator, channel)
+    workplace.write_watchlist(receivers=receivers, checks="{unreachable: {after: 2s}}", rest=rest)
+    simulator.add_sync(id=52, label=LABEL)
+    workplace.start()
+    workplace.wait_for_baseline(52)
+    simulator.fault(Status(503))
+    simulator.sink.wait_for(1)
+    workplace.wait_until(lambda: done(workplace))
+    assert workplace.stop() == 0
+    assert hooked(simulator) == ["incident.opened"]
+    assert roots(simulator, channel) == []
+
+
+def test_where_all_routes_are_for_syncs_they_hear_of_an_outage_and_nobody_is_called(
+    workplace: Workplace, simulator: SimulatorThread, channel: str
+) -> None:
+    rest = "routes:\n  - {syncs: [52], receivers: [growth], mentions: ['@here']}"
+    workplace.write_watchlist(receivers=living(simulator, channel), checks="{unreachable: {after: 2s}}", rest=rest)
+    simulator.add_sync(id=52, label=LABEL)
+    workplace.start()
+    workplace.wait_for_baseline(52)
+    simulator.fault(Status(503))
+    simulator.slack.wait_for(1)
+    assert workplace.stop() == 0
+    [root] = roots(simulator, channel)
+    assert "broadcast" not in json.dumps(root.blocks)
+
+
 # --- what is wrong with a workspace ---
 
 

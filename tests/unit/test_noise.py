@@ -14,7 +14,7 @@ from notifier.config.models import (
     Watchlist,
     Workspace,
 )
-from notifier.noise import dead_routes, noisy_receivers
+from notifier.noise import dead_routes, noisy_receivers, passed_over_routes
 from tests.builders import a_label_watch, a_route, a_run_watch, a_sync_watch, a_watch_of_all, a_webhook
 
 SLACK = SlackReceiver(type="slack", token=SecretStr("xoxb-1"), channel="C1")
@@ -116,3 +116,27 @@ def test_a_route_of_checks_without_an_event_of_an_incident_is_dead(
 ) -> None:
     routes = (a_route("growth"), a_route("growth", events=events, checks=checks))
     assert dead_routes(a_watchlist(a_sync_watch(1), routes=routes)) == ((1,) if is_dead else ())
+
+
+@pytest.mark.parametrize(
+    ("route", "others", "is_passed_over"),
+    [
+        ({"labels": {"team": "growth"}}, [{}], True),
+        ({"syncs": [52]}, [{"events": ["incident.*"]}], True),
+        ({"syncs": ["Leads*"]}, [{"workspaces": ["production"]}, {"workspaces": ["staging"]}], True),
+        ({"syncs": [52], "workspaces": ["staging"]}, [{"workspaces": ["staging"]}], True),
+        ({"syncs": [52]}, [], False),
+        ({"syncs": [52]}, [{"workspaces": ["production"]}], False),
+        ({"syncs": [52]}, [{"labels": {"team": "growth"}}], False),
+        ({"syncs": [52]}, [{"events": ["sync_run.*", "incident.resolved"]}], False),
+        ({"syncs": [52]}, [{"checks": ["failing"]}], False),
+        ({"syncs": [52], "checks": ["failing", "unreachable"]}, [{}], False),
+        ({"syncs": [52], "checks": None}, [{}], False),
+        ({}, [{}], False),
+    ],
+)
+def test_a_route_for_workspaces_incidents_of_some_syncs_is_passed_over_where_another_takes_them_all(
+    route: dict[str, Any], others: list[dict[str, Any]], is_passed_over: bool
+) -> None:
+    routes = (a_route("growth", **{"checks": ["unreachable"], **route}), *(a_route("growth", **o) for o in others))
+    assert passed_over_routes(a_watchlist(a_sync_watch(1), routes=routes)) == ((0,) if is_passed_over else ())

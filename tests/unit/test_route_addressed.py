@@ -7,9 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from notifier.config.models import Receiver, Route, SlackReceiver, SlackWebhookReceiver
-from notifier.model import Addressee, Check, EventType
-from notifier.route import Finding, Reader, Subject, addressed, matches, readers_of
-from tests.builders import a_route, a_slack_channel, a_slack_webhook, a_webhook
+from notifier.model import Addressee, Check, EventType, Incident
+from notifier.route import Finding, Reader, Subject, addressed, matches, readers_of, who_knows
+from tests.builders import a_route, a_slack_channel, a_slack_webhook, a_webhook, an_incident
 
 HOOK = Reader("hook")
 EACH = Reader("each", selective=True)
@@ -18,16 +18,33 @@ EVERYONE = (HOOK, EACH, LIVING)
 INCIDENT_FIRST = ("incident.opened", "incident.reminder")
 
 
-def of_run(kind: EventType = EventType.FAILED, *, told: tuple[str, ...] = (), story: str | None = None) -> Finding:
-    """An event of run 93; `story`: of the incident into whose time it falls."""
-    return Finding(Subject(kind, "production", 52, "Leads", {"team": "growth"}), story, frozenset(told), "run:93")
+def lasting(check: Check = Check.FAILING, *, told: tuple[str, ...] = ()) -> Incident:
+    """An incident, and who was told of it."""
+    return replace(an_incident(check, told=frozenset(told)), id=f"inc_{check}")
+
+
+def of_run(kind: EventType = EventType.FAILED, *incidents: Incident) -> Finding:
+    """An event of run 93; `incidents`: those into whose time it falls."""
+    return Finding(Subject(kind, "production", 52, "Leads", {"team": "growth"}), incidents, "run:93")
 
 
 def of_incident(
-    check: Check = Check.FAILING, kind: EventType = EventType.INCIDENT_OPENED, *, told: tuple[str, ...] = ()
+    check: Check = Check.FAILING,
+    kind: EventType = EventType.INCIDENT_OPENED,
+    *,
+    told: tuple[str, ...] = (),
+    label: str = "Leads",
+    team: str = "growth",
 ) -> Finding:
-    subject = Subject(kind, "production", 52, "Leads", {"team": "growth"}, check)
-    return Finding(subject, f"inc_{check}", frozenset(told), "run:93")
+    subject = Subject(kind, "production", 52, label, {"team": team}, check)
+    return Finding(subject, (lasting(check, told=told),), "run:93")
+
+
+def of_workspace(
+    kind: EventType = EventType.INCIDENT_OPENED, *, told: tuple[str, ...] = (), workspace: str = "production"
+) -> Finding:
+    subject = Subject(kind, workspace, None, None, {}, Check.UNREACHABLE)
+    return Finding(subject, (lasting(Check.UNREACHABLE, told=told),))
 
 
 def without_run(kind: EventType) -> Finding:
@@ -120,7 +137,7 @@ def test_a_reader_gets_an_event_once_though_two_routes_name_it() -> None:
 
 
 def test_only_a_living_reader_has_stories() -> None:
-    assert stories(of_run(told=("each",), story="inc_1"), reader=EACH) == [None]
+    assert stories(of_run(EventType.FAILED, lasting(told=("each",))), reader=EACH) == [None]
     assert stories(of_incident(told=("hook",)), reader=HOOK) == [None]
 
 
@@ -134,8 +151,19 @@ def test_an_incidents_event_is_of_its_story_whoever_knows_of_it() -> None:
 
 
 def test_while_an_incident_lasts_its_runs_are_part_of_it_for_those_who_know_of_it() -> None:
-    assert stories(of_run(told=("another", "living"), story="inc_1")) == ["inc_1"]
-    assert stories(of_run(told=("another",), story="inc_1")) == ["run:93"]
+    assert stories(of_run(EventType.FAILED, lasting(told=("another", "living")))) == ["inc_failing"]
+    assert stories(of_run(EventType.FAILED, lasting(told=("another",)))) == ["run:93"]
+
+
+def test_of_several_that_last_its_runs_are_part_of_the_heaviest_that_the_reader_knows_of() -> None:
+    slow = lasting(Check.SLOW_RUN, told=("living", "other"))
+    rejected = lasting(Check.REJECTED_RECORDS, told=("living",))
+    failing = lasting(Check.FAILING)
+    assert stories(of_run(EventType.WORKING, slow, rejected, failing)) == ["inc_rejected_records"]
+    assert stories(of_run(EventType.WORKING, failing, slow, rejected)) == ["inc_rejected_records"]
+    assert stories(of_run(EventType.WORKING, failing, slow, rejected), reader=replace(LIVING, name="other")) == [
+        "inc_slow_run"
+    ]
 
 
 def test_what_is_of_neither_a_run_nor_an_incident_has_no_story() -> None:
@@ -144,6 +172,160 @@ def test_what_is_of_neither_a_run_nor_an_incident_has_no_story() -> None:
 
 def test_a_quiet_event_is_of_its_own_incident() -> None:
     assert stories(of_incident(Check.STALE), of_incident()) == ["inc_stale", "inc_failing"]
+
+
+# --- who was told of an incident ---
+
+CHANGED, REMINDER, RESOLVED = EventType.INCIDENT_CHANGED, EventType.INCIDENT_REMINDER, EventType.INCIDENT_RESOLVED
+ALL = ("hook", "each", "living")
+SALES = [a_route(*ALL, labels={"team": "sales"})]
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        SALES,
+        [a_route(*ALL, syncs=["Sales *"])],
+        [a_route(*ALL, syncs=[53])],
+        [a_route(*ALL, checks=["stale"])],
+        [a_route(*ALL, workspaces=["staging"])],
+        [a_route("another")],
+    ],
+    ids=["labels", "name", "sync", "checks", "workspace", "receivers"],
+)
+def test_who_was_told_of_an_incident_is_told_of_its_end_wherever_the_routes_lead_by_now(routes: list[Route]) -> None:
+    assert who(of_incident(kind=RESOLVED), routes=routes) == [""]
+    assert who(of_incident(kind=RESOLVED, told=ALL), routes=routes) == ["hook each living"]
+    assert who(of_incident(kind=RESOLVED, told=("each",)), routes=routes) == ["each"]
+
+
+@pytest.mark.parametrize("kind", [CHANGED, REMINDER])
+def test_a_living_message_stays_true_where_no_route_leads_any_more_and_says_nothing_new(kind: EventType) -> None:
+    assert who(of_incident(kind=kind, told=ALL), routes=SALES) == ["(living)"]
+    assert who(of_incident(kind=kind), routes=SALES) == [""]
+
+
+def test_a_living_message_is_kept_true_by_events_that_its_route_leaves_out_and_the_end_says_nothing_else() -> None:
+    """The watchlist leads the incident here, and asks for the opening alone; it does so now, whatever it did before."""
+    routes = [a_route("living", events=["incident.opened"])]
+    for kind in (CHANGED, REMINDER, RESOLVED):
+        assert who(of_incident(kind=kind, told=("living",)), routes=routes) == ["(living)"]
+
+
+def test_with_fewer_events_by_an_edit_who_has_no_living_message_is_told_of_the_end_all_the_same() -> None:
+    routes = [a_route("hook", "each", events=["incident.opened"])]
+    assert who(of_incident(kind=RESOLVED, told=("hook", "each")), routes=routes) == ["hook each"]
+
+
+def test_who_was_told_and_is_gone_from_the_watchlist_is_told_no_more() -> None:
+    assert who(of_incident(kind=RESOLVED, told=("gone", "hook")), routes=SALES) == ["hook"]
+
+
+def test_an_event_that_only_keeps_a_message_true_stands_for_no_other_and_calls_nobody() -> None:
+    reader = replace(LIVING, mentions=("@here",), mention_on=("incident.*",))
+    routes = [a_route("living", events=["sync_run.*"])]
+    run = of_run(EventType.FAILED, lasting(told=("living",)))
+    changed = of_incident(kind=CHANGED, told=("living",))
+    assert who(run, changed, routes=routes) == ["living", "(living)"]
+    assert mentions(run, changed, routes=routes, reader=reader) == [(), ()]
+    assert [to.story for addressees in addressed([run, changed], routes, [reader]) for to in addressees] == [
+        "inc_failing",
+        "inc_failing",
+    ]
+
+
+def test_an_end_that_is_owed_stands_for_its_run_as_any_other() -> None:
+    run = of_run(EventType.COMPLETED, lasting(told=ALL))
+    resolved = of_incident(kind=RESOLVED, told=ALL)
+    assert who(run, resolved, routes=[a_route(*ALL, events=["sync_run.*"])]) == ["hook", "hook each living"]
+    assert who(run, resolved, routes=[a_route(*ALL, events=["sync_run.*", "incident.opened"])]) == [
+        "hook living",
+        "hook each (living)",
+    ]
+
+
+def knows(finding: Finding, routes: list[Route] | None = None) -> frozenset[str]:
+    [addressees] = addressed([finding], routes, EVERYONE)
+    return who_knows(finding, addressees, routes, EVERYONE)
+
+
+def test_all_who_get_an_event_of_an_incident_know_of_it() -> None:
+    assert knows(of_incident()) == frozenset(ALL)
+    assert knows(of_incident(), [a_route("hook", "each", events=["incident.*"])]) == {"hook", "each"}
+
+
+def test_who_asked_for_the_opening_alone_is_owed_no_end_but_a_living_message_is_known_to_be_there() -> None:
+    assert knows(of_incident(), [a_route(*ALL, events=["incident.opened"])]) == {"living"}
+    assert knows(of_incident(), [a_route(*ALL, events=["incident.opened", "incident.resolved"])]) == frozenset(ALL)
+
+
+def test_who_gets_an_event_quietly_does_not_know_by_it() -> None:
+    findings = [of_incident(Check.STALE), of_incident()]
+    quiet, _ = addressed(findings, None, EVERYONE)
+    assert who_knows(findings[0], quiet, None, EVERYONE) == {"hook"}
+
+
+# --- incidents of a workspace ---
+
+BY_SYNC = a_route_with("each", syncs=("Leads",), mentions=("<@U1>",))
+BY_LABEL = a_route_with("living", labels={"team": "growth"}, mentions=("<@U2>",))
+
+
+def test_a_workspaces_incident_goes_to_the_routes_without_syncs_and_labels() -> None:
+    assert who(of_workspace(), routes=[BY_SYNC, BY_LABEL, a_route("hook")]) == ["hook"]
+    assert who(of_workspace(), routes=[BY_SYNC, BY_LABEL, a_route("hook", labels={})]) == ["hook"]
+
+
+def test_where_there_is_none_it_goes_to_all_of_them_and_mentions_nobody() -> None:
+    routes = [BY_SYNC, BY_LABEL]
+    assert who(of_workspace(), routes=routes) == ["each living"]
+    for reader in (replace(EACH, mentions=("@here",), mention_on=("*",)), replace(LIVING, mentions=("@here",))):
+        assert mentions(of_workspace(), routes=routes, reader=reader) == [()]
+
+
+def test_without_routes_it_goes_to_everyone_and_mentions_as_ever() -> None:
+    reader = replace(EACH, mentions=("@here",), mention_on=INCIDENT_FIRST)
+    assert who(of_workspace()) == ["hook each living"]
+    assert mentions(of_workspace(), reader=reader) == [("@here",)]
+
+
+def test_a_route_for_workspaces_mentions_as_it_says() -> None:
+    routes = [BY_SYNC, a_route_with("each", mentions=("<@U3>",))]
+    assert mentions(of_workspace(), routes=routes, reader=EACH) == [("<@U3>",)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_route("hook", events=["sync_run.*"]),
+        a_route("hook", events=["incident.reminder"]),
+        a_route("hook", workspaces=["staging"]),
+        a_route("hook", checks=["failing"]),
+    ],
+    ids=["no incidents", "not their openings", "another workspace", "another check"],
+)
+def test_a_route_that_would_not_take_its_opening_takes_it_from_no_other(other: Route) -> None:
+    assert who(of_workspace(), routes=[BY_SYNC, BY_LABEL, other]) == ["each living"]
+
+
+def test_its_later_events_go_where_its_opening_went() -> None:
+    """A reminder is not for nine channels that never heard of it, because the one that did wants none."""
+    routes = [BY_SYNC, BY_LABEL, a_route("hook", events=["incident.opened", "incident.resolved"])]
+    assert who(of_workspace(), routes=routes) == ["hook"]
+    assert who(of_workspace(REMINDER, told=("hook",)), routes=routes) == [""]
+    assert who(of_workspace(RESOLVED, told=("hook",)), routes=routes) == ["hook"]
+
+
+def test_who_was_told_of_a_workspaces_incident_is_told_of_its_end_though_others_take_it_by_now() -> None:
+    routes = [BY_SYNC, BY_LABEL, a_route("hook")]
+    assert who(of_workspace(REMINDER, told=("each", "living")), routes=routes) == ["hook (living)"]
+    assert who(of_workspace(RESOLVED, told=("each", "living")), routes=routes) == ["hook each living"]
+
+
+def test_conditions_of_workspaces_events_and_checks_hold_for_it_all_the_same() -> None:
+    only = [BY_SYNC.model_copy(update={"workspaces": ("staging",)}), BY_LABEL]
+    assert who(of_workspace(), routes=only) == ["living"]
+    assert who(of_workspace(workspace="staging"), routes=only) == ["each living"]
 
 
 # --- mentions ---
