@@ -58,6 +58,8 @@ class Lanes:
         self._tickets = itertools.count(1)
         self._failing: set[LaneKey] = set()
         self._starving: set[LaneKey] = set()
+        self._closed: set[LaneKey] = set()
+        self._tried = 0  # the delivery with which a broken receiver was tried last
         self.flying = 0
 
     def __len__(self) -> int:
@@ -74,6 +76,8 @@ class Lanes:
     def add(self, delivery: PendingDelivery, due: float, now: float) -> None:
         """Takes one from the database; they come in the order of their IDs."""
         key = (delivery.workspace, delivery.sync_id, delivery.id if delivery.aside else 0)
+        if key in self._closed:
+            return
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
@@ -119,10 +123,19 @@ class Lanes:
                 return self._take(lane)
         return None
 
-    def take_oldest(self) -> Lane | None:
-        """As `take`, whether it is due or not: to try a broken receiver with."""
+    def take_another(self) -> Lane | None:
+        """To try a broken receiver with, due or not: the lane whose head is the next in age after what was tried last,
+        and after the youngest the oldest. It may be one message, and not the receiver, that is wrong."""
         idle = [lane for lane in self._lanes.values() if not lane.flying and lane.waiting]
-        return self._take(min(idle, key=lambda lane: lane.head.id)) if idle else None
+        if not idle:
+            return None
+        lane = min(idle, key=lambda lane: (lane.head.id <= self._tried, lane.head.id))
+        self._tried = lane.head.id
+        return self._take(lane)
+
+    def broke_with(self, lane: Lane) -> None:
+        """The receiver is broken since this attempt: others are tried first."""
+        self._tried = lane.head.id
 
     def _take(self, lane: Lane) -> Lane:
         lane.flying = True
@@ -160,10 +173,12 @@ class Lanes:
         return self._lanes.get(lane.key) is not lane
 
     def drop(self, lane: Lane) -> None:
-        """Leaves a lane alone for the rest of a `run --once`."""
+        """Leaves a lane alone for the rest of a `run --once`, with all of it that is still to be read."""
         lane.flying = False
         self.flying -= 1
-        del self._lanes[lane.key]
+        self._closed.add(lane.key)
+        if not self._is_forgotten(lane):
+            del self._lanes[lane.key]
 
     def starving(self) -> list[Lane]:
         """Lanes that are empty here but not in the database."""

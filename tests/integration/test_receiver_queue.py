@@ -13,7 +13,7 @@ from notifier.model import Broken, Delivered, Message, Outcome, ReceiverState, R
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.turnstile import Turnstile
-from tests.integration.store_builders import NOW, an_event, an_observation
+from tests.integration.store_builders import NOW, an_event, an_observation, change
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
 STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle", "record")
@@ -57,12 +57,13 @@ class Stage:
         self.clock.now = NOW
         self.loop_clock = LoopClock(monkeypatch)
 
-    def queue(self, state: ReceiverState | None = None) -> ReceiverQueue:
+    def queue(self, state: ReceiverState | None = None, *, once: bool = False) -> ReceiverQueue:
         return ReceiverQueue(
             self.receiver,
             state or ReceiverState("pipeline"),
             self.store,
             DeliverySettings(first_retry=timedelta(minutes=1), longest_retry=timedelta(minutes=10)),
+            once=once,
             clock=self.clock,
             jitter=lambda: 0.0,
         )
@@ -263,6 +264,7 @@ async def test_a_wall_clock_that_jumps_ahead_makes_nothing_step_aside(
     queue = stage.queue()
     async with running(queue.run()):
         await until_quiet()
+        await stage.passes(seconds=1)
         stage.clock.advance(days=1)
         await stage.record("evt_b1", sync_id=2)
         queue.wake()
@@ -272,6 +274,102 @@ async def test_a_wall_clock_that_jumps_ahead_makes_nothing_step_aside(
         assert "evt_a2" not in stage.receiver.sent
         await stage.passes(minutes=6)
         assert "evt_a2" in stage.receiver.sent
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_a_day_back_keeps_no_follower_behind_a_failed_head(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_a1" else Delivered()))
+    await stage.record("evt_a1", "evt_a2", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        await stage.passes(minutes=1)
+        stage.clock.advance(days=-1)
+        await stage.record("evt_b1", sync_id=2)
+        queue.wake()
+        await stage.passes(minutes=13)
+        assert "evt_a2" not in stage.receiver.sent
+        await stage.passes(minutes=2)
+        assert "evt_a2" in stage.receiver.sent
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("restarted", [False, True], ids=["one queue", "a queue after a restart"])
+async def test_a_wall_clock_that_jumps_four_days_ahead_kills_nothing_that_is_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", "evt_2", sync_id=1)
+    async with running((queue := stage.queue()).run()):
+        await until_quiet()
+        stage.clock.advance(days=4)
+        await stage.record("evt_3", sync_id=2)
+        queue.wake()
+        await stage.passes(hours=2)
+    if restarted:
+        queue = stage.queue()
+    async with running(queue.run()):
+        await stage.passes(step=60, hours=12)
+        assert await store.count_pending() == 3
+        stage.receiver.script = lambda _: Delivered()
+        await stage.passes(hours=1)
+    assert await store.count_pending() == 0
+    assert queue.died == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("days", [-4, 4])
+async def test_what_is_recorded_by_a_clock_that_is_off_is_given_up_in_its_time_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """The clock goes back to the right time at once: that neither kills it nor keeps it for days more."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    async with running((queue := stage.queue()).run()):
+        await stage.passes(step=240, hours=1)
+        stage.clock.advance(days=days)
+        await stage.record("evt_1", sync_id=1)
+        queue.wake()
+        await until_quiet()
+        stage.clock.advance(days=-days)
+        await stage.passes(step=240, days=2, hours=23)
+        assert await store.count_pending() == 1
+        await stage.passes(step=240, hours=1, minutes=20)
+        assert await store.count_pending() == 0
+
+
+@pytest.mark.asyncio
+async def test_after_a_restart_each_message_has_a_quarter_of_its_time_left_and_no_more_when_it_is_that_old(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell four days without a worker from a clock that jumped."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    stage.clock.advance(days=4)
+    async with running(stage.queue().run()):
+        await stage.passes(step=60, hours=17, minutes=40)
+        assert await store.count_pending() == 1
+        await stage.passes(step=60, minutes=40)
+        assert await store.count_pending() == 0
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_went_back_holds_a_message_for_an_hour_in_all_however_often_the_queue_is_read_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+    stage.clock.advance(days=-1)
+    stage.receiver.take()
+    async with running((queue := stage.queue()).run()):
+        for _ in range(3):
+            await stage.passes(minutes=20, seconds=20)
+            queue.reload(None)
+        await until_quiet()
+        assert "evt_1" in stage.receiver.take()
 
 
 # --- what may have been sent ---
@@ -524,3 +622,33 @@ async def test_what_can_not_be_written_down_first_is_not_sent_to_a_receiver_that
     assert len(tries) == 3
     assert receiver.told == [None]
     assert await store.pending("pipeline", 0, 9) == []
+
+
+# --- one round of `run --once` ---
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", [130, 1_200], ids="{0} of each of two syncs".format)
+async def test_in_a_round_a_failed_head_leaves_its_followers_however_many_there_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """They are read by hundreds: some are only read when the head has failed."""
+    heads = {"evt_1_0", "evt_2_0"}
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i in heads else Delivered()))
+    for sync_id in (1, 2):
+        await stage.record(*(f"evt_{sync_id}_{place}" for place in range(number)), sync_id=sync_id)
+    await stage.record("evt_3_0", "evt_3_1", sync_id=3)
+    await stage.queue(once=True).run()
+    assert sorted(stage.receiver.sent) == ["evt_1_0", "evt_2_0", "evt_3_0", "evt_3_1"]
+    assert await store.count_pending() == 2 * number
+
+
+@pytest.mark.asyncio
+async def test_in_a_round_what_stepped_aside_holds_none_back_and_none_holds_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_2" else Delivered()))
+    await stage.record("evt_1", "evt_2", "evt_3", sync_id=1)
+    change(store.path, "UPDATE deliveries SET aside = 1, attempts = 3 WHERE event_id = 'evt_1'")
+    await stage.queue(once=True).run()
+    assert stage.receiver.sent == ["evt_1", "evt_2"]

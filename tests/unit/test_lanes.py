@@ -74,12 +74,12 @@ def test_all_that_sleeps_wakes_when_the_receiver_works_again() -> None:
 def test_a_broken_receiver_is_tried_with_the_oldest_whether_due_or_not() -> None:
     lanes = lanes_with(a_delivery(3, sync_id=9))
     lanes.add(a_delivery(2, sync_id=8), 600.0, 0.0)
-    oldest = lanes.take_oldest()
+    oldest = lanes.take_another()
     assert oldest is not None
     assert oldest.head.id == 2
     lanes.landed(oldest, 0.0, 0.0, next_due=0.0)
     assert drained(lanes) == [2, 3]
-    assert lanes.take_oldest() is None
+    assert lanes.take_another() is None
 
 
 def test_a_lane_beyond_its_length_is_read_from_the_database_again() -> None:
@@ -180,9 +180,9 @@ def test_a_refill_leaves_out_what_stepped_aside_for_it_is_here_already() -> None
 
 def test_what_a_broken_receiver_is_tried_with_is_not_taken_again_while_under_way() -> None:
     lanes = lanes_with(a_delivery(1))
-    assert lanes.take_oldest() is not None
+    assert lanes.take_another() is not None
     assert lanes.take() is None
-    assert lanes.take_oldest() is None
+    assert lanes.take_another() is None
 
 
 def of_story(number: int, story: str | None) -> PendingDelivery:
@@ -234,6 +234,18 @@ def test_dropping_a_lane_leaves_its_followers_alone() -> None:
     lanes.drop(take(lanes))
     assert drained(lanes) == [3]
     assert (len(lanes), lanes.flying) == (0, 0)
+
+
+def test_what_is_read_later_of_a_lane_that_was_dropped_is_left_alone_too() -> None:
+    lanes = lanes_with(a_delivery(1), a_delivery(2))
+    lanes.drop(take(lanes))
+    lanes.add(a_delivery(3), 0.0, 0.0)
+    lanes.add(a_delivery(4, sync_id=8), 0.0, 0.0)
+    lanes.clear()
+    lanes.add(a_delivery(2), 0.0, 0.0)
+    lanes.add(a_delivery(4, sync_id=8), 0.0, 0.0)
+    assert drained(lanes) == [4]
+    assert len(lanes) == 0
 
 
 # --- against a model ---
@@ -336,7 +348,7 @@ class Delivering(RuleBasedStateMachine):
     @rule()
     def probe(self) -> None:
         self.while_broken = True
-        if lane := self.lanes.take_oldest():
+        if lane := self.lanes.take_another():
             self.check_taken(lane, must_be_due=False)
 
     @precondition(lambda self: self.while_broken)
