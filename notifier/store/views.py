@@ -3,7 +3,7 @@
 Beside a running worker these read, or write with BEGIN IMMEDIATE, and never checkpoint (see sqlite.py).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -100,6 +100,14 @@ class DeliveryFilter:
     state: DeliveryState | None = None
     receiver: str | None = None
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What is tried again, and what is left as it is, since its receiver (named beside the ID) is gone."""
+
+    ids: tuple[int, ...]
+    left: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,26 +271,27 @@ def event_view(row: Any) -> EventView:
     return EventView(**{**row._mapping, **none})
 
 
-def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple[int, ...]:
-    """Makes dead deliveries pending with a fresh clock and pending ones due now; the IDs of those it touched.
+def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime, receivers: Collection[str]) -> Retried:
+    """Makes dead deliveries pending with a fresh clock and pending ones due now.
 
-    Broken receivers among theirs are tried at once. Raises DatabaseUnusable.
+    `receivers`: those of the watchlist. No others can be sent anything: what is theirs would wait for ever. Broken ones
+    are tried at once. Raises DatabaseUnusable.
     """
     unfinished = or_(deliveries.c.state == DeliveryState.DEAD.value, deliveries.c.state == DeliveryState.PENDING.value)
     with open_database(path, "command") as connection:
         rows = connection.execute(
             select(deliveries.c.id, deliveries.c.receiver).where(and_(unfinished, _fits(wanted)))
         ).all()
-        ids = [row.id for row in rows]
+        ids = [row.id for row in rows if row.receiver in receivers]
         for start in range(0, len(ids), 1_000):
             chosen = deliveries.c.id.in_(ids[start : start + 1_000])
             revived = {"state": "pending", "clock_started_at": now, "first_failed_at": None, "finished_at": None}
             dead = deliveries.c.state == DeliveryState.DEAD.value
             connection.execute(update(deliveries).where(chosen).values(next_attempt_at=now))
             connection.execute(update(deliveries).where(and_(chosen, dead)).values(aside=False, **revived))
-        for name in {row.receiver for row in rows}:
+        for name in {row.receiver for row in rows} & set(receivers):
             _ask_to_try(connection, name, now)
-    return tuple(ids)
+    return Retried(tuple(ids), {row.id: row.receiver for row in rows if row.receiver not in receivers})
 
 
 def try_receiver(path: Path, name: str, now: datetime) -> None:

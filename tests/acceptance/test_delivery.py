@@ -340,6 +340,13 @@ def test_a_renamed_receiver_is_a_removed_one_whose_deliveries_die_and_a_new_one_
     assert dead["state"] == "dead"
     assert "no longer in the watchlist" in dead["last_error"]
     assert sorted(receivers(workplace)) == ["new", "sound"]
+
+    for options, code in ((["--dead"], 0), (["--receiver", "old"], 0), ([str(dead["id"])], 1)):
+        retried = workplace.run("deliveries", "retry", *options)
+        assert (retried.returncode, retried.stdout) == (code, "0 deliveries are tried again.\n")
+        assert retried.stderr == "1 is left as it is: the watchlist has no receiver old.\n"
+    assert workplace.json("deliveries", "--receiver", "old") == [dead]
+    assert sorted(receivers(workplace)) == ["new", "sound"]
     assert workplace.stop() == 0
 
 

@@ -72,7 +72,7 @@ def test_what_waits_comes_longest_first_and_what_died_newest_first(stage: PageSt
         "growth": (30, 30),
         "quiet": (0, 0),
     }
-    (number,) = retry_deliveries(stage.path, DeliveryFilter(ids=[dead[0].id]), stage.now)
+    (number,) = retry_deliveries(stage.path, DeliveryFilter(ids=[dead[0].id]), stage.now, ["growth"]).ids
     with looked_at(stage.path) as look:
         assert number in [each.id for each in look.waiting()]
 
