@@ -25,8 +25,8 @@ class Deliverer:
             self._queues[name].wake()
 
     def working(self) -> dict[str, bool]:
-        """By receiver, whether it works as far as is known."""
-        return {name: queue.state.broken_since is None for name, queue in self._queues.items()}
+        """By receiver, whether it takes messages as far as is known."""
+        return {name: queue.state.works for name, queue in self._queues.items()}
 
     def stop(self) -> None:
         self._stopping.set()

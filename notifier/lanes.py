@@ -6,7 +6,7 @@ lane of its own. Times are seconds of one monotonic clock.
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +16,7 @@ from notifier.model import PendingDelivery
 LONGEST_LANE: Final = 20  # deliveries of a lane held in memory; the rest is read when these are done
 
 LaneKey = tuple[str, int, int]  # workspace, sync, and the delivery's ID where it goes alone (else 0)
+Place = tuple[bool, int]  # whether it goes after all others, and the delivery's ID
 
 
 @dataclass(slots=True, eq=False)
@@ -51,15 +52,16 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
-        # Entries name a delivery's ID, the ticket with which its lane was offered, and the lane. A lane that is taken,
-        # or offered anew, has another ticket: what is left of it in the heaps no longer counts.
-        self._ready: list[tuple[int, int, LaneKey]] = []
-        self._sleeping: list[tuple[float, int, int, LaneKey]] = []
+        # Entries name a delivery's place in the order, the ticket with which its lane was offered, and the lane. A lane
+        # that is taken, or offered anew, has another ticket: what is left of it in the heaps no longer counts.
+        self._ready: list[tuple[Place, int, LaneKey]] = []
+        self._sleeping: list[tuple[float, Place, int, LaneKey]] = []
         self._tickets = itertools.count(1)
         self._failing: set[LaneKey] = set()
         self._starving: set[LaneKey] = set()
         self._closed: set[LaneKey] = set()
         self._tried = 0  # the delivery with which a broken receiver was tried last
+        self._broke: Counter[int] = Counter()  # how often a delivery has broken a receiver that worked
         self.flying = 0
 
     def __len__(self) -> int:
@@ -93,18 +95,19 @@ class Lanes:
 
     def _offer(self, lane: Lane, due: float, now: float) -> None:
         lane.ticket = next(self._tickets)
+        place = self._broke[lane.head.id] > 1, lane.head.id
         if due <= now:
-            heapq.heappush(self._ready, (lane.head.id, lane.ticket, lane.key))
+            heapq.heappush(self._ready, (place, lane.ticket, lane.key))
         else:
-            heapq.heappush(self._sleeping, (due, lane.head.id, lane.ticket, lane.key))
+            heapq.heappush(self._sleeping, (due, place, lane.ticket, lane.key))
         if lane.head.first_failed_at is not None:
             self._failing.add(lane.key)
 
     def wake(self, now: float) -> None:
         """Moves what is due from sleeping to ready."""
         while self._sleeping and self._sleeping[0][0] <= now:
-            _, delivery_id, ticket, key = heapq.heappop(self._sleeping)
-            heapq.heappush(self._ready, (delivery_id, ticket, key))
+            _, place, ticket, key = heapq.heappop(self._sleeping)
+            heapq.heappush(self._ready, (place, ticket, key))
 
     def wake_all(self) -> None:
         """All that sleeps is due: the receiver works again."""
@@ -134,8 +137,10 @@ class Lanes:
         return self._take(lane)
 
     def broke_with(self, lane: Lane) -> None:
-        """The receiver is broken since this attempt: others are tried first."""
+        """A receiver that worked is broken since this attempt: it is tried with others first. One that does so time and
+        again goes after all that wait."""
         self._tried = lane.head.id
+        self._broke[lane.head.id] += 1
 
     def _take(self, lane: Lane) -> Lane:
         lane.flying = True
@@ -155,6 +160,8 @@ class Lanes:
             self._offer(lane, due, now)
             return
         finished = {lane.head.id} if done is None else done
+        for delivery_id in finished:
+            self._broke.pop(delivery_id, None)
         while lane.waiting and lane.waiting[0].id in finished:
             lane.waiting.popleft()
         if lane.waiting:

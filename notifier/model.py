@@ -414,6 +414,11 @@ class ReceiverState:
     failed_since: datetime | None = None
     failing: bool = False
 
+    @property
+    def works(self) -> bool:
+        """Whether it takes messages as far as is known."""
+        return self.broken_since is None and not self.failing
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceState:

@@ -21,7 +21,6 @@ from notifier.lanes import LONGEST_LANE, Lane, Lanes
 from notifier.meter import DEAF_TO_RECEIVER, ReceiverMeter, delivery_outcome
 from notifier.milestones import Milestones
 from notifier.model import (
-    Broken,
     Delivered,
     DeliveryState,
     Message,
@@ -519,9 +518,8 @@ class ReceiverQueue:
             self._failed_from, self._accepted_at = None, now
         failed_for = timedelta(seconds=now - self._failed_from) if self._failed_from is not None else timedelta(0)
         self.state = learned(old, outcome, self._clock(), failed_for=failed_for)
-        if isinstance(outcome, Broken):
-            self._lanes.broke_with(lane)
         if old.broken_since is None and self.state.broken_since is not None:
+            self._lanes.broke_with(lane)
             self._probe_at = now + PROBE_INTERVAL.total_seconds()
         if old.broken_since is not None and isinstance(outcome, Delivered) and outcome.unsent:
             self._probe_at = now  # that was no trial: with another
@@ -549,8 +547,7 @@ class ReceiverQueue:
             )
         elif not old.failing and new.failing and not broken:
             log.error("receiver has taken nothing for 5 minutes; trying goes on", receiver=name, error=new.last_error)
-        was_bad, is_bad = (each.broken_since is not None or each.failing for each in (old, new))
-        if was_bad and not is_bad:
+        if not old.works and new.works:
             log.info("receiver works again", receiver=name)
 
     def _announce(self, delivery: PendingDelivery, settlement: Settlement) -> None:

@@ -61,11 +61,14 @@ class SyncView:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverView:
+    """The fields of `notifier status --json`, in its order, and why it is not `ok`: it is failing, or else broken."""
+
     name: str
     ok: bool
     last_error: str | None
     pending: int
     dead: int
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +212,11 @@ def _receivers(connection: Connection, configured: Collection[str]) -> tuple[Rec
     return tuple(
         ReceiverView(
             name,
-            ok=name not in known or known[name].broken_since is None,
+            ok=name not in known or (known[name].broken_since is None and not known[name].failing),
             last_error=known[name].last_error if name in known else None,
             pending=counts["pending"].get(name, 0),
             dead=counts["dead"].get(name, 0),
+            failing=name in known and known[name].broken_since is None and known[name].failing,
         )
         for name in names
     )

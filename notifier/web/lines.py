@@ -90,7 +90,7 @@ def verdict_of(
 ) -> Verdict:
     """The worst first: what a restart may mend, then what only people can, then what just began."""
     down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
-    broken = [f"{each.name} takes no messages" for each in receivers if each.broken_since is not None]
+    broken = [f"{each.name} takes no messages" for each in receivers if not each.works]
     wrong = _outdated(not_in_force)
     if ailment is not None:
         return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])

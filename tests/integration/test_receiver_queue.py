@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.config.models import DeliverySettings
 from notifier.errors import StoreUnavailable
@@ -13,7 +14,7 @@ from notifier.model import Broken, Delivered, Message, Outcome, ReceiverState, R
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.turnstile import Turnstile
-from tests.integration.store_builders import NOW, an_event, an_observation, change
+from tests.integration.store_builders import MINUTE, NOW, an_event, an_observation, change
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
 STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle", "record")
@@ -370,6 +371,173 @@ async def test_a_clock_that_went_back_holds_a_message_for_an_hour_in_all_however
             queue.reload(None)
         await until_quiet()
         assert "evt_1" in stage.receiver.take()
+
+
+# --- a receiver that takes nothing ---
+
+BEGINS, ENDS = "receiver has taken nothing for 5 minutes; trying goes on", "receiver works again"
+
+
+def sentences(said: list[Any], *wanted: str) -> list[str]:
+    return [each["event"] for each in said if each["event"] in wanted]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("HTTP 500", Retry("HTTP 500")),
+        ("no connection: TLS failed", Retry("no connection: TLS failed")),
+        ("HTTP 400", Refused("HTTP 400")),
+        ("HTTP 429", Retry("HTTP 429", after=MINUTE)),
+    ],
+)
+async def test_a_receiver_whose_attempts_have_all_failed_for_five_minutes_is_failing_until_it_takes_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, reason: str, outcome: Outcome
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: outcome))
+    queue = stage.queue()
+    with capture_logs() as said:
+        async with running(queue.run()):
+            for number in range(7):
+                await stage.record(f"evt_{number}", sync_id=number)
+                queue.wake()
+                await until_quiet()
+                assert queue.state.works is (number < 5)
+                await stage.passes(minutes=1)
+            state = (await store.receivers())["pipeline"]
+            assert (state.failing, state.failed_since, state.last_error) == (True, NOW, reason)
+            stage.receiver.script = lambda _: Delivered()
+            await stage.record("evt_last", sync_id=99)
+            queue.wake()
+            await stage.passes(minutes=2)
+            assert queue.state.works
+    state = (await store.receivers())["pipeline"]
+    assert (state.failing, state.failed_since, state.last_error) == (False, None, None)
+    assert sentences(said, BEGINS, ENDS) == [BEGINS, ENDS]
+
+
+@pytest.mark.asyncio
+async def test_one_refused_message_with_nothing_after_it_is_no_receiver_that_fails(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[Outcome] = [Delivered(), Refused("HTTP 400")]
+    stage = Stage(store, monkeypatch, Scripted(lambda _: outcomes.pop()))
+    await stage.record("evt_1", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        await stage.passes(step=60, hours=5)
+        assert queue.state.works
+        await stage.record("evt_2", sync_id=1)
+        queue.wake()
+        await until_quiet()
+        assert queue.state == await kept(store)
+    assert queue.state.failed_since is None
+
+
+async def kept(store: Store) -> ReceiverState:
+    return (await store.receivers())["pipeline"]
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_makes_no_receiver_fail_and_hides_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        stage.clock.advance(days=1)
+        await stage.passes(minutes=4)
+        assert queue.state.works
+        stage.clock.advance(days=-2)
+        await stage.passes(minutes=5)
+        assert not queue.state.works
+
+
+@pytest.mark.asyncio
+async def test_that_a_receiver_fails_outlives_the_process_and_a_broken_one_is_told_of_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    await stage.queue(once=True).run()
+    stage.clock.advance(minutes=6)
+    await stage.queue(await kept(store), once=True).run()
+    assert (await kept(store)).failing
+    with capture_logs() as said:
+        stage.receiver.script = lambda _: Broken("HTTP 404")
+        async with running(stage.queue(await kept(store)).run()):
+            await stage.passes(minutes=20)
+            stage.receiver.script = lambda _: Delivered()
+            await stage.passes(minutes=5)
+    assert sentences(said, BEGINS, ENDS) == [ENDS]
+    assert (await kept(store)).works
+
+
+@pytest.mark.asyncio
+async def test_a_message_of_which_there_is_nothing_to_send_is_no_trial_of_a_broken_receiver(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = Delivered(unsent=True)
+    stage = Stage(store, monkeypatch, Scripted(lambda i: quiet if i == "evt_b1" else Broken("is_archived")))
+    for sync_id, event_id in enumerate(("evt_a1", "evt_b1", "evt_c1")):
+        await stage.record(event_id, sync_id=sync_id)
+    stage.receiver.concurrency = 1
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        assert stage.receiver.take() == ["evt_a1"]
+        await stage.passes(minutes=5)
+        assert stage.receiver.take() == ["evt_b1", "evt_c1"]
+        assert queue.state.broken_since == NOW
+
+
+# --- a broken receiver is tried ---
+
+
+@pytest.mark.asyncio
+async def test_a_broken_receiver_is_tried_with_another_syncs_message_each_time_and_then_with_the_first_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one message that is wrong: its thread is locked, say."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Broken("restricted_action")))
+    stage.receiver.concurrency = 1
+    for sync_id in (1, 2, 3):
+        await stage.record(f"evt_{sync_id}a", f"evt_{sync_id}b", sync_id=sync_id)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        for _ in range(3):
+            queue.reload(None)  # another process writes meanwhile
+            await stage.passes(minutes=5)
+        assert stage.receiver.take() == ["evt_1a", "evt_2a", "evt_3a", "evt_1a"]
+        stage.receiver.script = lambda i: Broken("restricted_action") if i == "evt_1a" else Delivered()
+        await stage.passes(minutes=5)
+        assert stage.receiver.take()[0] == "evt_2a"
+        await stage.passes(minutes=10)
+    assert [left.event_id for left in await store.pending("pipeline", 0, 9)] == ["evt_1a", "evt_1b"]
+
+
+@pytest.mark.asyncio
+async def test_a_trial_that_had_to_wait_for_a_gate_is_made_when_that_opens(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Turnstile(1.0)
+    outcomes: list[Outcome] = [Delivered(), Broken("is_archived")]
+    receiver = Scripted(lambda _: outcomes.pop())
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        monkeypatch.setattr(receiver, "gate", lambda _: gate)
+        gate.hold(stage.loop_clock.now + 330)
+        await stage.passes(minutes=5)
+        assert receiver.sent == ["evt_1"]
+        await stage.passes(seconds=40)
+    assert receiver.sent == ["evt_1", "evt_1"]
 
 
 # --- what may have been sent ---

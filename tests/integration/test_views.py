@@ -118,7 +118,7 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     await store.save_listed("main", [(51, None, 0), (50, "Forgotten", 0)])
     await store.forget_syncs("main", [50])
     await save_receiver(store, ReceiverState("growth", broken_since=NOW, last_error="404", probe_at=NOW))
-    await save_receiver(store, ReceiverState("unlisted", last_error="500"))
+    await save_receiver(store, ReceiverState("unlisted", last_error="500", failed_since=NOW, failing=True))
     status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"])
     assert status == Status(
         WorkerView("1.2.3", NOW, NOW + MINUTE),
@@ -131,7 +131,7 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
             ReceiverView("growth", False, "404", pending=1, dead=1),
             ReceiverView("new", True, None, pending=0, dead=0),
             ReceiverView("pipeline", True, None, pending=2, dead=1),
-            ReceiverView("unlisted", True, "500", pending=0, dead=0),
+            ReceiverView("unlisted", False, "500", pending=0, dead=0, failing=True),
         ),
     )
     assert read_worker(database) == status.worker
