@@ -10,6 +10,7 @@ import psutil
 from standardwebhooks import Webhook
 
 from notifier.simulator import Body, ReceivedWebhook, SimulatorThread, Status
+from tests.integration.store_builders import change
 
 from .conftest import SECRET, Workplace
 
@@ -490,3 +491,27 @@ def _fail_in_every_way(workplace: Workplace, simulator: SimulatorThread) -> None
     assert not [line for line in workplace.logged() if "fault of the notifier" in line["event"]]
     assert outputs[0].returncode == 1
     assert len(json.loads(outputs[4].stdout)) == len(targets)
+
+
+def test_a_receiver_that_fails_is_shown_as_such_until_it_takes_a_message(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    """That five minutes of attempts failed is made up: the queue's own tests let them pass."""
+    workplace.start_watching(52)
+    simulator.sink.answer(500, times=2)
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(1)
+    assert workplace.stop() == 0
+    change(workplace.directory / "n.db", "UPDATE receivers SET failed_since = 1, failing = 1, last_error = 'HTTP 500'")
+    failing = receivers(workplace)["hook"]
+    assert (failing["ok"], failing["last_error"]) == (False, "HTTP 500")
+    (shown,) = [line for line in workplace.run("status").stdout.splitlines() if line.split()[:1] == ["hook"]]
+    assert shown.split()[1] == "failing"
+
+    workplace.start()
+    workplace.wait_for_log("receiver took nothing before this start")
+    simulator.sink.wait_for(accepted(1))
+    workplace.wait_until(lambda: receivers(workplace)["hook"]["ok"])
+    workplace.wait_for_log("receiver works again")
+    assert receivers(workplace)["hook"]["last_error"] is None
+    assert workplace.stop() == 0
