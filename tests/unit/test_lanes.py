@@ -267,6 +267,11 @@ class Row:
         )
 
 
+def place_of(row: Row) -> tuple[int, int]:
+    """Its lane: of its sync, or its own."""
+    return row.sync_id, row.number if row.aside else 0
+
+
 class Delivering(RuleBasedStateMachine):
     """Drives Lanes as the receiver's loop does: read, refill, take, land, step aside, clear.
 
@@ -282,6 +287,7 @@ class Delivering(RuleBasedStateMachine):
         self.count = 0
         self.flying: list[Lane] = []
         self.while_broken = False
+        self.closed: set[tuple[int, int]] = set()
 
     def pending(self, above: int, to: int | None = None) -> Iterable[Row]:
         return [row for number, row in sorted(self.database.items()) if number > above and (to is None or number <= to)]
@@ -326,6 +332,7 @@ class Delivering(RuleBasedStateMachine):
 
     def check_taken(self, lane: Lane, *, must_be_due: bool) -> None:
         row = self.database[lane.head.id]  # it is pending: neither lost nor sent before
+        assert place_of(row) not in self.closed
         others = [other.head for other in self.flying]
         assert all(other.id != row.number for other in others)
         if not row.aside:
@@ -374,6 +381,16 @@ class Delivering(RuleBasedStateMachine):
         lane.head.first_failed_at = NOW
         self.lanes.landed(lane, row.due, self.now, next_due=0.0)
 
+    @precondition(lambda self: bool(self.flying))
+    @rule(which=st.integers(0, 2))
+    def drop(self, which: int) -> None:
+        """In a round of `run --once` a failed head leaves its followers, those too that are still to be read."""
+        lane = self.flying.pop(which % len(self.flying))
+        row = self.database[lane.head.id]
+        row.failed = True
+        self.closed.add(place_of(row))
+        self.lanes.drop(lane)
+
     @precondition(lambda self: not self.while_broken)
     @rule(count=st.sampled_from([20, 30]))
     def deliver_many(self, count: int) -> None:
@@ -413,6 +430,9 @@ class Delivering(RuleBasedStateMachine):
             self.land(0, None)
         if self.while_broken:
             self.works_again()
+        left = {number for number, row in self.database.items() if place_of(row) in self.closed}
+        for number in left:
+            del self.database[number]
         for _ in range(len(self.database) + 1):
             self.load(1_000)
             self.refill_all()
