@@ -69,8 +69,8 @@ class Stage:
             jitter=lambda: 0.0,
         )
 
-    async def record(self, *event_ids: str, sync_id: int) -> None:
-        events = [an_event(i, "pipeline", sync_id=sync_id, seen_at=self.clock.now) for i in event_ids]
+    async def record(self, *event_ids: str, sync_id: int, receiver: str = "pipeline") -> None:
+        events = [an_event(i, receiver, sync_id=sync_id, seen_at=self.clock.now) for i in event_ids]
         await self.store.record(an_observation(*events, sync_id=sync_id))
 
     async def passes(self, step: float = 10.0, **units: float) -> None:
