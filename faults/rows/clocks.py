@@ -35,8 +35,8 @@ SLOW_MACHINE: Final = 5.0
 JUMPS: Final = (DAY, 0, -DAY, 0, DAY, 0)
 FEW: Final = (-DAY, DAY)
 FAR: Final = (4 * DAY, 3 * DAY, -DAY, 0)
-"""Where the clock is put amid retries: beyond the three days after which a message is given up; back, so that what failed
-did so tomorrow, or in four days; and to the right time."""
+"""Where the clock is put amid retries: beyond the three days after which a message is given up; back, so that what
+failed did so tomorrow, or in four days; and to the right time."""
 WELCOME: Final = 4  # the sync whose messages are accepted while the others' are not
 CHANGES: Final = {
     "America/New_York": datetime(2026, 11, 1, 6, tzinfo=UTC),
