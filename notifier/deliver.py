@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from notifier.errors import StoreUnavailable
+import structlog
+
+from notifier.errors import StoreError, StoreUnavailable
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 
+log = structlog.get_logger(__name__)
+
 LOOK_OUTSIDE_EVERY: Final = 2.0  # seconds; `deliveries retry` is taken up within five
+UNKNOWN: Final = -1  # no version of a database
 
 
 class Deliverer:
@@ -25,8 +30,8 @@ class Deliverer:
             self._queues[name].wake()
 
     def working(self) -> dict[str, bool]:
-        """By receiver, whether it works as far as is known."""
-        return {name: queue.state.broken_since is None for name, queue in self._queues.items()}
+        """By receiver, whether it takes messages as far as is known."""
+        return {name: queue.state.works for name, queue in self._queues.items()}
 
     def stop(self) -> None:
         self._stopping.set()
@@ -49,22 +54,31 @@ class Deliverer:
         return not died and await self._store.count_pending() == 0
 
     async def _look_outside(self) -> None:
-        version = await self._store.changes_from_outside()
+        version = await self._look(None)
         while not self._stopping.is_set():
             try:
                 async with asyncio.timeout(LOOK_OUTSIDE_EVERY):
                     await self._stopping.wait()
             except TimeoutError:
-                version = await self._reload_if_changed(version)
+                version = await self._look(version)
 
-    async def _reload_if_changed(self, version: int) -> int:
+    async def _look(self, seen: int | None) -> int:
+        """The loop's border: what can't be looked at now, by the database's fault or ours, is at the next look."""
         try:
-            latest = await self._store.changes_from_outside()
-            if latest == version:
-                return version
-            states = await self._store.receivers()
+            return await self._reload_if_changed(seen)
         except StoreUnavailable:
-            return version
-        for name, queue in self._queues.items():
-            queue.reload(states[name].probe_at if name in states else None)
+            pass
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("commands' changes can't be seen by a fault of the notifier; please report it")
+        return UNKNOWN if seen is None else seen
+
+    async def _reload_if_changed(self, seen: int | None) -> int:
+        """`seen`: the version that is known; at the first look all has just been read."""
+        latest = await self._store.changes_from_outside()
+        if latest != seen and seen is not None:
+            states = await self._store.receivers()
+            for name, queue in self._queues.items():
+                queue.reload(states[name].probe_at if name in states else None)
         return latest

@@ -105,7 +105,7 @@ def _watched_sync(sync: SyncView) -> dict[str, Any]:
 
 
 def _receiver(receiver: ReceiverView) -> dict[str, Any]:
-    return {name: getattr(receiver, name) for name in ReceiverView.__slots__}
+    return {name: getattr(receiver, name) for name in ReceiverView.__slots__ if name != "failing"}
 
 
 def _sync_of(incident: Incident, workspace: Workspace | None) -> dict[str, Any] | None:

@@ -201,6 +201,8 @@ async def _recall_what_is_bad(worker: Worker) -> None:
     for name, state in (await worker.store.receivers()).items():
         if state.broken_since is not None:
             log.warning("receiver was broken before this start", receiver=name, error=state.last_error)
+        elif state.failing:
+            log.warning("receiver took nothing before this start", receiver=name, error=state.last_error)
 
 
 async def _end(task: "asyncio.Task[None] | asyncio.Task[Watchlist]") -> None:

@@ -116,6 +116,7 @@ async def _queues(
     senders = await stack.enter_async_context(
         open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces, watchlist.server.public_url)
     )
+    foundation.paces.disband()
     known = await foundation.store.receivers()
     states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
     return {

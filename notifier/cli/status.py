@@ -111,7 +111,7 @@ def _receivers_table(view: Status) -> Table:
     rows = [
         (
             receiver.name,
-            Text("ok", "green") if receiver.ok else Text("broken", "red"),
+            Text("ok", "green") if receiver.ok else Text("failing" if receiver.failing else "broken", "red"),
             str(receiver.pending),
             str(receiver.dead),
             receiver.last_error or "",

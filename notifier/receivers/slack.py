@@ -90,7 +90,7 @@ class SlackSender:
             if isinstance(outcome, Delivered):
                 outcome = replace(outcome, posted=None)  # no later event comes back to it
         else:
-            outcome = Delivered(answer=NOTHING_TO_SHOW)
+            outcome = Delivered(answer=NOTHING_TO_SHOW, unsent=True)
         return self._codes.ended(message.event_id, outcome)
 
     # --- a story: one message that is kept true, and its thread ---
@@ -132,7 +132,7 @@ class SlackSender:
     async def _begin(self, chapter: Chapter) -> Outcome:
         """Posts the story's message, anew where it is gone."""
         if not chapter.told:
-            return Delivered(answer=NOTHING_TO_SHOW, count=len(chapter.events))
+            return Delivered(answer=NOTHING_TO_SHOW, count=len(chapter.events), unsent=True)
         outcome = await self._post_once(
             chapter.events[0], self._root(chapter, posting=True), through=chapter.story.state_id
         )

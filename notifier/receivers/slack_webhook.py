@@ -53,7 +53,7 @@ class SlackWebhookSender:
     async def send(self, message: Message) -> Outcome:
         """One attempt, and one more as plain text where the message was refused for its shape."""
         if not is_announced(message):
-            return Delivered(answer="nothing to show")
+            return Delivered(answer="nothing to show", unsent=True)
         rendered = render(message.body, self._clock(), mentions=message.mentions)
         rendered = with_page(rendered, message.body, self._public_url)
         shape = partial(post_arguments, message.event_id, rendered, None)

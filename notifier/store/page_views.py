@@ -43,14 +43,19 @@ class WorkspaceHealth:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverHealth:
-    """`broken_since` is None while it works; `pending` and `dead` count its deliveries."""
+    """`broken_since` and `failing_since` are None while it works; `pending` and `dead` count its deliveries."""
 
     name: str
     broken_since: datetime | None = None
+    failing_since: datetime | None = None
     last_error: str | None = None
     last_accepted_at: datetime | None = None
     pending: int = 0
     dead: int = 0
+
+    @property
+    def works(self) -> bool:
+        return self.broken_since is None and self.failing_since is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ class PageReader:
             name: ReceiverHealth(
                 name,
                 known[name].broken_since if name in known else None,
+                known[name].failed_since if name in known and known[name].failing else None,
                 known[name].last_error if name in known else None,
                 known[name].last_accepted_at if name in known else None,
                 pending.get(name, 0),

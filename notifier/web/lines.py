@@ -98,7 +98,7 @@ def verdict_of(
     answering = {each.name for each in workspaces if each.ok}
     if silent := sum(workspace in answering for workspace, _ in unread):
         down.append(f"{counted(silent, 'sync')} can't be read")
-    broken = [f"{each.name} takes no messages" for each in receivers if each.broken_since is not None]
+    broken = [f"{each.name} takes no messages" for each in receivers if not each.works]
     wrong = _outdated(not_in_force)
     if ailment is not None:
         return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])

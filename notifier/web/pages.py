@@ -67,9 +67,13 @@ class Pages:
         delivery = int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0
         if not 0 < delivery <= LARGEST_ID:
             raise WrongParameter("id must be the number of a delivery")
-        wanted, database = DeliveryFilter(ids=[delivery]), self._reception.insight.database
-        found = await self._in_thread(lambda: retry_deliveries(database, wanted, datetime.now(UTC)))
-        return see(_with(after, f"retried={delivery if found else 'none'}") + "#deliveries")
+        wanted, seen = DeliveryFilter(ids=[delivery]), self._reception.insight
+        found = await self._in_thread(
+            lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
+        )
+        return see(
+            _with(after, f"retried={delivery if found.ids else 'gone' if found.left else 'none'}") + "#deliveries"
+        )
 
     async def _page(self, make: Callable[[], bytes]) -> web.Response:
         return self._desk.answer(200, await self._in_thread(make))
@@ -189,6 +193,8 @@ def _retried(given: Parameters) -> str | None:
     number = given.get("retried", "")
     if number == "none":
         return "That delivery is no longer waiting or dead: there is nothing to try again."
+    if number == "gone":
+        return "The receiver of that delivery is no longer in the watchlist: it can't be tried again."
     if number.isascii() and number.isdigit() and len(number) < 20:
         return f"Delivery {number} is tried again within 5 seconds."
     return None

@@ -1,10 +1,12 @@
 """What the page reads of a database."""
 
 import html
+import re
 import sqlite3
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from sqlalchemy import text
@@ -94,7 +96,7 @@ def test_what_waits_comes_longest_first_and_what_died_newest_first(stage: PageSt
         "growth": (30, 30),
         "quiet": (0, 0),
     }
-    (number,) = retry_deliveries(stage.path, DeliveryFilter(ids=[dead[0].id]), stage.now)
+    (number,) = retry_deliveries(stage.path, DeliveryFilter(ids=[dead[0].id]), stage.now, ["growth"]).ids
     with looked_at(stage.path) as look:
         assert number in [each.id for each in look.waiting()]
 
@@ -104,6 +106,18 @@ def test_a_receiver_that_is_gone_is_shown_while_something_of_it_is_dead(stage: P
     stage.add_delivery("e", "removed", "dead")
     with looked_at(stage.path) as look:
         assert look.health(["growth"]).receivers.keys() == {"growth", "removed"}
+
+
+def test_a_receiver_that_fails_is_shown_with_since_when_and_why(stage: PageStage) -> None:
+    stage.add_receiver("hook", failed_since=stage.now - 9 * MINUTE, failing=True, last_error="HTTP 500")
+    stage.add_receiver("other", failed_since=stage.now - MINUTE, last_accepted_at=stage.now - 2 * MINUTE)
+    with looked_at(stage.path) as look:
+        shown = look.health(["hook", "other"]).receivers
+    assert [each.works for each in shown.values()] == [False, True]
+    with stage.serving() as url, urlopen(url) as answer:  # noqa: S310 - http, as the stage says
+        said = " ".join(re.sub("<[^>]+>", " ", answer.read().decode()).split())
+    assert "hook takes no messages" in said
+    assert "hook failing for 9 min nothing sent yet HTTP 500 other took one" in said
 
 
 def test_a_syncs_own_page_has_its_own_only(stage: PageStage) -> None:

@@ -384,8 +384,7 @@ async def test_one_channel_by_its_name_and_by_its_id_is_one_destination_once_sla
 @pytest.mark.asyncio
 async def test_the_pace_is_one_message_a_second(desk: Desk, kind: str) -> None:
     turnstile = desk.sender(kind).turnstile
-    turnstile.enter("growth", 10.0)
-    turnstile.leave(10.5)
+    turnstile.enter("growth", 10.0).leave(10.5)
     assert turnstile.opens_at("growth") == 11.5
 
 

@@ -18,6 +18,7 @@ LINKS = Links({"production": Workspace(api_key=SecretStr("k"))})
 WELL = WorkspaceHealth("production", True, None, NOW, None, 1.0, None)
 DOWN = WorkspaceHealth("eu", False, "401", NOW, NOW, 1.0, None)
 WORKS, BROKEN = ReceiverHealth("growth"), ReceiverHealth("sales", broken_since=NOW)
+FAILING = ReceiverHealth("hook", failing_since=NOW, last_error="HTTP 500")
 
 
 def an_event(
@@ -33,6 +34,8 @@ def test_the_verdict_names_the_worst_first() -> None:
     assert (starting.mood, starting.reasons) == (Mood.WAITING, ["not polled yet: production"])
     partly = verdict_of(None, "not polled yet: eu", None, [WELL, DOWN], [BROKEN])
     assert (partly.mood, partly.reasons) == (Mood.BAD, ["eu can't be read", "sales takes no messages"])
+    failing = verdict_of(None, None, None, [WELL], [WORKS, FAILING])
+    assert (failing.mood, failing.reasons) == (Mood.BAD, ["hook takes no messages"])
     ill = verdict_of("the database can't be written", None, None, [DOWN], [])
     assert ill.reasons == ["the database can't be written", "eu can't be read"]
 
