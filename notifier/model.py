@@ -509,7 +509,8 @@ class Delivered:
     """The receiver has it. `hold`: it asked to be left alone that long all the same.
 
     `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read. `count`: how
-    many of the message and its followers it now has. `posted`: where its story stands.
+    many of the message and its followers it now has. `posted`: where its story stands. `caveat`: what is missing of the
+    message, and why.
     """
 
     hold: timedelta | None = None
@@ -517,6 +518,7 @@ class Delivered:
     answer: str = field(default="", compare=False)
     count: int = 1
     posted: Posted | None = None
+    caveat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ class Turnstile:
         and a slow connection must not bring two messages together."""
         self._next = max(self._next, now + self._interval)
 
+    def take_over(self, other: "Turnstile") -> None:
+        """Another one turned out to lead to the same place: what was asked for there, and who was sent last, holds."""
+        self._held_until = max(self._held_until, other._held_until)
+        self._next = max(self._next, other._next)
+
 
 class Turnstiles:
     """A turnstile for each destination. One destination may go by several names: a channel's name and its ID."""
@@ -63,5 +68,11 @@ class Turnstiles:
         return self._by_name.setdefault(destination, Turnstile(self._interval))
 
     def same(self, turnstile: Turnstile, *destination: str) -> Turnstile:
-        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself."""
-        return self._by_name.setdefault(destination, turnstile)
+        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself. From
+        then on it is the one of all names by which either was known."""
+        shared = self._by_name.setdefault(destination, turnstile)
+        if shared is not turnstile:
+            shared.take_over(turnstile)
+            names = [name for name, known in self._by_name.items() if known is turnstile]
+            self._by_name |= dict.fromkeys(names, shared)
+        return shared

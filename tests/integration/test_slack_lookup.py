@@ -17,7 +17,7 @@ from notifier.simulator import Status
 from notifier.simulator.faults import Body, Hang, Redirect
 from notifier.simulator.slack_faults import POST_MESSAGE, Drop, RateLimit, SlackError, SlackFault
 from tests.builders import NOW, TOKEN, a_slack_channel, a_slack_webhook
-from tests.integration.slack_desk import HISTORY, LIST, SHORT, Desk, an_event, open_desk, without_proxies
+from tests.integration.slack_desk import HISTORY, LIST, SHORT, Desk, an_event, open_desk, pauses_noted, without_proxies
 
 WITHOUT_HISTORY: Final = ("chat:write", "channels:read", "groups:read")
 WITHOUT_LIST: Final = ("chat:write", "channels:history", "groups:history")
@@ -414,11 +414,9 @@ async def test_a_token_without_a_history_scope_works_and_is_told_what_that_costs
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("method", ["auth.test", LIST])
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (RateLimit(7), "ratelimited"),
         (SlackError("internal_error"), "internal_error"),
         (Status(500, b'{"ok": false}'), "HTTP 500 Internal Server Error"),
         (Status(404, b"<html>"), "HTTP 404 Not Found: this does not answer as Slack does"),
@@ -429,10 +427,99 @@ async def test_a_token_without_a_history_scope_works_and_is_told_what_that_costs
     ],
 )
 async def test_a_slack_that_does_not_answer_as_it_should_is_no_verdict_in_favor(
-    desk: Desk, method: str, fault: SlackFault, said: str
+    desk: Desk, fault: SlackFault, said: str
 ) -> None:
-    desk.slack.fault(fault, method=method)
+    desk.slack.fault(fault, method="auth.test")
     assert await desk.check() == Verdict(ok=False, said=said)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (RateLimit(90), "ratelimited"),
+        (SlackError("internal_error"), "internal_error"),
+        (SlackError("quite_new_error"), "quite_new_error"),
+        (Status(500, b'{"ok": false}'), "HTTP 500 Internal Server Error"),
+        (Status(429, b"<html>", {"Retry-After": "90"}), SLOW_DOWN),
+        (Body(b"{}"), NOT_SLACKS),
+        (Body(b'{"ok": true}'), NOT_SLACKS),
+        (Drop(), "the connection was dropped before an answer"),
+    ],
+)
+async def test_what_can_not_be_found_out_of_a_channel_is_not_called_wrong(
+    desk: Desk, fault: SlackFault, said: str
+) -> None:
+    desk.slack.fault(fault, method="conversations.*")
+    unchecked = Verdict(ok=None, said=f"the token works ({WHO}); the channel was not checked: {said}")
+    assert [await desk.check(), await desk.check(desk.channel)] == [unchecked, unchecked]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (SlackError("token_revoked"), "token_revoked: install the app again"),
+        (Status(404, b"<html>"), "HTTP 404 Not Found: this does not answer as Slack does"),
+        (Redirect("http://127.0.0.1:1/"), "HTTP 302 Found: redirects are not followed"),
+    ],
+)
+async def test_what_is_wrong_while_the_channels_are_listed_is_called_wrong(
+    desk: Desk, fault: SlackFault, said: str
+) -> None:
+    desk.slack.fault(fault, method=LIST)
+    verdict = await desk.check()
+    assert verdict.ok is False
+    assert verdict.said.startswith(said)
+
+
+@pytest.mark.asyncio
+async def test_a_429_is_waited_out_as_it_asks_while_thousands_of_channels_are_listed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = pauses_noted(monkeypatch)
+    for number in range(450):
+        desk.slack.add_channel(f"other-{number}")
+    desk.slack.remove_channel(desk.channel)
+    desk.channel = desk.slack.add_channel("data-syncs")
+    desk.slack.fault(RateLimit(3), method="auth.test", times=1)
+    desk.slack.fault(RateLimit(2), method=LIST, times=2)
+    desk.slack.fault(Status(429, b"<html>"), method=LIST, times=1)
+    assert await desk.check() == Verdict(ok=True, said=f"#data-syncs ({desk.channel}) as {WHO}")
+    assert pauses == [3, 2, 2, 1]
+
+
+@pytest.mark.asyncio
+async def test_429s_without_end_are_waited_out_for_a_minute_in_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = pauses_noted(monkeypatch)
+    desk.slack.fault(RateLimit(25), method=LIST)
+    assert (await desk.check()).ok is None
+    assert pauses == [25, 25]
+    desk.slack.fault(RateLimit(25), method="auth.test")
+    assert await desk.check() == Verdict(ok=None, said="ratelimited")
+
+
+@pytest.mark.asyncio
+async def test_a_channel_beyond_those_that_are_listed_is_not_called_missing(desk: Desk) -> None:
+    page = {"ok": True, "channels": [], "response_metadata": {"next_cursor": "again"}}
+    desk.slack.body(json.dumps(page).encode(), method=LIST)
+    verdict = await desk.check()
+    assert verdict.ok is None
+    assert verdict.said.endswith("not among the first 10,000; its ID would be found")
+    assert isinstance(await desk.to_channel().send(an_event(maybe_sent_at=datetime.now(UTC))), Delivered)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("person", ["U0123ABCD", "W0123ABCD"])
+async def test_a_persons_id_is_posted_to_and_can_not_be_checked_without(desk: Desk, person: str) -> None:
+    desk.slack.add_channel("im", id="D0123ABCD")
+    desk.slack.add_alias("D0123ABCD", person)
+    verdict = await desk.check(person)
+    assert verdict.ok is None
+    assert "the channel was not checked: a person can only be asked for by posting" in verdict.said
+    assert desk.methods == ["auth.test"]
+    outcome = await desk.to_channel(person).send(an_event())
+    assert outcome == Delivered(note=f"{person}=D0123ABCD")
 
 
 @pytest.mark.asyncio
