@@ -499,6 +499,29 @@ async def test_without_the_right_to_read_the_thread_the_line_is_told_again(desk:
     assert desk.methods == [UPDATE, REPLIES, POST_MESSAGE]
 
 
+@pytest.mark.asyncio
+async def test_of_two_receivers_in_one_thread_each_finds_its_own_line(desk: Desk) -> None:
+    """Two receivers of one channel have a message each; here they came to share one."""
+    posted = await begun(desk, desk.to_channel())
+    began = now()
+    await desk.to_channel(name="sales").send(chapter(changed(), posted=posted))
+    desk.slack.fault(Drop(), method=POST_MESSAGE, times=1)
+    assert isinstance(await desk.to_channel().send(chapter(changed(), posted=posted)), Retry)
+    delivered(await desk.to_channel().send(chapter(changed(maybe_sent_at=began), posted=posted)))
+    assert len(replies(desk)) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_an_older_version_wrote_is_found(desk: Desk) -> None:
+    sender = desk.to_channel()
+    posted = await begun(desk, sender)
+    ts = roots(desk)[0].ts
+    old = {"ts": "1.000001", "thread_ts": ts, "metadata": {"event_type": "x", "event_payload": {"event_id": "evt_2"}}}
+    desk.slack.body(json.dumps({"ok": True, "messages": [old]}).encode(), method=REPLIES)
+    delivered(await sender.send(chapter(changed(maybe_sent_at=now()), posted=posted)))
+    assert desk.methods == [UPDATE, REPLIES]
+
+
 # --- the pace of edits ---
 
 

@@ -186,6 +186,110 @@ async def test_a_last_page_may_end_in_any_way(desk: Desk, metadata: Any) -> None
     assert len(desk.asked(HISTORY)) == 1
 
 
+# --- whose message it is ---
+
+
+@pytest.mark.asyncio
+async def test_of_two_receivers_on_one_channel_each_finds_its_own_message(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    delivered = await desk.to_channel(desk.channel, name="sales").send(an_event())
+    assert isinstance(delivered, Delivered)
+    desk.slack.accept_then_drop(times=1)
+    assert await desk.to_channel(desk.channel).send(an_event()) == DROPPED
+    await desk.to_channel(desk.channel, name="later").send(an_event())
+    outcome = await desk.to_channel(desk.channel).send(an_event(maybe_sent_at=began_at))
+    assert isinstance(outcome, Delivered)
+    assert outcome.answer == f"found in the channel, ts {desk.slack.messages()[1].ts}"
+    assert len(desk.slack.messages()) == 3
+
+
+@pytest.mark.asyncio
+async def test_another_receivers_message_about_the_event_is_not_taken_for_ones_own(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    await desk.to_channel(desk.channel, name="sales").send(an_event())
+    desk.slack.drop(times=1)
+    assert await desk.to_channel(desk.channel).send(an_event()) == DROPPED
+    await desk.to_channel(desk.channel).send(an_event(maybe_sent_at=began_at))
+    assert len(desk.slack.messages()) == 2
+
+
+# --- from when on: our clock may be anything ---
+
+
+def seconds_before(desk: Desk, moment: datetime, request: int = -1) -> float:
+    """From how long before a moment a look asked for history."""
+    return moment.timestamp() - float(desk.asked(HISTORY)[request].arguments["oldest"])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("hours", [-48, -2, -0.1, 0, 0.1, 2, 48])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_is_always_wrong_hides_no_message(desk: Desk, hours: float, restarted: bool) -> None:
+    def ahead() -> timedelta:
+        return timedelta(hours=hours)
+
+    began_at = datetime.now(UTC)
+    sender = desk.to_channel(desk.channel, ahead=ahead)
+    desk.slack.accept_then_drop(times=1)
+    assert await sender.send(an_event()) == DROPPED
+    again = desk.to_channel(desk.channel, ahead=ahead) if restarted else sender
+    assert isinstance(await again.send(an_event(maybe_sent_at=began_at + ahead())), Delivered)
+    assert len(desk.slack.messages()) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("before", "after"), [(2, 0), (0, 2), (0, -2), (-2, 0), (48, 0), (0, -48)])
+async def test_a_clock_that_is_set_between_two_attempts_hides_no_message(
+    desk: Desk, before: float, after: float
+) -> None:
+    ahead = [timedelta(hours=before)]
+    began_at = datetime.now(UTC)
+    sender = desk.to_channel(desk.channel, ahead=lambda: ahead[0])
+    desk.slack.accept_then_drop(times=1)
+    assert await sender.send(an_event()) == DROPPED
+    maybe_sent_at = began_at + ahead[0]
+    ahead[0] = timedelta(hours=after)
+    for again in (sender, desk.to_channel(desk.channel, ahead=lambda: ahead[0])):
+        assert isinstance(await again.send(an_event(maybe_sent_at=maybe_sent_at)), Delivered)
+    assert len(desk.slack.messages()) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_right_asks_once_and_from_five_minutes_before(desk: Desk) -> None:
+    desk.slack.drop(times=1)
+    sender = desk.to_channel(desk.channel)
+    began_at = datetime.now(UTC)
+    assert await sender.send(an_event()) == DROPPED
+    assert isinstance(await sender.send(an_event(maybe_sent_at=began_at)), Delivered)
+    assert len(desk.asked(HISTORY)) == 1
+    assert 300 <= seconds_before(desk, began_at) < 360
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_ahead_is_found_out_by_slacks_answer(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    desk.slack.drop(times=1)
+    sender = desk.to_channel(desk.channel, ahead=lambda: timedelta(hours=2))
+    assert await sender.send(an_event()) == DROPPED
+    assert isinstance(await sender.send(an_event(maybe_sent_at=began_at + timedelta(hours=2))), Delivered)
+    assert len(desk.asked(HISTORY)) == 2
+    assert 300 <= seconds_before(desk, began_at) < 360
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_behind_reads_no_more_of_the_history_than_it_needs(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    behind = timedelta(days=-3)
+    desk.slack.drop(times=1)
+    sender = desk.to_channel(desk.channel, ahead=lambda: behind)
+    assert await sender.send(an_event()) == DROPPED
+    an_hour_ago = f"{(began_at - timedelta(hours=1)).timestamp():.6f}"
+    page = {"ok": True, "messages": [{"ts": an_hour_ago}], "response_metadata": {"next_cursor": "older"}}
+    desk.slack.body(json.dumps(page).encode(), method=HISTORY)
+    assert isinstance(await sender.send(an_event(maybe_sent_at=began_at + behind)), Delivered)
+    assert len(desk.asked(HISTORY)) == 1
+
+
 # --- Slack can't say now: nothing is sent until it can ---
 
 
