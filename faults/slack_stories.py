@@ -87,8 +87,8 @@ class Stories:
             if story.harm is not None:
                 story.harm(self._simulator, self._slack.messages(self.channel[name])[0])
         again = self._simulator.add_run(HARMED, status="failed")["id"]
-        other = self._simulator.add_run(OTHER, status="failed")["id"]
         self._wait(lambda told: any(f"run {again}" in each.text for each in told))
+        other = self._simulator.add_run(OTHER, status="failed")["id"]
         self._wait(lambda told: any(f"run {other}" in each.text for each in told))
         for sync in (HARMED, OTHER):
             self._simulator.add_run(sync, status="completed")

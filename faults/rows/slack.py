@@ -7,6 +7,7 @@ one that meets the fault, and one after it.
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -189,14 +190,15 @@ class _Trial:
             self.slack.fault(case.fault, method=method, channel=self.channel[name], times=case.times)
         first = self.simulator.add_run(CASES, status="failed")["id"]
         drops = self.size.pick(7, 50)
-        with self._every_fifth_taken_and_dropped():
+        with self._every_fifth_taken_and_dropped(), ThreadPoolExecutor(1) as beside:
+            stories = beside.submit(self.stories.run)
             for n in range(max(self.changes, drops)):
                 for sync in (*(PACED if n < self.changes else ()), *(DROPPING if n < drops else ())):
                     self.simulator.add_run(sync, status="failed" if n % 2 else "completed")
-            self.stories.run()
             self._wait_for_cases(first)
             second = self.simulator.add_run(CASES, status="completed")["id"]
             self._wait_for_all(first, second, drops)
+            stories.result()
         self._judge_cases(first, second)
         self.stories.judge()
         asked_while_broken = len(self.slack.requests)
