@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE: Final = 20  # events of one story that are merged
 NOTHING_TO_SHOW: Final = "nothing to show"
+TAKES_NO_REPLIES: Final = "cannot_reply_to_message"  # said of one message, or for ever of all that we post
 _ANEW: Final = frozenset(
     {Fault.MESSAGES, Fault.THREADS, Fault.ALL_THREADS}
 )  # an edit that is refused with one of these
@@ -175,7 +176,7 @@ class SlackSender:
             return await self._tell_without_thread(chapter, reference, why)
         outcome, code = await self._calls.post(self._lines(chapter, reference, thread_ts=reference.ts))
         fault = fault_of(code)
-        if fault is Fault.MESSAGES and chapter.story.name not in self._posted_anew:
+        if fault is Fault.MESSAGES and (code != TAKES_NO_REPLIES or chapter.story.name not in self._posted_anew):
             self._posted_anew.add(chapter.story.name)
             return await self._begin(chapter)
         if fault in _ANEW:

@@ -173,6 +173,17 @@ async def test_a_message_that_takes_no_replies_even_when_it_is_posted_anew_is_on
 
 
 @pytest.mark.asyncio
+async def test_a_message_that_is_deleted_again_and_again_is_posted_anew_each_time(desk: Desk) -> None:
+    sender = desk.to_channel()
+    posted: Posted | None = await begun(desk, sender)
+    for number in (2, 3, 4):
+        desk.slack.delete_message(desk.channel, roots(desk)[0].ts)
+        outcome = delivered(await sender.send(chapter(changed(number), posted=posted, is_current=True)))
+        posted = outcome.posted
+        assert len(roots(desk)) == 1
+
+
+@pytest.mark.asyncio
 async def test_an_edit_that_is_refused_for_its_thread_is_posted_anew(desk: Desk) -> None:
     sender = desk.to_channel()
     posted = await begun(desk, sender)
