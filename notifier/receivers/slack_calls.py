@@ -21,7 +21,7 @@ from notifier.receivers.blocks import Rendered
 from notifier.receivers.slack_channel import CanNotTell, channel_of, find_channel
 from notifier.receivers.slack_chapter import Reference
 from notifier.receivers.slack_draft import Draft, Forbidden
-from notifier.receivers.slack_errors import Fault, fault_of, outcome_of_error
+from notifier.receivers.slack_errors import outcome_of_error
 from notifier.receivers.slack_http import ErrorCodes, api_client, error_code, error_detail, outcome_of_failure
 from notifier.receivers.slack_identity import Identity
 from notifier.receivers.slack_look import Attempt, CanNotLook, Found, find_in_channel, find_in_thread
@@ -29,7 +29,6 @@ from notifier.receivers.slack_post import LeftOut, edit_arguments, post_argument
 from notifier.turnstile import Turnstile, Turnstiles
 
 _UPTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps, where it can
-_OF_THE_THREAD: Final = frozenset({Fault.MESSAGES, Fault.THREADS, Fault.ALL_THREADS})
 
 Render = Callable[[Draft], Rendered]
 """Makes a message, with those mentions and for the thread alone or not."""
@@ -121,15 +120,14 @@ class Calls:
     async def post(self, post: Post) -> tuple[Outcome, str]:
         """Posts a message, less what Slack refuses of it; the outcome, and the error code where there was one."""
         event_id, through = post.head.event_id, post.through
-        in_thread = post.thread_ts is not None
 
         async def send(draft: Draft) -> tuple[Outcome, str]:
-            place: dict[str, Any] = (
-                {"thread_ts": post.thread_ts, "reply_broadcast": draft.in_channel} if in_thread else {}
-            )
+            place: dict[str, Any] = {}
+            if post.thread_ts is not None:
+                place = {"thread_ts": post.thread_ts, "reply_broadcast": draft.in_channel}
             arguments = post_arguments(event_id, self._name, post.render(draft), through, draft.refused)
             call = self._client.chat_postMessage(channel=self.identity.configured, **place, **arguments)
-            return await self._called(event_id, call, through, in_thread=in_thread)
+            return await self._called(event_id, call, through)
 
         return await self._left_out.send(send, post.draft)
 
@@ -139,18 +137,18 @@ class Calls:
         async def send(draft: Draft) -> tuple[Outcome, str]:
             arguments = edit_arguments(rendered, draft.refused)
             call = self._client.chat_update(channel=reference.channel, ts=reference.ts, **arguments)
-            return await self._called(event_id, call, in_thread=True)
+            return await self._called(event_id, call)
 
         return await self._left_out.send(send, Draft())
 
     async def _called(
-        self, event_id: str, call: Awaitable[AsyncSlackResponse], through: str | None = None, *, in_thread: bool
+        self, event_id: str, call: Awaitable[AsyncSlackResponse], through: str | None = None
     ) -> tuple[Outcome, str]:
-        """What came of a call, and the error code where there was one. `in_thread`: it needs a message to be there."""
+        """What came of a call, and the error code where it is one that counts."""
         try:
             answer = await call
         except SlackApiError as error:
-            return self._refused(event_id, error, in_thread=in_thread)
+            return self._refused(event_id, error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return outcome_of_failure(error), ""
         channel, ts = answer.get("channel"), answer.get("ts")
@@ -160,16 +158,11 @@ class Calls:
             posted = self._posted(channel, ts, through or event_id)
         return Delivered(note=self.identity.note, answer=f"ok, channel {channel}, ts {ts}", posted=posted), ""
 
-    def _refused(self, event_id: str, error: SlackApiError, *, in_thread: bool) -> tuple[Outcome, str]:
+    def _refused(self, event_id: str, error: SlackApiError) -> tuple[Outcome, str]:
         code, status = error_code(error), error.response.status_code
         after = retry_after(error.response.headers, self._clock())
-        if status == 429:
-            code_that_counts = ""
-        elif in_thread and fault_of(code) in _OF_THE_THREAD:
-            return Refused(code), code
-        else:
-            code_that_counts = code
-        return self._codes.outcome(event_id, code, status, after, error_detail(error)), code_that_counts
+        outcome = self._codes.outcome(event_id, code, status, after, error_detail(error))
+        return outcome, code if status != 429 else ""
 
     def _posted(self, channel: str, ts: str, shows: str) -> Posted:
         return Posted(str(Reference(channel, ts, shows)), shows)

@@ -65,6 +65,7 @@ class Desk:
             self.senders.paces.messages,
             self.senders.paces.edits,
             note=note,
+            public_url=self.senders.public_url,
             clock=lambda: datetime.now(UTC) + ahead(),
         )
 
