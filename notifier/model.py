@@ -542,7 +542,7 @@ class Delivered:
 
     `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read. `count`: how
     many of the message and its followers it now has. `posted`: where its story stands. `unsent`: there was nothing to
-    send, so that it says nothing of the receiver.
+    send, so that it says nothing of the receiver. `caveat`: what is missing of the message, and why.
     """
 
     hold: timedelta | None = None
@@ -551,6 +551,7 @@ class Delivered:
     count: int = 1
     posted: Posted | None = None
     unsent: bool = field(default=False, compare=False)
+    caveat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

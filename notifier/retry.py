@@ -51,7 +51,7 @@ def settled(
     maybe_sent_at = None
     match outcome:
         case Delivered():
-            state = DeliveryState.DELIVERED
+            state, reason = DeliveryState.DELIVERED, outcome.caveat
         case Refused():
             state, reason = DeliveryState.DEAD, outcome.reason
         case Broken():

@@ -61,8 +61,18 @@ class Turnstile:
         self._inside.discard(passage)
         self._last_left = max(self._last_left, left_at)
 
+    def take_over(self, other: "Turnstile") -> None:
+        """Another one turned out to lead to the same place: what was asked for there, and who is being sent or was sent
+        last, holds here."""
+        self._held_until = max(self._held_until, other._held_until)
+        self._last_left = max(self._last_left, other._last_left)
+        for passage in other._inside:
+            passage.turnstile = self
+        self._inside |= other._inside
+        other._inside = set()
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(slots=True, eq=False)
 class Passage:
     """One attempt on its way through a turnstile. `turn`: the place of its receiver before."""
 
@@ -94,8 +104,14 @@ class Turnstiles:
         return self._by_name.setdefault(destination, Turnstile(self._interval))
 
     def same(self, turnstile: Turnstile, *destination: str) -> Turnstile:
-        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself."""
-        return self._by_name.setdefault(destination, turnstile)
+        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself. From
+        then on it is the one of all names by which either was known."""
+        shared = self._by_name.setdefault(destination, turnstile)
+        if shared is not turnstile:
+            shared.take_over(turnstile)
+            names = [name for name, known in self._by_name.items() if known is turnstile]
+            self._by_name |= dict.fromkeys(names, shared)
+        return shared
 
     def disband(self) -> None:
         """Before the receivers of another watchlist join: who is gone keeps no turn. Paces and holds go on."""

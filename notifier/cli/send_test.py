@@ -73,6 +73,8 @@ def _details(settings: Receiver, sent: SentTest) -> Iterator[str]:
             yield f'look for "Test message" in {plain(settings.channel)}'
         case SlackWebhookReceiver() if arrived:
             yield 'look for "Test message" in the channel that the webhook was made for; Slack does not say which'
+    if arrived and isinstance(settings, SlackReceiver | SlackWebhookReceiver) and settings.mentions:
+        yield f"a test calls nobody: whether Slack takes {plain(', '.join(settings.mentions))} was not tried"
 
 
 def _told(outcome: Outcome) -> str:

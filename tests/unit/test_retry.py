@@ -63,6 +63,11 @@ def test_what_was_delivered_is_delivered() -> None:
     assert (settlement.settled_at, settlement.next_attempt_at, settlement.last_error) == (at(1), None, None)
 
 
+def test_what_is_missing_of_a_message_that_was_delivered_is_kept_with_it() -> None:
+    settlement = settled(a_delivery(7), Delivered(caveat="without @here"), DEFAULTS, at(1), 0.0, age=HOUR)
+    assert (settlement.state, settlement.last_error) == (DeliveryState.DELIVERED, "without @here")
+
+
 def test_a_refused_message_is_dead_at_once() -> None:
     settlement = settled(a_delivery(), Refused("HTTP 422"), DEFAULTS, NOW, 0.0, age=HOUR)
     assert (settlement.state, settlement.attempts) == (DeliveryState.DEAD, 1)

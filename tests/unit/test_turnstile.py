@@ -113,3 +113,17 @@ def test_a_destination_has_one_turnstile_under_all_its_names() -> None:
     assert turnstiles.same(by_name, "token", "C1") is by_id
     alone = turnstiles.of("token", "alone")
     assert turnstiles.same(alone, "token", "C2") is turnstiles.of("token", "C2") is alone
+
+
+def test_names_of_one_destination_that_were_known_apart_have_one_turnstile_from_then_on() -> None:
+    turnstiles = Turnstiles(1.0)
+    by_name, by_old, by_id = (turnstiles.of("token", name) for name in ("data-syncs", "C0", "C1"))
+    by_name.hold(30.0)
+    passage = by_old.enter("a", 40.0)
+    assert turnstiles.same(by_name, "token", "C1") is by_id
+    assert by_id.opens_at("a") == 30.0
+    assert turnstiles.same(by_old, "token", "C1") is by_id
+    assert by_id.opens_at("a") == 41.0
+    passage.leave(40.5)  # what was on its way when they turned out to be one counts for all
+    assert by_id.opens_at("a") == 41.5
+    assert turnstiles.of("token", "data-syncs") is turnstiles.of("token", "C0") is by_id
