@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -105,9 +105,9 @@ def configure(style: LogFormat, level: LogLevel) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
 
     def dropped(lines: int) -> bytes:
-        fields: EventDict = {"event": "log lines were dropped: their reader stood still", "lines": lines}
+        fields: Any = {"event": "log lines were dropped: their reader stood still", "lines": lines}
         for processor in (*shared, *final):
-            fields = processor(None, "warning", fields)  # type: ignore[assignment] - the last one makes it text
+            fields = processor(None, "warning", fields)
         return _line(str(fields))
 
     OUTLET.notice = dropped

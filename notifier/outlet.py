@@ -1,8 +1,8 @@
 """The way of lines to standard error that waits for nobody: a thread of its own writes what others put down.
 
-Standard error may be a pipe whose reader stands still, a terminal that is held, a file on a disk that hangs. Whoever has
-something to say goes on all the same. Beyond some waiting lines the new ones are dropped and counted, and the count is
-told where they are missing. The descriptor stays as it is: others share it, and to make it non-blocking would be theirs too.
+Standard error may be a pipe whose reader stands still, a terminal that is held, a file on a disk that hangs. Whoever
+has something to say goes on all the same. Beyond some waiting lines the new ones are dropped and counted, and the count
+is told where they are missing. The descriptor stays as it is: to make it non-blocking would be so for all who share it.
 """
 
 import os
