@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from notifier.outlet import Outlet
+from notifier.outlet import PATIENCE, Outlet
 
 
 class LogFormat(StrEnum):
@@ -45,9 +45,9 @@ def tell(sentence: str) -> None:
     OUTLET.put(_line(sentence))
 
 
-def flush() -> None:
-    """Waits until what was said is written, or its reader stands still."""
-    OUTLET.flush()
+def flush(patience: float = PATIENCE) -> None:
+    """Waits until what was said is written, or its reader stands still for so many seconds."""
+    OUTLET.flush(patience)
 
 
 def _line(text: str) -> bytes:

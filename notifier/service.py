@@ -6,18 +6,18 @@ holds, on the same foundation and behind the same socket.
 """
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 import notifier
 from notifier.config.models import Watchlist
+from notifier.ending import Ending
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.foundation import open_foundation
 from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers
@@ -34,7 +34,6 @@ SIGN_OF_LIFE: Final = timedelta(seconds=60)
 STORE_CHECK: Final = timedelta(seconds=5)
 PRUNE_EVERY: Final = timedelta(hours=1)
 GRACE: Final = 7.0  # seconds for attempts under way when the worker is asked to stop; it ends within 10
-HARD_END: Final = 9.5  # seconds after which the process ends whatever hangs (a DNS look-up can)
 STORE_PATIENCE: Final = 1.0  # seconds between two looks at whether a reload can begin
 
 
@@ -42,26 +41,22 @@ async def run(watchlist: Watchlist, reloads: Reloads) -> None:
     """The worker, until SIGTERM or SIGINT; SIGHUP reads the watchlist again. Raises StoreError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
-    await serve(watchlist, stop, reloads)
+    ending = Ending(partial(loop.call_soon_threadsafe, stop.set))
+    ending.listen()
+    await serve(watchlist, stop, reloads, ending.begin)
 
 
-def _asked_to_stop(stop: asyncio.Event) -> None:
-    if not stop.is_set():
-        asyncio.get_running_loop().call_later(HARD_END, _end_hard)
-    stop.set()
+async def serve(
+    watchlist: Watchlist,
+    stop: asyncio.Event,
+    reloads: Reloads | None = None,
+    on_end: Callable[[], None] = lambda: None,
+) -> None:
+    """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most.
 
-
-def _end_hard() -> None:
-    log.error("something hangs; ending all the same")
-    sys.stderr.flush()
-    os._exit(1)
-
-
-async def serve(watchlist: Watchlist, stop: asyncio.Event, reloads: Reloads | None = None) -> None:
-    """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
+    `on_end` is called when it ends by itself, by a loop that died.
+    """
     async with open_foundation(watchlist.database_path) as foundation, AsyncExitStack() as server:
         if reloads is not None:
             reloads.report = foundation.metrics.reloaded
@@ -79,11 +74,17 @@ async def serve(watchlist: Watchlist, stop: asyncio.Event, reloads: Reloads | No
                     log.info("watchlist reloaded", **_figures(in_force))
                 _warn(in_force)
                 await worker.sign_of_life()
-                in_force = await _work(worker, stop, reloads, reception)
+                in_force = await _work(worker, stop, reloads, reception, on_end)
         log.info("notifier stopped")
 
 
-async def _work(worker: Worker, stop: asyncio.Event, reloads: Reloads | None, reception: Reception) -> Watchlist | None:
+async def _work(
+    worker: Worker,
+    stop: asyncio.Event,
+    reloads: Reloads | None,
+    reception: Reception,
+    on_end: Callable[[], None],
+) -> Watchlist | None:
     """One worker's life: None at its end, or the watchlist to go on with."""
     watching = asyncio.create_task(_watch(worker), name="watch")
     delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
@@ -107,7 +108,8 @@ async def _work(worker: Worker, stop: asyncio.Event, reloads: Reloads | None, re
                 return reloading.result()
         worker.lookout.stopping()
         if not stop.is_set():
-            _asked_to_stop(stop)  # by a loop that died: the end has its deadline all the same
+            stop.set()
+            on_end()  # a loop died: the end has its deadline all the same
         await _end(watching)
         worker.deliverer.stop()
         await asyncio.wait((delivering,), timeout=GRACE)
