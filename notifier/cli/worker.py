@@ -11,7 +11,7 @@ import typer
 
 from notifier import log, service
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.cli.options import DEFAULT_CONFIG, Config, load, look_up
 from notifier.config.source import WatchlistFile
 from notifier.reload import Reloads
 from notifier.store.lock import worker_lock
@@ -91,7 +91,7 @@ def migrate(config: Config = DEFAULT_CONFIG) -> None:
 
     The worker does so by itself when it starts; this is for those who want it done before.
     """
-    path = load(config).database_path
+    path = look_up(config).database
     with worker_lock(path):
         changed = migrate_database(path)
     typer.echo(f"{path}: {'brought to the newest schema' if changed else 'is at the newest schema already'}")

@@ -32,7 +32,7 @@ def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
     Raises WatchlistError with all problems at once, sorted by their place, and nothing else.
     """
     file = str(path)
-    root, problems = compose(_read(path, file), file)
+    root, problems = compose(read_text(path, file), file)
     resolver = Resolver(env, file)
     data = resolver.mapping(root)
     problems += resolver.problems
@@ -72,7 +72,9 @@ def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterabl
         yield Problem(*position, nodes.format_path(mistake.path), mistake.message, file)
 
 
-def _read(path: Path, file: str) -> str:
+def read_text(path: Path, file: str) -> str:
+    """The file's text. Raises WatchlistError, which calls it `file`."""
+
     def unreadable(reason: str, line: int = 1, column: int = 1) -> WatchlistError:
         return WatchlistError((Problem(line, column, "", reason, file),))
 
