@@ -72,13 +72,15 @@ class Deliverer:
                 for name in before.unfinished() - self._builders.keys():
                     loops.create_task(self._abandon(name, before), name=f"abandon what is left for {name}")
 
-    async def drain_once(self) -> bool:
-        """One attempt for each pending delivery; False when any is left pending, or died."""
+    def died(self) -> dict[str, int]:
+        """By receiver, how many deliveries died here."""
+        return {name: queue.died for name, queue in self._queues.items() if queue.died}
+
+    async def drain_once(self) -> None:
+        """One attempt for each pending delivery."""
         async with asyncio.TaskGroup() as loops:
             for name in self._builders:
                 loops.create_task(self._deliver(name), name=f"deliver to {name}")
-        died = any(queue.died for queue in self._queues.values())
-        return not died and await self._store.count_pending() == 0
 
     async def _deliver(self, name: str) -> None:
         try:

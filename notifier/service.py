@@ -7,8 +7,9 @@ holds, on the same foundation and behind the same socket.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -323,8 +324,18 @@ async def look_after_store(store: Store, try_it: Callable[[], Awaitable[None]]) 
                 await try_it()
 
 
-async def run_once(watchlist: Watchlist) -> tuple[bool, bool]:
-    """One round. Whether everything could be read, and whether everything was delivered. Raises StoreError."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one round went: by workspace, why not all of it could be read; by receiver, how many deliveries are left
+    pending and how many died in this round."""
+
+    unread: Mapping[str, str]
+    pending: Mapping[str, int]
+    died: Mapping[str, int]
+
+
+async def run_once(watchlist: Watchlist) -> Round:
+    """One round. Raises StoreError."""
     try:
         async with (
             open_foundation(watchlist.database_path) as foundation,
@@ -336,10 +347,12 @@ async def run_once(watchlist: Watchlist) -> tuple[bool, bool]:
         raise _first(group, StoreError) or group from group
 
 
-async def _round(worker: Worker) -> tuple[bool, bool]:
+async def _round(worker: Worker) -> Round:
     await worker.sign_of_life()
     read = await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers))
-    delivered = await worker.deliverer.drain_once()
+    await worker.deliverer.drain_once()
     await worker.prune()
     await worker.sign_of_life()
-    return all(read), delivered
+    failed = (watcher for watcher, good in zip(worker.watchers, read, strict=True) if not good)
+    unread = {watcher.name: watcher.health.last_failure or "its answers could not be kept" for watcher in failed}
+    return Round(unread, (await worker.store.backlog()).pending, worker.deliverer.died())

@@ -62,7 +62,8 @@ def check(
         f"{config}: good. {len(watchlist.workspaces)} workspace(s), {len(watchlist.watches)} watch(es), "
         f"{len(watchlist.receivers)} receiver(s), {len(watchlist.routes or ())} route(s)."
     )
-    if online and not check_online(config, watchlist):
+    if online and (failed := check_online(config, watchlist)):
+        typer.echo(f"notifier: {', '.join(failed)}: does not work, see above", err=True)
         raise typer.Exit(1)
 
 
