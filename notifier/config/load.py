@@ -21,7 +21,7 @@ from notifier.config.server import LISTEN_VARIABLE, parse_address
 from notifier.config.wording import Mistake, Quotes
 from notifier.errors import Problem, WatchlistError
 
-__all__ = ["load_watchlist", "watchlist_schema"]
+__all__ = ["doubts", "load_watchlist", "watchlist_schema"]
 
 LARGEST_FILE: Final = 10_000_000
 
@@ -48,6 +48,15 @@ def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
     if watchlist is None or problems:
         raise WatchlistError(tuple(dict.fromkeys(problems)))
     return _with_listen(watchlist, env)
+
+
+def doubts(path: Path, env: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What a good watchlist says that can hardly be meant. Raises WatchlistError where it is not one."""
+    file = str(path)
+    root, _ = compose(read_text(path, file), file)
+    resolver = Resolver(env, file)
+    resolver.mapping(root)
+    return tuple(sorted(set(resolver.doubts)))
 
 
 def _listen_problems(env: Mapping[str, str], file: str) -> Iterable[Problem]:
