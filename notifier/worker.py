@@ -1,6 +1,7 @@
 """One worker, made of a watchlist: the composition root. A reload makes another one on the same foundation."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from notifier.poll import Observer
 from notifier.receiver_queue import ReceiverQueue
 from notifier.receivers import open_senders
 from notifier.record import Recorder
+from notifier.retention import SteadyPresent
 from notifier.roster import Roster
 from notifier.route import readers_of
 from notifier.scheduler import WorkspaceWatcher
@@ -45,6 +47,7 @@ class Worker:
     """The process', which no reload moves."""
     lookout: Lookout
     inboxes: Mapping[str, Inbox]
+    present: SteadyPresent
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
@@ -79,7 +82,7 @@ class Worker:
 
     async def prune(self) -> None:
         """Removes what is older than the watchlist's retention."""
-        await self.store.prune(datetime.now(UTC) - self.watchlist.retention)
+        await self.store.prune(self.present.at(datetime.now(UTC), time.monotonic()) - self.watchlist.retention)
 
 
 @asynccontextmanager
@@ -109,8 +112,8 @@ async def open_worker(
             if inbox is not None:
                 inboxes[name] = inbox
         lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        started_at = foundation.started_at
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes)
+        started_at, present = foundation.started_at, foundation.present
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes, present)
         metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
         yield worker
 
