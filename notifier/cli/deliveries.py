@@ -10,7 +10,7 @@ from rich.text import Text
 
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load, look_up
 from notifier.cli.terminal import MOST_SHOWN, ago, long, plain, print_json_array, short, show_newest, table
 from notifier.config.durations import parse_duration
 from notifier.documents import delivery_document
@@ -55,7 +55,7 @@ def show(
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    path, wanted = load(config).database_path, DeliveryFilter(state=state, receiver=receiver)
+    path, wanted = look_up(config).database, DeliveryFilter(state=state, receiver=receiver)
     if as_json:
         print_json_array(map(delivery_document, read_deliveries(path, wanted, limit)))
         return

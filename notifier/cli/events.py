@@ -12,7 +12,7 @@ from notifier.body import parsed_time
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended, in_words
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.documents import event_document, types_named
 from notifier.model import EventType
@@ -68,7 +68,7 @@ def events(
     They are read from the database, whether or not a worker runs, and kept as long as the watchlist's retention says.
     """
     wanted = EventFilter(sync_id=sync, types=None if kind is None else _types(kind))
-    path = load(config).database_path
+    path = look_up(config).database
     if as_json:
         print_json_array(event_document(event) for event in read_events(path, wanted, limit))
         return

@@ -23,8 +23,8 @@ from notifier.watch import covered_syncs, watches_of
 MOST_NAMED: Final = 10
 
 
-def check_online(config: Path, watchlist: Watchlist) -> bool:
-    """Asks, shows what came back, and says whether every key and channel works."""
+def check_online(config: Path, watchlist: Watchlist) -> list[str]:
+    """Asks, shows what came back, and gives the places of the keys and channels that do not work."""
     log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
     with waiting("Asking Census and Slack …"), asyncio.Runner(loop_factory=new_loop()) as runner:
         found = runner.run(examine(watchlist))
@@ -32,8 +32,8 @@ def check_online(config: Path, watchlist: Watchlist) -> bool:
     console().print(table(short(""), short("name"), long("what came back"), rows=rows))
     for warning in _warnings(found, watchlist):
         typer.echo(f"{config}: warning: {plain(warning)}", err=True)
-    keys_work = not any(isinstance(listing, CensusError) for listing in found.listings.values())
-    return keys_work and all(verdict.ok is not False for verdict in found.verdicts.values())
+    keys = [f"workspaces.{name}" for name, listing in found.listings.items() if isinstance(listing, CensusError)]
+    return keys + [f"receivers.{name}" for name, verdict in found.verdicts.items() if verdict.ok is False]
 
 
 def _workspace_rows(found: Findings, watchlist: Watchlist) -> Iterator[tuple[Text, str, str]]:

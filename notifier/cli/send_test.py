@@ -51,6 +51,7 @@ def send_test(
     for line in _details(watchlist.receivers[receiver], sent):
         typer.echo(f"  {line}")
     if not isinstance(sent.outcome, Delivered):
+        typer.echo(f"notifier: {receiver} did not get the test message", err=True)
         raise typer.Exit(1)
     if watchlist.database_path.exists():
         try:
