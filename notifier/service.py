@@ -119,7 +119,12 @@ class _Replaced:
         """`delivering` was told to stop; `life` is closed after it."""
         ending = asyncio.create_task(_outlive(delivering, life), name="last attempts before the reload")
         self.ending.add(ending)
-        ending.add_done_callback(self.ending.discard)
+        ending.add_done_callback(self._over)
+
+    def _over(self, ending: "asyncio.Task[None]") -> None:
+        self.ending.discard(ending)
+        if not ending.cancelled() and (error := ending.exception()) is not None:  # the next worker meets the same
+            log.error("the last attempts before a reload ended by an error", error=str(error))
 
     async def end(self, patience: float = 0) -> None:
         """Lets them end for so many seconds, then ends them."""
