@@ -5,11 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
 
-.PHONY: help demo test bench faults faults-short check format schema constraints sbom audit clean
+.PHONY: help demo test test-browser bench faults faults-short check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
-	@echo "make test    all tests"
+	@echo "make test    all tests; those of the status page need a Chromium (as root on Debian it is installed)"
 	@echo "make bench   measures what it costs and how quick it is, about seven minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: in 5 minutes)"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
@@ -28,7 +28,12 @@ demo: $(BIN)/.installed
 	@$(BIN)/notifier demo --duration $(DURATION)
 
 test: $(BIN)/.installed
+	@tests/browser/chromium
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-browser: $(BIN)/.installed
+	@tests/browser/chromium
+	$(BIN)/pytest tests/browser
 
 bench: $(BIN)/.installed-bench .venv-peers/.installed
 	@$(BIN)/python -m benchmarks $(ROWS)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]")
+REMNANT: Final = re.compile(r"\[\d*(?:;\d+)*m|\[\?25l|UNSEEN|\n\s*\n\s*\n")
+"""What is left of a terminal's sequence that was not taken out whole, or of blank lines in a row."""
 ENTITY: Final = re.compile(r"&(?!amp;|lt;|gt;)")
 DATE: Final = re.compile(r"<!date\^\d+\^[^<>|^]*\|[^<>|]*>")
 MOST: Final = {
@@ -126,6 +128,8 @@ def _escaped(text: str, where: str, *, dates: bool) -> Iterator[str]:
 def _fit(text: str, where: str) -> Iterator[str]:
     if found := UNFIT.search(text):
         yield f"{found[0]!r} in {where}"
+    if found := REMNANT.search(text):
+        yield f"what is left of a sequence, or of blank lines, in {where}: {found[0]!r}"
 
 
 def _url(url: str, host: str) -> Iterator[str]:

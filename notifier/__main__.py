@@ -1,5 +1,6 @@
 """`python -m notifier`, and the installed command's entry."""
 
+import os
 import signal
 import sys
 
@@ -9,12 +10,22 @@ def main() -> None:
 
     A container's process 1 has no default for signals: SIGTERM is lost on it unless something handles it.
     """
+    _open_missing()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     from notifier import cli
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
+
+
+def _open_missing() -> None:
+    """Opens what is closed of the descriptors 0 to 2 on the null device: else the next file would get its number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _end(number: int, _: object) -> None:

@@ -13,6 +13,7 @@ from itertools import takewhile
 from typing import Final
 
 from notifier.config.checks import ChecksInForce, Failing, RecordCount, RejectedRecords, Reminders
+from notifier.foreign import error_line
 from notifier.model import (
     Check,
     CountedTo,
@@ -26,7 +27,7 @@ from notifier.model import (
     SyncRun,
     Watched,
 )
-from notifier.spoken import spoken
+from notifier.spoken import counted, spoken
 
 FEWEST_FOR_MEAN: Final = 3
 ANOTHER_ERROR: Final = "another error"
@@ -111,17 +112,18 @@ class Scene:
             likeness=likeness(run.watched) if run is not None else None,
             last_good_run=last_good,
             summary=summary,
+            wrong=summary or wrong_with(run),
         )
         return Step(EventType.INCIDENT_OPENED, incident, run)
 
     def resolved(
         self, incident: Incident, reason: Reason, run: SyncRun | None = None, newest: Result | None = None
     ) -> Step:
-        """The end. An incident never lasts less than no time, whatever the API's clock did. `newest`: the newest result
-        that is known."""
+        """The end, which still says what was wrong. An incident never lasts less than no time, whatever the API's clock
+        did. `newest`: the newest result that is known."""
         ended = max(self.now, incident.opened_at)
         counted_to = CountedTo(newest.run_id, newest.created_at) if newest is not None else None
-        over = replace(incident, resolved_at=ended, reason=reason, counted_to=counted_to, summary=None)
+        over = replace(incident, resolved_at=ended, reason=reason, counted_to=counted_to, summary=incident.wrong)
         return Step(EventType.INCIDENT_RESOLVED, over, run)
 
 
@@ -187,7 +189,8 @@ def _another(incident: Incident, run: SyncRun, summary: str | None) -> Iterator[
     if run.id == incident.last_run_id and like == incident.likeness:
         return
     more = incident.runs + (run.id != incident.last_run_id)
-    changed = replace(incident, runs=more, last_run_id=run.id, likeness=like, summary=summary)
+    wrong = (wrong_with(run) if incident.check is Check.FAILING else summary) or incident.wrong
+    changed = replace(incident, runs=more, last_run_id=run.id, likeness=like, summary=summary, wrong=wrong)
     yield Step(EventType.INCIDENT_CHANGED, changed, run)
 
 
@@ -203,7 +206,8 @@ def _rejected(settings: RejectedRecords, state: SyncState, run: SyncRun, scene: 
     incident = state.open.get(Check.REJECTED_RECORDS)
     bad, of = lost_records(run.records)
     if bad >= settings.at_least and bad * 100 >= _exactly(settings.percent) * of:
-        said = f"{bad:,} of {of:,} records were rejected or invalid ({bad * 100 // of} %)"
+        were = "was" if bad == 1 else "were"
+        said = f"{bad:,} of {counted(of, 'record')} {were} rejected or invalid ({bad * 100 // of} %)"
         if incident is None:
             yield scene.opened(Check.REJECTED_RECORDS, run=run, runs=1, summary=said, last_good=state.last_good)
         else:
@@ -239,7 +243,7 @@ def _record_count(
         return Judged((scene.resolved(incident, Reason.RECOVERED, run),), new_level_from=unusual[-1].created_at)
     if mean is None:
         return Judged(outlier=True)
-    said = f"{sent:,} records sent, the mean of the runs before is {round(mean):,}"
+    said = f"{counted(sent, 'record')} sent, the mean of the runs before is {round(mean):,}"
     if incident is not None:
         return Judged(tuple(_another(incident, run, said)), outlier=True)
     step = scene.opened(Check.RECORD_COUNT, run=run, runs=1, summary=said, last_good=state.last_good)
@@ -335,6 +339,12 @@ def ended_by(
 
 
 # --- what an error is like ---
+
+
+def wrong_with(run: SyncRun | None) -> str | None:
+    """What a run says went wrong, in a line."""
+    said = run.watched if run is not None else Watched()
+    return error_line(said.error_code, said.error_message, said.error_detail) or None
 
 
 def likeness(watched: Watched) -> str:

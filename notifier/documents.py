@@ -100,11 +100,12 @@ def _watched_sync(sync: SyncView) -> dict[str, Any]:
         "error_code": run.error_code,
         "updated_at": _time(run.updated_at),
     }
-    return {"workspace": sync.workspace, "id": sync.id, "label": sync.label, "newest_run": newest, **gap}
+    known = {"workspace": sync.workspace, "id": sync.id, "label": sync.label}
+    return {**known, "newest_run": newest, "last_error": sync.last_error, **gap}
 
 
 def _receiver(receiver: ReceiverView) -> dict[str, Any]:
-    return {name: getattr(receiver, name) for name in ReceiverView.__slots__}
+    return {name: getattr(receiver, name) for name in ReceiverView.__slots__ if name != "failing"}
 
 
 def _sync_of(incident: Incident, workspace: Workspace | None) -> dict[str, Any] | None:

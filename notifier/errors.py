@@ -10,6 +10,8 @@ NotifierError
 │   └── NotFound            404, 410: this one object is gone; the others go on
 ├── ProxyUnusable           the environment's proxy is no HTTP proxy: stop              (exit code 1)
 ├── AddressUnusable         the server can't listen where it should: stop               (exit code 1)
+├── OutputUnwritable        standard output takes nothing more: stop                    (exit code 1)
+├── ReaderGone              who read the output has seen enough: stop                   (exit code 0)
 └── StoreError
     ├── StoreUnavailable    full or locked for now: nothing was written, try again
     ├── DatabaseUnusable    wrong file, wrong version, not writable: stop               (exit code 1)
@@ -92,6 +94,14 @@ class ProxyUnusable(NotifierError):
 
 class AddressUnusable(NotifierError):
     """The server's address is taken, or not this machine's."""
+
+
+class OutputUnwritable(NotifierError):
+    """Standard output takes nothing more: a full disk, say."""
+
+
+class ReaderGone(NotifierError):
+    """Who read standard output has seen enough, as `head` has. No BrokenPipeError: libraries end a process for one."""
 
 
 class StoreError(NotifierError):

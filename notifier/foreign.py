@@ -18,7 +18,7 @@ _SEQUENCE: Final = re.compile(
     "|\x1b[ -/]*[0-~]"
 )
 _BREAK: Final = re.compile("\r\n?|[\u2028\u2029]")
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_CONTROL: Final = re.compile(" ?[\x00-\x08\x0b-\x1f\x7f-\x9f]+ ?")
 _BLANK_LINES: Final = re.compile("\n(?:[ \t]*\n){2,}")
 _BETWEEN: Final = re.compile(r"\s*[:;,.|]\s*|\s+[-–—]\s+|\s*")
 

@@ -2,6 +2,7 @@
 each workspace whose settings did not change."""
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from notifier.meter import WorkspaceMeter
 from notifier.metrics import Metrics
 from notifier.model import WorkspaceState
 from notifier.receivers import Paces
+from notifier.retention import SteadyPresent
 from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
+from notifier.store.views import read_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Foundation:
     tls: ssl.SSLContext
     metrics: Metrics
     started_at: datetime
+    present: SteadyPresent
     paces: Paces = field(default_factory=Paces)
     _lines: dict[str, Line] = field(default_factory=dict)
 
@@ -79,9 +83,11 @@ async def open_foundation(path: Path) -> AsyncIterator[Foundation]:
     """Locks, migrates and opens the database, and closes all of it again. Raises StoreError."""
     with worker_lock(path):
         migrate(path)
+        before = read_worker(path)
+        present = SteadyPresent(before.last_seen_at if before is not None else None, time.monotonic())
         async with open_store(path) as store:
             metrics = Metrics(notifier.__version__)
-            foundation = Foundation(store, ssl.create_default_context(), metrics, datetime.now(UTC))
+            foundation = Foundation(store, ssl.create_default_context(), metrics, datetime.now(UTC), present)
             try:
                 yield foundation
             finally:

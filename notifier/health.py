@@ -63,7 +63,7 @@ class Health:
         self._listing_error = state.last_error if was_listing else None
         self.has_answered = False  # since this start
         self.answered_at: float | None = None  # the last time that a poll read something, by the loop's clock
-        self.answers_since = 0.0  # since when it is not down, by the same
+        self.answers_since = float("-inf")  # since when it is no longer down, by the same
         self.refusals = state.refusals  # answers in a row that refused the key
         self.last_failure = ""
         self._confirming = True
@@ -129,7 +129,7 @@ class Health:
     async def answered(self) -> None:
         """A poll read what it came for."""
         now = asyncio.get_running_loop().time()
-        if self.is_down or self.answered_at is None:
+        if self.is_down or (self.answered_at is None and not self.state.ok):
             self.answers_since = now
         self._failures = self._rounds = self.refusals = 0
         self._polls.ends()

@@ -12,7 +12,7 @@ import structlog
 
 from notifier.config.models import HeartbeatSettings
 from notifier.errors import status_in_words
-from notifier.http import CHUNK, describe, proxy_for, read_capped, sending_session
+from notifier.http import as_written, describe, proxy_for, rest_of, sending_session
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +30,10 @@ class Heartbeat:
         self, settings: HeartbeatSettings, session: aiohttp.ClientSession, trouble: Callable[[], str | None]
     ) -> None:
         """Raises ProxyUnusable."""
-        self._url = settings.url.get_secret_value()
+        url = settings.url.get_secret_value()
+        self._url = as_written(url)
         self._every = settings.every.total_seconds()
-        self._proxy = proxy_for(self._url)
+        self._proxy = proxy_for(url)
         self._session = session
         self._trouble = trouble
         self._failing = False
@@ -58,7 +59,7 @@ class Heartbeat:
         """One GET: what went wrong, None where it was taken."""
         try:
             async with self._session.get(self._url, proxy=self._proxy, allow_redirects=False) as answer:
-                await read_capped(answer, CHUNK)
+                await rest_of(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return describe(error)
         except ValueError:  # aiohttp's complaint about a URL would show it

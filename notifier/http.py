@@ -6,30 +6,32 @@ import ipaddress
 import os
 import socket
 import ssl
-import zlib
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote
+from urllib.request import getproxies_environment
 
 import aiohttp
 from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
 import notifier
+from notifier.answer import Answer, AnswerTooLarge, LenientConnector, NotHttp
 from notifier.errors import ProxyUnusable
+from notifier.no_proxy import goes_direct
+from notifier.unpack import FOREIGN, PACKED, BrokenPack, Unpacker
 
 USER_AGENT: Final = f"census-notifier/{notifier.__version__}"
 LONGEST_HOLD: Final = timedelta(hours=1)
 CHUNK: Final = 64 * 1024
+REST_TIMEOUT: Final = 2.0  # seconds
+_STRICT: Final = range(78, 95)  # X509_V_ERR_* that X509_V_FLAG_X509_STRICT brings, which is Python's default since 3.13
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
-
-
-class AnswerTooLarge(aiohttp.ClientPayloadError):
-    """The body is larger than its reader takes."""
 
 
 class AddressRefused(OSError):
@@ -59,7 +61,18 @@ def refuse_address(info: tuple[int, int, int, str, tuple[object, ...]]) -> socke
         raise AddressRefused("link-local and multicast addresses are refused")
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
+    _keep_alive(made)
     return made
+
+
+def _keep_alive(made: socket.socket) -> None:
+    """A connection that rests between two polls is neither forgotten by a middlebox (the shortest known: 4 min) nor
+    taken for alive long after it was.
+    """
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):  # seconds, seconds, times
+        if hasattr(socket, option):  # not everywhere
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -80,14 +93,14 @@ def new_session(
     connections: int,
     keep_idle: timedelta,
     per_host: int = 0,
-    answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    answers: type[Answer] = Answer,
     middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """A session for the life of its client. `keep_idle` must exceed the time between two requests to a host.
 
     `answers` and `middlewares` are for clients that are not ours, and can't be told our rules otherwise.
     """
-    connector = aiohttp.TCPConnector(
+    connector = LenientConnector(
         limit=connections,
         limit_per_host=per_host,
         keepalive_timeout=keep_idle.total_seconds(),
@@ -113,7 +126,7 @@ def sending_session(
     timeout: timedelta,
     tls: ssl.SSLContext,
     *,
-    answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    answers: type[Answer] = Answer,
     middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """The session of all receivers of one kind. `timeout` is of one request."""
@@ -127,13 +140,29 @@ def sending_session(
     )
 
 
+def as_written(url: str) -> URL | str:
+    """The URL for aiohttp, which would requote it: path and query go out byte for byte, for a signature is over them.
+
+    What is beyond ASCII is percent-encoded as UTF-8. What is no URL stays as it is, for aiohttp to say so.
+    """
+    try:
+        read = URL(url)
+        authority = read.raw_authority
+    except ValueError:
+        return url
+    _, _, rest = url.partition("#")[0].partition("://")
+    target = rest[len(rest.partition("/")[0].partition("?")[0]) :]
+    target = quote(target if target.startswith("/") else f"/{target}", safe=string.punctuation)
+    return URL.build(scheme=read.scheme, authority=authority, path=target, encoded=True)  # its query is as good there
+
+
 def proxy_for(url: str) -> URL | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY (either case) ask for, or None. Raises ProxyUnusable."""
     target = URL(url)
-    proxy = getproxies().get(target.scheme)
-    if not proxy or target.host is None:
+    proxy = getproxies_environment().get(target.scheme)
+    if not proxy or target.raw_host is None:
         return None
-    if proxy_bypass(target.host) or proxy_bypass(f"{target.host}:{target.port}"):  # NO_PROXY may name the port
+    if goes_direct(target.raw_host, target.port, os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")):
         return None
     try:
         found = URL(proxy if "://" in proxy else f"http://{proxy}")
@@ -146,28 +175,43 @@ def proxy_for(url: str) -> URL | None:
 
 async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, inflated, of at most `most` bytes. Raises AnswerTooLarge, ClientPayloadError for broken gzip."""
-    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding in ("", "identity"):
-        inflate = None
-    elif encoding in ("gzip", "x-gzip", "deflate"):
-        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # takes gzip's and zlib's headers
-    else:
-        raise aiohttp.ClientPayloadError(f"content encoding {encoding[:20]!r} was not asked for")
+    packed = _packing(answer) if "Content-Encoding" in answer.headers else None
     parts: list[bytes] = []
-    size = 0
-    async for chunk in answer.content.iter_any():
-        try:
-            plain = chunk if inflate is None else inflate.decompress(chunk, most - size + 1)
-        except zlib.error as error:
-            raise aiohttp.ClientPayloadError("the compressed body is broken") from error
-        size += len(plain)
-        if size > most:
-            answer.close()
-            raise AnswerTooLarge(f"the answer is larger than {most} bytes")
-        parts.append(plain)
-    if inflate is not None and size and not inflate.eof:
-        raise aiohttp.ClientPayloadError("the compressed body broke off")
+    size = taken = 0
+    try:
+        async for chunk in answer.content.iter_any():
+            plain = chunk if packed is None else packed.feed(chunk, most - size + 1)
+            size += len(plain)
+            taken += len(chunk)
+            if size > most or taken > most + CHUNK:  # what is packed may be endless and come to nothing
+                answer.close()
+                raise AnswerTooLarge(f"the answer is larger than {most} bytes")
+            parts.append(plain)
+        if packed is not None:
+            packed.feed_eof()
+    except BrokenPack as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error
     return b"".join(parts)
+
+
+def _packing(answer: aiohttp.ClientResponse) -> Unpacker | None:
+    lines = answer.headers.getall("Content-Encoding")
+    codings = {coding.strip().lower() for line in lines for coding in line.split(",")}
+    if foreign := codings & FOREIGN:
+        raise aiohttp.ClientPayloadError(f"content encoding {min(foreign)!r} was not asked for")
+    return Unpacker() if codings & PACKED else None  # what is neither, such as `utf-8` or `none`, is no coding at all
+
+
+async def rest_of(answer: aiohttp.ClientResponse) -> bytes | None:
+    """The body where the status has said it all: a short one is read so that the connection can be used again, a long,
+    slow or broken one closes it and is None.
+    """
+    try:
+        async with asyncio.timeout(REST_TIMEOUT):
+            return await read_capped(answer, CHUNK)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        answer.close()
+        return None
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
@@ -199,8 +243,10 @@ def _http_date(text: str) -> datetime | None:
 def describe(error: BaseException) -> str:
     """What went wrong on the wire, in words that hold no address: a webhook's URL is a secret."""
     match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return "no connection: TLS failed"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"no connection: TLS failed: {_certificate_reason(error.certificate_error)}"
+        case aiohttp.ClientConnectorSSLError():
+            return f"no connection: TLS failed: {_tls_reason(error.os_error)}"
         case aiohttp.ClientConnectorDNSError():
             return "no connection: the host's name can't be resolved"
         case aiohttp.ClientProxyConnectionError():
@@ -212,7 +258,9 @@ def describe(error: BaseException) -> str:
             return f"no connection: {cause if isinstance(cause, AddressRefused) else _os_reason(cause)}"
         case asyncio.TimeoutError():
             return "no answer in time"
-        case AnswerTooLarge():
+        case aiohttp.ClientResponseError():  # of CONNECT; those of our own requests are NotHttp
+            return "no connection: the proxy's answer can't be read"
+        case AnswerTooLarge() | NotHttp():
             return str(error)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             return "the connection was dropped before an answer"
@@ -220,6 +268,39 @@ def describe(error: BaseException) -> str:
             return "the answer broke off or is not as announced"
         case _:
             return f"the request failed ({type(error).__name__})"
+
+
+def _certificate_reason(error: Exception) -> str:
+    """By OpenSSL's number (x509_vfy.h): its words hold the name that was asked for in case 62 and 64, else no name."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not accepted"
+    match error.verify_code:
+        case 9:
+            return "the certificate is not valid yet"
+        case 10:
+            return "the certificate has expired"
+        case 62 | 64:
+            return "the certificate is for another name"
+        case 18:
+            return "the certificate is signed by itself, not by a known authority (SSL_CERT_FILE can name it)"
+        case 19 | 20 | 21:
+            return "the certificate is not signed by a known authority (SSL_CERT_FILE can name another)"
+        case number if number in _STRICT:
+            return f"the certificate or its authority's is not as RFC 5280 wants it: {error.verify_message.lower()}"
+        case _:
+            return f"the certificate is not accepted: {error.verify_message.lower()}"
+
+
+def _tls_reason(error: OSError) -> str:
+    """By OpenSSL's name for it, which holds nothing of the peer's."""
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    match reason:
+        case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "PACKET_LENGTH_TOO_LONG":
+            return "the other side does not speak TLS: should the URL begin with http?"
+        case str():
+            return reason.lower().replace("_", " ")
+        case _:
+            return "the other side broke off"
 
 
 def _os_reason(error: OSError) -> str:

@@ -6,7 +6,7 @@ lane of its own. Times are seconds of one monotonic clock.
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +16,7 @@ from notifier.model import PendingDelivery
 LONGEST_LANE: Final = 20  # deliveries of a lane held in memory; the rest is read when these are done
 
 LaneKey = tuple[str, int, int]  # workspace, sync, and the delivery's ID where it goes alone (else 0)
+Place = tuple[bool, int]  # whether it goes after all others, and the delivery's ID
 
 
 @dataclass(slots=True, eq=False)
@@ -51,13 +52,16 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
-        # Entries name a delivery's ID, the ticket with which its lane was offered, and the lane. A lane that is taken,
-        # or offered anew, has another ticket: what is left of it in the heaps no longer counts.
-        self._ready: list[tuple[int, int, LaneKey]] = []
-        self._sleeping: list[tuple[float, int, int, LaneKey]] = []
+        # Entries name a delivery's place in the order, the ticket with which its lane was offered, and the lane. A lane
+        # that is taken, or offered anew, has another ticket: what is left of it in the heaps no longer counts.
+        self._ready: list[tuple[Place, int, LaneKey]] = []
+        self._sleeping: list[tuple[float, Place, int, LaneKey]] = []
         self._tickets = itertools.count(1)
         self._failing: set[LaneKey] = set()
         self._starving: set[LaneKey] = set()
+        self._closed: set[LaneKey] = set()
+        self._tried = 0  # the delivery with which a broken receiver was tried last
+        self._broke: Counter[int] = Counter()  # how often a delivery has broken a receiver that worked
         self.flying = 0
 
     def __len__(self) -> int:
@@ -74,6 +78,8 @@ class Lanes:
     def add(self, delivery: PendingDelivery, due: float, now: float) -> None:
         """Takes one from the database; they come in the order of their IDs."""
         key = (delivery.workspace, delivery.sync_id, delivery.id if delivery.aside else 0)
+        if key in self._closed:
+            return
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
@@ -89,18 +95,19 @@ class Lanes:
 
     def _offer(self, lane: Lane, due: float, now: float) -> None:
         lane.ticket = next(self._tickets)
+        place = self._broke[lane.head.id] > 1, lane.head.id
         if due <= now:
-            heapq.heappush(self._ready, (lane.head.id, lane.ticket, lane.key))
+            heapq.heappush(self._ready, (place, lane.ticket, lane.key))
         else:
-            heapq.heappush(self._sleeping, (due, lane.head.id, lane.ticket, lane.key))
+            heapq.heappush(self._sleeping, (due, place, lane.ticket, lane.key))
         if lane.head.first_failed_at is not None:
             self._failing.add(lane.key)
 
     def wake(self, now: float) -> None:
         """Moves what is due from sleeping to ready."""
         while self._sleeping and self._sleeping[0][0] <= now:
-            _, delivery_id, ticket, key = heapq.heappop(self._sleeping)
-            heapq.heappush(self._ready, (delivery_id, ticket, key))
+            _, place, ticket, key = heapq.heappop(self._sleeping)
+            heapq.heappush(self._ready, (place, ticket, key))
 
     def wake_all(self) -> None:
         """All that sleeps is due: the receiver works again."""
@@ -119,10 +126,21 @@ class Lanes:
                 return self._take(lane)
         return None
 
-    def take_oldest(self) -> Lane | None:
-        """As `take`, whether it is due or not: to try a broken receiver with."""
+    def take_another(self) -> Lane | None:
+        """To try a broken receiver with, due or not: the lane whose head is the next in age after what was tried last,
+        and after the youngest the oldest. It may be one message, and not the receiver, that is wrong."""
         idle = [lane for lane in self._lanes.values() if not lane.flying and lane.waiting]
-        return self._take(min(idle, key=lambda lane: lane.head.id)) if idle else None
+        if not idle:
+            return None
+        lane = min(idle, key=lambda lane: (lane.head.id <= self._tried, lane.head.id))
+        self._tried = lane.head.id
+        return self._take(lane)
+
+    def broke_with(self, lane: Lane) -> None:
+        """A receiver that worked is broken since this attempt: it is tried with others first. One that does so time and
+        again goes after all that wait."""
+        self._tried = lane.head.id
+        self._broke[lane.head.id] += 1
 
     def _take(self, lane: Lane) -> Lane:
         lane.flying = True
@@ -142,6 +160,8 @@ class Lanes:
             self._offer(lane, due, now)
             return
         finished = {lane.head.id} if done is None else done
+        for delivery_id in finished:
+            self._broke.pop(delivery_id, None)
         while lane.waiting and lane.waiting[0].id in finished:
             lane.waiting.popleft()
         if lane.waiting:
@@ -160,10 +180,12 @@ class Lanes:
         return self._lanes.get(lane.key) is not lane
 
     def drop(self, lane: Lane) -> None:
-        """Leaves a lane alone for the rest of a `run --once`."""
+        """Leaves a lane alone for the rest of a `run --once`, with all of it that is still to be read."""
         lane.flying = False
         self.flying -= 1
-        del self._lanes[lane.key]
+        self._closed.add(lane.key)
+        if not self._is_forgotten(lane):
+            del self._lanes[lane.key]
 
     def starving(self) -> list[Lane]:
         """Lanes that are empty here but not in the database."""

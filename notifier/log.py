@@ -1,16 +1,18 @@
 """Logs: a constant sentence plus fields, to standard error; readable on a terminal, one JSON object a line elsewhere.
 
-Never a URL that holds a secret, never a body.
+Never a URL that holds a secret, never a body. A reader that stands still stops nobody: see outlet.py.
 """
 
 import logging
 import os
 import sys
-from contextlib import suppress
 from enum import StrEnum
+from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from notifier.outlet import PATIENCE, Outlet
 
 
 class LogFormat(StrEnum):
@@ -30,17 +32,45 @@ def _drop_absent(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-class _UnfailingLogger(structlog.PrintLogger):
-    """Standard error may be a file on a full disk, or a pipe that nobody reads: no reason to stop working."""
+def _dropped(lines: int) -> bytes:
+    return f"notifier: {lines} lines were dropped here: nobody took them\n".encode()
+
+
+OUTLET: Final = Outlet(2, _dropped)
+"""The only way to standard error of whatever must not wait for its reader."""
+
+
+def tell(sentence: str) -> None:
+    """A sentence for whoever started the command, on standard error, after what was logged before."""
+    OUTLET.put(_line(sentence))
+
+
+def flush(patience: float = PATIENCE) -> None:
+    """Waits until what was said is written, or its reader stands still for so many seconds."""
+    OUTLET.flush(patience)
+
+
+def _line(text: str) -> bytes:
+    return (text + "\n").encode(getattr(sys.stderr, "encoding", None) or "utf-8", "replace")
+
+
+class _OutletLogger:
+    """structlog's way to the outlet."""
 
     def __init__(self, *_: object) -> None:
-        super().__init__(sys.stderr)
+        """One for each name; there is one outlet."""
 
     def msg(self, message: str) -> None:
-        with suppress(OSError, ValueError):
-            super().msg(message)
+        OUTLET.put(_line(message))
 
     debug = info = warning = error = critical = exception = log = msg
+
+
+class _OutletHandler(logging.Handler):
+    """The standard library's way to the same outlet."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        OUTLET.put(_line(self.format(record)))
 
 
 def configure(style: LogFormat, level: LogLevel) -> None:
@@ -63,13 +93,21 @@ def configure(style: LogFormat, level: LogLevel) -> None:
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=_UnfailingLogger,
+        logger_factory=_OutletLogger,
         cache_logger_on_first_use=True,
     )
     door = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
     )
-    to_stderr = logging.StreamHandler(sys.stderr)
-    to_stderr.setFormatter(door)
-    logging.basicConfig(level=logging.WARNING, handlers=[to_stderr], force=True)
+    libraries = _OutletHandler()
+    libraries.setFormatter(door)
+    logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
+
+    def dropped(lines: int) -> bytes:
+        fields: Any = {"event": "log lines were dropped: their reader stood still", "lines": lines}
+        for processor in (*shared, *final):
+            fields = processor(None, "warning", fields)
+        return _line(str(fields))
+
+    OUTLET.notice = dropped

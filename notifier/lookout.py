@@ -23,12 +23,7 @@ class Lookout:
         self._watchers = watchers
         self._systemd = systemd or Systemd()
         self._loops: tuple[asyncio.Task[None], ...] = ()
-        self._written_at = self._now()
         self.heartbeat: Heartbeat | None = None
-
-    def wrote(self) -> None:
-        """The sign of life is in the database."""
-        self._written_at = self._now()
 
     def watch(self, *loops: "asyncio.Task[None]") -> None:
         """These have to be alive."""
@@ -39,7 +34,7 @@ class Lookout:
         return Vitals(
             loops_alive=not any(loop.done() for loop in self._loops),
             database_works=self._store.works,
-            written_before=self._since(self._written_at),
+            written_before=self._store.idle,
             workspaces=tuple(self._vitals_of(watcher) for watcher in self._watchers),
         )
 

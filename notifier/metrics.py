@@ -157,7 +157,12 @@ class Metrics:
         yield _family("workspace_up", "1 while the workspace's API can be read, else 0.", "workspace", up)
         yield _family("watched_syncs", "Syncs that are watched.", "workspace", watched)
         works = {name: float(ok) for name, ok in receivers.items()}
-        yield _family("receiver_up", "1 unless someone must mend the receiver: 0.", "receiver", works)
+        yield _family(
+            "receiver_up",
+            "0 while the receiver is broken, or has taken nothing for five minutes of attempts, else 1.",
+            "receiver",
+            works,
+        )
         if self._backlog is not None:
             yield from self._of_backlog(self._backlog, workspaces, receivers)
 

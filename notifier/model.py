@@ -439,6 +439,11 @@ class ReceiverState:
     failed_since: datetime | None = None
     failing: bool = False
 
+    @property
+    def works(self) -> bool:
+        """Whether it takes messages as far as is known."""
+        return self.broken_since is None and not self.failing
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceState:
@@ -536,7 +541,8 @@ class Delivered:
     """The receiver has it. `hold`: it asked to be left alone that long all the same.
 
     `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read. `count`: how
-    many of the message and its followers it now has. `posted`: where its story stands.
+    many of the message and its followers it now has. `posted`: where its story stands. `unsent`: there was nothing to
+    send, so that it says nothing of the receiver. `caveat`: what is missing of the message, and why.
     """
 
     hold: timedelta | None = None
@@ -544,6 +550,8 @@ class Delivered:
     answer: str = field(default="", compare=False)
     count: int = 1
     posted: Posted | None = None
+    unsent: bool = field(default=False, compare=False)
+    caveat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

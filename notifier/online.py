@@ -1,6 +1,6 @@
 """What the commands ask of Census and of the receivers themselves, within the limits that the watchlist sets.
 
-A 429 is not waited out: someone sits in front of this.
+Someone sits in front of this: a 429 of Census is not waited out, and one of Slack's for a minute at most.
 """
 
 import asyncio

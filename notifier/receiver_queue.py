@@ -15,10 +15,11 @@ from typing import Final
 import structlog
 
 from notifier.config.models import DeliverySettings
-from notifier.errors import StoreUnavailable
+from notifier.errors import StoreError, StoreUnavailable
 from notifier.http import LONGEST_HOLD
 from notifier.lanes import LONGEST_LANE, Lane, Lanes
 from notifier.meter import DEAF_TO_RECEIVER, ReceiverMeter, delivery_outcome
+from notifier.milestones import Milestones
 from notifier.model import (
     Delivered,
     DeliveryState,
@@ -31,9 +32,9 @@ from notifier.model import (
     Shown,
 )
 from notifier.receivers.base import Receiver
-from notifier.retry import PROBE_INTERVAL, hold_of, learned, may_step_aside, settled
+from notifier.retry import BELIEVED, PROBE_INTERVAL, hold_of, learned, may_step_aside, settled
 from notifier.store.store import Store
-from notifier.turnstile import Turnstile
+from notifier.turnstile import Passage, Turnstile
 
 log = structlog.get_logger(__name__)
 
@@ -41,17 +42,22 @@ LOAD_AT_ONCE: Final = 500
 STORE_RETRY: Final = 1.0
 ONCE_TRIES: Final = 5
 ASIDE_EVERY: Final = 5.0
-KEEP_ACCEPTED_EVERY: Final = timedelta(seconds=30)
+LOOK_EVERY: Final = 60.0  # seconds; bounds what a call that was lost can cost
+KEEP_ACCEPTED_EVERY: Final = 30.0
+FAULT_PAUSE: Final = 60.0  # seconds that the loop rests after a fault of ours, which may come again
+PRECISION: Final = 100  # to how much of `give_up_after` a delivery's age is known without the wall clock
+OUR_FAULT: Final = "a fault of the notifier; see its log"
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A delivery that failed in this process and is pending: when it is tried again, as stored and on the monotonic
-    clock, and since when it fails, on that clock."""
+    """A delivery that failed and is pending: when it is tried again, and since when it fails, as stored and on the
+    monotonic clock. `since` is None while it only waits for a broken receiver."""
 
     next_attempt_at: datetime
     due: float
-    since: float
+    first_failed_at: datetime | None
+    since: float | None
 
 
 class ReceiverQueue:
@@ -89,7 +95,14 @@ class ReceiverQueue:
         self._probe_at = 0.0  # a broken receiver is tried at start
         receiver.turnstile.join(receiver.name)
         self._look_aside_at = 0.0
-        self._accepted_kept_at: datetime | None = None
+        self._look_at = 0.0
+        self._rests_until = 0.0
+        self._began = asyncio.get_running_loop().time()
+        self._milestones = Milestones(settings.give_up_after / PRECISION, settings.give_up_after)
+        self._revived: dict[int, tuple[datetime, float]] = {}
+        self._accepted_at = self._met(state.last_accepted_at)
+        self._failed_from = self._met(state.failed_since)
+        self._accepted_kept_at: float | None = None
 
     # --- from outside ---
 
@@ -122,17 +135,37 @@ class ReceiverQueue:
         async with asyncio.TaskGroup() as attempts:
             while True:
                 self._changed.clear()
-                trouble = await self._read()
-                if not self._stopping:
-                    self._launch(attempts)
+                pause = await self._go_on(attempts)
                 idle = not self._lanes.flying
                 if idle and (self._stopping or (self._once and self._is_drained())):
                     break
                 try:
-                    async with asyncio.timeout(STORE_RETRY if trouble else self._patience()):
+                    async with asyncio.timeout(self._patience() if pause is None else pause):
                         await self._changed.wait()
                 except TimeoutError:
                     continue
+
+    async def _go_on(self, attempts: asyncio.TaskGroup) -> float | None:
+        """Takes up what is new and begins what may begin; how long to rest where it can't. The loop's border: a fault
+        of ours ends neither this receiver's deliveries nor the worker."""
+        now = asyncio.get_running_loop().time()
+        if now < self._rests_until:
+            return self._rests_until - now
+        try:
+            trouble = await self._read()
+            if not self._stopping:
+                self._launch(attempts)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception(
+                "deliveries rest for a minute by a fault of the notifier; please report it", receiver=self.receiver.name
+            )
+            self._stale = self._load = True
+            self._stopping = self._stopping or self._once
+            self._rests_until = now + FAULT_PAUSE
+            return FAULT_PAUSE
+        return STORE_RETRY if trouble else None
 
     def _is_drained(self) -> bool:
         nothing_left = not self._load and not len(self._lanes)
@@ -148,6 +181,12 @@ class ReceiverQueue:
             return None  # nothing begins any more: only the attempts under way count, and they call
         if self._load:
             return 0
+        until_look = max(self._look_at - now, 0)
+        own = self._own_patience(now)
+        return until_look if own is None else min(own, until_look)
+
+    def _own_patience(self, now: float) -> float | None:
+        """As `_patience`, by what is in memory."""
         if not len(self._lanes):
             return None
         if not self._store.works:
@@ -167,6 +206,9 @@ class ReceiverQueue:
 
     async def _read(self) -> bool:
         """Takes up what was recorded since; True where the store can't say now."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            self._load, self._look_at = True, now + LOOK_EVERY
         try:
             if self._stale:
                 self._stale = False
@@ -184,18 +226,22 @@ class ReceiverQueue:
     async def _load_some(self) -> None:
         self._load = False
         self._settled_meanwhile.clear()
+        now = asyncio.get_running_loop().time()
         try:
             batch = await self._store.pending(self.receiver.name, self._loaded_to, LOAD_AT_ONCE)
         except StoreUnavailable:
             self._load = True
             raise
-        now = asyncio.get_running_loop().time()
         for delivery in batch:
             self._loaded_to = delivery.id
             if delivery.id not in self._settled_meanwhile:
+                if delivery.clock_started_at != delivery.created_at:
+                    self._clock_of(delivery)
                 self._lanes.add(delivery, self._due(delivery), now)
         if len(batch) == LOAD_AT_ONCE:
             self._load = True
+        else:
+            self._milestones.saw(self._loaded_to, now)
 
     async def _refill(self, lane: Lane) -> None:
         workspace, sync_id, _ = lane.key
@@ -211,37 +257,63 @@ class ReceiverQueue:
         did can't make a delivery wait longer than it ever would."""
         if self._once or not delivery.attempts:
             return 0.0
-        failed = self._failed.get(delivery.id)
-        if failed is not None and failed.next_attempt_at == delivery.next_attempt_at:
-            return failed.due
-        longest = max(self._settings.longest_retry * 1.2, LONGEST_HOLD)
-        wait = min(delivery.next_attempt_at - self._clock(), longest)
-        return asyncio.get_running_loop().time() + wait.total_seconds()
+        return self._failure(delivery).due
+
+    def _failure(self, delivery: PendingDelivery) -> Failed:
+        """What is known of a delivery that has failed. Stored times are translated once, when they are first met."""
+        known = self._failed.get(delivery.id)
+        stored = delivery.next_attempt_at, delivery.first_failed_at
+        if known is None or (known.next_attempt_at, known.first_failed_at) != stored:
+            longest = max(self._settings.longest_retry * 1.2, LONGEST_HOLD)
+            wait = min(delivery.next_attempt_at - self._clock(), longest)
+            same = known is not None and known.first_failed_at == delivery.first_failed_at
+            since = known.since if known is not None and same else self._met(delivery.first_failed_at)
+            due = asyncio.get_running_loop().time() + wait.total_seconds()
+            known = self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, delivery.first_failed_at, since)
+        return known
+
+    def _met(self, at: datetime | None) -> float | None:
+        """A stored time of the past on the monotonic clock."""
+        if at is None:
+            return None
+        return asyncio.get_running_loop().time() - max((self._clock() - at).total_seconds(), 0)
+
+    def _clock_of(self, delivery: PendingDelivery) -> float:
+        """When a command started the delivery's clock anew, on the monotonic clock; translated when it is first met."""
+        at, since = self._revived.get(delivery.id, (None, 0.0))
+        if at != delivery.clock_started_at:
+            most = (self._settings.give_up_after * BELIEVED).total_seconds()
+            wait = min(max((self._clock() - delivery.clock_started_at).total_seconds(), 0), most)
+            since = asyncio.get_running_loop().time() - wait
+            self._revived[delivery.id] = delivery.clock_started_at, since
+        return since
 
     async def _step_aside(self) -> None:
         loop = asyncio.get_running_loop()
         if self._once or loop.time() < self._look_aside_at:
             return
         self._look_aside_at = loop.time() + ASIDE_EVERY
-        now = self._clock()
-        for lane in list(self._lanes.failing()):
-            head = lane.head
-            if may_step_aside(head, self.state.last_accepted_at, self._steady(head, now)):
-                await self._store.settle(_still(head, now, aside=True))
-                head.aside = True
-                self._lanes.step_aside(lane, self._due(head), loop.time())
-                log.warning(
-                    "delivery steps aside: it has failed for 15 minutes while others were accepted",
-                    receiver=self.receiver.name,
-                    event_id=head.event_id,
-                )
+        ready = [lane for lane in self._lanes.failing() if self._may_step_aside(lane.head)]
+        if not ready:
+            return
+        now, heads = self._clock(), [lane.head for lane in ready]
+        first, *others = (_still(head, now, aside=True) for head in heads)
+        await self._store.settle(first, followers=others)
+        for lane, head in zip(ready, heads, strict=True):
+            head.aside = True
+            self._lanes.step_aside(lane, self._due(head), loop.time())
+            log.warning(
+                "delivery steps aside: it has failed for 15 minutes while others were accepted",
+                receiver=self.receiver.name,
+                event_id=head.event_id,
+            )
 
-    def _steady(self, delivery: PendingDelivery, now: datetime) -> datetime:
-        """`now`, as if the wall clock had not jumped since this delivery failed."""
-        failed = self._failed.get(delivery.id)
-        if failed is None or delivery.first_failed_at is None:
-            return now
-        return delivery.first_failed_at + timedelta(seconds=asyncio.get_running_loop().time() - failed.since)
+    def _may_step_aside(self, head: PendingDelivery) -> bool:
+        since, accepted_at = self._failure(head).since, self._accepted_at
+        if since is None:
+            return False
+        failed_for = timedelta(seconds=asyncio.get_running_loop().time() - since)
+        return may_step_aside(head, failed_for, accepted_since=accepted_at is not None and accepted_at > since)
 
     # --- sending ---
 
@@ -251,7 +323,7 @@ class ReceiverQueue:
         if not self._store.works or not self._may_begin(now):
             return
         if self.state.broken_since is not None:
-            if not self._lanes.flying and now >= self._probe_at and (lane := self._lanes.take_oldest()):
+            if not self._lanes.flying and now >= self._probe_at and (lane := self._lanes.take_another()):
                 self._probe_at = now + PROBE_INTERVAL.total_seconds()
                 self._begin(attempts, lane)
             return
@@ -264,71 +336,97 @@ class ReceiverQueue:
         )
 
     def _begin(self, attempts: asyncio.TaskGroup, lane: Lane) -> None:
-        self.receiver.turnstile.enter(self.receiver.name, asyncio.get_running_loop().time())
-        attempts.create_task(self._attempt(lane), name=f"deliver {lane.head.id} to {self.receiver.name}")
+        passage = self.receiver.turnstile.enter(self.receiver.name, asyncio.get_running_loop().time())
+        attempts.create_task(self._attempt(lane, passage), name=f"deliver {lane.head.id} to {self.receiver.name}")
 
-    async def _attempt(self, lane: Lane) -> None:
-        now = asyncio.get_running_loop().time
+    async def _attempt(self, lane: Lane, passage: Passage) -> None:
+        """The border of an attempt: a fault of ours is told, and counts as one that failed and may have arrived."""
         chapter = lane.chapter(self.receiver.most_at_once)
+        try:
+            await self._deliver(lane, chapter, passage)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("delivery failed by a fault of the notifier; please report it", receiver=self.receiver.name)
+            passage.leave(asyncio.get_running_loop().time())
+            if lane.flying:
+                await self._settle(lane, chapter, None, Retry(OUR_FAULT, maybe_sent=True), None)
+
+    async def _deliver(self, lane: Lane, chapter: Sequence[PendingDelivery], passage: Passage) -> None:
+        now = asyncio.get_running_loop().time
         try:
             message = await self._message(chapter)
             gate = self.receiver.gate(message)
             if gate is not None and (opens_at := gate.opens_at(self.receiver.name)) > now():
-                self._put_back(lane, None if self._once and gate.is_held(now()) else opens_at)
+                self._put_back(lane, passage, None if self._once and gate.is_held(now()) else opens_at)
                 return
             message = await self._remembered(chapter[0], message)
         except StoreUnavailable:
-            self._put_back(lane, now() + STORE_RETRY)
+            self._put_back(lane, passage, now() + STORE_RETRY)
             return
-        if gate is not None:
-            gate.enter(self.receiver.name, now())
+        passages = [passage] if gate is None else [passage, gate.enter(self.receiver.name, now())]
         try:
             outcome = await self.receiver.send(message)
-        except Exception:
-            log.exception("delivery failed by a fault of the notifier; please report it", receiver=self.receiver.name)
-            outcome = Retry("a fault of the notifier; see its log", maybe_sent=True)
-        self.receiver.turnstile.leave(now())
-        if gate is not None:
-            gate.leave(now())
+        finally:
+            if self.receiver.turnstile is not passage.turnstile:  # it turned out to be another's destination too
+                passages.append(self.receiver.turnstile.enter(self.receiver.name, now()))
+            for each in passages:
+                each.leave(now())
         await self._settle(lane, chapter, message, outcome, gate)
 
-    def _put_back(self, lane: Lane, due: float | None) -> None:
+    def _put_back(self, lane: Lane, passage: Passage, due: float | None) -> None:
         """No attempt was made; without `due` none will be in this round."""
-        now = asyncio.get_running_loop().time()
-        self.receiver.turnstile.turn_back(now)
+        passage.turn_back()
         if due is None:
             self._lanes.drop(lane)
         else:
-            self._lanes.landed(lane, due, now, next_due=0)
+            self._lanes.landed(lane, due, asyncio.get_running_loop().time(), next_due=0)
+            self._probe_at = min(self._probe_at, due)  # a broken receiver has not been tried, then
         self._changed.set()
 
     async def _settle(
         self,
         lane: Lane,
         chapter: Sequence[PendingDelivery],
-        message: Message,
+        message: Message | None,
         outcome: Outcome,
         gate: Turnstile | None,
     ) -> None:
         """Keeps what came of an attempt: of its first delivery, or of as many as the receiver took together."""
-        at, first = self._clock(), chapter[0]
+        at, now = self._clock(), asyncio.get_running_loop().time()
         done = chapter[: outcome.count] if isinstance(outcome, Delivered) else chapter[:1]
-        settlements = [settled(delivery, outcome, self._settings, at, self._jitter()) for delivery in done]
-        old, row = self.state, self._learn(outcome, gate)
+        settlements = [
+            settled(each, outcome, self._settings, at, self._jitter(), age=self._age(each, at, now)) for each in done
+        ]
+        old, row = self.state, self._learn(lane, outcome, gate)
         new = self.state
         await self._keep(settlements, row, self._shown(message, outcome, at))
         self._settled_meanwhile.update(delivery.id for delivery in done)
-        self._tell_if_it_broke(old, new)
+        self._land(lane, settlements[0], {delivery.id for delivery in done})
+        self._changed.set()
+        self._tell_how_it_fares(old, new)
         for delivery, settlement in zip(done, settlements, strict=True):
             self._announce(delivery, settlement)
             since_seen = (settlement.settled_at - delivery.created_at).total_seconds()
             self._meter.attempt_ended(delivery_outcome(outcome, settlement.state), since_seen)
-        first.maybe_sent_at = settlements[0].maybe_sent_at
-        self._land(lane, settlements[0], {delivery.id for delivery in done})
-        self._changed.set()
 
-    def _shown(self, message: Message, outcome: Outcome, at: datetime) -> Shown | None:
-        story = message.story
+    def _age(self, delivery: PendingDelivery, at: datetime, now: float) -> timedelta:
+        """How long it has had to arrive: by the wall clock, within the bounds of what this process has seen.
+
+        A round has seen nothing.
+        """
+        by_wall = at - delivery.clock_started_at
+        if self._once:
+            return by_wall
+        if delivery.clock_started_at != delivery.created_at:
+            return timedelta(seconds=now - self._clock_of(delivery))
+        least, most = self._milestones.bounds(delivery.id, now)
+        if most is None:
+            most = timedelta(seconds=now - self._began) + self._settings.give_up_after * BELIEVED
+        return max(least, min(by_wall, most))
+
+    def _shown(self, message: Message | None, outcome: Outcome, at: datetime) -> Shown | None:
+        story = message.story if message is not None else None
         if story is None or not isinstance(outcome, Delivered) or outcome.posted is None:
             return None
         taken = (story.run_story,) if story.run_story is not None else ()
@@ -355,16 +453,28 @@ class ReceiverQueue:
     async def _keep(self, settlements: Sequence[Settlement], state: ReceiverState | None, shown: Shown | None) -> None:
         """Stores the outcome, however long the disk stays full: until then no more is sent from this place.
 
-        A `once` round does not wait that long: it ends with the error.
+        A `once` round does not wait that long: it ends with the error. What can't be stored by a fault of ours is told:
+        it is known until the end of this process.
         """
+        first, *followers = settlements
         for tries in itertools.count(1):
             try:
-                first, *followers = settlements
                 await self._store.settle(first, state, followers=followers, shown=shown)
             except StoreUnavailable:
                 if self._once and tries == ONCE_TRIES:
                     raise
                 await asyncio.sleep(STORE_RETRY)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception(
+                    "an outcome can't be kept by a fault of the notifier; please report it",
+                    receiver=self.receiver.name,
+                    delivery=first.delivery_id,
+                )
+                if state is None and shown is None:
+                    return
+                state = shown = None  # the outcome by itself is what must not be lost
             else:
                 return
 
@@ -377,37 +487,47 @@ class ReceiverQueue:
         if self._once and pending:
             self._lanes.drop(lane)
             return
+        since = self._failure(delivery).since if delivery.first_failed_at is not None else None
         delivery.attempts = settlement.attempts
         delivery.first_failed_at = settlement.first_failed_at
         delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
         following = next((self._due(waiting) for waiting in lane.waiting if waiting.id not in done), now)
-        failed = self._failed.pop(delivery.id, None)
         for finished in done:
             self._failed.pop(finished, None)
+            if not pending:
+                self._revived.pop(finished, None)
         due = None
         if pending:  # by no clock: it may have jumped since the outcome was known
             due = now + (delivery.next_attempt_at - settlement.settled_at).total_seconds()
-            age = settlement.settled_at - (delivery.first_failed_at or settlement.settled_at)
-            since = failed.since if failed is not None else now - age.total_seconds()
-            self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, since)
+            if since is None and delivery.first_failed_at is not None:
+                since = now
+            self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, delivery.first_failed_at, since)
         self._lanes.landed(lane, due, now, next_due=following, done=done)
 
-    def _learn(self, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:
+    def _learn(self, lane: Lane, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:
         """What the outcome says of the receiver; the new state where it is worth a row."""
-        loop, now, old = asyncio.get_running_loop(), self._clock(), self.state
+        now, old = asyncio.get_running_loop().time(), self.state
         hold = hold_of(outcome)
         if hold is not None:
             held = gate if gate is not None and isinstance(outcome, Retry) and not outcome.for_all else None
-            (held or self.receiver.turnstile).hold(loop.time() + hold.total_seconds())
-        self.state = learned(old, outcome, now)
+            (held or self.receiver.turnstile).hold(now + hold.total_seconds())
+        if not isinstance(outcome, Delivered):
+            self._failed_from = now if self._failed_from is None else self._failed_from
+        elif not outcome.unsent:
+            self._failed_from, self._accepted_at = None, now
+        failed_for = timedelta(seconds=now - self._failed_from) if self._failed_from is not None else timedelta(0)
+        self.state = learned(old, outcome, self._clock(), failed_for=failed_for)
         if old.broken_since is None and self.state.broken_since is not None:
-            self._probe_at = loop.time() + PROBE_INTERVAL.total_seconds()
+            self._lanes.broke_with(lane)
+            self._probe_at = now + PROBE_INTERVAL.total_seconds()
+        if old.broken_since is not None and isinstance(outcome, Delivered) and outcome.unsent:
+            self._probe_at = now  # that was no trial: with another
         if old.broken_since is not None and self.state.broken_since is None:
             self._lanes.wake_all()
         return self.state if self._is_worth_a_row(old, now) else None
 
-    def _is_worth_a_row(self, old: ReceiverState, now: datetime) -> bool:
+    def _is_worth_a_row(self, old: ReceiverState, now: float) -> bool:
         """That it accepted one more message is written now and then, all else at once."""
         kept = self._accepted_kept_at
         only_accepted = replace(self.state, last_accepted_at=old.last_accepted_at) == old
@@ -416,16 +536,19 @@ class ReceiverQueue:
         self._accepted_kept_at = now
         return True
 
-    def _tell_if_it_broke(self, old: ReceiverState, new: ReceiverState) -> None:
+    def _tell_how_it_fares(self, old: ReceiverState, new: ReceiverState) -> None:
         """Once it is in the database: a kill in between must not have it told twice."""
-        if old.broken_since is None and new.broken_since is not None:
+        name, broken = self.receiver.name, new.broken_since is not None
+        if old.broken_since is None and broken:
             log.error(
                 "receiver is broken; its messages wait and one is tried every 5 minutes",
-                receiver=self.receiver.name,
+                receiver=name,
                 error=new.last_error,
             )
-        if old.broken_since is not None and new.broken_since is None:
-            log.info("receiver works again", receiver=self.receiver.name)
+        elif not old.failing and new.failing and not broken:
+            log.error("receiver has taken nothing for 5 minutes; trying goes on", receiver=name, error=new.last_error)
+        if not old.works and new.works:
+            log.info("receiver works again", receiver=name)
 
     def _announce(self, delivery: PendingDelivery, settlement: Settlement) -> None:
         known = {

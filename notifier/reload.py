@@ -4,13 +4,14 @@ Looked for on SIGHUP, and when the content of the watchlist or of a file that a 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import structlog
 
 from notifier.config.models import Watchlist
 from notifier.config.source import WatchlistFile
-from notifier.errors import WatchlistError
+from notifier.errors import NotifierError
 
 log = structlog.get_logger(__name__)
 
@@ -23,10 +24,14 @@ class Report(Protocol):
     def __call__(self, *, successful: bool) -> None: ...
 
 
+Rehearsal = Callable[[Watchlist], Awaitable[None]]
+
+
 class Reloads:
     """Hands out each good watchlist that differs from the one in force.
 
-    `report` is told whether the newest content could be used.
+    `report` is told whether the newest content could be used. `rehearse` finds what makes a watchlist useless that only
+    shows when it is used; it raises NotifierError.
     """
 
     def __init__(self, source: WatchlistFile, in_force: Watchlist, *, every: float = LOOK_EVERY) -> None:
@@ -37,6 +42,7 @@ class Reloads:
         self.problem: str | None = None
         """What is wrong with the newest content; None while it is in force."""
         self.report: Report = _nobody
+        self.rehearse: Rehearsal = _nothing
 
     def ask(self) -> None:
         """Someone wants it to be read now (SIGHUP)."""
@@ -68,12 +74,12 @@ class Reloads:
 
     async def _loaded(self) -> Watchlist | None:
         """The watchlist, if it is good and changes something."""
-        new = await asyncio.to_thread(self._read)
-        self.problem = str(new) if isinstance(new, WatchlistError) else None
+        new = await self._read()
+        self.problem = str(new) if isinstance(new, NotifierError) else None
         self.report(successful=self.problem is None)
-        if isinstance(new, WatchlistError):
-            for problem in new.problems:
-                log.error("the changed watchlist is wrong; the one in force stays", problem=str(problem))
+        if isinstance(new, NotifierError):
+            for problem in str(new).splitlines():
+                log.error("the changed watchlist is wrong; the one in force stays", problem=problem)
             return None
         new = _what_may_change(new, self._in_force)
         if new == self._in_force:
@@ -81,15 +87,21 @@ class Reloads:
             return None
         return new
 
-    def _read(self) -> Watchlist | WatchlistError:
+    async def _read(self) -> Watchlist | NotifierError:
         try:
-            return self._source.load()
-        except WatchlistError as error:
+            new = await asyncio.to_thread(self._source.load)
+            await self.rehearse(new)
+        except NotifierError as error:
             return error
+        return new
 
 
 def _nobody(*, successful: bool) -> None:
     """For those whose user does not care."""
+
+
+async def _nothing(_: Watchlist) -> None:
+    """For those that nothing can fail for."""
 
 
 def _what_may_change(new: Watchlist, old: Watchlist) -> Watchlist:

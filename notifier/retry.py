@@ -16,8 +16,13 @@ from notifier.model import (
     Retry,
     Settlement,
 )
+from notifier.spoken import counted
 
 STEPS_ASIDE_AFTER: Final = timedelta(minutes=15)
+FAILING_AFTER: Final = timedelta(minutes=5)
+BELIEVED: Final = 0.75
+"""How much of `give_up_after` may lie before this process: the wall clock may have jumped while none ran, and each
+message is tried for the rest of it in any case."""
 PROBE_INTERVAL: Final = timedelta(minutes=5)
 LONGEST_REASON: Final = 500  # characters of an outcome kept for `deliveries`
 
@@ -31,16 +36,22 @@ def back_off(attempts: int, settings: DeliverySettings, jitter: float) -> timede
 
 
 def settled(
-    delivery: PendingDelivery, outcome: Outcome, settings: DeliverySettings, now: datetime, jitter: float
+    delivery: PendingDelivery,
+    outcome: Outcome,
+    settings: DeliverySettings,
+    now: datetime,
+    jitter: float,
+    *,
+    age: timedelta,
 ) -> Settlement:
-    """What an attempt's outcome makes of its delivery."""
+    """What an attempt's outcome makes of its delivery. `age`: how long ago its clock was started."""
     attempts = delivery.attempts + 1
     state, reason, next_attempt_at = DeliveryState.PENDING, None, None
     first_failed_at = delivery.first_failed_at
     maybe_sent_at = None
     match outcome:
         case Delivered():
-            state = DeliveryState.DELIVERED
+            state, reason = DeliveryState.DELIVERED, outcome.caveat
         case Refused():
             state, reason = DeliveryState.DEAD, outcome.reason
         case Broken():
@@ -51,9 +62,9 @@ def settled(
             reason = outcome.reason
             maybe_sent_at = delivery.maybe_sent_at if outcome.maybe_sent else None
             first_failed_at = first_failed_at or now
-            if now - delivery.clock_started_at >= settings.give_up_after:
+            if age >= settings.give_up_after:
                 state = DeliveryState.DEAD
-                reason = f"given up after {attempts} attempts: {reason}"
+                reason = f"given up after {counted(attempts, 'attempt')}: {reason}"
             else:
                 next_attempt_at = now + (outcome.after or back_off(attempts, settings, jitter))
     return Settlement(
@@ -78,27 +89,37 @@ def hold_of(outcome: Outcome) -> timedelta | None:
             return outcome.after
 
 
-def learned(state: ReceiverState, outcome: Outcome, now: datetime) -> ReceiverState:
-    """The receiver's state after an attempt: its hold, whether it works, what its sender wants remembered."""
+def learned(state: ReceiverState, outcome: Outcome, now: datetime, *, failed_for: timedelta) -> ReceiverState:
+    """The receiver's state after an attempt: its hold, whether it works, what its sender wants remembered.
+
+    `failed_for`: how long ago the first of its attempts was that have failed one after the other, up to this one.
+    """
     hold = hold_of(outcome)
     if hold is not None and not (isinstance(outcome, Retry) and not outcome.for_all):
         state = replace(state, hold_until=now + hold)
     match outcome:
         case Delivered():
             note = outcome.note or state.note
-            return replace(state, broken_since=None, last_error=None, last_accepted_at=now, note=note)
+            if outcome.unsent:
+                return replace(state, note=note)
+            works = replace(state, broken_since=None, last_error=None, failed_since=None, failing=False)
+            return replace(works, last_accepted_at=now, note=note)
         case Broken():
-            return replace(state, broken_since=state.broken_since or now, last_error=outcome.reason)
+            state = replace(state, broken_since=state.broken_since or now, last_error=outcome.reason)
         case Retry() | Refused():
-            return state
+            pass
+    failing = state.failing or failed_for >= FAILING_AFTER
+    state = replace(state, failed_since=state.failed_since or now, failing=failing)
+    if failing and state.broken_since is None:
+        state = replace(state, last_error=outcome.reason[:LONGEST_REASON])
+    return state
 
 
-def may_step_aside(delivery: PendingDelivery, last_accepted_at: datetime | None, now: datetime) -> bool:
+def may_step_aside(delivery: PendingDelivery, failed_for: timedelta, *, accepted_since: bool) -> bool:
     """Whether it has failed for 15 minutes while its receiver accepted others: its followers need not wait longer."""
     return (
         not delivery.aside
         and delivery.first_failed_at is not None
-        and now - delivery.first_failed_at >= STEPS_ASIDE_AFTER
-        and last_accepted_at is not None
-        and last_accepted_at > delivery.first_failed_at
+        and failed_for >= STEPS_ASIDE_AFTER
+        and accepted_since
     )

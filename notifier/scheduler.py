@@ -405,8 +405,11 @@ class WorkspaceWatcher:
                 await self._observe(poller)
             except CensusError as error:
                 return await self._failed(poller, error, begun)
+            was_down = self.health.is_down
             await self.health.answered()
             poller.failures, poller.error, poller.reported = 0, "", False
+            if was_down:
+                self._resume()
             await self._was_read(poller)
         except StoreUnavailable:
             poller.failures += 1
@@ -453,6 +456,16 @@ class WorkspaceWatcher:
             await self._not_read(target, poller.error, None, begun, is_told=is_told)
             await self._observer.pass_time(target)
         return poll_outcome(error)
+
+    def _resume(self) -> None:
+        """The workspace is back: what failed with it waits no longer than any other."""
+        now = asyncio.get_running_loop().time()
+        for poller in self._pollers.values():
+            if poller.failures and not poller.under_way:
+                soon = pace.next_poll(now, poller.number, self._intervals, active=poller.active)
+                if soon < poller.due:
+                    poller.due = soon
+                    self._schedule(poller)
 
     def _answers(self) -> bool:
         """Whether others of the workspace could be read lately: what fails meanwhile fails by itself."""
@@ -501,12 +514,14 @@ class WorkspaceWatcher:
     async def _on_unauthorized(self, poller: Poller, error: Unauthorized, begun: float) -> None:
         """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up; and it
         may be brief, so that it is asked about once more soon."""
-        poller.due = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time
+        poller.due = now()
         if error.status == HTTPStatus.UNAUTHORIZED or len(self._pollers) == 1:
             await self.health.refused(error, begun)
             return
-        poller.due += (AUTH_CONFIRM if poller.failures == 1 else AUTH_RETRY).total_seconds()
         await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
+        is_soon = poller.failures == 1 or self.health.is_down  # which says itself when it is asked again
+        poller.due = now() + (AUTH_CONFIRM if is_soon else AUTH_RETRY).total_seconds()
 
     def _report(self, poller: Poller, sentence: str) -> None:
         if not poller.reported:

@@ -6,35 +6,37 @@ holds, on the same foundation and behind the same socket.
 """
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
 import notifier
 from notifier.config.models import Watchlist
+from notifier.deliver import Deliverer
+from notifier.ending import Ending
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
-from notifier.foundation import open_foundation
+from notifier.foundation import Foundation, open_foundation
 from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
 from notifier.reload import Reloads
+from notifier.store.store import Store
 from notifier.web.app import door_of, make_app
 from notifier.web.connections import listening
 from notifier.web.insight import Insight
 from notifier.web.reception import Reception
-from notifier.worker import Worker, open_worker
+from notifier.worker import Worker, open_worker, rehearse
 
 log = structlog.get_logger(__name__)
 
 SIGN_OF_LIFE: Final = timedelta(seconds=60)
-STORE_CHECK: Final = timedelta(seconds=5)
+STORE_CHECK: Final = timedelta(seconds=5)  # so a write is tried every 10 s at least, though there be nothing to write
 PRUNE_EVERY: Final = timedelta(hours=1)
 GRACE: Final = 7.0  # seconds for attempts under way when the worker is asked to stop; it ends within 10
-HARD_END: Final = 9.5  # seconds after which the process ends whatever hangs (a DNS look-up can)
 STORE_PATIENCE: Final = 1.0  # seconds between two looks at whether a reload can begin
 
 
@@ -42,76 +44,136 @@ async def run(watchlist: Watchlist, reloads: Reloads) -> None:
     """The worker, until SIGTERM or SIGINT; SIGHUP reads the watchlist again. Raises StoreError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
-    await serve(watchlist, stop, reloads)
+    ending = Ending(partial(loop.call_soon_threadsafe, stop.set))
+    ending.listen()
+    await serve(watchlist, stop, reloads, ending.begin)
 
 
-def _asked_to_stop(stop: asyncio.Event) -> None:
-    if not stop.is_set():
-        asyncio.get_running_loop().call_later(HARD_END, _end_hard)
-    stop.set()
+async def serve(
+    watchlist: Watchlist,
+    stop: asyncio.Event,
+    reloads: Reloads | None = None,
+    on_end: Callable[[], None] = lambda: None,
+) -> None:
+    """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most.
 
-
-def _end_hard() -> None:
-    log.error("something hangs; ending all the same")
-    sys.stderr.flush()
-    os._exit(1)
-
-
-async def serve(watchlist: Watchlist, stop: asyncio.Event, reloads: Reloads | None = None) -> None:
-    """Watches and delivers until `stop`; then lets the attempts under way end, for 7 seconds at most."""
+    `on_end` is called when it ends by itself, by a loop that died.
+    """
+    replaced = _Replaced()
     async with open_foundation(watchlist.database_path) as foundation, AsyncExitStack() as server:
+        server.push_async_callback(replaced.end)
+        await rehearse(foundation, watchlist)
         if reloads is not None:
             reloads.report = foundation.metrics.reloaded
-        reception: Reception | None = None
-        in_force: Watchlist | None = watchlist
-        while in_force is not None:
-            async with open_worker(foundation, in_force) as worker:
-                if reception is None:
-                    reception = Reception(insight_of(worker, reloads), door_of(in_force))
-                    listen = await server.enter_async_context(_open_server(reception, in_force))
-                    _log_start(worker, listen)
-                    await _recall_what_is_bad(worker)
-                else:
-                    reception.reopen(insight_of(worker, reloads), door_of(in_force))
-                    log.info("watchlist reloaded", **_figures(in_force))
-                _warn(in_force)
-                await worker.sign_of_life()
-                in_force = await _work(worker, stop, reloads, reception)
+            reloads.rehearse = partial(rehearse, foundation)
+        life = AsyncExitStack()
+        worker = await life.enter_async_context(open_worker(foundation, watchlist))
+        reception = Reception(insight_of(worker, reloads), door_of(watchlist))
+        try:
+            listen = await server.enter_async_context(_open_server(reception, watchlist))
+            _log_start(worker, listen)
+            _warn(watchlist)
+            await _recall_what_is_bad(worker)
+            await worker.sign_of_life()
+            while (following := await _work(worker, stop, reloads, reception, replaced, life, on_end)) is not None:
+                opened = await _open_next(foundation, following, worker.deliverer, stop)
+                if opened is None:
+                    await replaced.end(GRACE)
+                    break
+                life, worker = opened
+                reception.reopen(insight_of(worker, reloads), door_of(following))
+                log.info("watchlist reloaded", **_figures(following))
+                _warn(following)
+        finally:
+            await life.aclose()
         log.info("notifier stopped")
 
 
-async def _work(worker: Worker, stop: asyncio.Event, reloads: Reloads | None, reception: Reception) -> Watchlist | None:
-    """One worker's life: None at its end, or the watchlist to go on with."""
+async def _open_next(
+    foundation: Foundation, watchlist: Watchlist, before: Deliverer, stop: asyncio.Event
+) -> tuple[AsyncExitStack, Worker] | None:
+    """The next worker and what it lives by, once the database can be written; None when told to stop before that."""
+    while not stop.is_set():
+        life = AsyncExitStack()
+        try:
+            worker = await life.enter_async_context(open_worker(foundation, watchlist, before=before))
+            await worker.sign_of_life()
+        except StoreUnavailable as error:
+            log.debug("the watchlist waits until the database can be written", error=str(error))
+            await life.aclose()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STORE_PATIENCE):
+                    await stop.wait()
+        else:
+            return life, worker
+    return None
+
+
+class _Replaced:
+    """Deliverers of workers that were replaced, and what they live by, until their last attempts are over."""
+
+    def __init__(self) -> None:
+        self.ending: set[asyncio.Task[None]] = set()
+
+    def add(self, delivering: "asyncio.Task[None]", life: AsyncExitStack) -> None:
+        """`delivering` was told to stop; `life` is closed after it."""
+        ending = asyncio.create_task(_outlive(delivering, life), name="last attempts before the reload")
+        self.ending.add(ending)
+        ending.add_done_callback(self.ending.discard)
+
+    async def end(self, patience: float = 0) -> None:
+        """Lets them end for so many seconds, then ends them."""
+        if ending := tuple(self.ending):
+            await asyncio.wait(ending, timeout=patience)
+            for task in ending:
+                await _end(task)
+
+
+async def _outlive(delivering: "asyncio.Task[None]", life: AsyncExitStack) -> None:
+    async with life:
+        await _finished(delivering)
+
+
+async def _work(
+    worker: Worker,
+    stop: asyncio.Event,
+    reloads: Reloads | None,
+    reception: Reception,
+    replaced: _Replaced,
+    life: AsyncExitStack,
+    on_end: Callable[[], None],
+) -> Watchlist | None:
+    """One worker's life: None at its end, or the watchlist to go on with. Then its last attempts are `replaced`'s."""
     watching = asyncio.create_task(_watch(worker), name="watch")
     delivering = asyncio.create_task(worker.deliverer.run(), name="deliver")
     stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
     reloading = asyncio.create_task(_next_watchlist(worker, reloads), name="wait for another watchlist")
-    tasks = watching, delivering, stopping, reloading
+    tasks: set[asyncio.Task[Any]] = {watching, delivering, stopping, reloading}
     worker.lookout.watch(watching, delivering)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not any(task.done() for task in (watching, delivering, stopping)):
-            worker.lookout.watch(watching)
             worker.lookout.reloading()
-            worker.deliverer.stop()  # polls go on meanwhile: what they find waits in the database
-            await asyncio.wait((watching, delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not (watching.done() or stopping.done()):
-                await reception.close()
-                worker.lookout.watch()
-                await _end(watching)
-                await _end(delivering)
-                await _farewell(worker)  # one write after all others: what polls had begun to keep is kept, or is not
-                return reloading.result()
+            await reception.close()
+            worker.lookout.watch()
+            worker.deliverer.stop()
+            await _end(watching)
+            await _farewell(worker)  # one write after all others: what polls had begun to keep is kept, or is not
+            tasks.discard(delivering)
+            replaced.add(delivering, life.pop_all())
+            return reloading.result()
         worker.lookout.stopping()
         if not stop.is_set():
-            _asked_to_stop(stop)  # by a loop that died: the end has its deadline all the same
+            stop.set()
+            on_end()  # a loop died: the end has its deadline all the same
         await _end(watching)
         worker.deliverer.stop()
-        await asyncio.wait((delivering,), timeout=GRACE)
+        hurrying = asyncio.create_task(worker.store.hurry(), name="hurry")
+        tasks.add(hurrying)
+        await asyncio.wait((delivering, hurrying, *replaced.ending), timeout=GRACE)
         await _end(delivering)
+        await replaced.end()
         await _end(reloading)
         await _farewell(worker)
     finally:
@@ -122,14 +184,18 @@ async def _work(worker: Worker, stop: asyncio.Event, reloads: Reloads | None, re
 
 
 async def _next_watchlist(worker: Worker, reloads: Reloads | None) -> Watchlist:
-    """The next one, once the database can be written: a worker that begins while it can't would end at once."""
+    """The next one, once the database can be written."""
     if reloads is None:
         never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
         return await never
     watchlist = await reloads.next()
-    while not worker.store.works:  # noqa: ASYNC110 - the store reports; it tells nobody
-        await asyncio.sleep(STORE_PATIENCE)
-    return watchlist
+    while True:
+        try:
+            await worker.try_database()
+        except StoreUnavailable:
+            await asyncio.sleep(STORE_PATIENCE)
+        else:
+            return watchlist
 
 
 def insight_of(worker: Worker, reloads: Reloads | None) -> Insight:
@@ -201,11 +267,17 @@ async def _recall_what_is_bad(worker: Worker) -> None:
     for name, state in (await worker.store.receivers()).items():
         if state.broken_since is not None:
             log.warning("receiver was broken before this start", receiver=name, error=state.last_error)
+        elif state.failing:
+            log.warning("receiver took nothing before this start", receiver=name, error=state.last_error)
 
 
 async def _end(task: "asyncio.Task[None] | asyncio.Task[Watchlist]") -> None:
     """Ends a loop; its own error, if it had one, is raised here. Of a group, ours is the one worth telling."""
     task.cancel()
+    await _finished(task)
+
+
+async def _finished(task: "asyncio.Task[None] | asyncio.Task[Watchlist]") -> None:
     (error,) = await asyncio.gather(task, return_exceptions=True)
     if isinstance(error, BaseExceptionGroup):
         raise _first(error, StoreError) or error
@@ -234,7 +306,7 @@ async def _watch(worker: Worker) -> None:
             loops.create_task(watcher.run(), name=f"watch {watcher.name}")
         loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life")
         loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention")
-        loops.create_task(_look_after_store(worker), name="look after the database")
+        loops.create_task(look_after_store(worker.store, worker.try_database), name="look after the database")
         loops.create_task(worker.lookout.run(), name="lookout")
 
 
@@ -248,33 +320,46 @@ async def _every(interval: timedelta, act: Callable[[], Awaitable[None]]) -> Non
         await asyncio.sleep(interval.total_seconds())
 
 
-async def _look_after_store(worker: Worker) -> None:
-    """Notices a database that was deleted or replaced, and tries one that could not be written."""
+async def look_after_store(store: Store, try_it: Callable[[], Awaitable[None]]) -> None:
+    """Notices a database that was deleted or replaced; tries one that could not be written, or was not for a while."""
     while True:
         await asyncio.sleep(STORE_CHECK.total_seconds())
-        if not worker.store.is_in_place():
-            raise DatabaseUnusable(f"{worker.store.path} was deleted or replaced while the worker ran")
-        if not worker.store.works:
+        if not store.is_in_place():
+            raise DatabaseUnusable(f"{store.path} was deleted or replaced while the worker ran")
+        if not store.works or store.idle >= STORE_CHECK:
             with suppress(StoreUnavailable):
-                await worker.sign_of_life()
+                await try_it()
 
 
-async def run_once(watchlist: Watchlist) -> tuple[bool, bool]:
-    """One round. Whether everything could be read, and whether everything was delivered. Raises StoreError."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one round went: by workspace, why not all of it could be read; by receiver, how many deliveries are left
+    pending and how many died in this round."""
+
+    unread: Mapping[str, str]
+    pending: Mapping[str, int]
+    died: Mapping[str, int]
+
+
+async def run_once(watchlist: Watchlist) -> Round:
+    """One round. Raises StoreError."""
     try:
         async with (
             open_foundation(watchlist.database_path) as foundation,
             open_worker(foundation, watchlist, once=True) as worker,
         ):
+            await rehearse(foundation, watchlist)
             return await _round(worker)
     except BaseExceptionGroup as group:
         raise _first(group, StoreError) or group from group
 
 
-async def _round(worker: Worker) -> tuple[bool, bool]:
+async def _round(worker: Worker) -> Round:
     await worker.sign_of_life()
     read = await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers))
-    delivered = await worker.deliverer.drain_once()
+    await worker.deliverer.drain_once()
     await worker.prune()
     await worker.sign_of_life()
-    return all(read), delivered
+    failed = (watcher for watcher, good in zip(worker.watchers, read, strict=True) if not good)
+    unread = {watcher.name: watcher.health.last_failure or "its answers could not be kept" for watcher in failed}
+    return Round(unread, (await worker.store.backlog()).pending, worker.deliverer.died())

@@ -3,9 +3,11 @@
 Receivers that post to the same place share one. Times are seconds of one monotonic clock.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 HEAD_START: Final = 0.02  # seconds by which whoever was served least recently comes before the next one
+NEVER: Final = float("-inf")
 
 
 class Turnstile:
@@ -14,13 +16,18 @@ class Turnstile:
     def __init__(self, interval: float = 0.0) -> None:
         self._interval = interval
         self._held_until = 0.0
-        self._next = 0.0
+        self._last_left = NEVER
+        self._inside: set[Passage] = set()
         self._served: list[str] = []  # who shares it, least recently served first
 
     def join(self, name: str) -> None:
         """Another receiver that posts here."""
         if name not in self._served:
             self._served.append(name)
+
+    def disband(self) -> None:
+        """Nobody shares it until they join again, or enter."""
+        self._served.clear()
 
     def hold(self, until: float) -> None:
         """The destination asked to be left alone."""
@@ -31,24 +38,58 @@ class Turnstile:
 
     def opens_at(self, name: str) -> float:
         """When this receiver may send. Those that share a pace take turns: the last one served comes last."""
+        if not self._interval:
+            return self._held_until
         place = self._served.index(name) if name in self._served else 0
-        return max(self._held_until, self._next + place * HEAD_START if self._interval else 0.0)
+        last = max((passage.at for passage in self._inside), default=NEVER)
+        return max(self._held_until, max(last, self._last_left) + self._interval + place * HEAD_START)
 
-    def enter(self, name: str, now: float) -> None:
+    def enter(self, name: str, now: float) -> "Passage":
         """An attempt begins. If it hangs, the others need not wait for its end."""
-        self._next = max(self._next, now + self._interval)
+        turn = self._served.index(name) if name in self._served else 0
+        passage = Passage(self, name, now, turn)
+        self._inside.add(passage)
+        self._move(name, len(self._served))
+        return passage
+
+    def _move(self, name: str, turn: int) -> None:
         if name in self._served:
             self._served.remove(name)
-            self._served.append(name)
+        self._served.insert(turn, name)
 
-    def turn_back(self, now: float) -> None:
-        """What entered made no attempt after all."""
-        self._next = min(self._next, now)
+    def _end(self, passage: "Passage", left_at: float) -> None:
+        self._inside.discard(passage)
+        self._last_left = max(self._last_left, left_at)
+
+    def take_over(self, other: "Turnstile") -> None:
+        """Another one turned out to lead to the same place: what was asked for there, and who is being sent or was sent
+        last, holds here."""
+        self._held_until = max(self._held_until, other._held_until)
+        self._last_left = max(self._last_left, other._last_left)
+        for passage in other._inside:
+            passage.turnstile = self
+        self._inside |= other._inside
+        other._inside = set()
+
+
+@dataclass(slots=True, eq=False)
+class Passage:
+    """One attempt on its way through a turnstile. `turn`: the place of its receiver before."""
+
+    turnstile: Turnstile
+    name: str
+    at: float
+    turn: int
 
     def leave(self, now: float) -> None:
-        """An attempt is over. Only now is it certain that its message is not still on its way: the pace counts there,
+        """The attempt is over. Only now is it certain that its message is not still on its way: the pace counts there,
         and a slow connection must not bring two messages together."""
-        self._next = max(self._next, now + self._interval)
+        self.turnstile._end(self, now)
+
+    def turn_back(self) -> None:
+        """There was no attempt after all: all is as if it had never entered, and others' attempts still count."""
+        self.turnstile._end(self, NEVER)
+        self.turnstile._move(self.name, self.turn)
 
 
 class Turnstiles:
@@ -63,5 +104,16 @@ class Turnstiles:
         return self._by_name.setdefault(destination, Turnstile(self._interval))
 
     def same(self, turnstile: Turnstile, *destination: str) -> Turnstile:
-        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself."""
-        return self._by_name.setdefault(destination, turnstile)
+        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself. From
+        then on it is the one of all names by which either was known."""
+        shared = self._by_name.setdefault(destination, turnstile)
+        if shared is not turnstile:
+            shared.take_over(turnstile)
+            names = [name for name, known in self._by_name.items() if known is turnstile]
+            self._by_name |= dict.fromkeys(names, shared)
+        return shared
+
+    def disband(self) -> None:
+        """Before the receivers of another watchlist join: who is gone keeps no turn. Paces and holds go on."""
+        for turnstile in self._by_name.values():
+            turnstile.disband()

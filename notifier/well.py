@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 SIGN_OF_LIFE_LASTS: Final = timedelta(minutes=3)  # the worker leaves one a minute; `status --healthy` waits as long
+LONGEST_WRITE: Final = timedelta(seconds=30)  # one is begun every ten seconds at least; what takes longer hangs
 MISSED_INTERVALS: Final = 3
 
 
@@ -23,7 +24,7 @@ class WorkspaceVitals:
 class Vitals:
     """What a worker knows of itself at one moment.
 
-    `database_works`: whether the last write succeeded. `written_before`: how long ago the sign of life was written.
+    `database_works`: whether the last write succeeded. `written_before`: how long ago one did.
     """
 
     loops_alive: bool
@@ -38,7 +39,7 @@ def ailment(vitals: Vitals) -> str | None:
         return "a loop of the worker has ended"
     if not vitals.database_works:
         return "the database takes no writes"
-    if vitals.written_before > SIGN_OF_LIFE_LASTS:
+    if vitals.written_before > LONGEST_WRITE:
         return f"nothing was written to the database for {vitals.written_before.total_seconds():.0f} s"
     return None
 

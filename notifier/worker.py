@@ -1,17 +1,20 @@
 """One worker, made of a watchlist: the composition root. A reload makes another one on the same foundation."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import notifier
+from notifier.census.client import client_of, new_census_session
 from notifier.config.checks import Checks, ChecksInForce
-from notifier.config.models import Watchlist
-from notifier.deliver import Deliverer
+from notifier.config.models import Receiver, Watchlist
+from notifier.deliver import Builder, Deliverer
 from notifier.foundation import Foundation, Line
 from notifier.health import Health
+from notifier.heartbeat import open_heartbeat
 from notifier.inbox import Inbox
 from notifier.lookout import Lookout, open_lookout
 from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
@@ -22,6 +25,7 @@ from notifier.poll import Observer
 from notifier.receiver_queue import ReceiverQueue
 from notifier.receivers import open_senders
 from notifier.record import Recorder
+from notifier.retention import SteadyPresent
 from notifier.roster import Listings, Roster
 from notifier.route import readers_of
 from notifier.scheduler import WorkspaceWatcher
@@ -43,6 +47,7 @@ class Worker:
     """The process', which no reload moves."""
     lookout: Lookout
     inboxes: Mapping[str, Inbox]
+    present: SteadyPresent
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
@@ -67,14 +72,19 @@ class Worker:
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
-        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
-        self.lookout.wrote()
+        await self.try_database()
         for watcher in self.watchers:
             await self.store.save_workspace(watcher.health.state)
 
+    async def try_database(self) -> None:
+        """Writes the least there is. Raises StoreError."""
+        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
+
     async def prune(self) -> None:
         """Removes what is older than the watchlist's retention."""
-        await self.store.prune(datetime.now(UTC) - self.watchlist.retention, self._raise_floor)
+        await self.store.prune(
+            self.present.at(datetime.now(UTC), time.monotonic()) - self.watchlist.retention, self._raise_floor
+        )
 
     def _raise_floor(self, workspace: str, sync_id: int, floor: datetime) -> None:
         for watcher in self.watchers:
@@ -83,14 +93,19 @@ class Worker:
 
 
 @asynccontextmanager
-async def open_worker(foundation: Foundation, watchlist: Watchlist, *, once: bool = False) -> AsyncIterator[Worker]:
-    """Brings the database in line with the watchlist, opens what differs, closes it again. Raises StoreError."""
+async def open_worker(
+    foundation: Foundation, watchlist: Watchlist, *, once: bool = False, before: Deliverer | None = None
+) -> AsyncIterator[Worker]:
+    """Brings the database in line with the watchlist, opens what differs, closes it again. Raises StoreError.
+
+    `before` is the deliverer of the worker that this one replaces; attempts of its may still be under way.
+    """
     store, metrics = foundation.store, foundation.metrics
     async with AsyncExitStack() as stack:
         await foundation.keep_only(watchlist)
-        queues = await _queues(watchlist, foundation, stack, once=once)
-        deliverer = Deliverer(queues, store)
-        await store.abandon_all_but(list(watchlist.receivers), datetime.now(UTC))
+        deliverer = Deliverer(await _builders(watchlist, foundation, stack, once=once), store, before)
+        leaving = before.unfinished() if before is not None else ()
+        await store.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
         states = await store.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
             await _let_go(watchlist, gone, store, deliverer)
@@ -104,31 +119,43 @@ async def open_worker(foundation: Foundation, watchlist: Watchlist, *, once: boo
             if inbox is not None:
                 inboxes[name] = inbox
         lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        started_at = foundation.started_at
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes)
+        started_at, present = foundation.started_at, foundation.present
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes, present)
         metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
         yield worker
 
 
-async def _queues(
+async def rehearse(foundation: Foundation, watchlist: Watchlist) -> None:
+    """Makes whatever the watchlist may make fail, and throws it away. Raises ProxyUnusable."""
+    tls, timeout = foundation.tls, watchlist.delivery.timeout
+    async with AsyncExitStack() as stack:
+        senders = await stack.enter_async_context(open_senders(timeout, tls))
+        for name, receiver in watchlist.receivers.items():
+            senders.build(name, receiver)
+        for workspace in watchlist.workspaces.values():
+            session = new_census_session(workspace, tls)
+            stack.push_async_callback(session.close)
+            client_of(workspace, session, patient=False)
+        if watchlist.heartbeat is not None:
+            await stack.enter_async_context(open_heartbeat(watchlist.heartbeat, lambda: None))
+
+
+async def _builders(
     watchlist: Watchlist, foundation: Foundation, stack: AsyncExitStack, *, once: bool
-) -> dict[str, ReceiverQueue]:
+) -> dict[str, Builder]:
     senders = await stack.enter_async_context(
         open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces, watchlist.server.public_url)
     )
-    known = await foundation.store.receivers()
-    states = {name: known.get(name, ReceiverState(name)) for name in watchlist.receivers}
-    return {
-        name: ReceiverQueue(
-            senders.build(name, settings, states[name].note),
-            states[name],
-            foundation.store,
-            watchlist.delivery,
-            once=once,
-            meter=foundation.metrics.receiver(name),
-        )
-        for name, settings in watchlist.receivers.items()
-    }
+
+    def builder(name: str, settings: Receiver) -> Builder:
+        def build(state: ReceiverState) -> ReceiverQueue:
+            sender = senders.build(name, settings, state.note)
+            meter = foundation.metrics.receiver(name)
+            return ReceiverQueue(sender, state, foundation.store, watchlist.delivery, once=once, meter=meter)
+
+        return build
+
+    return {name: builder(name, settings) for name, settings in watchlist.receivers.items()}
 
 
 def _watcher(

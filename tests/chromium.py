@@ -8,7 +8,7 @@ from typing import Any, Final
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-REMEDY: Final = "{} is missing: run .ci/browser, or install Debian's packages chromium and chromium-driver"
+REMEDY: Final = "{} is missing; install chromium and chromedriver (Debian: chromium, chromium-driver)"
 ARGUMENTS: Final = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-extensions", "--no-proxy-server"),

@@ -2,14 +2,41 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # CI decides on a change, not on its luck
 settings.register_profile("desk", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "desk")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
+
+BROWSER = Path(__file__).parent / "browser"
+NOT_RUN = (
+    "not run: tests/browser (the status page), for want of a browser: "
+    "install chromium and chromedriver (Debian: chromium, chromium-driver)"
+)
+WITHOUT_BROWSER = not (os.environ.get("CI") or (shutil.which("chromium") and shutil.which("chromedriver")))
+"""Whoever has no browser runs the other tests; CI demands one."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not WITHOUT_BROWSER:
+        return
+    left = [item for item in items if item.path.is_relative_to(BROWSER)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Says at the very end what was not run."""
+    asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
+    wanted = any(BROWSER.is_relative_to(path) or path.is_relative_to(BROWSER) for path in asked)
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if WITHOUT_BROWSER and wanted and reporter is not None and not hasattr(config, "workerinput"):
+        reporter.write_line(NOT_RUN, yellow=True)
 
 
 class _Complaints(logging.Handler):

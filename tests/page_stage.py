@@ -80,7 +80,7 @@ class PageStage:
             self.add(receivers, {"name": name, **columns})
 
     def add_syncs(self, *given: Mapping[str, Any]) -> None:
-        """Watched syncs: `id`, `label`, and `labels`, `paused`, `workspace`."""
+        """Watched syncs: `id`, `label`, and `labels`, `paused`, `workspace`, and columns of their rows."""
         rows = []
         for sync in given:
             name, paused = sync.get("workspace", "production"), sync.get("paused", False)
@@ -88,7 +88,15 @@ class PageStage:
             target.state = SyncState(standing=Standing(paused=paused))
             self.targets.append((name, target))
             rows.append(
-                {"workspace": name, "sync_id": sync["id"], "label": sync["label"], "watched": True, "marked": True}
+                {
+                    "workspace": name,
+                    "sync_id": sync["id"],
+                    "label": sync["label"],
+                    "watched": True,
+                    "marked": True,
+                    "unread_since": sync.get("unread_since"),
+                    "last_error": sync.get("last_error"),
+                }
             )
         self.add(syncs, *rows)
 

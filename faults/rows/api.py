@@ -10,6 +10,7 @@ import json
 import re
 import time
 import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -150,7 +151,7 @@ def broken() -> list[Api]:
         Api("a redirect", answers(302, LYING, "Location: /lie"), "redirects are not followed"),
         Api("a redirect for good", answers(308, LYING, "Location: /lie"), "redirects are not followed"),
         Api("always 500", answers(500, LYING), "HTTP 500"),
-        Api("always 503", answers(503, LYING, "Retry-After: 99999"), "HTTP 503"),
+        Api("always 503", answers(503, LYING, "Retry-After: 1"), "HTTP 503"),
         Api("always 418", answers(418, LYING), "HTTP 418"),
         Api("silence", silent, "no answer in time", slow=True, hits=1),
         Api("a dripping body", drips(ok + b"\r\n" + LYING[:-1], b" ", 0.2), "in time", slow=True, hits=1),
@@ -212,7 +213,22 @@ def usable(upstream: str, size: Size) -> list[Api]:
             return await answers(200, page_of([], total_records=0))(asked, writer)
         return await forwards(upstream, len(_prefix(asked)))(asked, writer)
 
+    def adorned(status_line: bytes, headers: bytes, pack: Callable[[bytes], bytes] = bytes) -> Script:
+        """The truth below such headers."""
+
+        async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            body = pack(await fetched(upstream, _path(asked), asked.headers))
+            await says(status_line + headers + b"Content-Length: %d\r\n\r\n" % len(body) + body)(asked, writer)
+
+        return script
+
+    ok = b"HTTP/1.1 200 OK\r\n"
     return [
+        Api("a header of 9 kB", adorned(ok, b"Content-Security-Policy: " + b"x" * 9_000 + b"\r\n"), None),
+        Api("600 headers", adorned(ok, b"".join(b"X-%d: y\r\n" % n for n in range(600))), None),
+        Api("header lines that are none", adorned(ok, b"X-A : b\r\nnonsense\r\n: c\r\nX-B: d\re\r\n"), None),
+        Api("gzip in two members", adorned(ok, b"Content-Encoding: gzip\r\n", _in_two), None),
+        Api("a BOM and no coding", adorned(ok, b"Content-Encoding: utf-8\r\n", BOM_UTF8.__add__), None),
         Api("HTTP/1.0 with bare line feeds", old, None),
         Api("broken UTF-8 in texts", marked, None),
         Api("pages that repeat", repeating, None, news=130, reported=95),
@@ -220,6 +236,10 @@ def usable(upstream: str, size: Size) -> list[Api]:
         Api("runs of wrong types", odd, None, hits=size.pick(5, 20), invented=lambda run: run >= ODD),
         Api("an empty list, three times", emptied, None, hits=4),
     ]
+
+
+def _in_two(body: bytes) -> bytes:
+    return gzip.compress(body[:20]) + gzip.compress(body[20:])
 
 
 VALUES: Final[tuple[Any, ...]] = (

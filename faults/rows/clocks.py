@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final
 
 from faults.hostile import Asked, HostileServer, answers, forwarded
@@ -26,13 +26,17 @@ CRITERION: Final = (
     "each run is told once, its sync's in order, with the same ID and bytes at each attempt; no retry waits longer "
     "than longest_retry and 5 s for a slow machine, nor does what waits behind it, which none overtakes, though others "
     "are accepted meanwhile; an incident is opened once, and "
-    "a clock that was put forward by a day brings one reminder of it at most, however often it jumps"
+    "a clock that was put forward by a day brings one reminder of it at most, however often it jumps; no message is "
+    "given up by a clock that jumps four days, with a kill or without"
 )
 LONGEST_RETRY: Final = 1.2  # seconds, with its jitter
 LOOK_ASIDE: Final = 6.0  # seconds in which the worker looks whether a message has failed for 15 minutes
 SLOW_MACHINE: Final = 5.0
 JUMPS: Final = (DAY, 0, -DAY, 0, DAY, 0)
 FEW: Final = (-DAY, DAY)
+FAR: Final = (4 * DAY, 3 * DAY, -DAY, 0)
+"""Where the clock is put amid retries: beyond the three days after which a message is given up; back, so that what
+failed did so tomorrow, or in four days; and to the right time."""
 WELCOME: Final = 4  # the sync whose messages are accepted while the others' are not
 CHANGES: Final = {
     "America/New_York": datetime(2026, 11, 1, 6, tzinfo=UTC),
@@ -68,6 +72,7 @@ def run(size: Size) -> Figures:
     """Jumps while it runs; then a start shortly before each change of daylight saving."""
     jumps = size.pick(FEW, JUMPS)
     figures = {"jumps": len(jumps), **_jumps(jumps)}
+    figures |= _give_up(size.pick(FAR[:1], FAR))
     zones = list(CHANGES)[: size.pick(1, 2)]
     return {**figures, "attempts across changes of daylight saving": sum(_daylight_saving(zone) for zone in zones)}
 
@@ -129,6 +134,45 @@ def _jumps(jumps: tuple[int, ...]) -> Figures:
             must(all(times == 2 for times in Counter(told(world, "incident.opened")).values()), "opened twice")
             must(all(times <= 2 for times in reminders.values()), f"reminders, by incident: {reminders}")
             return {**_judged(world, runs), "reminders": sum(reminders.values()) // 2}
+
+
+def _give_up(places: tuple[int, ...]) -> Figures:
+    """The clock is put to each of these places amid retries; the worker is killed there, and goes on."""
+    with a_workplace() as (workplace, simulator):
+        clock, world = World(workplace), Surroundings(simulator.base_url.removesuffix("/api/v1"))
+        with HostileServer(world) as server:
+            start(workplace, simulator, server.origin)
+            world.is_away = True
+            runs: dict[int, list[int]] = {1: [], 2: [], 3: []}
+            for place in places:
+                for sync, known in runs.items():
+                    known.append(simulator.add_run(sync, status="completed")["id"])
+                _attempts(workplace, world, 2)
+                clock.move(place)
+                _attempts(workplace, world, 2)
+                _must_live(workplace, f"after a jump to {place} s")
+                workplace.kill()
+                clock.move(place)
+                workplace.start()
+                _attempts(workplace, world, 2)
+                _must_live(workplace, f"after a jump to {place} s and a kill")
+                _must_wait_its_turn(world, 0)
+            world.is_away = False
+            due = {(receiver, run) for receiver in ("hook", "other") for known in runs.values() for run in known}
+            _wait(workplace, lambda: _are_told(world, due), "all runs after the last jump")
+            must_stop(workplace)
+            _must_live(workplace, "at the end")
+            told_once = Counter(runs_told(world))
+            must(all(times == 1 for times in told_once.values()), f"told more than once: {told_once}")
+            for receiver, (sync, known) in product(("hook", "other"), runs.items()):
+                order = [run for target, run in runs_told(world) if target == receiver and run in known]
+                must(order == known, f"{receiver}, sync {sync}: told {order}, not {known}")
+    return {"jumps amid retries, and kills": len(places), "given up": 0}
+
+
+def _must_live(workplace: Workplace, when: str) -> None:
+    dead = workplace.json("deliveries", "--state", "dead")
+    must(not dead, f"{when}: dead are {dead}")
 
 
 def _must_wait_its_turn(world: Surroundings, began: int) -> None:

@@ -7,6 +7,7 @@ one that meets the fault, and one after it.
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from faults.hostile import HostileServer, answers
 from faults.place import a_workplace
 from faults.row import Figures, Row, Size, fail, must
 from faults.seen import HEAD, must_stop, write
+from faults.slack_stories import HARMED, OTHER, STORIES, Stories
 from notifier.simulator import Accept, Drop, RateLimit, SimulatorThread, SlackError, SlackMessage, SlackRequest, Status
 from notifier.simulator.faults import Body, Redirect
 from notifier.simulator.slack_faults import SlackFault
@@ -28,7 +30,8 @@ from tests.acceptance.workplace import Workplace
 CRITERION: Final = (
     "each message is in its channel once and in order, or dead with Slack's word; a wait that was asked for is kept to "
     "the second; a broken receiver is asked once and loses nothing; no redirect is followed; never two posts to a "
-    "channel in a second; what was taken and dropped comes again only where the history can't be read"
+    "channel in a second; what was taken and dropped comes again only where the history can't be read; what Slack has "
+    "against one message, its thread or its mention keeps neither that incident nor another from its channel"
 )
 TOKEN: Final = "xoxb-simulated"
 BLIND: Final = "xoxb-that-may-not-read"
@@ -146,6 +149,8 @@ def hook_cases(elsewhere: str) -> dict[str, Case]:
         if name != "a word":
             found[f"hook: 200, {name}"] = Case(Body(body), End.POSTED, webhook=True)
     found["hook: 200, OK"] = Case(Body(b"OK"), End.POSTED, webhook=True)
+    found["hook: always 200, OK"] = Case(Body(b"OK"), End.DEAD, times=3, webhook=True, attempts=3)
+    found["hook: always 202"] = Case(Status(202, b"accepted"), End.DEAD, times=3, webhook=True, attempts=3)
     found["hook: 429"] = Case(RateLimit("2"), End.POSTED, wait=2, webhook=True)
     found["hook: 500"] = Case(Status(500), End.POSTED, webhook=True)
     found["hook: dropped"] = Case(Drop(), End.POSTED, webhook=True)
@@ -175,6 +180,7 @@ class _Trial:
         self.method = {True: "incoming_webhook", False: "chat.postMessage"}
         self.dropping = [self.slack.add_channel("seeing"), self.slack.add_channel("blind")]
         self.paced = [self.slack.add_channel(f"paced-{n}") for n in PACED]
+        self.stories = Stories(workplace, simulator)
         self.changes = size.pick(10, 167)
 
     def run(self) -> Figures:
@@ -184,20 +190,23 @@ class _Trial:
             self.slack.fault(case.fault, method=method, channel=self.channel[name], times=case.times)
         first = self.simulator.add_run(CASES, status="failed")["id"]
         drops = self.size.pick(7, 50)
-        with self._every_fifth_taken_and_dropped():
+        with self._every_fifth_taken_and_dropped(), ThreadPoolExecutor(1) as beside:
+            stories = beside.submit(self.stories.run)
             for n in range(max(self.changes, drops)):
                 for sync in (*(PACED if n < self.changes else ()), *(DROPPING if n < drops else ())):
                     self.simulator.add_run(sync, status="failed" if n % 2 else "completed")
             self._wait_for_cases(first)
             second = self.simulator.add_run(CASES, status="completed")["id"]
             self._wait_for_all(first, second, drops)
+            stories.result()
         self._judge_cases(first, second)
+        self.stories.judge()
         asked_while_broken = len(self.slack.requests)
         self._mend(first, second)
         self._judge_dropping(drops)
         paces = self._judge_pace()
         return {
-            "ways to fail": len(self.cases),
+            "ways to fail": len(self.cases) + len(STORIES),
             "requests": asked_while_broken,
             "messages": len(self.slack.messages()),
             "paced": f"{self.changes * len(PACED)} changes, {paces} s at least between two posts to a channel",
@@ -221,11 +230,18 @@ class _Trial:
             receivers.append(f"  s{sync}: {{type: slack, token: {TOKEN}, channel: {channel}, {api}}}")
         routes += [f"- {{syncs: [{sync}], receivers: [s{sync}]}}" for sync in (*DROPPING, *PACED)]
         space = f"base_url: {self.simulator.base_url}, api_key: '${{API_KEY}}', poll_interval: 300ms"
-        text = [HEAD, f"workspaces: {{w: {{{space}, max_requests_per_second: 100}}}}", "watches: [{syncs: all}]"]
-        write(self.workplace, "\n".join([*text, "receivers:", *receivers, "routes:", *routes]))
-        self.workplace.start_watching(CASES, *DROPPING, *PACED)
+        watches, more_receivers, more_routes = self.stories.watchlist()
+        text = [HEAD, f"workspaces: {{w: {{{space}, max_requests_per_second: 100}}}}"]
+        text += ["watches:", "- {syncs: all}", *watches, "receivers:", *receivers, *more_receivers]
+        write(self.workplace, "\n".join([*text, "routes:", *routes, *more_routes]))
+        self.workplace.start_watching(CASES, *DROPPING, *PACED, HARMED, OTHER)
 
     # --- waiting ---
+
+    def _messages(self) -> list[SlackMessage]:
+        """Those that tell of one run each."""
+        stories = set(self.stories.channel.values())
+        return [message for message in self.slack.messages() if message.channel not in stories]
 
     def _requests(self, name: str) -> list[SlackRequest]:
         """The posts that were asked for in the channel of a case."""
@@ -239,7 +255,7 @@ class _Trial:
             asked: dict[str | None, int] = {}
             for request in self.slack.requests:
                 asked[request.channel] = asked.get(request.channel, 0) + 1
-            told = {message.channel for message in self.slack.messages() if run_of(message) == first}
+            told = {message.channel for message in self._messages() if run_of(message) == first}
             for name, case in self.cases.items():
                 channel = self.channel[name]
                 done = channel in told if case.end in (End.POSTED, End.POSTED_PLAIN) else bool(asked.get(channel))
@@ -256,7 +272,7 @@ class _Trial:
         due |= dict.fromkeys(self.dropping, drops)
 
         def there() -> bool:
-            messages = self.slack.messages()
+            messages = self._messages()
             told = {message.channel for message in messages if run_of(message) == second}
             runs: dict[str, set[int]] = {}
             for message in messages:

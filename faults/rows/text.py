@@ -1,5 +1,6 @@
 """Row 8: labels and errors that were written to break a message, through the worker into Slack."""
 
+import re
 import time
 from asyncio import StreamWriter
 from collections import Counter
@@ -18,8 +19,9 @@ from tests.acceptance.workplace import Workplace
 
 CRITERION: Final = (
     "every event arrives in its channel at the first attempt, in order; no message mentions anybody, links anywhere "
-    "but to Census, holds a character that turns or breaks its lines, or comes near a limit of Slack's; `status`, "
-    "`events`, `deliveries` and `incidents` show it all without a traceback or a control character"
+    "but to Census, holds a character that turns or breaks its lines, what is left of a terminal's sequence or blank "
+    "lines in a row, or comes near a limit of Slack's; `status`, `events`, `deliveries` and `incidents` show it all "
+    "without a traceback, a control character or what is left of a sequence"
 )
 HALF: Final = "\uf8ff"
 """Stands for half of a surrogate pair until it is on the wire: Python's JSON would not write that."""
@@ -85,13 +87,23 @@ PIECES: Final = (
         "\0",
         "\x07",
         "\x1b[31m",
-        "\x1b]0;title\x07",
+        "\x1b[1;38;5;196m",
+        "\x9b0;1m",
+        "\x1b[?25l",
+        "\x1b]0;UNSEEN\x07",
+        "\x1b]8;;https://evil.example/UNSEEN\x1b\\",
+        "\x9d0;UNSEEN\x9c",
+        "\x1bPUNSEEN\x1b\\",
+        "\x1b(B",
+        "\x1bc",
         "\r",
         "\n",
         "\n\n\n",
         "\r\n",
         "\t",
         "\x0b",
+        "\x0c",
+        "\x7f",
         "\x85",
         "\x9b",
         "\u2028",
@@ -147,16 +159,15 @@ KINDS: Final = ("each", "webhook", "incidents", "living")
 
 
 def text(chance: Random, most: int) -> str:
-    """A text from hell; one in twelve is of 50 kB, or of `most` where that is less."""
+    """A text from hell of whole pieces; one in twelve is of 50 kB, or of `most` where that is less."""
     pieces = [chance.choice(PIECES) for _ in range(chance.randint(1, 12))]
     pieces += [
         chr(chance.choice((chance.randrange(0x20, 0xD800), chance.randrange(0xE000, 0x110000)))) for _ in range(4)
     ]
     chance.shuffle(pieces)
-    whole = "".join(pieces)
-    if chance.random() < 1 / 12:
-        whole *= most // len(whole) + 1
-    return whole[:most]
+    while len(whole := "".join(pieces)) > most:
+        pieces.pop()
+    return whole * (most // len(whole)) if chance.random() < 1 / 12 else whole
 
 
 def fields(chance: Random) -> dict[str, Any]:
@@ -275,6 +286,8 @@ class _Trial:
                 not {c for c in odd if c < " " or "\x7f" <= c < "\xa0" or c in "\u202e\u202d\u2066\u2067\u2069"},
                 f"{command} writes {odd}",
             )
+            left = re.search(r"\[\d*(?:;\d+)*m|\[\?25l|UNSEEN", ended.stdout)
+            must(left is None, f"{command} writes what is left of a sequence: {left}")
 
 
 def wait(workplace: Workplace, true: Any, what: str, seconds: float) -> None:

@@ -123,13 +123,50 @@ def all_answers(statuses: tuple[int, ...]) -> dict[str, tuple[Script, int | None
         "drip": (drips(ok + b"\r\n", b"x", 0.1), None, once),
         "half": (says(ok + b"Content-Length: 100\r\n\r\nhalf"), None, once),
         "gb-of-500": (pours(b"HTTP/1.1 500 No\r\n\r\n", block, 2**30), 2, again),
-        "gb-of-headers": (pours(ok, b"X-A: " + b"x" * 4_000 + b"\r\n", 2**26), 2, again),
+        "gb-of-headers": (pours(ok, b"X-A: " + b"x" * 4_000 + b"\r\n", 2**26), None, once),
         "reset": (resets, 2, again),
         "closed": (says(b""), 2, again),
         "nonsense": (says(b"\0\xff\r\n\r\n"), 2, again),
         "switches": (says(b"HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), 2, again),
     }
-    return found
+    return found | odd_answers()
+
+
+def odd_answers() -> dict[str, tuple[Script, int | None, Due]]:
+    """Answers that curl reads, and of which a strict parser sees nothing."""
+    ok, once, broken = b"HTTP/1.1 200 OK\r\n", Due(("delivered", "delivered"), 2), Due(("pending", "pending"), 1, True)
+    none, length = b"HTTP/1.1 204 No\r\n", b"Content-Length: 2\r\n"
+    taken = {
+        "odd-204-body": none + length + b"\r\n{}",
+        "odd-204-body-without-length": none + b"\r\n{}",
+        "odd-204-chunked": none + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "odd-9kb": ok + b"Content-Security-Policy: " + b"x" * 9_000 + b"\r\n" + length + b"\r\n{}",
+        "odd-60kb": ok + length + b"Set-Cookie: a=" + b"x" * 60_000 + b"\r\n\r\n{}",
+        "odd-600-lines": ok + length + b"".join(b"X-%d: y\r\n" % n for n in range(600)) + b"\r\n{}",
+        "odd-length-twice": ok + length * 2 + b"\r\n{}",
+        "odd-two-lengths": ok + length + b"Content-Length: 9\r\n\r\n{}",
+        "odd-length-and-chunks": ok + length + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "odd-length-of-words": ok + b"Content-Length: many\r\n\r\n{}",
+        "odd-blank-before-colon": ok + length + b"X-A : b\r\n\r\n{}",
+        "odd-no-name": ok + length + b": b\r\n\r\n{}",
+        "odd-no-colon": ok + length + b"nonsense\r\n\r\n{}",
+        "odd-stray-cr": ok + length + b"X-A: b\rc\r\n\r\n{}",
+        "odd-nul": ok + length + b"X-A: b\0c\r\n\r\n{}",
+        "odd-rubbish-behind": ok + length + b"\r\n{}rubbish",
+        "odd-hint-before": b"HTTP/1.1 103 Hint\r\nX-A : b\r\n\r\n" + ok + b"X-A : b\r\n" + length + b"\r\n{}",
+        "odd-end-within-headers": ok + b"X-A: b\r\nX-",
+    }
+    refused = {
+        "odd-401": b"HTTP/1.1 401 No\r\nX-A: " + b"x" * 9_000 + b"\r\n" + length + b"\r\n{}",
+        "odd-410": b"HTTP/1.1 410 Gone\r\nX-A : b\r\n" + length + b"\r\n{}",
+    }
+    late = b"HTTP/1.1 503 No\r\nX-A : b\r\nRetry-After: 1\r\n" + length + b"\r\n{}"
+    return {
+        **{name: (says(raw), None, once) for name, raw in taken.items()},
+        **{name: (says(raw), None, broken) for name, raw in refused.items()},
+        "odd-400": (says(b"HTTP/1.1 400 No\r\nX-A : b\r\n\r\n"), 1, Due(("dead", "delivered"), 2)),
+        "odd-503": (says(late), 2, Due(("delivered", "delivered"), 4)),
+    }
 
 
 def answers_of_all_kinds(size: Size) -> Figures:

@@ -14,13 +14,15 @@ from typing import Final
 
 import aiohttp
 from aiolimiter import AsyncLimiter
+from yarl import URL
 
+from notifier.answer import AnswerTooLarge
 from notifier.census import wire
 from notifier.config.models import Workspace
 from notifier.errors import Throttled, Unreachable, Unusable
 from notifier.http import (
-    AnswerTooLarge,
     Timeouts,
+    as_written,
     date_of,
     describe,
     new_session,
@@ -107,13 +109,13 @@ class CensusClient:
         meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
     ) -> None:
         self._session = session
-        self._base_url = base_url.rstrip("/")
+        self._base_url = str(as_written(base_url)).rstrip("/")
         self._headers = {
             "Authorization": f"Bearer {api_key}",
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
         }
-        self._proxy = proxy_for(self._base_url)
+        self._proxy = proxy_for(base_url)
         self._patient = patient
         self._on_throttled = on_throttled or _say_nothing
         self._meter = meter
@@ -150,7 +152,10 @@ class CensusClient:
         status: int | None = None
         try:
             async with self._session.get(
-                self._base_url + path, headers=self._headers, proxy=self._proxy, allow_redirects=False
+                URL(self._base_url + path, encoded=True),
+                headers=self._headers,
+                proxy=self._proxy,
+                allow_redirects=False,
             ) as answer:
                 status = answer.status
                 self._meter.request_ended(status)
@@ -158,6 +163,8 @@ class CensusClient:
                     raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
                 error = wire.error_of(status)
                 if error is not None:
+                    if status == 503 and (wait := retry_after(answer.headers, datetime.now(UTC))):
+                        self.gate.pause(wait)
                     raise error
                 return Answer(await read_capped(answer, LARGEST_ANSWER), answer.headers)
         except AnswerTooLarge as error:

@@ -6,6 +6,7 @@ missing, null or of another type: a field that can't be read is as good as absen
 
 import json
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -145,8 +146,8 @@ def error_of(status: int) -> CensusError | None:
 
 
 def decode(body: bytes) -> Any:
-    """The JSON value of a body. Broken UTF-8, lone surrogates and NaN are mended rather than refused."""
-    value = _decoded(body)
+    """The JSON value of a body. Broken UTF-8, lone surrogates, NaN and a BOM are mended rather than refused."""
+    value = _decoded(body.removeprefix(BOM_UTF8))
     if body.count(b"{") + body.count(b"[") > DEEPEST and _is_too_deep(value):
         raise Unusable("the answer is nested too deeply")
     return value

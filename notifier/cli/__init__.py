@@ -1,15 +1,15 @@
 """The command line: one module a group of commands. Data goes to standard output, all else to standard error."""
 
 import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 import notifier
-from notifier.cli import deliveries, demo, events, incidents, init, send_test, status, syncs, watchlist, worker
+from notifier import log
+from notifier.cli import deliveries, demo, events, incidents, init, send_test, status, streams, syncs, watchlist, worker
 from notifier.cli.help import examples
-from notifier.errors import NotifierError, WatchlistError
+from notifier.errors import NotifierError, OutputUnwritable, ReaderGone, WatchlistError
 
 app = typer.Typer(
     name="notifier",
@@ -47,17 +47,24 @@ for group in (worker, demo, init, watchlist, send_test, status, incidents, syncs
 
 def main() -> None:
     """Runs a command. Our own errors are sentences for the user, and exit codes: 2 for the watchlist, else 1."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a label's letters still shows the rest
+    streams.set_up()
+    code: int | str | None = 0
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it may still fail
+    except SystemExit as end:
+        code = end.code
     except WatchlistError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the one place where errors are shown
-        sys.exit(2)
+        log.tell(str(error))
+        code = 2
+    except ReaderGone:
+        streams.give_up_output()
     except NotifierError as error:
-        print(f"notifier: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has seen enough
-        sys.exit(1)
+        log.tell(f"notifier: {error}")
+        code = 1
+        if isinstance(error, OutputUnwritable):
+            streams.give_up_output()
+    log.flush()
+    sys.exit(code)

@@ -1,5 +1,6 @@
 """`deliveries` and `deliveries retry`."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -9,11 +10,12 @@ from rich.text import Text
 
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
-from notifier.cli.terminal import MOST_SHOWN, ago, long, print_json_array, short, show_newest, table
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load, look_up
+from notifier.cli.terminal import MOST_SHOWN, ago, long, plain, print_json_array, short, show_newest, table
 from notifier.config.durations import parse_duration
 from notifier.documents import delivery_document
 from notifier.model import DeliveryState
+from notifier.spoken import counted
 from notifier.store.views import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
 
 COLORS: Final = {DeliveryState.DELIVERED: "green", DeliveryState.PENDING: "yellow", DeliveryState.DEAD: "red"}
@@ -53,7 +55,7 @@ def show(
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    path, wanted = load(config).database_path, DeliveryFilter(state=state, receiver=receiver)
+    path, wanted = look_up(config).database, DeliveryFilter(state=state, receiver=receiver)
     if as_json:
         print_json_array(map(delivery_document, read_deliveries(path, wanted, limit)))
         return
@@ -106,7 +108,8 @@ def retry(
 ) -> None:
     """Tries deliveries again: dead ones with a fresh clock, pending ones now.
 
-    A running worker takes them up within 5 seconds. Exit code 1 when one of the IDs is neither dead nor pending.
+    A running worker takes them up within 5 seconds. What belongs to a receiver that the watchlist does not have is left
+    as it is. Exit code 1 when one of the IDs is neither dead nor pending, or is left.
     """
     if not (ids or dead or receiver or since):
         raise typer.BadParameter("name deliveries by their ID, or use --dead, --receiver NAME or --since 2h")
@@ -121,9 +124,14 @@ def retry(
         receiver=receiver,
         since=now - age if age else None,
     )
-    touched = retry_deliveries(load(config).database_path, wanted, now)
-    typer.echo(f"{len(touched)} {'delivery is' if len(touched) == 1 else 'deliveries are'} tried again.")
-    unknown = set(ids or ()) - set(touched)
+    watchlist = load(config)
+    retried = retry_deliveries(watchlist.database_path, wanted, now, watchlist.receivers)
+    typer.echo(f"{counted(len(retried.ids), 'delivery is', 'deliveries are')} tried again.")
+    for gone, count in sorted(Counter(retried.left.values()).items()):
+        left = "1 is left as it is" if count == 1 else f"{count} are left as they are"
+        typer.echo(f"{left}: the watchlist has no receiver {plain(gone)}.", err=True)
+    unknown = set(ids or ()) - set(retried.ids) - retried.left.keys()
     if unknown:
         typer.echo(f"Not dead or pending: {', '.join(map(str, sorted(unknown)))}.", err=True)
+    if unknown or (ids and retried.left):
         raise typer.Exit(1)

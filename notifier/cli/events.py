@@ -12,10 +12,11 @@ from notifier.body import parsed_time
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended, in_words
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.documents import event_document, types_named
 from notifier.model import EventType
+from notifier.spoken import counted
 from notifier.store.views import EventFilter, EventView, read_events
 
 PREFIX: Final = "sync_run."
@@ -67,7 +68,7 @@ def events(
     They are read from the database, whether or not a worker runs, and kept as long as the watchlist's retention says.
     """
     wanted = EventFilter(sync_id=sync, types=None if kind is None else _types(kind))
-    path = load(config).database_path
+    path = look_up(config).database
     if as_json:
         print_json_array(event_document(event) for event in read_events(path, wanted, limit))
         return
@@ -129,7 +130,7 @@ def _incident(incident: Mapping[str, Any], summary: str | None) -> str:
         return f"{check}: {ended(incident['reason'], resolved_at - opened_at)}"
     words = [summary] if summary else []
     if runs > 1 or (runs and not summary):
-        words.append(f"{runs} bad run{'' if runs == 1 else 's'}")
+        words.append(counted(runs, "bad run"))
     return f"{check}: {', '.join(words)}" if words else check
 
 

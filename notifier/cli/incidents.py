@@ -9,7 +9,7 @@ from rich.table import Column
 from rich.text import Text
 
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.documents import incident_document
 from notifier.model import GoodRun, Incident, Reason
@@ -42,11 +42,12 @@ def incidents(
 
     An incident is opened once, however many runs it spans. All is read from the database.
     """
-    watchlist = load(config)
-    path = watchlist.database_path
+    outline = look_up(config)
+    path = outline.database
     if as_json:
+        tell_what_lacks(outline)
         print_json_array(
-            incident_document(incident, watchlist.workspaces)
+            incident_document(incident, outline.workspaces)
             for incident in read_incidents(path, limit, resolved=everything)
         )
         return

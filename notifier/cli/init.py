@@ -39,6 +39,7 @@ class Region(StrEnum):
 
     US = "us"
     EU = "eu"
+    AU = "au"
 
 
 def register(app: typer.Typer) -> None:
@@ -140,8 +141,8 @@ def _connected(questions: Questions, draft: Draft, config: Path, *, asks_region:
 def _hint(error: CensusError, draft: Draft) -> str:
     if draft.base_url or not isinstance(error, Unauthorized):
         return ""
-    other = {"us": "eu", "eu": "us"}[draft.region]
-    return f" A key of the region {other} works there alone."
+    others = " or ".join(region for region in Region if region != draft.region)
+    return f" A key of the region {others} works there alone."
 
 
 def _ask_where(questions: Questions, draft: Draft) -> Draft:
@@ -150,9 +151,9 @@ def _ask_where(questions: Questions, draft: Draft) -> Draft:
         return replace(draft, base_url=url)
 
     def complain(answer: str) -> str | None:
-        return None if answer in tuple(Region) else "must be us or eu"
+        return None if answer in tuple(Region) else "must be us, eu or au"
 
-    region = questions.text(None, "", "Region of the Census workspace, us or eu", complain, default=draft.region)
+    region = questions.text(None, "", "Region of the Census workspace, us, eu or au", complain, default=draft.region)
     return replace(draft, region=region)
 
 

@@ -17,13 +17,14 @@ from notifier.errors import CensusError
 from notifier.model import Verdict
 from notifier.online import Findings, examine
 from notifier.roster import Listing
+from notifier.spoken import counted
 from notifier.watch import covered_syncs, watches_of
 
 MOST_NAMED: Final = 10
 
 
-def check_online(config: Path, watchlist: Watchlist) -> bool:
-    """Asks, shows what came back, and says whether every key and channel works."""
+def check_online(config: Path, watchlist: Watchlist) -> list[str]:
+    """Asks, shows what came back, and gives the places of the keys and channels that do not work."""
     log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
     with waiting("Asking Census and Slack …"), asyncio.Runner(loop_factory=new_loop()) as runner:
         found = runner.run(examine(watchlist))
@@ -31,8 +32,8 @@ def check_online(config: Path, watchlist: Watchlist) -> bool:
     console().print(table(short(""), short("name"), long("what came back"), rows=rows))
     for warning in _warnings(found, watchlist):
         typer.echo(f"{config}: warning: {plain(warning)}", err=True)
-    keys_work = not any(isinstance(listing, CensusError) for listing in found.listings.values())
-    return keys_work and all(verdict.ok is not False for verdict in found.verdicts.values())
+    keys = [f"workspaces.{name}" for name, listing in found.listings.items() if isinstance(listing, CensusError)]
+    return keys + [f"receivers.{name}" for name, verdict in found.verdicts.items() if verdict.ok is False]
 
 
 def _workspace_rows(found: Findings, watchlist: Watchlist) -> Iterator[tuple[Text, str, str]]:
@@ -42,7 +43,7 @@ def _workspace_rows(found: Findings, watchlist: Watchlist) -> Iterator[tuple[Tex
             continue
         labels = {sync.id: sync.label for sync in listing.syncs.values()}
         watched = len(covered_syncs(watches_of(name, watchlist.watches), labels))
-        yield _mark(ok=True), name, f"{len(labels)} syncs, {watched} watched"
+        yield _mark(ok=True), name, f"{counted(len(labels), 'sync')}, {watched:,} watched"
 
 
 def _receiver_rows(found: Findings) -> Iterator[tuple[Text, str, str]]:
@@ -89,7 +90,7 @@ def _misses(name: str, listing: Listing, watchlist: Watchlist) -> Iterator[str]:
     for sync_id in unserved[:MOST_NAMED]:
         yield f"no route serves sync {sync_id} of {name} ({brief(labels[sync_id])}): nobody hears of it"
     if len(unserved) > MOST_NAMED:
-        yield f"no route serves {len(unserved) - MOST_NAMED} more syncs of {name}"
+        yield f"no route serves {counted(len(unserved) - MOST_NAMED, 'more sync')} of {name}"
 
 
 def _wanted(watch: Watch) -> str:

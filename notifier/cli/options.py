@@ -8,6 +8,7 @@ import typer
 
 from notifier.config.load import load_watchlist
 from notifier.config.models import Watchlist
+from notifier.config.outline import Outline, read_outline
 
 Config = Annotated[
     Path,
@@ -19,6 +20,18 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="At most so many; 50 otherwise, and all of them with --json."),
 ]
+
+
+def look_up(config: Path) -> Outline:
+    """What can be read of the watchlist, for those who only look into the database. Raises WatchlistError."""
+    return read_outline(config, os.environ)
+
+
+def tell_what_lacks(outline: Outline) -> None:
+    """Says that not all is shown, for want of a watchlist that can be read."""
+    if outline.lacks is not None:
+        first = outline.lacks.splitlines()[0]
+        typer.echo(f"notifier: this is what the database knows; the watchlist can't be read: {first}", err=True)
 
 
 def load(config: Path) -> Watchlist:

@@ -51,6 +51,7 @@ def send_test(
     for line in _details(watchlist.receivers[receiver], sent):
         typer.echo(f"  {line}")
     if not isinstance(sent.outcome, Delivered):
+        typer.echo(f"notifier: {receiver} did not get the test message", err=True)
         raise typer.Exit(1)
     if watchlist.database_path.exists():
         try:
@@ -73,6 +74,8 @@ def _details(settings: Receiver, sent: SentTest) -> Iterator[str]:
             yield f'look for "Test message" in {plain(settings.channel)}'
         case SlackWebhookReceiver() if arrived:
             yield 'look for "Test message" in the channel that the webhook was made for; Slack does not say which'
+    if arrived and isinstance(settings, SlackReceiver | SlackWebhookReceiver) and settings.mentions:
+        yield f"a test calls nobody: whether Slack takes {plain(', '.join(settings.mentions))} was not tried"
 
 
 def _told(outcome: Outcome) -> str:

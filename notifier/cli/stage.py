@@ -15,6 +15,7 @@ from notifier.cli.channel_view import ChannelView
 from notifier.cli.terminal import console
 from notifier.config.load import load_watchlist
 from notifier.config.models import Watchlist
+from notifier.errors import OutputUnwritable, ReaderGone
 from notifier.simulator import CensusSimulator, SlackSimulator, load_scenario, play
 
 TOKEN: Final = "xoxb-simulated"  # noqa: S105 - the simulator's
@@ -105,8 +106,8 @@ async def _perform(
     stop: asyncio.Event,
     lasts: timedelta,
 ) -> None:
-    """The worker's part, before spectators, to its end. Raises BrokenPipeError when the last of them has left."""
-    left: BrokenPipeError | None = None
+    """The worker's part, before spectators, to its end. Raises what ends a command whose output is not taken."""
+    left: ReaderGone | OutputUnwritable | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(view.follow(lasts + _CURTAIN_CALL), name="view")
@@ -118,8 +119,8 @@ async def _perform(
                     await stop.wait()
             except TimeoutError:
                 stop.set()
-    except* BrokenPipeError as errors:
-        left = BrokenPipeError(str(errors))
+    except* (ReaderGone, OutputUnwritable) as errors:
+        (left,) = (error for error in errors.exceptions if isinstance(error, ReaderGone | OutputUnwritable))
     if left is not None:
         raise left
     view.look()

@@ -1,7 +1,9 @@
 """`status`: what the database knows of the worker, its workspaces, syncs and receivers."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -10,10 +12,14 @@ from rich.text import Text
 
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import in_words
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
-from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, table
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
+from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
+from notifier.cli.whereabouts import databases_in_use
+from notifier.config.outline import default_database
 from notifier.documents import status_document
+from notifier.errors import NotifierError, WatchlistError
 from notifier.model import Check
+from notifier.spoken import counted, spoken
 from notifier.store.incident_views import count_open
 from notifier.store.lock import is_held
 from notifier.store.views import (
@@ -49,17 +55,48 @@ def status(
 
     With --healthy it only says what is wrong, and exits 1 when the worker's last sign of life is older than 3 minutes.
     """
-    watchlist = load(config)
-    path = watchlist.database_path
     if healthy:
-        require_recent_worker(path, datetime.now(UTC), LONGEST_SILENCE)
+        _require_health(config)
         return
-    view = read_status(path, watchlist.receivers)
+    outline = look_up(config)
+    path = outline.database
+    view = read_status(path, outline.receivers)
+    tell_what_lacks(outline)
     running = is_held(path)
     if as_json:
         print_json(status_document(view, running))
     else:
         _show(view, running, count_open(path))
+
+
+def _require_health(config: Path) -> None:
+    """Raises what is wrong, unless one of the places where the database may be has a fresh sign of life.
+
+    The worker may be well though the watchlist is wrong, or gone, or names a database that is for the next start.
+    """
+    wrong: NotifierError | None = None
+    for path in _databases(config):
+        try:
+            if isinstance(path, WatchlistError):
+                raise path
+            require_recent_worker(path, datetime.now(UTC), LONGEST_SILENCE)
+        except NotifierError as error:
+            wrong = wrong or error
+        else:
+            return
+    if wrong is not None:
+        raise wrong
+
+
+def _databases(config: Path) -> Iterator[Path | WatchlistError]:
+    """Where the watchlist has it, or else why it does not say; then where a worker has it."""
+    try:
+        yield look_up(config).database
+    except WatchlistError as error:
+        yield error
+        if (default := default_database(os.environ)) is not None:
+            yield default
+    yield from databases_in_use(config)
 
 
 def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
@@ -76,7 +113,8 @@ def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
         out.print(_open_incidents(incidents), style="red")
     out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
-        out.print(f"… and {len(view.syncs) - MOST_SYNCS} more syncs; --json shows all.", style="dim")
+        more = counted(len(view.syncs) - MOST_SYNCS, "more sync")
+        out.print(f"… and {more}; --json shows all.", style="dim")
 
 
 def _open_incidents(incidents: Mapping[Check, int]) -> str:
@@ -109,7 +147,7 @@ def _receivers_table(view: Status) -> Table:
     rows = [
         (
             receiver.name,
-            Text("ok", "green") if receiver.ok else Text("broken", "red"),
+            Text("ok", "green") if receiver.ok else Text("failing" if receiver.failing else "broken", "red"),
             str(receiver.pending),
             str(receiver.dead),
             receiver.last_error or "",
@@ -136,7 +174,18 @@ def _sync_row(sync: SyncView, now: datetime) -> tuple[str | Text, ...]:
         str(sync.id),
         brief(sync.label),
         str(run.id) if sync.newest_run else "none yet",
-        Text(" ".join(part for part in (run.status, run.error_code) if part), "red" if run.status == "failed" else ""),
+        styled(" ".join(filter(None, (run.status, run.error_code))), "red" if run.status == "failed" else ""),
         ago(run.updated_at, now) if run.updated_at else "",
-        f"runs before {sync.gap_oldest_reported_run_id} were skipped" if sync.gap_noticed_at else "",
+        _sync_note(sync, now),
     )
+
+
+def _sync_note(sync: SyncView, now: datetime) -> Text:
+    """What is wrong now first."""
+    notes = []
+    if sync.last_error or sync.unread_since:
+        since = f" for {spoken(now - sync.unread_since)}" if sync.unread_since else ""
+        notes.append(f"can't be read{since}" + (f": {sync.last_error}" if sync.last_error else ""))
+    if sync.gap_noticed_at:
+        notes.append(f"runs before {sync.gap_oldest_reported_run_id} were skipped")
+    return styled("; ".join(notes), "red" if sync.last_error or sync.unread_since else "")

@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from notifier.foreign import tidied
+
 MOST_SHOWN: Final = 50  # rows, where the command line does not say
 LONGEST_CELL: Final = 160  # characters; the whole text is in the JSON
 LONGEST_LABEL: Final = 48
@@ -36,13 +38,19 @@ def console(*, stderr: bool = False) -> Console:
 
 def plain(text: str) -> str:
     """The text on one line, without anything that a terminal obeys."""
-    return _UNSAFE.sub(REPLACEMENT, " ".join(text.split()))
+    return _UNSAFE.sub(REPLACEMENT, " ".join(tidied(text).split()))
 
 
 def brief(text: str | None, most: int = LONGEST_LABEL) -> str:
     """The text on one line, made plain and cut to `most` characters."""
     shown = plain(text or "")
     return shown if len(shown) <= most else shown[: most - 1].rstrip() + ELLIPSIS
+
+
+def styled(text: str, style: str) -> Text:
+    """A cell of text of others in a style. Rich's own Text drops single control characters, and so the ends of
+    sequences by which they are known as such."""
+    return Text(plain(text), style)
 
 
 def short(header: str) -> Column:

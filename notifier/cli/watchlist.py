@@ -1,6 +1,7 @@
 """`check` and `schema`."""
 
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -9,8 +10,9 @@ import typer
 from notifier.cli.help import Panel, examples
 from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
-from notifier.config.load import watchlist_schema
+from notifier.config.load import doubts, watchlist_schema
 from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
+from notifier.spoken import counted
 
 CHECK_EXAMPLES = examples(
     ("notifier check", "the watchlist here, or of NOTIFIER_CONFIG"),
@@ -40,6 +42,8 @@ def check(
     Exit code 1 when a key or a channel does not work.
     """
     watchlist = load(config)
+    for doubt in doubts(config, os.environ):
+        typer.echo(f"{doubt.file}:{doubt.line}:{doubt.column}: warning: {doubt.path}: {doubt.message}", err=True)
     for name in noisy_receivers(watchlist):
         typer.echo(
             f"{config}: warning: the Slack receiver {name!r} would get sync_run.queued or sync_run.working of more "
@@ -65,10 +69,12 @@ def check(
             err=True,
         )
     typer.echo(
-        f"{config}: good. {len(watchlist.workspaces)} workspace(s), {len(watchlist.watches)} watch(es), "
-        f"{len(watchlist.receivers)} receiver(s), {len(watchlist.routes or ())} route(s)."
+        f"{config}: good. {counted(len(watchlist.workspaces), 'workspace')}, "
+        f"{counted(len(watchlist.watches), 'watch', 'watches')}, {counted(len(watchlist.receivers), 'receiver')}, "
+        f"{counted(len(watchlist.routes or ()), 'route')}."
     )
-    if online and not check_online(config, watchlist):
+    if online and (failed := check_online(config, watchlist)):
+        typer.echo(f"notifier: {', '.join(failed)}: does not work, see above", err=True)
         raise typer.Exit(1)
 
 

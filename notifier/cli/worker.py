@@ -4,14 +4,15 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
 
 from notifier import log, service
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.cli.options import DEFAULT_CONFIG, Config, load, look_up
+from notifier.cli.terminal import plain
 from notifier.config.source import WatchlistFile
 from notifier.reload import Reloads
 from notifier.store.lock import worker_lock
@@ -79,11 +80,25 @@ def run(
             runner.run(service.run(watchlist, Reloads(source, watchlist)))
         return
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        read, delivered = runner.run(service.run_once(load(config)))
-    if not read:
+        done = runner.run(service.run_once(load(config)))
+    for workspace, reason in done.unread.items():
+        log.tell(f"notifier: not all of the workspace {workspace} could be read: {plain(reason)}")
+    if done.pending or done.died:
+        log.tell(f"notifier: {_left(done.pending, done.died)}; `notifier deliveries` shows why")
+    if done.unread:
         raise typer.Exit(1)
-    if not delivered:
+    if done.pending or done.died:
         raise typer.Exit(3)
+
+
+def _left(pending: Mapping[str, int], died: Mapping[str, int]) -> str:
+    """deliveries are left pending (growth 2, hook 1) and died (hook 1)"""
+    parts = [
+        f"{what} ({', '.join(f'{name} {count}' for name, count in sorted(counts.items()))})"
+        for what, counts in (("are left pending", pending), ("died", died))
+        if counts
+    ]
+    return f"deliveries {' and '.join(parts)}"
 
 
 def migrate(config: Config = DEFAULT_CONFIG) -> None:
@@ -91,7 +106,7 @@ def migrate(config: Config = DEFAULT_CONFIG) -> None:
 
     The worker does so by itself when it starts; this is for those who want it done before.
     """
-    path = load(config).database_path
+    path = look_up(config).database
     with worker_lock(path):
         changed = migrate_database(path)
     typer.echo(f"{path}: {'brought to the newest schema' if changed else 'is at the newest schema already'}")

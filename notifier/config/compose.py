@@ -42,6 +42,7 @@ from notifier.errors import Problem, WatchlistError
 MOST_NODES: Final = 100_000
 DEEPEST: Final = 50
 _MERGE: Final = "<<"
+_COMMENT: Final = re.compile(r"[ \t]*:[ \t]+#")  # behind a key
 
 
 def compose(text: str, file: str) -> tuple[MappingNode, list[Problem]]:
@@ -49,7 +50,7 @@ def compose(text: str, file: str) -> tuple[MappingNode, list[Problem]]:
 
     Raises WatchlistError with the one problem that did.
     """
-    composer = _Composer(file, _events(text, file))
+    composer = _Composer(file, text, _events(text, file))
     root = composer.document()
     if isinstance(root, ScalarNode) and root.plain and plain_value(root.text) is None:
         composer.stop(START, "the file is empty; a watchlist has version, workspaces, watches and receivers")
@@ -101,9 +102,10 @@ def _in_plain_words(error: MarkedYAMLError) -> str:
 
 
 class _Composer:
-    def __init__(self, file: str, events: Iterator[Any]) -> None:
+    def __init__(self, file: str, text: str, events: Iterator[Any]) -> None:
         self.problems: list[Problem] = []
         self._file = file
+        self._text = text
         self._events = events
         self._anchors: dict[str, Node | None] = {}  # None: not yet closed
         self._nodes = 0
@@ -174,6 +176,8 @@ class _Composer:
             name = self._key(key, event, path)
             value = self._node(next(self._events), path if name is None else (*path, name))
             include(node, value)
+            if isinstance(value, ScalarNode) and value.plain and not value.text:
+                value.comment = _COMMENT.match(self._text, event.end_mark.index) is not None
             if name is None:
                 continue
             if name == _MERGE and isinstance(key, ScalarNode) and key.plain:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from notifier.config.checks import SETTINGS, Checks, WatchChecks
 from notifier.config.models import (
+    API_URLS,
     CROSS_FIELD,
     VERSION_1,
     DeliverySettings,
@@ -22,7 +23,7 @@ from notifier.config.models import (
 )
 from notifier.config.nodes import Path
 from notifier.config.part import Part
-from notifier.config.scalars import EMPTY, UNRESOLVED, FromEnvironment, plain_value
+from notifier.config.scalars import COMMENT, EMPTY, UNRESOLVED, FromEnvironment, plain_value
 from notifier.config.server import LifecycleWebhook, Server
 from notifier.config.values import EVENT_NAMES, LARGEST_ID
 from notifier.config.wording import Mistake, Quotes, closest, meant_mention
@@ -35,6 +36,7 @@ RECEIVERS: Final[Mapping[str, type[Part]]] = {
     "webhook": WebhookReceiver,
 }
 _NOTHING: Final = object()
+_OPTIONAL_EMPTY: Final = "has no value; give one, or leave it out"
 
 
 def explain(invalid: ValidationError, data: Data, quotes: Quotes) -> Iterator[Mistake]:
@@ -44,10 +46,18 @@ def explain(invalid: ValidationError, data: Data, quotes: Quotes) -> Iterator[Mi
         value = _value_at(data, path)
         if _says_nothing_new(error["type"], path, value, data):
             continue
-        if value is EMPTY and error["type"] != "extra_forbidden":
-            yield Mistake(path, "has no value; give one, or leave it out")
+        if value in (EMPTY, COMMENT) and error["type"] != "extra_forbidden":
+            yield Mistake(path, _without_value(path, data, comment=value is COMMENT))
             continue
         yield Mistake(path, _message(cast("Mapping[str, Any]", error), path, value, data, quotes), at_key)
+
+
+def _without_value(path: Path, data: Data, *, comment: bool) -> str:
+    if comment:
+        return 'has no value: after " #" all is a comment; put quotes around a value that begins with "#"'
+    part = _part_at(path[:-1], data)
+    field = part.model_fields.get(str(path[-1])) if part is not None else None
+    return "has no value; give one" if field is not None and field.is_required() else _OPTIONAL_EMPTY
 
 
 def _says_nothing_new(kind: str, path: Path, value: object, data: Data) -> bool:
@@ -200,7 +210,7 @@ def _choice(value: object, path: Path, quotes: Quotes) -> str:
         case ("version",):
             return VERSION_1
         case ("workspaces", _, "region"):
-            return quotes.unknown("region", value, ("us", "eu"))
+            return quotes.unknown("region", value, tuple(API_URLS))
         case ("watches", _, "syncs"):
             return 'must be all, or a mapping such as {label: "Salesforce *"}'
         case ("receivers", _, "messages"):

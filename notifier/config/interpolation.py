@@ -9,13 +9,14 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from notifier.config.nodes import MappingNode, Node, Path, RejectedNode, ScalarNode, SequenceNode, format_path
-from notifier.config.scalars import EMPTY, UNRESOLVED, FromEnvironment, plain_value
+from notifier.config.scalars import COMMENT, EMPTY, UNRESOLVED, FromEnvironment, plain_value
 from notifier.errors import Problem
 
 LARGEST_FILE: Final = 65_536
 _TOKEN: Final = re.compile(
     r"(?P<literal>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-(?:(?!\$\{)[^}])*)?\}|(?P<malformed>\$\{)"
 )
+_BARE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _MALFORMED: Final = (
     'after "${" comes a name and "}", as in ${NAME} or ${NAME:-default}; a literal "${" is written "$${"'
 )
@@ -26,14 +27,19 @@ class _UnresolvedError(Exception):
 
 
 class Resolver:
-    """Turns nodes into data; `problems` has what could not be resolved, UNRESOLVED stands in its place."""
+    """Turns nodes into data; `problems` has what could not be resolved, UNRESOLVED stands in its place.
+
+    `doubts` has what could be, but can hardly be meant.
+    """
 
     def __init__(self, env: Mapping[str, str], file: str) -> None:
         self.problems: list[Problem] = []
+        self.doubts: list[Problem] = []
         self._env = env
         self._file = file
         self._read: dict[str, str] = {}
         self._reported: set[int] = set()
+        self._quoted: list[str] = []
 
     def mapping(self, node: MappingNode, path: Path = ()) -> dict[str, object]:
         """The data of a mapping: str, int, float, bool, tuple, dict, FromEnvironment, EMPTY, UNRESOLVED."""
@@ -53,17 +59,34 @@ class Resolver:
     def _scalar(self, node: ScalarNode, path: Path) -> object:
         if "${" in node.text:
             try:
-                return self._filled(node.text)
+                filled = self._filled(node.text)
+                for name in self._quoted:
+                    self._doubt(node, path, f"the value of {name} has quotes around it, and they are part of it")
+                return filled
             except _UnresolvedError as error:
                 if id(node) not in self._reported:  # once, however many aliases lead to it
                     self._reported.add(id(node))
                     self.problems.append(Problem(*node.position, format_path(path), str(error), self._file))
                 return UNRESOLVED
+        if self._is_bare_variable(node.text):
+            self._doubt(node, path, "looks like a variable, which is written ${NAME}; as it stands, it is text")
         value = plain_value(node.text) if node.plain else node.text
-        return EMPTY if value is None else value
+        if value is None:
+            return COMMENT if node.comment else EMPTY
+        return value
+
+    def _is_bare_variable(self, text: str) -> bool:
+        """Whether the whole text is `$NAME`, or some of it is one that is set."""
+        if _BARE.fullmatch(text):
+            return True
+        return any(name in self._env or f"{name}_FILE" in self._env for name in _BARE.findall(text))
+
+    def _doubt(self, node: ScalarNode, path: Path, message: str) -> None:
+        self.doubts.append(Problem(*node.position, format_path(path), message, self._file))
 
     def _filled(self, text: str) -> str:
         used = False
+        self._quoted.clear()
 
         def fill(match: re.Match[str]) -> str:
             nonlocal used
@@ -85,12 +108,16 @@ class Resolver:
             value = self._content(source)
         if default is not None and not value:
             return default.removeprefix(":-")
+        if source == name and value == "" and self._env.get(f"{name}_FILE"):
+            raise _UnresolvedError(f"{name} is set to nothing, and hides {name}_FILE: unset {name}, or give it a value")
         if value is None:
             raise _UnresolvedError(f"{name} is not set: set {name} or {name}_FILE, or give a default: ${{{name}:-…}}")
         try:
             value.encode()
         except UnicodeEncodeError:
             raise _UnresolvedError(f"the value of {source} is not UTF-8") from None
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            self._quoted.append(source)
         return value
 
     def _content(self, variable: str) -> str:

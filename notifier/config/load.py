@@ -21,7 +21,7 @@ from notifier.config.server import LISTEN_VARIABLE, parse_address
 from notifier.config.wording import Mistake, Quotes
 from notifier.errors import Problem, WatchlistError
 
-__all__ = ["load_watchlist", "watchlist_schema"]
+__all__ = ["doubts", "load_watchlist", "watchlist_schema"]
 
 LARGEST_FILE: Final = 10_000_000
 
@@ -32,7 +32,7 @@ def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
     Raises WatchlistError with all problems at once, sorted by their place, and nothing else.
     """
     file = str(path)
-    root, problems = compose(_read(path, file), file)
+    root, problems = compose(read_text(path, file), file)
     resolver = Resolver(env, file)
     data = resolver.mapping(root)
     problems += resolver.problems
@@ -48,6 +48,15 @@ def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
     if watchlist is None or problems:
         raise WatchlistError(tuple(dict.fromkeys(problems)))
     return _with_listen(watchlist, env)
+
+
+def doubts(path: Path, env: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What a good watchlist says that can hardly be meant. Raises WatchlistError where it is not one."""
+    file = str(path)
+    root, _ = compose(read_text(path, file), file)
+    resolver = Resolver(env, file)
+    resolver.mapping(root)
+    return tuple(sorted(set(resolver.doubts)))
 
 
 def _listen_problems(env: Mapping[str, str], file: str) -> Iterable[Problem]:
@@ -72,7 +81,9 @@ def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterabl
         yield Problem(*position, nodes.format_path(mistake.path), mistake.message, file)
 
 
-def _read(path: Path, file: str) -> str:
+def read_text(path: Path, file: str) -> str:
+    """The file's text. Raises WatchlistError, which calls it `file`."""
+
     def unreadable(reason: str, line: int = 1, column: int = 1) -> WatchlistError:
         return WatchlistError((Problem(line, column, "", reason, file),))
 

@@ -50,7 +50,11 @@ from notifier.config.values import (
 )
 from notifier.model import EventType
 
-API_URLS: Final = {"us": "https://app.getcensus.com/api/v1", "eu": "https://app-eu.getcensus.com/api/v1"}
+API_URLS: Final = {
+    "us": "https://app.getcensus.com/api/v1",
+    "eu": "https://app-eu.getcensus.com/api/v1",
+    "au": "https://app-au.getcensus.com/api/v1",  # the vendor's Terraform provider names the region, not its host
+}
 SLACK_HOOKS: Final = "hooks.slack.com"
 VERSION_1: Final = "must be the number 1, the version of the format that this notifier reads"
 FIRST_RETRY: Final = timedelta(seconds=5)
@@ -89,7 +93,7 @@ class Workspace(Part):
 
     api_key: Credential
     """The workspace's API key (Census: Settings, API Access); best as ${CENSUS_API_KEY}."""
-    region: Literal["us", "eu"] = "us"
+    region: Literal["us", "eu", "au"] = "us"
     """Where the workspace lives."""
     base_url: BaseUrl | None = None
     """The API's address instead of a region: a proxy, a simulator."""

@@ -22,11 +22,12 @@ START: Final = Position(1, 1)
 
 @dataclass(slots=True)
 class ScalarNode:
-    """A single value; `plain` is one without quotes."""
+    """A single value; `plain` is one without quotes, `comment` one that is empty, with a comment in its place."""
 
     position: Position
     text: str
     plain: bool
+    comment: bool = False
     size: int = 1
     height: int = 0
 

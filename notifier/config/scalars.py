@@ -27,6 +27,9 @@ class Absent:
 EMPTY: Final = Absent("EMPTY")
 """A key or list item without a value. None would pass for "left out", which means something else."""
 
+COMMENT: Final = Absent("COMMENT")
+"""As EMPTY, where a comment stands in the value's place: `channel: #data-syncs`, most likely meant to be the value."""
+
 UNRESOLVED: Final = Absent("UNRESOLVED")
 """A value that was already reported: whatever validation says about it is not worth saying."""
 

@@ -116,7 +116,7 @@ def _workspaces(draft: Draft) -> str:
     if draft.base_url:
         address = f"    base_url: {quoted(draft.base_url)}\n"
     else:
-        address = _line(f"    region: {draft.region}", "us or eu")
+        address = _line(f"    region: {draft.region}", "us, eu or au")
     return (
         "workspaces:\n"
         + _line("  production:", "a name of your choice; all that is known of the workspace hangs on it")

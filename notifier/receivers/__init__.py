@@ -30,6 +30,11 @@ class Paces:
     messages: Turnstiles = field(default_factory=lambda: Turnstiles(PACE))
     edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE))
 
+    def disband(self) -> None:
+        """Before the receivers of another watchlist join: who is gone keeps no turn."""
+        self.messages.disband()
+        self.edits.disband()
+
 
 @dataclass(slots=True)
 class Senders:

@@ -39,8 +39,8 @@ ALERT_EMOJI: Final[Mapping[EventType, str]] = {
     EventType.CENSUS_ALERT_RESOLVED: "white_check_mark",
 }
 WORDS: Final[Mapping[EventType, str]] = {
-    EventType.CENSUS_ALERT_RAISED: "has an alert in Census",
-    EventType.CENSUS_ALERT_RESOLVED: "has one alert less in Census",
+    EventType.CENSUS_ALERT_RAISED: " has an alert in Census",
+    EventType.CENSUS_ALERT_RESOLVED: ": an alert in Census is over",
 }
 
 
@@ -51,11 +51,11 @@ def alert_message(event: Mapping[str, Any], now: datetime, mentions: Sequence[st
     message, details = line(alert.get("message"), LONGEST_LABEL), cleaned(alert.get("details"), LONGEST_DETAIL)
     verb = f"{WORDS[kind]}: {message}" if message else WORDS[kind]
     late, url = lateness(seen_at, now), str(alert.get("url") or whose.url)
-    said = f"{whose.sync} {verb}" + (f" ({late})" if late else "")
+    said = f"{whose.sync}{verb}" + (f" ({late})" if late else "")
     footer = whose.footer(line(alert.get("type"), LONGEST_CODE), *_run(data))
 
     def blocks() -> Iterator[Block]:
-        headline: list[RichTextElement] = [*emoji(ALERT_EMOJI[kind]), linked(whose.sync, url), Text(text=f" {verb}")]
+        headline: list[RichTextElement] = [*emoji(ALERT_EMOJI[kind]), linked(whose.sync, url), Text(text=verb)]
         if late:
             headline.append(Text(text=f" · {late}", style=BOLD))
         under = [RichTextPreformattedElement(elements=[Text(text=details)])] if details else []

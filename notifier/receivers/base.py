@@ -16,9 +16,13 @@ class Receiver(Protocol):
 
     name: str
     concurrency: int
-    turnstile: Turnstile
     can_be_asked: bool
     most_at_once: int
+
+    @property
+    def turnstile(self) -> Turnstile:
+        """What each message has to pass."""
+        ...
 
     def gate(self, message: Message) -> Turnstile | None:
         """What this message has to pass besides, if anything."""

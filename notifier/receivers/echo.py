@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from notifier.config.models import WebhookReceiver
+from notifier.config.models import SlackWebhookReceiver, WebhookReceiver
 
 STAND_IN: Final = "[secret]"
 SHORTEST_SECRET: Final = 4  # what is shorter keeps nobody out, and stands in every text
 
 
-def echo(body: bytes, settings: WebhookReceiver, proxy: str | None = None) -> str:
+def echo(body: bytes, settings: WebhookReceiver | SlackWebhookReceiver, proxy: str | None = None) -> str:
     """The body as text; the receiver's URL, its signing secret, its headers' values and the proxy's password are taken
     out. `proxy`: the URL of the proxy between, which may be who answered."""
     text = body.decode(errors="replace")
@@ -33,7 +33,7 @@ def _spellings(secrets: Iterable[str]) -> Iterator[str]:
                 yield from (plain, written, written.replace("/", "\\/"))
 
 
-def _secrets(settings: WebhookReceiver) -> Iterator[str]:
+def _secrets(settings: WebhookReceiver | SlackWebhookReceiver) -> Iterator[str]:
     url = settings.url.get_secret_value()
     parts = urlsplit(url)
     yield url
@@ -44,6 +44,8 @@ def _secrets(settings: WebhookReceiver) -> Iterator[str]:
     yield parts.query
     yield from (part for part in parts.path.split("/") if len(part) >= 2 * SHORTEST_SECRET)  # a token among the steps
     yield from (value for pair in parts.query.split("&") for value in [pair.partition("=")[2]])
+    if isinstance(settings, SlackWebhookReceiver):
+        return
     for value in settings.headers.values():
         yield value.get_secret_value()
         yield value.get_secret_value().rpartition(" ")[2]  # Bearer …

@@ -16,7 +16,9 @@ from notifier.receivers.incident_words import (
     ANOTHER_ERROR,
     GOOD,
     OVER,
+    SILENT,
     WORDS,
+    behind,
     end_of_run,
     explained,
     good_run,
@@ -24,6 +26,7 @@ from notifier.receivers.incident_words import (
     meanwhile,
     other_end,
     rejects,
+    too_long,
     with_length,
 )
 from notifier.receivers.slack_text import (
@@ -46,11 +49,11 @@ from notifier.receivers.slack_text import (
     rendered,
     spelled,
 )
-from notifier.spoken import spoken
+from notifier.spoken import counted, spoken
 
 LONGEST_SUMMARY: Final = 300
 LONG: Final = timedelta(hours=1)  # from which on a message says from when to when; below, the end says it all
-_KNOWS_LAST_GOOD: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.STALE})
+_KNOWS_LAST_GOOD: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.STALE, Check.UNREADABLE})
 _BY_ENDED_RUN: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.RECORD_COUNT})
 _NAMES_RUN: Final = frozenset({Check.FAILING, Check.SLOW_RUN})
 
@@ -78,6 +81,7 @@ class Incident:
         said = line(data.get("summary"), LONGEST_SUMMARY)
         self.is_another_error = said == ANOTHER_ERROR
         self.summary = said if self.check is not Check.FAILING else ""
+        self.wrong = explained(self.check, said) if not self.is_open else ""
 
     @property
     def url(self) -> str:
@@ -109,16 +113,17 @@ class Incident:
     # --- words ---
 
     def lasted(self, until: datetime | None, words: str = " after ") -> str:
-        """How long it was open up to then: "after 3 h"; "" where that is unknown or no time at all."""
-        if until is None or self.opened_at is None or (until - self.opened_at).total_seconds() < 1:
+        """How long it was so up to then: "after 3 h"; "" where that is unknown or no time at all."""
+        since = self.began_at if self.check in SILENT else self.opened_at
+        if until is None or since is None or (until - since).total_seconds() < 1:
             return ""
-        return f"{words}{spoken(until - self.opened_at)}"
+        return f"{words}{spoken(until - since)}"
 
     def counted(self, tense: str = "") -> str:
         """How many bad runs there were: "5 runs failed"."""
         if not self.runs or not self.words.runs:
             return ""
-        return f"{self.runs:,} run{'s' if self.runs > 1 else ''} {tense}{self.words.runs}"
+        return f"{counted(self.runs, 'run')} {tense}{self.words.runs}"
 
     def so_far(self) -> str:
         """How many bad runs there are, where it is more than one and the condition tells what they did."""
@@ -129,7 +134,7 @@ class Incident:
     @property
     def times(self) -> str:
         """How many bad runs there are, where it is more than one: "3 runs"."""
-        return f"{self.runs:,} runs" if self.runs > 1 and self.words.runs else ""
+        return counted(self.runs, "run") if self.runs > 1 and self.words.runs else ""
 
     def good_run(self) -> str:
         """What the run did with which it recovered."""
@@ -140,16 +145,29 @@ class Incident:
         """Since when it is so: what takes too long began before it was too long."""
         if self.check is Check.SLOW_RUN:
             return parsed_time(self.run.get("created_at"))
-        return self._last_good_at if self.check is Check.STALE else self.opened_at
+        if self.check is Check.STALE:
+            return self._last_good_at
+        return self._silent_since or self.opened_at if self.check in SILENT else self.opened_at
+
+    @property
+    def _silent_since(self) -> datetime | None:
+        """When what takes too long began at the latest, by how long is too long."""
+        length = too_long(self.check, self.summary)
+        return _before(self.opened_at, length) if self.opened_at and length else None
+
+    def so_long(self) -> str:
+        """How long it has been so by now, where that can be said: "3 h 5 min"."""
+        since = self.began_at or self._silent_since
+        return spoken(self.seen_at - since) if since and (self.seen_at - since).total_seconds() >= 1 else ""
 
     @property
     def _last_good_at(self) -> datetime | None:
         return parsed_time((self._incident.get("last_good_run") or {}).get("completed_at"))
 
-    def standstill(self, words: str = " after ") -> str:
-        """How long no run has completed, or had not."""
-        last, ended = self._last_good_at, self.seen_at if self.is_open else parsed_time(self.run.get("completed_at"))
-        return f"{words}{spoken(ended - last)}" if last and ended and ended > last else ""
+    def standstill(self) -> str:
+        """How long no run had completed, until one did."""
+        last, ended = self._last_good_at, parsed_time(self.run.get("completed_at"))
+        return f" after {spoken(ended - last)}" if last and ended and ended > last else ""
 
     def last_good(self) -> Parts:
         """The last good run, and when it was."""
@@ -160,8 +178,11 @@ class Incident:
         return [name, When(self._last_good_at, "(", ")")] if self._last_good_at else [name]
 
     def told(self, words: str) -> str:
-        """Words of the check, with how long is too long."""
-        return with_length(words, self.check, self.summary)
+        """Words of the check, with how long it is so at the least: in a reminder by now, else what is too long."""
+        least, since = too_long(self.check, self.summary), self.began_at or self._silent_since
+        if self.type is EventType.INCIDENT_REMINDER and least and since:
+            least = max(least, self.seen_at - since)
+        return with_length(words, self.check, self.summary, least)
 
     def condition(self) -> str:
         """What is wrong, behind the sync's name; with a workspace, before it."""
@@ -181,8 +202,13 @@ class Incident:
         return bool(self.changes) and "status" not in self.changes
 
     def explanation(self) -> str:
-        """The summary, where the condition does not say it already."""
-        return explained(self.check, self.summary) if self.is_open else ""
+        """The summary, where the condition does not say it already; once it is over, what was wrong."""
+        return explained(self.check, self.summary) if self.is_open else self.what_was_wrong
+
+    @property
+    def what_was_wrong(self) -> str:
+        """What was wrong, in a line, once it is over."""
+        return f"what was wrong: {self.wrong}" if self.wrong else ""
 
     def ending(self) -> str:
         """How it ended, behind the sync's name; of a workspace, before it."""
@@ -195,8 +221,23 @@ class Incident:
                 return f"completed a run again{self.standstill()}"
             case Check.UNREACHABLE:
                 return f"Census can be read again{self.lasted(self.resolved_at)}"
+            case Check.UNREADABLE:
+                return self.told("{whose} can be read again") + self.lasted(self.resolved_at)
             case _:
-                return f"recovered{self.lasted(self.resolved_at)}"
+                return self._recovery(self.lasted(self.resolved_at))
+
+    def _recovery(self, after: str) -> str:
+        """Of what it recovered: several incidents of a sync may be over at once."""
+        if self.words.of:
+            return f"recovered{after} of {self.words.of}" if after else f"recovered from {self.words.of}"
+        return f"recovered{after}"
+
+
+def _before(time: datetime, length: timedelta) -> datetime | None:
+    try:
+        return time - length
+    except OverflowError:  # of the year 1, or a length that somebody made up
+        return None
 
 
 class IncidentStory:
@@ -232,8 +273,8 @@ class IncidentStory:
             return f"{incident.condition() if incident.is_open else incident.ending()}: ", name, ""
         if incident.is_open:
             told = incident.condition() if self._living else incident.news()
-            return "", name, f" {told}{f' · {incident.times}' if incident.times else ''}"
-        return "", name, f"{' ' if incident.recovered else ': '}{incident.ending()}"
+            return "", name, behind(told) + (f" · {incident.times}" if incident.times else "")
+        return "", name, behind(incident.ending()) if incident.recovered else f": {incident.ending()}"
 
     def _facts(self) -> Parts:
         """The grey line: what the newest run does, and the last good one; once it is over, how many runs there were."""

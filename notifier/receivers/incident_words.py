@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from notifier.body import parsed_time
 from notifier.model import Check, EventType, Reason
 from notifier.receivers.slack_text import LONGEST_CODE, RunError, count_of, line
-from notifier.spoken import spoken
+from notifier.spoken import counted, length_of, spoken
 
 GOOD: Final = "white_check_mark"
 PARTLY: Final = "large_yellow_circle"
@@ -107,8 +108,8 @@ def _full_sync(run: Mapping[str, Any]) -> str:
 @dataclass(frozen=True, slots=True)
 class Words:
     """How a check's incident is told behind the sync's name: now, in a reminder, and once it is over without having
-    recovered; `runs`: what its bad runs did; `again`: what one more of them did. `{for_}` and `{after}` say how long is
-    too long."""
+    recovered; `runs`: what its bad runs did; `again`: what one more of them did; `of`: from what it recovers. `{for_}`
+    and `{after}` say how long is too long, `{whose}` whose runs it is about, right behind the name."""
 
     emoji: str
     now: str
@@ -116,6 +117,7 @@ class Words:
     before: str
     runs: str = ""
     again: str = ""
+    of: str = ""
 
 
 _UNUSUAL: Final = "an unusual number of records"
@@ -128,6 +130,7 @@ WORDS: Final = {
         "rejected records",
         "rejected records",
         "rejected records again",
+        "rejected records",
     ),
     Check.RECORD_COUNT: Words(
         PARTLY,
@@ -136,6 +139,7 @@ WORDS: Final = {
         f"sent {_UNUSUAL}",
         "sent unusual numbers",
         f"sent {_UNUSUAL} again",
+        "unusual numbers of records",
     ),
     Check.SLOW_RUN: Words("turtle", "has been running{for_}", "is still running{after}", "was running{for_}"),
     Check.STALE: Words(
@@ -144,24 +148,54 @@ WORDS: Final = {
     Check.UNREACHABLE: Words(
         "electric_plug", "Census can't be read", "Census still can't be read", "Census could not be read"
     ),
+    Check.UNREADABLE: Words(
+        "satellite_antenna", "{whose} can't be read", "{whose} still can't be read", "runs could not be read"
+    ),
 }
 ANOTHER_ERROR: Final = "another error"  # the summary of a failure whose error is not what it was
+SILENT: Final = frozenset({Check.UNREACHABLE, Check.UNREADABLE})
+"""What nobody answers, so that it began before it was opened."""
 _TIMED: Final = frozenset({Check.SLOW_RUN, Check.STALE})
-_LONG: Final = re.compile(r"(?:running|no run has completed) for (more than .{1,40})")
-_UNUSUAL_COUNT: Final = re.compile(r"([\d,]{1,30}) records sent, the mean of .{1,40} is ([\d,]{1,30})")
+_LONG: Final = re.compile(r"(?:running|no run has completed) for more than (.{1,40})")
+_LONG_SILENT: Final = re.compile(r".{1,60} for more than ([\w ]{1,40})(?:: .*)?")
+_ONE_RUN: Final = re.compile(r"(run \S{1,40}) can't be read for (more than .*)")
+_UNUSUAL_COUNT: Final = re.compile(r"([\d,]{1,30}) records? sent, the mean of .{1,40} is ([\d,]{1,30})")
 
 
-def with_length(words: str, check: Check, summary: str) -> str:
-    """Words of a check, with how long is too long, as the summary says."""
-    found = _LONG.fullmatch(summary) if check in _TIMED else None
-    return words.format(for_=f" for {found[1] if found else 'too long'}", after=f" after {found[1]}" if found else "")
+def too_long(check: Check, summary: str) -> timedelta | None:
+    """How long is too long, as the summary says; None where it does not."""
+    shape = _LONG if check in _TIMED else _LONG_SILENT if check in SILENT else None
+    found = shape.fullmatch(summary) if shape else None
+    return length_of(found[1]) if found else None
+
+
+def with_length(words: str, check: Check, summary: str, length: timedelta | None) -> str:
+    """Words of a check, with how long it has been so at the least, and of which runs."""
+    one, more = _ONE_RUN.fullmatch(summary), f"more than {spoken(length)}" if length else ""
+    return words.format(
+        for_=f" for {more or 'too long'}",
+        after=f" after {more}" if more else "",
+        whose=f"'s {one[1] if one and check is Check.UNREADABLE else 'runs'}",
+    )
+
+
+def behind(words: str) -> str:
+    """Words as they stand behind a sync's name."""
+    return words if words.startswith("'") else f" {words}"
 
 
 def explained(check: Check, summary: str) -> str:
     """The summary, where the check's words do not say it already."""
     if check in _TIMED and _LONG.fullmatch(summary):
         return ""
-    return _UNUSUAL_COUNT.sub(r"\1 records, usually about \2", summary)
+    if check is Check.UNREADABLE:
+        return _ONE_RUN.sub(r"no readable answer for \2", summary)
+    return _UNUSUAL_COUNT.sub(lambda found: f"{_records(found[1])}, usually about {found[2]}", summary)
+
+
+def _records(number: str) -> str:
+    digits = number.replace(",", "")
+    return counted(int(digits), "record") if digits else f"{number} records"
 
 
 # --- how it ended ---

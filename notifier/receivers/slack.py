@@ -1,41 +1,36 @@
 """A Slack channel, by a bot token: chat.postMessage, and chat.update for messages that are kept true.
 
-chat.postMessage is not idempotent. After an attempt whose end is unknown, the event's ID is looked for in the metadata
-of the channel's messages before it is sent again, where the token may read them. An edit may be made twice.
+What one message of a story tells is decided here; how it gets to Slack is in `slack_calls`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
+import structlog
 
 from notifier.config.models import SlackReceiver
-from notifier.http import retry_after
-from notifier.model import Broken, Delivered, Message, Outcome, Posted, Refused, Retry, Story
+from notifier.model import Delivered, Message, Outcome, Posted, Retry, Story
 from notifier.receivers.blocks import Rendered, render
 from notifier.receivers.page_link import with_page
-from notifier.receivers.slack_channel import find_channel, is_channel_id
+from notifier.receivers.slack_calls import Calls, Post, still_open
 from notifier.receivers.slack_chapter import Chapter, Reference, is_announced
-from notifier.receivers.slack_errors import GONE, outcome_of_error
-from notifier.receivers.slack_http import (
-    EDIT_PACE,
-    ErrorCodes,
-    api_client,
-    error_code,
-    error_detail,
-    outcome_of_failure,
-)
-from notifier.receivers.slack_look import CanNotLook, Found, find_in_channel, find_in_thread
-from notifier.receivers.slack_post import edit_arguments, post_arguments, send_in_two_shapes
+from notifier.receivers.slack_draft import THREADS, Draft
+from notifier.receivers.slack_errors import Fault, fault_of, shown
+from notifier.receivers.slack_http import EDIT_PACE
+from notifier.receivers.slack_look import CanNotLook
 from notifier.turnstile import Turnstile, Turnstiles
+
+log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE: Final = 20  # events of one story that are merged
 NOTHING_TO_SHOW: Final = "nothing to show"
+TAKES_NO_REPLIES: Final = "cannot_reply_to_message"  # said of one message, or for ever of all that we post
+_ANEW: Final = frozenset(
+    {Fault.MESSAGES, Fault.THREADS, Fault.ALL_THREADS}
+)  # an edit that is refused with one of these
 
 
 class SlackSender:
@@ -63,17 +58,16 @@ class SlackSender:
         """
         self.name = name
         self._public_url = public_url
-        self._client = api_client(settings, session)
-        self._token = settings.token
-        self._channel = settings.channel
-        self._channel_id = self._channel if is_channel_id(self._channel) else _remembered(note, self._channel)
-        self._was_in = (note or "").rpartition("=")[2]
-        self._turnstiles = turnstiles
-        self.turnstile = turnstiles.of(*self._place(self._channel_id or self._channel.removeprefix("#")))
-        self._edits = (edits or Turnstiles(EDIT_PACE)).of(self._token.get_secret_value())
+        self._calls = Calls(name, settings, session, turnstiles, note, clock)
+        self._edits = (edits or Turnstiles(EDIT_PACE)).of(settings.token.get_secret_value())
         self._edits.join(name)
         self._clock = clock
-        self._codes = ErrorCodes()
+        self._posted_anew: set[str] = set()
+
+    @property
+    def turnstile(self) -> Turnstile:
+        """The channel's."""
+        return self._calls.turnstile
 
     def gate(self, message: Message) -> Turnstile | None:
         """Edits have a pace of their own."""
@@ -81,50 +75,64 @@ class SlackSender:
         return self._edits if story is not None and self._is_to_be_edited(story) else None
 
     async def send(self, message: Message) -> Outcome:
-        """One attempt: where an earlier one may have arrived, a look first; if the blocks are refused, plain text."""
+        """One attempt: where an earlier one may have arrived, a look first; what Slack refuses of it is left out."""
+        self._calls.begins(message)
         if message.story is not None:
             outcome = await self._go_on(Chapter.of(message, message.story))
         elif is_announced(message):
-            rendered = self._linked(render(message.body, self._clock(), mentions=message.mentions), message.body)
-            outcome = await self._post_once(message, rendered)
+            outcome = await self._calls.post_once(
+                Post(message, lambda draft: self._of_event(message, draft), Draft(message.mentions))
+            )
             if isinstance(outcome, Delivered):
                 outcome = replace(outcome, posted=None)  # no later event comes back to it
         else:
-            outcome = Delivered(answer=NOTHING_TO_SHOW)
-        return self._codes.ended(message.event_id, outcome)
+            outcome = Delivered(answer=NOTHING_TO_SHOW, unsent=True)
+        return self._calls.ended(message.event_id, outcome)
+
+    def _of_event(self, message: Message, draft: Draft) -> Rendered:
+        return self._linked(render(message.body, self._clock(), mentions=draft.mentions), message.body)
 
     # --- a story: one message that is kept true, and its thread ---
 
     async def _go_on(self, chapter: Chapter) -> Outcome:
         story, head = chapter.story, chapter.events[0]
+        if (waits := await self._find_out(story)) is not None:
+            return still_open(waits) if head.maybe_sent_at is not None else waits
         reference = self._reference(story)
         if reference is None:
             return await self._begin(chapter)
         if self._is_to_be_edited(story):
             outcome, code = await self._edit(chapter, reference)
-            if code in GONE:
+            if fault_of(code) in _ANEW:
                 return await self._begin(chapter)
             if not isinstance(outcome, Delivered):
                 # What an earlier attempt left open about the thread stays so.
-                return _still_open(outcome) if head.maybe_sent_at is not None else outcome
+                return still_open(outcome) if head.maybe_sent_at is not None else outcome
         if not story.is_incident or not chapter.told:
             return self._went_on(chapter, reference, len(chapter.events))
         return await self._reply(chapter, reference)
 
-    def _root(self, chapter: Chapter, *, posting: bool) -> Rendered:
-        return self._linked(chapter.root(self._clock(), posting=posting), chapter.story.state)
+    def _root(self, chapter: Chapter, mentions: tuple[str, ...] = ()) -> Rendered:
+        return self._linked(chapter.root(self._clock(), mentions=mentions), chapter.story.state)
 
     def _linked(self, rendered: Rendered, body: bytes) -> Rendered:
         return with_page(rendered, body, self._public_url)
 
+    async def _find_out(self, story: Story) -> Retry | None:
+        """Asks Slack whether the story's message is in this channel, where it alone knows: the channel may have been
+        renamed, or go by another ID, or the receiver may have moved. Retry where it can't say now."""
+        reference = Reference.of(story.posted or story.posted_of_run)
+        if reference is None or self._calls.identity.is_it(reference.channel) is not None:
+            return None
+        return await self._calls.find_out(reference.channel)
+
     def _reference(self, story: Story) -> Reference | None:
         """The story's message, unless the receiver has moved to another channel since."""
         reference = Reference.of(story.posted or story.posted_of_run)
-        if reference is None:
+        identity = self._calls.identity
+        if reference is None or not identity.is_it(reference.channel):
             return None
-        if self._channel_id is None:  # not known yet, and not the one in which it was under another name
-            return reference if reference.channel != self._was_in else None
-        return reference if reference.channel == self._channel_id else None
+        return replace(reference, channel=identity.id or reference.channel)
 
     def _is_to_be_edited(self, story: Story) -> bool:
         return self._reference(story) is not None and (story.posted is None or not story.is_current)
@@ -132,23 +140,21 @@ class SlackSender:
     async def _begin(self, chapter: Chapter) -> Outcome:
         """Posts the story's message, anew where it is gone."""
         if not chapter.told:
-            return Delivered(answer=NOTHING_TO_SHOW, count=len(chapter.events))
-        outcome = await self._post_once(
-            chapter.events[0], self._root(chapter, posting=True), through=chapter.story.state_id
+            return Delivered(answer=NOTHING_TO_SHOW, count=len(chapter.events), unsent=True)
+        outcome = await self._calls.post_once(
+            Post(
+                chapter.events[0],
+                lambda draft: self._root(chapter, draft.mentions),
+                Draft(chapter.called),
+                through=chapter.story.state_id,
+            )
         )
         if not isinstance(outcome, Delivered):
             return outcome
         return replace(outcome, count=chapter.count_of_first_message)
 
     async def _edit(self, chapter: Chapter, reference: Reference) -> tuple[Outcome, str]:
-        event_id = chapter.events[0].event_id
-
-        async def edit(arguments: dict[str, Any]) -> tuple[Outcome, str]:
-            call = self._client.chat_update(channel=reference.channel, ts=reference.ts, **arguments)
-            return await self._called(event_id, call)
-
-        rendered = self._root(chapter, posting=False)
-        outcome, code = await send_in_two_shapes(edit, partial(edit_arguments, rendered))
+        outcome, code = await self._calls.edit(chapter.events[0].event_id, reference, self._root(chapter))
         if isinstance(outcome, Retry):
             outcome = replace(outcome, maybe_sent=False, for_all=outcome.after is None)
         return outcome, code
@@ -159,130 +165,74 @@ class SlackSender:
         unsure = False
         if head.maybe_sent_at is not None:
             try:
-                since = head.maybe_sent_at
-                look = find_in_thread(self._client, reference.channel, reference.ts, head.event_id, since)
-                found = await self._looked(look)
+                found = await self._calls.found_in_thread(head, reference)
             except CanNotLook:
                 found, unsure = None, True
             if isinstance(found, Retry):
                 return found
             if found is not None:
                 return self._went_on(chapter, reference, chapter.count_through(found.through))
-        in_channel = chapter.in_channel(reference, taken_over=chapter.story.posted is None)
-        rendered = chapter.reply(self._clock(), in_channel=in_channel)
-        place = {"thread_ts": reference.ts, "reply_broadcast": in_channel}
-        outcome, code = await self._post(head.event_id, rendered, chapter.told[-1].event_id, **place)
-        if code in GONE:
+        if (why := self._without_thread(reference)) is not None:
+            return await self._tell_without_thread(chapter, reference, why)
+        outcome, code = await self._calls.post(self._lines(chapter, reference, thread_ts=reference.ts))
+        fault = fault_of(code)
+        if fault is Fault.MESSAGES and (code != TAKES_NO_REPLIES or chapter.story.name not in self._posted_anew):
+            self._posted_anew.add(chapter.story.name)
             return await self._begin(chapter)
+        if fault in _ANEW:
+            self._forbid_thread(reference, THREADS if fault is Fault.ALL_THREADS else str(reference), shown(code))
+            return await self._tell_without_thread(chapter, reference, shown(code))
         if not isinstance(outcome, Delivered):
-            return _still_open(outcome) if unsure else outcome
-        return replace(self._went_on(chapter, reference, len(chapter.events)), answer=outcome.answer)
+            return still_open(outcome) if unsure else outcome
+        went_on = self._went_on(chapter, reference, len(chapter.events))
+        return replace(went_on, answer=outcome.answer, caveat=outcome.caveat)
+
+    def _lines(self, chapter: Chapter, reference: Reference, *, thread_ts: str | None) -> Post:
+        """What the events tell, as a reply, or as a message of its own that stands without its thread."""
+        in_channel = chapter.in_channel(reference, taken_over=chapter.story.posted is None)
+
+        def lines(draft: Draft) -> Rendered:
+            return chapter.reply(
+                self._clock(), in_channel=draft.in_channel or thread_ts is None, mentions=draft.mentions
+            )
+
+        draft = Draft(chapter.called, in_channel=in_channel and thread_ts is not None)
+        return Post(chapter.events[0], lines, draft, chapter.told[-1].event_id, thread_ts)
 
     def _went_on(self, chapter: Chapter, reference: Reference, count: int) -> Delivered:
         posted = Posted(str(reference), chapter.story.state_id) if self._is_to_be_edited(chapter.story) else None
-        return Delivered(note=self._note(), answer=f"edited, ts {reference.ts}", count=count, posted=posted)
+        return Delivered(
+            note=self._calls.identity.note, answer=f"edited, ts {reference.ts}", count=count, posted=posted
+        )
 
-    # --- one message ---
+    # --- a story whose message takes no replies ---
 
-    async def _post_once(self, message: Message, rendered: Rendered, *, through: str | None = None) -> Outcome:
-        """Posts a message, unless a look finds that an earlier attempt arrived."""
-        unsure = False
-        if message.maybe_sent_at is not None:
-            try:
-                found = await self._looked(self._find(message.event_id, message.maybe_sent_at))
-            except CanNotLook:
-                found, unsure = None, True
-            if isinstance(found, Retry):
-                return found
-            if found is not None:
-                posted = self._posted(self._channel_id or "", found.ts, found.through or message.event_id)
-                return Delivered(note=self._note(), answer=f"found in the channel, ts {found.ts}", posted=posted)
-        outcome, _ = await self._post(message.event_id, rendered, through)
-        return _still_open(outcome) if unsure else outcome
+    def _without_thread(self, reference: Reference) -> str | None:
+        """Why the message takes no replies, as far as Slack has said so."""
+        now, forbidden = self._clock(), self._calls.forbidden
+        return forbidden.why(THREADS, now) or forbidden.why(str(reference), now)
 
-    async def _post(
-        self, event_id: str, rendered: Rendered, through: str | None = None, **place: Any
-    ) -> tuple[Outcome, str]:
-        async def post(arguments: dict[str, Any]) -> tuple[Outcome, str]:
-            call = self._client.chat_postMessage(channel=self._channel, **place, **arguments)
-            return await self._called(event_id, call, through)
+    def _forbid_thread(self, reference: Reference, what: str, why: str) -> None:
+        if self._calls.forbidden.add(what, why, self._clock()):
+            log.warning(
+                "Slack takes no replies to a message; its story goes on without a thread",
+                receiver=self.name,
+                channel=reference.channel,
+                ts=reference.ts,
+                error=why,
+            )
 
-        return await send_in_two_shapes(post, partial(post_arguments, event_id, rendered, through))
-
-    async def _called(
-        self, event_id: str, call: Awaitable[AsyncSlackResponse], through: str | None = None
-    ) -> tuple[Outcome, str]:
-        """What came of a call, and the error code where there was one."""
-        try:
-            answer = await call
-        except SlackApiError as error:
-            code = error_code(error)
-            if code in GONE:
-                return Refused(code), code
-            return self._outcome_of(event_id, error), code
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return outcome_of_failure(error), ""
-        channel, ts = answer.get("channel"), answer.get("ts")
-        posted = None
-        if isinstance(channel, str) and isinstance(ts, str):
-            self._is(channel)
-            posted = self._posted(channel, ts, through or event_id)
-        return Delivered(note=self._note(), answer=f"ok, channel {channel}, ts {ts}", posted=posted), ""
-
-    def _posted(self, channel: str, ts: str, shows: str) -> Posted:
-        return Posted(str(Reference(channel, ts, shows)), shows)
-
-    def _outcome_of(self, event_id: str, error: SlackApiError) -> Outcome:
-        answer = error.response
-        after = retry_after(answer.headers, self._clock())
-        return self._codes.outcome(event_id, error_code(error), answer.status_code, after, error_detail(error))
-
-    def _place(self, channel: str) -> tuple[str, str]:
-        return self._token.get_secret_value(), channel
-
-    def _is(self, channel_id: str) -> None:
-        """The channel turned out to have this ID; another receiver may know it by that, and then shares its pace."""
-        self._channel_id = channel_id
-        shared = self._turnstiles.same(self.turnstile, *self._place(channel_id))
-        if shared is not self.turnstile:
-            shared.join(self.name)
-            self.turnstile = shared
-
-    def _note(self) -> str | None:
-        """The channel's ID beside the name by which it is configured: history is read by ID alone."""
-        return f"{self._channel}={self._channel_id}" if self._channel_id else None
-
-    # --- looking for a message that may have been sent ---
-
-    async def _looked(self, look: Awaitable[Found | None]) -> Found | Retry | None:
-        """What was found; Retry where Slack can't say now. Raises CanNotLook where that may never change."""
-        try:
-            return await look
-        except SlackApiError as error:
-            answer = error.response
-            after = retry_after(answer.headers, self._clock())
-            failed = outcome_of_error(error_code(error), answer.status_code, after, error_detail(error))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            failed = outcome_of_failure(error)
-        if isinstance(failed, Retry):
-            return Retry(f"looking for the message: {failed.reason}", failed.after, maybe_sent=True)
-        raise CanNotLook  # what is broken for looking may not be for sending, and says so then
-
-    async def _find(self, event_id: str, since: datetime) -> Found | None:
-        """The channel's message about this event. Raises CanNotLook, what slack-sdk and aiohttp raise."""
-        if self._channel_id is None and (found := await find_channel(self._client, self._channel)):
-            self._is(found.id)
-        if self._channel_id is None:
-            raise CanNotLook
-        return await find_in_channel(self._client, self._channel_id, event_id, since)
-
-
-def _still_open(outcome: Outcome) -> Outcome:
-    """The outcome of an attempt before which nobody could look: the end of the earlier one is as unknown as it was."""
-    return replace(outcome, maybe_sent=True) if isinstance(outcome, Retry | Broken) else outcome
-
-
-def _remembered(note: str | None, channel: str) -> str | None:
-    """The channel's ID out of a note, unless the watchlist names another channel by now."""
-    name, _, channel_id = (note or "").rpartition("=")
-    return channel_id if name == channel and channel_id else None
+    async def _tell_without_thread(self, chapter: Chapter, reference: Reference, why: str) -> Outcome:
+        """The message itself shows how things are; what else the channel would have been shown, or somebody called for,
+        becomes a message of its own."""
+        caveat = f"Slack takes no reply in the thread: {why}"
+        went_on = replace(self._went_on(chapter, reference, len(chapter.events)), caveat=caveat)
+        if not chapter.called and not chapter.in_channel(reference, taken_over=chapter.story.posted is None):
+            return replace(went_on, answer=f"{went_on.answer}; {caveat}")
+        outcome = await self._calls.post_once(self._lines(chapter, reference, thread_ts=None))
+        if not isinstance(outcome, Delivered):
+            return outcome
+        told = outcome.posted.event_id if outcome.posted is not None else chapter.told[-1].event_id
+        count = went_on.count if told == chapter.told[-1].event_id else chapter.count_through(told)
+        caveats = "; ".join(each for each in (caveat, outcome.caveat) if each)
+        return replace(went_on, answer=f"{outcome.answer}; {caveat}", caveat=caveats, count=count)

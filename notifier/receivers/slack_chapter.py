@@ -5,6 +5,7 @@ to the whole channel is shown there too.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -62,13 +63,15 @@ class Chapter:
             return len(self.events)
         return self.count_through(self.told[0].event_id)
 
-    def root(self, now: datetime, *, posting: bool) -> Rendered:
-        """The story's message as it is now. Edits mention nobody, and nobody is called for what is over."""
-        mentions = self.mentions if posting and not _is_over(self.story.state) else ()
+    def root(self, now: datetime, *, mentions: Sequence[str] = ()) -> Rendered:
+        """The story's message as it is now. Edits mention nobody."""
         return render(_with_run(self.story), now, mentions=mentions, latest=self.story.latest, living=True)
 
     @property
-    def mentions(self) -> tuple[str, ...]:
+    def called(self) -> tuple[str, ...]:
+        """Who is mentioned in what is posted: nobody is called for what is over."""
+        if _is_over(self.story.state):
+            return ()
         return tuple(dict.fromkeys(name for event in self.told for name in event.mentions))
 
     def in_channel(self, reference: Reference, *, taken_over: bool) -> bool:
@@ -76,12 +79,20 @@ class Chapter:
         shown = {event.event_id for event in self.events[: self.count_through(reference.showed)]}
         fresh = shown if reference.showed in shown else frozenset()
         for_all = _FOR_ALL | ({EventType.INCIDENT_OPENED.value} if taken_over else frozenset())
+        if self._was_over:
+            for_all = frozenset()
         return any(event.event_type in for_all and event.event_id not in fresh for event in self.told)
 
-    def reply(self, now: datetime, *, in_channel: bool) -> Rendered:
+    def reply(self, now: datetime, *, in_channel: bool, mentions: Sequence[str] = ()) -> Rendered:
         """The lines for the thread, all in one."""
-        mentions = () if _is_over(self.story.state) else self.mentions
-        return lines([event.body for event in self.told], now, mentions=mentions, in_channel=in_channel)
+        called = () if _is_over(self.story.state) else mentions
+        over = self.story.state if self._was_over else None
+        return lines([event.body for event in self.told], now, mentions=called, in_channel=in_channel, over=over)
+
+    @property
+    def _was_over(self) -> bool:
+        """Whether the incident is over, and how it ended is not what is told now but was, or will be."""
+        return _is_over(self.story.state) and all(event.event_id != self.story.state_id for event in self.events)
 
 
 def is_announced(message: Message) -> bool:

@@ -16,8 +16,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from notifier.answer import Answer
 from notifier.config.models import SlackReceiver
-from notifier.http import CHUNK, USER_AGENT, describe, proxy_for, read_capped, retry_after, sending_session
+from notifier.http import CHUNK, USER_AGENT, as_written, describe, proxy_for, read_capped, retry_after, sending_session
 from notifier.model import Broken, Delivered, Outcome, Refused, Retry
 from notifier.receivers.slack_errors import explained, outcome_of_error, outcome_of_status
 
@@ -26,6 +27,7 @@ LARGEST_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of history holds up to 
 PACE: Final = 1.0  # seconds between two messages to a channel (Slack: rate limits, "Posting messages")
 EDIT_PACE: Final = 1.2  # seconds between two edits by one token (Slack: Tier 3, 50 a minute)
 MOST_UNKNOWN: Final = 5  # attempts at an error code that nobody knows
+MOST_NOT_OK: Final = 3  # attempts at an incoming webhook that answers 2xx and not `ok`
 SHORTEST_TOKEN: Final = 16  # characters; Slack's own have fifty, and a shorter one may be a word of the answer
 IDENTITY: Final = {"Accept-Encoding": "identity"}
 
@@ -70,15 +72,25 @@ async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
         return b""
 
 
-class WebhookAnswer(aiohttp.ClientResponse):
+class HalfRead(aiohttp.ClientError):
+    """A 2xx whose body can't be read; the text says why."""
+
+
+class WebhookAnswer(Answer):
     """An incoming webhook's answer, a short text."""
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
-        """Never raises for what the text is."""
-        return (await body_of(self, CHUNK)).decode("utf-8", "replace")
+        """Never raises for what the text is. One that can't be read leaves the status to speak: raises HalfRead for
+        2xx."""
+        try:
+            return (await read_capped(self, CHUNK)).decode("utf-8", "replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if 200 <= self.status < 300:
+                raise HalfRead(describe(error)) from error
+            return ""
 
 
-class ApiAnswer(aiohttp.ClientResponse):
+class ApiAnswer(Answer):
     """A Web API answer: a JSON object that says whether it is ok, or none of Slack's."""
 
     async def json(self, **_: Any) -> Any:
@@ -116,10 +128,17 @@ def webhook_session(timeout: timedelta, tls: ssl.SSLContext) -> aiohttp.ClientSe
     return sending_session(timeout, tls, answers=WebhookAnswer, middlewares=(refuse_redirects,))
 
 
+class _ApiClient(AsyncWebClient):
+    """Asks at the address of the watchlist as it is written."""
+
+    async def _request(self, *, http_verb: str, api_url: str, req_args: dict[str, Any]) -> dict[str, Any]:
+        return await super()._request(http_verb=http_verb, api_url=as_written(api_url), req_args=req_args)
+
+
 def api_client(settings: SlackReceiver, session: aiohttp.ClientSession) -> AsyncWebClient:
     """slack-sdk's client of the Web API. Raises ProxyUnusable."""
     api_url = settings.api_url or API_URL
-    client = AsyncWebClient(
+    client = _ApiClient(
         settings.token.get_secret_value(),
         base_url=api_url,
         session=session,
@@ -135,7 +154,7 @@ def api_client(settings: SlackReceiver, session: aiohttp.ClientSession) -> Async
 def webhook_client(url: str, session: aiohttp.ClientSession) -> AsyncWebhookClient:
     """slack-sdk's client of an incoming webhook. Raises ProxyUnusable."""
     client = AsyncWebhookClient(
-        url,
+        as_written(url),  # type: ignore[arg-type]  # which it hands on to the session
         session=session,
         default_headers=dict(IDENTITY),
         user_agent_prefix=USER_AGENT,
@@ -184,12 +203,13 @@ def error_detail(error: SlackApiError) -> str:
 
 
 class ErrorCodes:
-    """What answers with an error code mean for one receiver. Codes that nobody knows are counted by event, in memory:
-    after a restart they have their five attempts again.
+    """What answers with an error code mean for one receiver. Those that nobody knows are counted by event, in memory:
+    after a restart they have their attempts again.
     """
 
     def __init__(self) -> None:
         self._unknown: dict[str, int] = {}
+        self._not_ok: dict[str, int] = {}
 
     def outcome(self, event_id: str, code: str, status: int, after: timedelta | None, detail: str = "") -> Outcome:
         """The outcome of an error; of one that nobody knows too."""
@@ -200,8 +220,16 @@ class ErrorCodes:
         reason = f"{explained(code, detail)}: an unknown error"
         return Refused(f"{reason}, {times} times", after) if times >= MOST_UNKNOWN else Retry(reason, after)
 
+    def not_ok(self, event_id: str, reason: str, after: timedelta | None) -> Outcome:
+        """The outcome of a 2xx without Slack's `ok`: the receiver may be none of Slack's, and have the message."""
+        times = self._not_ok[event_id] = self._not_ok.get(event_id, 0) + 1
+        if times >= MOST_NOT_OK:
+            return Refused(f"{reason}, {times} times", after)
+        return Retry(reason, after, maybe_sent=True)
+
     def ended(self, event_id: str, outcome: Outcome) -> Outcome:
         """The outcome of an attempt as it is; after one that is final, the event's count begins anew."""
         if isinstance(outcome, Delivered | Refused):
             self._unknown.pop(event_id, None)
+            self._not_ok.pop(event_id, None)
         return outcome

@@ -1,38 +1,74 @@
-"""What both kinds of Slack receivers send: one message in Block Kit, or in plain text where its shape was refused."""
+"""What both kinds of Slack receivers send: one message in Block Kit, or less of it where Slack refused that."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
-from notifier.model import Outcome, Refused
+import structlog
+
+from notifier.model import Broken, Delivered, Outcome, Refused
 from notifier.receivers.blocks import Rendered
-from notifier.receivers.slack_errors import GONE, Meaning, is_about_metadata, meaning_of
+from notifier.receivers.slack_draft import Draft, Forbidden
+from notifier.receivers.slack_errors import is_about_metadata
 from notifier.receivers.slack_http import PACE
 
+log = structlog.get_logger(__name__)
+
 EVENT_TYPE: Final = "census_sync_run"
+LONGEST_NAME: Final = 100  # characters of a receiver's name: all metadata together is less than 1 kB
 
-Send = Callable[[dict[str, Any]], Awaitable[tuple[Outcome, str]]]
-"""Sends arguments; the outcome, and the error code where there was one."""
-Shape = Callable[[str], dict[str, Any]]
-"""The arguments: those with blocks for "", else those that follow the error code with which the blocks came back."""
-
-
-async def send_in_two_shapes(send: Send, shape: Shape) -> tuple[Outcome, str]:
-    """Sends a message, and once more as plain text where Slack refused its shape."""
-    outcome, code = await send(shape(""))
-    if isinstance(outcome, Refused) and meaning_of(code) is Meaning.REFUSED and code not in GONE:
-        await asyncio.sleep(PACE)
-        outcome, code = await send(shape(code))
-    return outcome, code
+Send = Callable[[Draft], Awaitable[tuple[Outcome, str]]]
+"""Sends one shape of a message; the outcome, and the error code where there was one."""
 
 
-def post_arguments(event_id: str, rendered: Rendered, through: str | None, refused: str) -> dict[str, Any]:
-    """What chat.postMessage and an incoming webhook get. `through`: the last event that the message tells of."""
+class LeftOut:
+    """What one receiver's messages go without, because Slack refuses it; told in the log once."""
+
+    def __init__(self, receiver: str, clock: Callable[[], datetime]) -> None:
+        self.forbidden = Forbidden()
+        self._receiver = receiver
+        self._clock = clock
+
+    async def send(self, send: Send, whole: Draft) -> tuple[Outcome, str]:
+        """Sends a message, and again with less of it while Slack refuses what may be left out."""
+        draft = whole.allowed(self.forbidden, self._clock())
+        outcome, code = await send(draft)
+        while isinstance(outcome, Broken | Refused) and (less := draft.after(code)) is not None:
+            await asyncio.sleep(PACE)
+            draft = less
+            outcome, code = await send(draft)
+        if not isinstance(outcome, Delivered) or draft.caveat is None:
+            return outcome, code
+        self._tell(draft)
+        return replace(outcome, caveat=draft.caveat, answer=f"{outcome.answer}; {draft.caveat}"), code
+
+    def _tell(self, draft: Draft) -> None:
+        now = self._clock()
+        for part, why in draft.left_out:
+            if self.forbidden.why(part, now) is None and self.forbidden.add(part, why, now):
+                log.warning(
+                    "Slack refuses a part of this receiver's messages; they go without it",
+                    receiver=self._receiver,
+                    part=part,
+                    error=why,
+                )
+
+
+def post_arguments(
+    event_id: str, receiver: str, rendered: Rendered, through: str | None, refused: str
+) -> dict[str, Any]:
+    """What chat.postMessage and an incoming webhook get. `through`: the last event that the message tells of.
+
+    `receiver`: another one may post of the same event to the same channel.
+    """
     content = edit_arguments(rendered, refused)
     if refused:
         del content["blocks"]
     if not is_about_metadata(refused):
-        payload = {"event_id": event_id} | ({"through": through} if through not in (None, event_id) else {})
+        payload = {"event_id": event_id, "receiver": receiver[:LONGEST_NAME]}
+        payload |= {"through": through} if through not in (None, event_id) else {}
         content["metadata"] = {"event_type": EVENT_TYPE, "event_payload": payload}
     return {**content, "unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
 

@@ -23,6 +23,7 @@ from slack_sdk.models.blocks import (
 )
 
 from notifier.body import ELLIPSIS, parsed_time
+from notifier.foreign import tidied, without_code
 from notifier.spoken import spoken
 
 LATE_AFTER: Final = timedelta(minutes=10)
@@ -64,9 +65,8 @@ class When:
 Parts: TypeAlias = Sequence[str | When]
 """A grey line: words, and times."""
 
-# Control characters but for line break and tab, marks that turn the direction of what follows, halves of characters.
-_UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_BREAKS: Final = re.compile("\r\n?|[\u2028\u2029]")
+# Marks that turn the direction of what follows, and halves of characters.
+_UNFIT: Final = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MENTION: Final = re.compile(r"@(here|channel|everyone)|<@([UW][A-Z0-9]{1,40})>|<!subteam\^(S[A-Z0-9]{1,40})>")
 
@@ -123,17 +123,17 @@ class RunError:
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> "RunError":
-        message = cleaned(run.get("error_message"), LONGEST_MESSAGE)
+        code, message = line(run.get("error_code"), LONGEST_CODE), cleaned(run.get("error_message"), LONGEST_MESSAGE)
         detail = cleaned(run.get("error_detail"), LONGEST_DETAIL)
-        return cls(line(run.get("error_code"), LONGEST_CODE), message, detail if detail != message else "")
+        return cls(code, without_code(message, code), detail if detail not in (message, code) else "")
 
     def __bool__(self) -> bool:
         return bool(self.code or self.message or self.detail)
 
     @property
     def reason(self) -> str:
-        """The shortest form of it."""
-        return self.code or line(self.message, LONGEST_LABEL)
+        """The shortest form of it, which says something whenever any of the three does."""
+        return self.code or line(self.message or self.detail, LONGEST_LABEL)
 
     def elements(self) -> Iterator[RichTextElement]:
         """All of it, under a headline."""
@@ -241,7 +241,7 @@ def cleaned(value: object, most: int) -> str:
     if value is None:
         return ""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = _UNFIT.sub("", _BREAKS.sub("\n", shown)).strip()
+    text = tidied(_UNFIT.sub("", shown)).strip()
     return text if len(text) <= most else text[: most - 1].rstrip() + ELLIPSIS
 
 

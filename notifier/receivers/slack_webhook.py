@@ -4,20 +4,26 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
 from notifier.config.models import SlackWebhookReceiver
+from notifier.errors import status_in_words
 from notifier.http import retry_after
 from notifier.model import Delivered, Message, Outcome
 from notifier.receivers.blocks import render
+from notifier.receivers.echo import STAND_IN, echo
 from notifier.receivers.page_link import with_page
 from notifier.receivers.slack_chapter import is_announced
-from notifier.receivers.slack_http import ErrorCodes, NotSlacks, outcome_of_failure, webhook_client
-from notifier.receivers.slack_post import post_arguments, send_in_two_shapes
+from notifier.receivers.slack_draft import Draft
+from notifier.receivers.slack_http import ErrorCodes, HalfRead, NotSlacks, outcome_of_failure, webhook_client
+from notifier.receivers.slack_post import LeftOut, post_arguments
+from notifier.receivers.slack_text import line
 from notifier.turnstile import Turnstile
 
+LONGEST_ECHO: Final = 100  # characters of an answer that are shown
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_+/=.~%-]{16,}")  # of which nobody can tell whether it is a secret
 _WORD: Final = re.compile("[a-z0-9_]{1,80}")
 
 
@@ -42,6 +48,8 @@ class SlackWebhookSender:
         self.name = name
         self._public_url = public_url
         self.turnstile = turnstile
+        self._settings = settings
+        self._left_out = LeftOut(name, clock)
         self._client = webhook_client(settings.url.get_secret_value(), session)
         self._clock = clock
         self._codes = ErrorCodes()
@@ -51,24 +59,35 @@ class SlackWebhookSender:
         return None
 
     async def send(self, message: Message) -> Outcome:
-        """One attempt, and one more as plain text where the message was refused for its shape."""
+        """One attempt; what Slack refuses of the message is left out."""
         if not is_announced(message):
-            return Delivered(answer="nothing to show")
-        rendered = render(message.body, self._clock(), mentions=message.mentions)
-        rendered = with_page(rendered, message.body, self._public_url)
-        shape = partial(post_arguments, message.event_id, rendered, None)
-        outcome, _ = await send_in_two_shapes(partial(self._post, message.event_id), shape)
+            return Delivered(answer="nothing to show", unsent=True)
+        outcome, _ = await self._left_out.send(partial(self._post, message), Draft(message.mentions))
         return self._codes.ended(message.event_id, outcome)
 
-    async def _post(self, event_id: str, content: dict[str, Any]) -> tuple[Outcome, str]:
+    async def _post(self, message: Message, draft: Draft) -> tuple[Outcome, str]:
+        event_id = message.event_id
+        rendered = render(message.body, self._clock(), mentions=draft.mentions)
+        rendered = with_page(rendered, message.body, self._public_url)
+        content = post_arguments(event_id, self.name, rendered, None, draft.refused)
         try:
             answer = await self._client.send_dict(content)
+        except HalfRead as error:
+            return self._codes.not_ok(event_id, str(error), None), ""
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return outcome_of_failure(error), ""
-        said = answer.body.strip()
-        if answer.status_code == 200 and said == "ok":
+        said, status = answer.body.strip(), answer.status_code
+        if status == 200 and said == "ok":
             return Delivered(answer="HTTP 200 ok"), ""
         after = retry_after(answer.headers, self._clock())
-        if 200 <= answer.status_code < 300 or not _WORD.fullmatch(said):
-            return outcome_of_failure(NotSlacks(answer.status_code, after)), ""
-        return self._codes.outcome(event_id, said, answer.status_code, after), said
+        if 200 <= status < 300:
+            reason = f"{status_in_words(status)}, but not with an answer of Slack's{self._echo(said)}"
+            return self._codes.not_ok(event_id, reason, after), ""
+        if not _WORD.fullmatch(said):
+            return outcome_of_failure(NotSlacks(status, after)), ""
+        return self._codes.outcome(event_id, said, status, after), said if status != 429 else ""
+
+    def _echo(self, said: str) -> str:
+        """What came back, for a person to read. It may repeat the URL, and a proxy may say what it was given."""
+        text = line(_TOKEN.sub(STAND_IN, echo(said.encode(), self._settings, self._client.proxy)), LONGEST_ECHO)
+        return f': "{text}"' if text else ""

@@ -14,7 +14,7 @@ from slack_sdk.models.blocks import RichTextBlock, RichTextElement, RichTextElem
 from notifier.model import Check, EventType
 from notifier.receivers.blocks import EMOJI, records_of
 from notifier.receivers.incident_blocks import Incident
-from notifier.receivers.incident_words import end_of_run, has_completed, run_words
+from notifier.receivers.incident_words import SILENT, behind, end_of_run, has_completed, run_words
 from notifier.receivers.slack_text import (
     BOLD,
     CODE,
@@ -34,6 +34,7 @@ from notifier.receivers.slack_text import (
     mentioned,
     rendered,
 )
+from notifier.spoken import counted
 
 LARGEST_REPLY: Final = LARGEST_TEXT - 400  # bytes; older lines give way to newer ones
 LONGEST_ERROR: Final = 200
@@ -61,10 +62,20 @@ class _Line:
 
 
 def lines(
-    bodies: Sequence[bytes], now: datetime, *, mentions: Sequence[str] = (), in_channel: bool = False
+    bodies: Sequence[bytes],
+    now: datetime,
+    *,
+    mentions: Sequence[str] = (),
+    in_channel: bool = False,
+    over: bytes | None = None,
 ) -> Rendered:
-    """The reply that tells of these events, oldest first. `in_channel`: it is shown in the channel too."""
-    all_told = [_Told(json.loads(body), now) for body in bodies]
+    """The reply that tells of these events, oldest first. `in_channel`: it is shown in the channel too.
+
+    `over`: the body of the event with which the incident was over before these were told, by a retry, say. The
+    notification then begins with that; else with the end, if that is among them, or with the newest.
+    """
+    end = _Told(json.loads(over), now) if over is not None else None
+    all_told = [_Told(json.loads(body), now, "earlier: " if end else "") for body in bodies]
     first, *others = told = _that_fit(all_told)
     left_out = _left_out(len(all_told) - len(told))
     rows: list[list[RichTextElement]] = [[Text(text=left_out)]] if left_out else []
@@ -73,9 +84,16 @@ def lines(
     rows[-1] += mentioned(mentions)
     rest = [one.text() for one in others]
     blocks = [RichTextBlock(elements=[RichTextSectionElement(elements=row) for row in rows])]
-    text = "\n".join([first.text(is_named=True), *rest])
     plain = [first.text(is_named=in_channel), left_out, *rest]
-    return rendered(text, blocks, plain, mentions)
+    return rendered(_notification(told, end), blocks, plain, mentions)
+
+
+def _notification(told: list["_Told"], end: "_Told | None") -> str:
+    """What a phone shows of it, which is seldom more than the first line: what matters most, then the newest first."""
+    newest_first = [*([end] if end else []), *reversed(told)]
+    newest_first.sort(key=lambda one: not one.is_end)
+    head, *others = newest_first
+    return "\n".join([head.text(is_named=True), *(one.text() for one in others)])
 
 
 def _that_fit(told: list["_Told"]) -> list["_Told"]:
@@ -90,14 +108,16 @@ def _that_fit(told: list["_Told"]) -> list["_Told"]:
 
 
 def _left_out(count: int) -> str:
-    return f"… {count:,} event{'s' if count > 1 else ''} before" if count else ""
+    return f"… {counted(count, 'event')} before" if count else ""
 
 
 class _Told:
-    """What is told of one event."""
+    """What is told of one event, behind words that come `before` it."""
 
-    def __init__(self, event: Mapping[str, Any], now: datetime) -> None:
+    def __init__(self, event: Mapping[str, Any], now: datetime, before: str = "") -> None:
         data = event["data"]
+        self._before = before
+        self.is_end = event["type"] == EventType.INCIDENT_RESOLVED
         self._whose = Whose.of(data)
         self._run: Mapping[str, Any] = data.get("sync_run") or {}
         self._run_name = f"run {line(self._run['id'], 40)}" if self._run.get("id") is not None else ""
@@ -119,8 +139,13 @@ class _Told:
 
     def text(self, *, is_named: bool = False) -> str:
         reason = ": ".join(part for part in self._line.reason if part)
-        told = f"{self._whose.sync}{self._line.behind_name}" if is_named else self._line.words
+        words = self._before + self._line.words
+        told = f"{self._whose.sync}{self._behind_name}" if is_named else words
         return told + (f": {reason}" if reason else "") + (f" ({self._late})" if self._late else "")
+
+    @property
+    def _behind_name(self) -> str:
+        return f": {self._before}{self._line.words}" if self._before else self._line.behind_name
 
     def elements_of_first(self, *, in_channel: bool) -> Iterator[RichTextElement]:
         """The first line: in the channel, the sync's name leads to the run."""
@@ -129,13 +154,15 @@ class _Told:
             return
         yield from emoji(self._emoji)
         yield linked(self._whose.sync, self._url)
-        yield Text(text=self._line.behind_name)
+        yield Text(text=self._behind_name)
         yield from self._end()
 
     def elements(self, *, in_channel: bool) -> Iterator[RichTextElement]:
         """Any other line, with a link on the run where the words name it."""
         if in_channel:
             yield from emoji(self._emoji)
+        if self._before:
+            yield Text(text=self._before)
         url = str(self._run.get("url") or "")
         before, name, after = self._line.words.partition(self._run_name or "\0")
         if not name or not 0 < len(url) <= LONGEST_URL:
@@ -180,6 +207,8 @@ def _opened(incident: Incident) -> _Line:
     match incident.check:
         case Check.UNREACHABLE:
             return _Line(", ".join(part for part in (condition, why) if part))
+        case Check.UNREADABLE:
+            return _Line(f"the sync{_with(condition, why)}", _with(condition, why))
         case Check.FAILING:
             return _Line(f"{run} failed", f" {condition}", incident.error)
         case Check.SLOW_RUN:
@@ -192,6 +221,8 @@ def _opened(incident: Incident) -> _Line:
 
 def _changed(incident: Incident) -> _Line:
     run = incident.run_name or "a run"
+    if incident.check in SILENT:
+        return _opened(incident)
     if incident.check is not Check.FAILING:
         why = incident.explanation()
         return _Line(f"{run}: {why}" if why else f"{run} {incident.condition()} too")
@@ -204,34 +235,42 @@ def _changed(incident: Incident) -> _Line:
 
 def _reminder(incident: Incident) -> _Line:
     after, more = incident.lasted(incident.seen_at), incident.lasted(incident.seen_at, "more than ")
+    so_long = incident.so_long() or more
     match incident.check:
         case Check.FAILING:
             told = _with(f"still failing{after}", incident.so_far())
             return _Line(told, f" is {told}")
         case Check.SLOW_RUN:
-            told = f"still running{f' after {more}' if more else ''}"
+            told = f"still running{f' after {so_long}' if so_long else ''}"
             return _Line(told, f" is {told}")
         case Check.STALE:
-            return _Line(f"still no completed run{incident.standstill(' for ') or (f' for {more}' if more else '')}")
+            return _Line(f"still no completed run{f' for {so_long}' if so_long else ''}")
         case Check.UNREACHABLE:
             return _Line(f"{incident.condition()}{after}")
+        case Check.UNREADABLE:
+            return _Line(f"the sync{incident.condition()}{after}", f"{incident.condition()}{after}")
         case _:
             told = _with(f"{incident.condition()}{after}", incident.so_far())
             return _Line(told, f" {told}")
 
 
 def _resolved(incident: Incident) -> _Line:
-    ending = incident.ending()
-    if not incident.recovered or incident.check is Check.UNREACHABLE:
+    """The end; and what was wrong, where the thread had no line of it."""
+    ending, wrong = incident.ending(), incident.what_was_wrong if incident.runs <= 1 else ""
+    if not incident.recovered:
         return _Line(ending)
     match incident.check:
+        case Check.UNREACHABLE:
+            return _Line(_also(ending, wrong))
+        case Check.UNREADABLE:
+            return _Line(f"the sync{_also(ending, wrong)}", _also(ending, wrong))
         case Check.SLOW_RUN:
             return _ended(incident)
         case Check.STALE:
             told = _with(ending, incident.good_run() or incident.run_name)
         case _:
             told = _with(ending, ", ".join(part for part in (incident.counted(), incident.good_run()) if part))
-    return _Line(told, f" {told}")
+    return _Line(_also(told, wrong), behind(_also(told, wrong)))
 
 
 def _ended(incident: Incident) -> _Line:
@@ -250,6 +289,10 @@ def _of_run(kind: EventType, name: str, run: Mapping[str, Any], data: Mapping[st
         return _Line(f"the sync {words}", f" {words}")
     tells_why = kind in (EventType.FAILED, EventType.ERROR_CHANGED)
     return _Line(f"{name} {words}", error=RunError.of(run) if tells_why else None)
+
+
+def _also(words: str, more: str) -> str:
+    return " · ".join(part for part in (words, more) if part)
 
 
 def _with(words: str, more: str) -> str:

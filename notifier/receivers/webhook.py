@@ -1,6 +1,5 @@
 """Webhooks, signed as Standard Webhooks has it (https://www.standardwebhooks.com)."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,14 +10,13 @@ from standardwebhooks import Webhook
 
 from notifier.config.models import WebhookReceiver
 from notifier.errors import status_in_words
-from notifier.http import CHUNK, describe, proxy_for, read_capped, retry_after
+from notifier.http import as_written, describe, proxy_for, rest_of, retry_after
 from notifier.model import Broken, Delivered, Message, Outcome, Refused, Retry
 from notifier.turnstile import Turnstile
 
 CONCURRENCY: Final = 16
 MESSAGE_REFUSED: Final = frozenset({400, 413, 415, 422})
 RECEIVER_BROKEN: Final = frozenset({401, 403, 404, 405, 410})
-BODY_TIMEOUT: Final = 2.0  # seconds; the status line has said it all, the body only frees the connection
 
 
 def outcome_of(status: int, after: timedelta | None) -> Outcome:
@@ -55,10 +53,11 @@ class WebhookSender:
         self.name = name
         self.turnstile = Turnstile()
         self._session = session
-        self._url = settings.url.get_secret_value()
+        url = settings.url.get_secret_value()
+        self._url = as_written(url)
         self._headers = {key: value.get_secret_value() for key, value in settings.headers.items()}
         self._signer = Webhook(settings.secret.get_secret_value()) if settings.secret else None
-        self._proxy = proxy_for(self._url)
+        self._proxy = proxy_for(url)
         self._clock = clock
         self._heard = heard
 
@@ -85,21 +84,12 @@ class WebhookSender:
                 self._url, data=message.body, headers=headers, proxy=self._proxy, allow_redirects=False
             ) as answer:
                 outcome = outcome_of(answer.status, retry_after(answer.headers, now))
-                await self._drain(answer)
+                body = await rest_of(answer)
+                if self._heard is not None and body is not None:
+                    self._heard(body)
                 return outcome
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Retry(describe(error))
         except ValueError:
             # aiohttp's complaint about a URL or a header would show it
             return Broken("the request can't be made: its URL or a header is not valid")
-
-    async def _drain(self, answer: aiohttp.ClientResponse) -> None:
-        """Reads a short body so that the connection can be used again; a long or slow one closes it."""
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                body = await read_capped(answer, CHUNK)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            answer.close()
-            return
-        if self._heard is not None:
-            self._heard(body)

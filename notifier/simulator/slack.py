@@ -87,8 +87,18 @@ class SlackSimulator(SlackFaults, Listener):
         return self._workspace.add_channel(id, name, private=private, member=member, archived=archived)
 
     def update_channel(self, channel_id: str, **fields: Any) -> None:
-        """Changes `name`, `private`, `member` or `archived`. Raises UnknownObjectError."""
+        """Changes a channel's fields, see SlackChannel. Raises UnknownObjectError."""
         self._workspace.update_channel(channel_id, fields)
+
+    def add_alias(self, channel_id: str, earlier_id: str) -> None:
+        """The channel had another ID: messages to that one arrive, and the answer has its ID of today; reading, editing
+        and asking want that. Raises UnknownObjectError."""
+        self._workspace.add_alias(channel_id, earlier_id)
+
+    def lock_thread(self, channel_id: str, ts: str) -> None:
+        """An admin locks a message's thread: `restricted_action_thread_locked` for each reply. Raises
+        UnknownObjectError."""
+        self._workspace.lock_thread(channel_id, ts)
 
     def remove_channel(self, channel_id: str) -> None:
         """Removes a channel. Raises UnknownObjectError."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from notifier.simulator.slack_call import Answer, Call, json_answer
-from notifier.simulator.slack_content import Refused, flag, invalid_arguments, read_content
+from notifier.simulator.slack_content import Refused, calls_all, flag, invalid_arguments, read_content
 from notifier.simulator.slack_edits import read_edit
 from notifier.simulator.slack_paging import between, page
 from notifier.simulator.slack_workspace import (
@@ -79,12 +79,28 @@ class SlackApi:
         if not channel.member and "chat:write.public" not in scopes:
             raise Refused("not_in_channel")
         thread_ts = arguments.get("thread_ts")
-        if thread_ts is not None and self._workspace.parent(channel.id, thread_ts) is None:
-            raise Refused("thread_not_found")
-        content = read_content(arguments)
         broadcast = thread_ts is not None and flag(arguments, "reply_broadcast")
+        self._may_post(channel, thread_ts, broadcast=broadcast)
+        content = read_content(arguments)
+        if calls_all(content) and not channel.broadcasts:
+            # https://github.com/slackhq/slack-api-docs/issues/85
+            raise Refused("restricted_action")
         message = self._workspace.post(channel.id, content, arguments, thread_ts=thread_ts, broadcast=broadcast)
         return {"channel": channel.id, "ts": message.ts, "message": self._shown(message, with_metadata=False)}
+
+    def _may_post(self, channel: SlackChannel, thread_ts: object, *, broadcast: bool) -> None:
+        """Raises Refused where the channel or the thread does not take it, whatever it is."""
+        if not channel.posts and (thread_ts is None or broadcast):
+            raise Refused("restricted_action_thread_only_channel")
+        if thread_ts is None:
+            return
+        if not channel.threads:
+            raise Refused("restricted_action_non_threadable_channel")
+        parent = self._workspace.parent(channel.id, thread_ts)
+        if parent is None:
+            raise Refused("thread_not_found")
+        if (channel.id, parent.ts) in self._workspace.locked:
+            raise Refused("restricted_action_thread_locked")
 
     def _update(self, scopes: Scopes, arguments: Arguments) -> dict[str, Any]:
         _need(scopes, "chat:write")

@@ -4,6 +4,7 @@ Stricter than Slack where its documentation recommends: a text over 4,000 charac
 40,000, and so are blocks with more than 9,000 characters.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from notifier.simulator.slack_workspace import Content
 LONGEST_TEXT: Final = 4_000
 LONGEST_BLOCKS: Final = 9_000
 LARGEST_METADATA: Final = 1_000
+_CALLS_ALL: Final = re.compile(r"<!(here|channel|everyone)\b")
 
 
 class Refused(Exception):
@@ -50,6 +52,12 @@ def read_content(arguments: Mapping[str, Any]) -> Content:
     if len(text) > LONGEST_TEXT:
         raise Refused("msg_too_long")
     return Content(text, blocks, _metadata(arguments.get("metadata")), flag(arguments, "mrkdwn", default=True))
+
+
+def calls_all(content: Content) -> bool:
+    """Whether a message mentions @here, @channel or @everyone; its text counts where it has no blocks."""
+    shown = orjson.dumps(content.blocks).decode() if content.blocks else content.text
+    return '"type":"broadcast"' in shown or _CALLS_ALL.search(shown) is not None
 
 
 def _blocks(given: object) -> list[Any]:

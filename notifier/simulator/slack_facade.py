@@ -104,6 +104,14 @@ class SlackFacade(SlackFaults):
         """See SlackSimulator."""
         self._thread.call(self.inner.update_channel, channel_id, **fields)
 
+    def add_alias(self, channel_id: str, earlier_id: str) -> None:
+        """See SlackSimulator."""
+        self._thread.call(self.inner.add_alias, channel_id, earlier_id)
+
+    def lock_thread(self, channel_id: str, ts: str) -> None:
+        """See SlackSimulator."""
+        self._thread.call(self.inner.lock_thread, channel_id, ts)
+
     def remove_channel(self, channel_id: str) -> None:
         """See SlackSimulator."""
         self._thread.call(self.inner.remove_channel, channel_id)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from notifier.simulator.slack_call import Answer, Call, text_answer
-from notifier.simulator.slack_content import Refused, read_content
+from notifier.simulator.slack_content import Refused, calls_all, read_content
 from notifier.simulator.slack_workspace import SlackWorkspace
 
 # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling-errors
@@ -42,5 +42,7 @@ def receive(workspace: SlackWorkspace, call: Call) -> Answer:
     except Refused as refused:
         # A webhook has one word for every fault of shape.
         return refusal("no_text" if refused.code == "no_text" else "invalid_payload")
+    if calls_all(content) and not channel.broadcasts:
+        return refusal("action_prohibited")
     workspace.post(channel_id, content, call.arguments)
     return text_answer("ok")

@@ -17,13 +17,19 @@ DEFAULT_SCOPES: Final = ("chat:write", "channels:history", "groups:history", "ch
 
 @dataclass(frozen=True, slots=True)
 class SlackChannel:
-    """A channel as the bot sees it: `member` is whether the bot is in it."""
+    """A channel as the bot sees it: `member` is whether the bot is in it.
+
+    `threads`, `posts` and `broadcasts`: whether it takes replies, anything but replies, and messages that call all.
+    """
 
     id: str
     name: str
     private: bool = False
     member: bool = True
     archived: bool = False
+    threads: bool = True
+    posts: bool = True
+    broadcasts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,10 @@ class SlackWorkspace:
     def __init__(self) -> None:
         self.channels: dict[str, SlackChannel] = {}
         self.messages: list[SlackMessage] = []
+        self.aliases: dict[str, str] = {}
+        """The channel's ID by one that it had before, under which it can still be posted to."""
+        self.locked: set[tuple[str, str]] = set()
+        """The messages, by channel and time, to whose threads nobody may add."""
         self.webhooks: dict[str, str] = {}
         """The channel's ID by the path of the webhook."""
         self._scopes: dict[str, tuple[str, ...]] = {DEFAULT_TOKEN: DEFAULT_SCOPES}
@@ -103,9 +113,20 @@ class SlackWorkspace:
         self._known(channel_id)
         del self.channels[channel_id]
 
+    def add_alias(self, channel_id: str, earlier_id: str) -> None:
+        """Lets a channel be posted to by an ID that it had before. Raises UnknownObjectError."""
+        self._known(channel_id)
+        self.aliases[earlier_id] = channel_id
+
+    def lock_thread(self, channel_id: str, ts: str) -> None:
+        """Nobody may reply to a message any more. Raises UnknownObjectError."""
+        if self.parent(channel_id, ts) is None:
+            raise UnknownObjectError(f"{channel_id} {ts}")
+        self.locked.add((channel_id, ts))
+
     def find_channel(self, wanted: str) -> SlackChannel | None:
         """The channel of that ID, or of that name, with or without "#"."""
-        name = wanted.removeprefix("#")
+        name, wanted = wanted.removeprefix("#"), self.aliases.get(wanted, wanted)
         by_name = (channel for channel in self.channels.values() if channel.name == name)
         return self.channels.get(wanted) or next(by_name, None)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, text, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, tuple_
 
 from notifier.errors import StoreUnavailable
 from notifier.model import DeliveryState, Incident
@@ -43,14 +43,19 @@ class WorkspaceHealth:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverHealth:
-    """`broken_since` is None while it works; `pending` and `dead` count its deliveries."""
+    """`broken_since` and `failing_since` are None while it works; `pending` and `dead` count its deliveries."""
 
     name: str
     broken_since: datetime | None = None
+    failing_since: datetime | None = None
     last_error: str | None = None
     last_accepted_at: datetime | None = None
     pending: int = 0
     dead: int = 0
+
+    @property
+    def works(self) -> bool:
+        return self.broken_since is None and self.failing_since is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,14 @@ class LastRuns:
 
     newest: str | None
     failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A sync whose runs, or one of whose runs, can't be read: since when, and why."""
+
+    since: datetime | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +168,13 @@ class PageReader:
         result = self._connection.execute(of_sync.where(snapshots.c.counted).limit(1)).first()
         return LastRuns(newest.status, result is not None and result.status == "failed") if newest else None
 
+    def unread(self) -> Mapping[SyncKey, Unread]:
+        """The watched syncs that can't be read now."""
+        is_unread = and_(syncs.c.watched, or_(syncs.c.unread_since.is_not(None), syncs.c.last_error.is_not(None)))
+        columns = (syncs.c.workspace, syncs.c.sync_id, syncs.c.unread_since, syncs.c.last_error)
+        rows = self._connection.execute(select(*columns).where(is_unread))
+        return {(row.workspace, row.sync_id): Unread(row.unread_since, row.last_error) for row in rows}
+
     def runs(self, keys: Sequence[SyncKey], limit: int = RUNS_SHOWN) -> Mapping[SyncKey, tuple[RunSummary, ...]]:
         """The last runs of each of these syncs, oldest first."""
         found: dict[SyncKey, tuple[RunSummary, ...]] = {}
@@ -207,6 +227,7 @@ class PageReader:
             name: ReceiverHealth(
                 name,
                 known[name].broken_since if name in known else None,
+                known[name].failed_since if name in known and known[name].failing else None,
                 known[name].last_error if name in known else None,
                 known[name].last_accepted_at if name in known else None,
                 pending.get(name, 0),

@@ -15,7 +15,7 @@ from sqlite3 import OperationalError
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -62,6 +62,12 @@ def set_up(connection: Any, role: Role) -> None:
     if role == "reader":
         cursor.execute("PRAGMA query_only=ON")
     cursor.close()
+
+
+def wait_for_lock(seconds: float, connection: Connection) -> None:
+    """How long a connection waits for another process' write lock from now on."""
+    driver: Any = connection.connection.driver_connection  # by itself: SQLAlchemy would begin a transaction
+    driver.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}").close()
 
 
 def _switch_to_wal(cursor: SqliteCursor) -> None:

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,13 @@ from notifier.store.rows import (
     standing_row,
 )
 from notifier.store.schema import NONE
-from notifier.store.sqlite import engine_for, explained, identity, open_here
+from notifier.store.sqlite import engine_for, explained, identity, open_here, wait_for_lock
 from notifier.store.thread import OwnThread, own_thread
 from notifier.store.writer import Writer
 
 PRUNE_AT_ONCE = 1_000
 MOST_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766, and an answer of 16 MB may name more runs
+SHORT_PATIENCE = 0.5  # seconds
 
 
 class Store:
@@ -75,6 +77,15 @@ class Store:
     def works(self) -> bool:
         """Whether the last write succeeded."""
         return self._writer.works
+
+    @property
+    def idle(self) -> timedelta:
+        """How long ago the last write succeeded."""
+        return self._writer.idle
+
+    async def hurry(self) -> None:
+        """From now on no write waits long for another process' lock: the process is about to end."""
+        await self._writing.run(partial(wait_for_lock, SHORT_PATIENCE))
 
     def is_in_place(self) -> bool:
         """Whether the file at the path is still the one that is open: SQLite writes to a deleted file silently."""

@@ -3,7 +3,7 @@
 Beside a running worker these read, or write with BEGIN IMMEDIATE, and never checkpoint (see sqlite.py).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,7 +49,8 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class SyncView:
-    """`gap_noticed_at`: when more runs had come than can be reported; those below the given run were skipped."""
+    """`gap_noticed_at`: when more runs had come than can be reported; those below the given run were skipped.
+    `unread_since`: since when its runs, or one of them, can't be read, and `last_error` why; None while they can."""
 
     workspace: str
     id: int
@@ -57,15 +58,20 @@ class SyncView:
     newest_run: RunView | None
     gap_noticed_at: datetime | None
     gap_oldest_reported_run_id: int | None
+    unread_since: datetime | None = None
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverView:
+    """The fields of `notifier status --json`, in its order, and why it is not `ok`: it is failing, or else broken."""
+
     name: str
     ok: bool
     last_error: str | None
     pending: int
     dead: int
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,14 @@ class DeliveryFilter:
     state: DeliveryState | None = None
     receiver: str | None = None
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What is tried again, and what is left as it is, since its receiver (named beside the ID) is gone."""
+
+    ids: tuple[int, ...]
+    left: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +198,8 @@ def _syncs(connection: Connection) -> tuple[SyncView, ...]:
             RunView(row.run_id, row.status, row.error_code, row.updated_at) if row.run_id is not None else None,
             row.gap_noticed_at,
             row.gap_oldest_reported_run_id,
+            row.unread_since,
+            row.last_error,
         )
         for row in rows
     )
@@ -201,10 +217,11 @@ def _receivers(connection: Connection, configured: Collection[str]) -> tuple[Rec
     return tuple(
         ReceiverView(
             name,
-            ok=name not in known or known[name].broken_since is None,
+            ok=name not in known or (known[name].broken_since is None and not known[name].failing),
             last_error=known[name].last_error if name in known else None,
             pending=counts["pending"].get(name, 0),
             dead=counts["dead"].get(name, 0),
+            failing=name in known and known[name].broken_since is None and known[name].failing,
         )
         for name in names
     )
@@ -263,26 +280,27 @@ def event_view(row: Any) -> EventView:
     return EventView(**{**row._mapping, **none})
 
 
-def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime) -> tuple[int, ...]:
-    """Makes dead deliveries pending with a fresh clock and pending ones due now; the IDs of those it touched.
+def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime, receivers: Collection[str]) -> Retried:
+    """Makes dead deliveries pending with a fresh clock and pending ones due now.
 
-    Broken receivers among theirs are tried at once. Raises DatabaseUnusable.
+    `receivers`: those of the watchlist. No others can be sent anything: what is theirs would wait for ever. Broken ones
+    are tried at once. Raises DatabaseUnusable.
     """
     unfinished = or_(deliveries.c.state == DeliveryState.DEAD.value, deliveries.c.state == DeliveryState.PENDING.value)
     with open_database(path, "command") as connection:
         rows = connection.execute(
             select(deliveries.c.id, deliveries.c.receiver).where(and_(unfinished, _fits(wanted)))
         ).all()
-        ids = [row.id for row in rows]
+        ids = [row.id for row in rows if row.receiver in receivers]
         for start in range(0, len(ids), 1_000):
             chosen = deliveries.c.id.in_(ids[start : start + 1_000])
             revived = {"state": "pending", "clock_started_at": now, "first_failed_at": None, "finished_at": None}
             dead = deliveries.c.state == DeliveryState.DEAD.value
             connection.execute(update(deliveries).where(chosen).values(next_attempt_at=now))
             connection.execute(update(deliveries).where(and_(chosen, dead)).values(aside=False, **revived))
-        for name in {row.receiver for row in rows}:
+        for name in {row.receiver for row in rows} & set(receivers):
             _ask_to_try(connection, name, now)
-    return tuple(ids)
+    return Retried(tuple(ids), {row.id: row.receiver for row in rows if row.receiver not in receivers})
 
 
 def try_receiver(path: Path, name: str, now: datetime) -> None:

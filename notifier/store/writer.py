@@ -6,6 +6,7 @@ A caller gets its answer after the commit. Cancelling a caller does not cancel t
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Writer:
         self._works.set()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._wrote_at = asyncio.get_running_loop().time()
 
     def start(self) -> None:
         """Starts the loop; `close` ends it after what was asked for before."""
@@ -62,6 +64,11 @@ class Writer:
     def works(self) -> bool:
         """Whether the last write succeeded: while it did not, nothing may be sent whose outcome must be kept."""
         return self._works.is_set()
+
+    @property
+    def idle(self) -> timedelta:
+        """How long ago the last write succeeded."""
+        return timedelta(seconds=asyncio.get_running_loop().time() - self._wrote_at)
 
     async def write(self, *groups: tuple[Executable, Rows]) -> None:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
@@ -111,6 +118,8 @@ class Writer:
         return None
 
     def _report(self, error: Exception | None) -> None:
+        if error is None:
+            self._wrote_at = asyncio.get_running_loop().time()
         if error is None and not self._works.is_set():
             self._works.set()
             log.info("database can be written again", database=str(self._path))

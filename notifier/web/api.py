@@ -84,10 +84,13 @@ class Api:
         _given(request)
         digits = request.match_info["id"]
         number = int(digits) if len(digits) < 20 else 0
-        wanted = DeliveryFilter(ids=[number])
-        if not 0 < number <= LARGEST_ID or not await self._looked_up(
-            lambda: retry_deliveries(self._reception.insight.database, wanted, datetime.now(UTC))
-        ):
+        wanted, seen = DeliveryFilter(ids=[number] if 0 < number <= LARGEST_ID else []), self._reception.insight
+        found = await self._looked_up(
+            lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
+        )
+        if found.left:
+            return refusal(404, "the receiver of this delivery is no longer in the watchlist")
+        if not found.ids:
             return refusal(404, "no delivery with this ID is dead or pending")
         return answer(202, {"id": number})
 

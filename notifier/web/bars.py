@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from notifier.foreign import error_line
 from notifier.model import CANCELED_STATUSES
-from notifier.spoken import spoken
+from notifier.spoken import counted, spoken
 from notifier.store.page_views import RunSummary
 from notifier.web.board import RUNNING
 from notifier.web.render import disarmed
@@ -111,9 +112,9 @@ def words_of(run: RunSummary, outcome: Outcome, took: timedelta | None) -> str:
     if took is not None:
         parts.append(f"{'for' if outcome is Outcome.RUNNING else 'took'} {spoken(took)}")
     if run.records_sent is not None:
-        parts.append(f"{run.records_sent:,} records")
-    if error := " ".join(filter(None, (run.error_code, run.error_message))):
-        parts.append(error if len(error) <= LONGEST_ERROR else error[: LONGEST_ERROR - 1] + "…")
+        parts.append(counted(run.records_sent, "record"))
+    if error := error_line(run.error_code, run.error_message, most=LONGEST_ERROR):
+        parts.append(error)
     return " · ".join(parts)
 
 

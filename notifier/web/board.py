@@ -87,10 +87,14 @@ def board_of(
     last_runs: Mapping[SyncKey, LastRuns],
     with_incident: Collection[SyncKey],
     wanted: Wanted,
+    unread: Collection[SyncKey] = (),
 ) -> Board:
     """The page that is asked for, or the last one where there are not so many."""
     named = [each for each in watched if _fits(each, wanted)]
-    judged = [(each, state_of(each, last_runs.get(each.key), each.key in with_incident)) for each in named]
+    judged = [
+        (each, state_of(each, last_runs.get(each.key), each.key in with_incident, is_unread=each.key in unread))
+        for each in named
+    ]
     found = [(each, state) for each, state in judged if wanted.state in (None, state)]
     ranks = {state: rank for rank, state in enumerate(State)} if wanted.order != NAMED else dict.fromkeys(State, 0)
     found.sort(key=lambda one: (ranks[one[1]], (one[0].label or "").casefold(), one[0].workspace, one[0].id))
@@ -107,9 +111,9 @@ def board_of(
     )
 
 
-def state_of(sync: WatchedNow, last: LastRuns | None, has_incident: bool) -> State:
-    """Failing: an incident is open, or the last run that completed or failed did fail."""
-    if has_incident or (last is not None and last.failed):
+def state_of(sync: WatchedNow, last: LastRuns | None, has_incident: bool, *, is_unread: bool = False) -> State:
+    """Failing: an incident is open, it can't be read, or the last run that completed or failed did fail."""
+    if has_incident or is_unread or (last is not None and last.failed):
         return State.FAILING
     if last is not None and last.newest in RUNNING:
         return State.RUNNING

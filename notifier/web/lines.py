@@ -1,14 +1,16 @@
 """What the status page says of events, incidents and of the notifier itself. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from notifier.config.models import Workspace
-from notifier.model import Check, Incident
+from notifier.foreign import error_line
+from notifier.model import Check, EventType, Incident
+from notifier.spoken import counted
 from notifier.store.page_views import ReceiverHealth, SyncKey, Unfinished, WorkspaceHealth
 from notifier.store.views import EventView
 
@@ -88,10 +90,15 @@ def verdict_of(
     not_in_force: str | None,
     workspaces: Sequence[WorkspaceHealth],
     receivers: Sequence[ReceiverHealth],
+    unread: Collection[SyncKey] = (),
 ) -> Verdict:
-    """The worst first: what a restart may mend, then what only people can, then what just began."""
+    """The worst first: what a restart may mend, then what only people can, then what just began. `unread`: the syncs
+    that can't be read; where that is the whole workspace, it alone is named."""
     down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
-    broken = [f"{each.name} takes no messages" for each in receivers if each.broken_since is not None]
+    answering = {each.name for each in workspaces if each.ok}
+    if silent := sum(workspace in answering for workspace, _ in unread):
+        down.append(f"{counted(silent, 'sync')} can't be read")
+    broken = [f"{each.name} takes no messages" for each in receivers if not each.works]
     wrong = _outdated(not_in_force)
     if ailment is not None:
         return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])
@@ -119,7 +126,7 @@ def event_line(event: EventView, links: Links) -> EventLine:
     sync = data.get("sync") or {}
     change = _change_of(data.get("changes") or ())
     alert = data.get("alert") or {}
-    note = data.get("summary") or alert.get("message") or alert.get("details")
+    note = _summary(event.type, data) or alert.get("message") or alert.get("details")
     return EventLine(
         id=event.id,
         at=event.seen_at,
@@ -165,6 +172,12 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _summary(kind: str, data: Mapping[str, Any]) -> str | None:
+    """What an incident's event says; at its end, that it is no longer so."""
+    summary = data.get("summary")
+    return f"it was: {summary}" if summary and kind == EventType.INCIDENT_RESOLVED else summary
+
+
 def _error_of(data: Mapping[str, Any]) -> str | None:
     run = data.get("sync_run") or {}
-    return " ".join(str(run[name]) for name in ("error_code", "error_message") if run.get(name)) or None
+    return error_line(run.get("error_code"), run.get("error_message"), run.get("error_detail")) or None

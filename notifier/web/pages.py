@@ -67,9 +67,13 @@ class Pages:
         delivery = int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0
         if not 0 < delivery <= LARGEST_ID:
             raise WrongParameter("id must be the number of a delivery")
-        wanted, database = DeliveryFilter(ids=[delivery]), self._reception.insight.database
-        found = await self._in_thread(lambda: retry_deliveries(database, wanted, datetime.now(UTC)))
-        return see(_with(after, f"retried={delivery if found else 'none'}") + "#deliveries")
+        wanted, seen = DeliveryFilter(ids=[delivery]), self._reception.insight
+        found = await self._in_thread(
+            lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
+        )
+        return see(
+            _with(after, f"retried={delivery if found.ids else 'gone' if found.left else 'none'}") + "#deliveries"
+        )
 
     async def _page(self, make: Callable[[], bytes]) -> web.Response:
         return self._desk.answer(200, await self._in_thread(make))
@@ -92,7 +96,8 @@ class Pages:
             incidents = [incident_line(each, links) for each in look.open_incidents()]
             last_runs = look.last_runs()
             with_incident = {each.key for each in incidents if each.key is not None}
-            board = board_of(watched, last_runs, with_incident, wanted)
+            unread = look.unread()
+            board = board_of(watched, last_runs, with_incident, wanted, unread.keys())
             runs = look.runs([sync.key for sync, _ in board.shown])
             waiting, dead, events = look.waiting(), look.dead(), look.newest_events()
         workspaces = [health.workspaces.get(name, _never_read(name)) for name in seen.workspaces]
@@ -101,7 +106,7 @@ class Pages:
             "front.html",
             now=now,
             worker=health.worker,
-            verdict=verdict_of(*troubles, workspaces, receivers),
+            verdict=verdict_of(*troubles, workspaces, receivers, unread),
             workspaces=workspaces,
             receivers=receivers,
             many_workspaces=len(workspaces) > 1,
@@ -110,6 +115,7 @@ class Pages:
             board=board,
             rows=[(sync, state, chart_of(runs[sync.key], BARS, now)) for sync, state in board.shown],
             states=tuple(State),
+            unread=unread,
             wanted=wanted,
             link=lambda **changes: query({**wanted.query(), **changes}),
             sync_url=links.sync,
@@ -130,6 +136,7 @@ class Pages:
             runs = look.runs([key])[key]
             last = look.last_runs_of(key)
             happenings = look.happenings(key)
+            unread = look.unread().get(key)
         is_open = any(incident.is_open for incident in happenings.incidents)
         return self._desk.page(
             "sync.html",
@@ -137,7 +144,8 @@ class Pages:
             key=key,
             label=label,
             sync=sync,
-            state=state_of(sync, last, is_open) if sync is not None else None,
+            state=state_of(sync, last, is_open, is_unread=unread is not None) if sync is not None else None,
+            unread=unread,
             url=links.sync(*key),
             run_url=lambda run: links.run(*key, run.id),
             many_workspaces=len(seen.workspaces) > 1,
@@ -185,6 +193,8 @@ def _retried(given: Parameters) -> str | None:
     number = given.get("retried", "")
     if number == "none":
         return "That delivery is no longer waiting or dead: there is nothing to try again."
+    if number == "gone":
+        return "The receiver of that delivery is no longer in the watchlist: it can't be tried again."
     if number.isascii() and number.isdigit() and len(number) < 20:
         return f"Delivery {number} is tried again within 5 seconds."
     return None

@@ -1,7 +1,7 @@
 """Templates and static files: what the wheel brings along, read once.
 
-Every text is escaped. What others wrote is disarmed besides: no control characters, and none that turn the direction
-of what follows.
+Every text is escaped. What others wrote is disarmed besides: no terminal sequences, no control characters, and none
+that turn the direction of what follows.
 """
 
 import hashlib
@@ -17,11 +17,12 @@ from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.body import timestamp
-from notifier.spoken import spoken
+from notifier.foreign import error_line, tidied
+from notifier.spoken import counted, spoken
 
 CONTENT_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 LONGEST: Final = 200  # characters of what others wrote, unless told otherwise
-_ARMED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ARMED: Final = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Renderer:
             "spoken": spoken,
             "query": query,
             "counted": counted,
+            "error_line": error_line,
             "number": "{:,}".format,
         }
         self._environment.globals["static"] = {name: f"static/{file.name}" for name, file in static.items()}
@@ -75,7 +77,7 @@ class Renderer:
 
 def disarmed(text: object, longest: int = LONGEST) -> str:
     """What others wrote, fit to be shown: cut, and without characters that play with what is around it."""
-    whole = str(text)
+    whole = tidied(str(text))
     return _ARMED.sub("\N{REPLACEMENT CHARACTER}", whole if len(whole) <= longest else whole[: longest - 1] + "…")
 
 
@@ -112,8 +114,3 @@ def query(parameters: Mapping[str, object]) -> str:
     """A link to the page with these parameters; those that are empty are left out."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
     return "./" + (f"?{urlencode(given)}" if given else "")
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """ "1 sync", "2 syncs"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -45,12 +45,15 @@ def is_time(value: Any) -> bool:
     return isinstance(value, str) and value.endswith("Z") and datetime.fromisoformat(value).tzinfo is not None
 
 
+def ended_with(ended: subprocess.CompletedProcess[str]) -> tuple[int, list[str]]:
+    """The exit code, and the sentences for whoever started the command: what is not the log's."""
+    return ended.returncode, [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+
+
 # --- mistakes ---
 
 
-@pytest.mark.parametrize(
-    "command", [("run",), ("run", "--once"), ("check",), ("status",), ("deliveries",)], ids=" ".join
-)
+@pytest.mark.parametrize("command", [("run",), ("run", "--once"), ("check",), ("syncs",)], ids=" ".join)
 def test_all_mistakes_of_a_watchlist_are_told_at_once_with_their_places(
     workplace: Workplace, command: tuple[str, ...]
 ) -> None:
@@ -146,7 +149,7 @@ def test_a_database_from_a_newer_version_is_refused_by_all(workplace: Workplace)
 def test_a_good_watchlist_is_found_by_option_by_environment_and_by_default(workplace: Workplace) -> None:
     good = workplace.run("check")
     assert (good.returncode, good.stderr) == (0, "")
-    assert good.stdout.startswith("watchlist.yaml: good. 1 workspace(s), 1 watch(es), 1 receiver(s)")
+    assert good.stdout.startswith("watchlist.yaml: good. 1 workspace, 1 watch, 1 receiver, 0 routes")
     (workplace.directory / "watchlist.yaml").rename(workplace.directory / "other.yaml")
     assert workplace.run("check", "--config", "other.yaml").stdout.startswith("other.yaml: good.")
     workplace.environment["NOTIFIER_CONFIG"] = "other.yaml"
@@ -234,7 +237,8 @@ def test_once_is_3_when_a_delivery_died_in_this_round_and_0_in_the_next(
     simulator.sink.answer(400, times=1)
     simulator.add_run(52, id=1, status="failed")
     simulator.add_run(52, id=2, status="failed")
-    assert workplace.run("run", "--once").returncode == 3
+    died = "notifier: deliveries died (hook 1); `notifier deliveries` shows why"
+    assert ended_with(workplace.run("run", "--once")) == (3, [died])
     assert told(simulator) == [1, 2]
     assert workplace.run("run", "--once").returncode == 0
 
@@ -255,10 +259,23 @@ def test_once_is_1_when_a_workspace_could_not_be_read_and_what_is_pending_is_tri
     assert workplace.run("run", "--once").returncode == 0
     simulator.sink.answer(503)
     simulator.add_run(52, id=1, status="failed")
-    assert workplace.run("run", "--once").returncode == 3
+    pending = "notifier: deliveries are left pending (hook 1); `notifier deliveries` shows why"
+    assert ended_with(workplace.run("run", "--once")) == (3, [pending])
     simulator.fault(Status(code))
-    assert workplace.run("run", "--once").returncode == 1
+    exit_code, [unread, *rest] = ended_with(workplace.run("run", "--once"))
+    assert exit_code == 1
+    assert unread.startswith("notifier: not all of the workspace production could be read: ")
+    assert rest == [pending]
     assert told(simulator) == [1, 1]
+
+
+def test_once_says_of_one_sync_that_can_not_be_read_why(workplace: Workplace, simulator: SimulatorThread) -> None:
+    for sync_id in (52, 53, 54):
+        simulator.add_sync(id=sync_id)
+    simulator.fault(Status(500), path="/syncs/53/sync_runs")
+    exit_code, [unread] = ended_with(workplace.run("run", "--once"))
+    assert exit_code == 1
+    assert "500" in unread
 
 
 # --- one worker a database ---
@@ -370,8 +387,9 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
         "id": 52,
         "label": "New Signups to Leads",
         "newest_run": {"id": 93, "status": "failed", "error_code": "JSON_ARRAY_ERROR"},
+        "last_error": None,
     }
-    assert second == {"workspace": "production", "id": 53, "label": "No Runs", "newest_run": None}
+    assert second == {"workspace": "production", "id": 53, "label": "No Runs", "newest_run": None, "last_error": None}
     assert during["receivers"] == [hook]
     assert after["worker"]["running"] is False
     assert after["worker"]["last_seen_at"] > during["worker"]["last_seen_at"]

@@ -10,6 +10,7 @@ import psutil
 from standardwebhooks import Webhook
 
 from notifier.simulator import Body, ReceivedWebhook, SimulatorThread, Status
+from tests.integration.store_builders import change
 
 from .conftest import SECRET, Workplace
 
@@ -340,6 +341,13 @@ def test_a_renamed_receiver_is_a_removed_one_whose_deliveries_die_and_a_new_one_
     assert dead["state"] == "dead"
     assert "no longer in the watchlist" in dead["last_error"]
     assert sorted(receivers(workplace)) == ["new", "sound"]
+
+    for options, code in ((["--dead"], 0), (["--receiver", "old"], 0), ([str(dead["id"])], 1)):
+        retried = workplace.run("deliveries", "retry", *options)
+        assert (retried.returncode, retried.stdout) == (code, "0 deliveries are tried again.\n")
+        assert retried.stderr == "1 is left as it is: the watchlist has no receiver old.\n"
+    assert workplace.json("deliveries", "--receiver", "old") == [dead]
+    assert sorted(receivers(workplace)) == ["new", "sound"]
     assert workplace.stop() == 0
 
 
@@ -483,3 +491,27 @@ def _fail_in_every_way(workplace: Workplace, simulator: SimulatorThread) -> None
     assert not [line for line in workplace.logged() if "fault of the notifier" in line["event"]]
     assert outputs[0].returncode == 1
     assert len(json.loads(outputs[4].stdout)) == len(targets)
+
+
+def test_a_receiver_that_fails_is_shown_as_such_until_it_takes_a_message(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    """That five minutes of attempts failed is made up: the queue's own tests let them pass."""
+    workplace.start_watching(52)
+    simulator.sink.answer(500, times=2)
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(1)
+    assert workplace.stop() == 0
+    change(workplace.directory / "n.db", "UPDATE receivers SET failed_since = 1, failing = 1, last_error = 'HTTP 500'")
+    failing = receivers(workplace)["hook"]
+    assert (failing["ok"], failing["last_error"]) == (False, "HTTP 500")
+    (shown,) = [line for line in workplace.run("status").stdout.splitlines() if line.split()[:1] == ["hook"]]
+    assert shown.split()[1] == "failing"
+
+    workplace.start()
+    workplace.wait_for_log("receiver took nothing before this start")
+    simulator.sink.wait_for(accepted(1))
+    workplace.wait_until(lambda: receivers(workplace)["hook"]["ok"])
+    workplace.wait_for_log("receiver works again")
+    assert receivers(workplace)["hook"]["last_error"] is None
+    assert workplace.stop() == 0

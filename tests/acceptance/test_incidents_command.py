@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Table, create_engine, insert
 from sqlalchemy.pool import NullPool
 
-from notifier.store.schema import deliveries, events, incidents
+from notifier.store.schema import deliveries, events, incidents, syncs
 
 from .conftest import Workplace
 
 HOSTILE = "[red]Markup[/] \x1b[1m\x1b]0;a\x07 \u202eesrever\nsecond\x9b2J"
-DISARMED = "[red]Markup[/] �[1m�]0;a� �esrever second�2J"
+DISARMED = "[red]Markup[/] �esrever second"
 OBEYED = {"\x1b", "\x07", "\x9b", "\u202e"}
 SHOWN_SINCE = timedelta(hours=3, minutes=12, seconds=20)  # seconds to spare, until a minute more is shown
 OPENED = datetime(2026, 11, 23, 10, 15, 30, 123_456, tzinfo=UTC)
@@ -355,6 +355,23 @@ def test_deliveries_of_every_event_are_listed(with_events: Workplace) -> None:
 
 
 # --- status ---
+
+
+def test_the_status_says_which_sync_can_not_be_read_since_when_and_why(migrated: Workplace) -> None:
+    now, common = datetime.now(UTC), {"workspace": "production", "watched": True, "marked": True}
+    dark = {
+        "sync_id": 52,
+        "label": "Leads",
+        "unread_since": now - SHOWN_SINCE,
+        "last_error": "HTTP 500 \x1b]0;title\x07red",
+    }
+    put(migrated, syncs, {**common, **dark}, {**common, "sync_id": 53, "label": "Accounts"})
+    migrated.environment["COLUMNS"] = "110"
+    assert lines(migrated, "status")[-2:] == [
+        "52    Leads     none yet  can't be read for 3 h 12 min: HTTP 500 red",
+        "53    Accounts  none yet",
+    ]
+    assert [sync["last_error"] for sync in migrated.json("status")["syncs"]] == ["HTTP 500 \x1b]0;title\x07red", None]
 
 
 def test_the_status_counts_open_incidents_for_people_and_leaves_its_json_as_it_was(migrated: Workplace) -> None:

@@ -90,7 +90,7 @@ def test_what_is_wrong_is_told_and_can_be_corrected(desk: Workplace, simulator: 
 def test_the_region_is_asked_for_and_whoever_gives_up_leaves_no_file(desk: Workplace) -> None:
     with Terminal(desk, "init") as terminal:
         terminal.answers("Region of the Census workspace", "uk")
-        terminal.answers("That must be us or eu", "eu")
+        terminal.answers("That must be us, eu or au", "au")
         terminal.answers("API key of the Census workspace", "\x04")
         assert terminal.ends() == 1
     assert not (desk.directory / FILE).exists()

@@ -111,7 +111,7 @@ def init_by_questions(workplace: Workplace, simulator: SimulatorThread) -> None:
 
 def test_the_examples_of_watches_receivers_and_routes_are_a_good_watchlist(workplace: Workplace) -> None:
     _, watches, receivers_and_routes = blocks("yaml")
-    assert "4 watch(es), 4 receiver(s), 4 route(s)" in checked(workplace, f"{watches}\n{receivers_and_routes}")
+    assert "4 watches, 4 receivers, 4 routes" in checked(workplace, f"{watches}\n{receivers_and_routes}")
 
 
 def examples() -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from notifier.simulator import SimulatorThread
 from tests.acceptance.conftest import SECRET, Workplace
 from tests.acceptance.test_server import TOKEN, Server, alert, serving
+from tests.integration.store_builders import write_lock_held
 
 RELOADED = "watchlist reloaded"
 WRONG = "the changed watchlist is wrong; the one in force stays"
@@ -291,7 +292,6 @@ def test_a_stop_in_the_midst_of_a_reload_is_a_stop(workplace: Workplace, simulat
     workplace.write_watchlist(rest="retention: 5d\n")
     hang_up(workplace)
     assert workplace.stop() == 0
-    assert times(workplace, RELOADED) == 0
     assert workplace.json("deliveries")[0]["state"] == "delivered"
 
 
@@ -322,3 +322,113 @@ def test_a_file_is_taken_when_its_content_stays(workplace: Workplace, how: str) 
     workplace.wait_for_log(RELOADED)
     assert times(workplace, WRONG) == 0
     assert workplace.stop() == 0
+
+
+# --- what can go wrong just then ---
+
+
+def until_logged(workplace: Workplace, event: str, often: int) -> None:
+    workplace.wait_until(lambda: times(workplace, event) >= often)
+
+
+def until_told(workplace: Workplace, path: str, runs: list[int]) -> None:
+    workplace.wait_until(lambda: runs_told(workplace.simulator, path) == runs)
+
+
+def test_a_receiver_that_hangs_holds_up_the_reload_of_no_other(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    delivery = "first_retry: 200ms, longest_retry: 1s, timeout: 60s"
+    workplace.write_watchlist(receivers=workplace.hooks("slow", "fast", "gone"), delivery=delivery)
+    workplace.start_watching(52)
+    hanging = [simulator.sink.hang(path="/slow"), simulator.sink.hang(path="/gone")]
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(3)
+    for turn in (1, 2):  # the second finds one that waits for the first one's attempt
+        workplace.write_watchlist(
+            receivers=workplace.hooks("slow", "fast"), delivery=delivery, rest=f"retention: {turn}d\n"
+        )
+        hang_up(workplace)
+        until_logged(workplace, RELOADED, turn)
+        simulator.add_run(52, id=1 + turn, status="failed")
+        until_told(workplace, "/fast", [1, 2, 3][: 1 + turn])
+        assert runs_told(simulator, "/slow") == [1]
+    for each in hanging:
+        each.clear()
+    until_told(workplace, "/slow", [1, 2, 3])
+    states = [(d["receiver"], d["state"]) for d in workplace.json("deliveries")]
+    assert Counter(states) == {("slow", "delivered"): 3, ("fast", "delivered"): 3, ("gone", "delivered"): 1}
+    assert workplace.stop() == 0
+    assert runs_told(simulator, "/gone") == [1]
+
+
+def test_what_is_left_for_a_hanging_receiver_that_is_gone_dies_when_its_attempt_is_over(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    workplace.write_watchlist(receivers=workplace.hooks("hook", "gone"))
+    workplace.start_watching(52)
+    hanging = simulator.sink.hang(path="/gone")
+    for told in ([1], [1, 2]):
+        simulator.add_run(52, id=told[-1], status="failed")
+        until_told(workplace, "/hook", told)
+    workplace.write_watchlist(receivers=workplace.hooks("hook"))
+    workplace.wait_for_log(RELOADED)
+    hanging.clear()
+
+    def states() -> list[str]:
+        return [d["state"] for d in workplace.json("deliveries", "--receiver", "gone")]
+
+    workplace.wait_until(lambda: states() == ["dead", "delivered"])
+    assert workplace.stop() == 0
+
+
+def test_a_watchlist_that_can_not_be_used_is_refused_before_the_worker_is_replaced(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    workplace.environment["HTTPS_PROXY"] = "socks5://proxy.example.com:1080"
+    workplace.start_watching(52)
+    for part in (
+        {"receivers": "hook: {type: webhook, url: 'https://hooks.example.com/x'}"},
+        {"receivers": "hook: {type: slack, token: xoxb-1, channel: C0123ABCD}"},
+        {"rest": "heartbeat: {url: 'https://hc.example.com/x'}"},
+    ):
+        known = times(workplace, WRONG)
+        workplace.write_watchlist(**part)
+        hang_up(workplace)
+        until_logged(workplace, WRONG, known + 1)
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(1)
+    assert times(workplace, RELOADED) == 0
+    assert {line["problem"] for line in workplace.logged() if line["event"] == WRONG} == {
+        "HTTPS_PROXY: must be a URL such as http://proxy.example.com:3128"
+    }
+    assert workplace.stop() == 0
+
+
+def test_a_reload_waits_for_a_database_that_is_locked_for_a_while(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    workplace.start_watching(52)
+    with write_lock_held(workplace.directory / "n.db"):
+        workplace.write_watchlist(receivers=workplace.hooks("other"))
+        hang_up(workplace)
+        workplace.wait_for_log("database can't be written; nothing is lost, trying again")
+    workplace.wait_for_log(RELOADED)
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(1)
+    assert runs_told(simulator, "/other") == [1]
+    assert workplace.stop() == 0
+
+
+def test_a_stop_while_another_process_holds_the_write_lock_and_an_outcome_waits_is_in_time(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    workplace.start_watching(52)
+    hanging = simulator.sink.hang(path="/hook")
+    simulator.add_run(52, id=1, status="failed")
+    simulator.sink.wait_for(1)
+    with write_lock_held(workplace.directory / "n.db"):
+        hanging.clear()
+        simulator.sink.wait_for(lambda received: received[0].accepted)
+        assert workplace.stop() == 0
+    assert times(workplace, "notifier stopped") == 1

@@ -306,7 +306,7 @@ def test_send_test_shows_what_came_back_from_each_kind_of_receiver(
     assert refused.stdout.startswith("hook: not delivered, the message was refused: HTTP 422")
     simulator.sink.answer(500, body=b'{"error": "no\x1b[31m table",\n  "token": "%b"}' % SECRET.encode() + b"x" * 300)
     told = workplace.run("send-test", "hook").stdout.splitlines()[-1]
-    assert told.startswith('  its answer: {"error": "no\ufffd[31m table", "token": "[secret]"}xxx')
+    assert told.startswith('  its answer: {"error": "no table", "token": "[secret]"}xxx')
     assert (len(told), told[-1]) == (len("  its answer: ") + 300, "…")
     (workplace.directory / "n.db").write_bytes(b"my holiday photos\n" * 1000)
     untold = workplace.run("send-test", "growth")

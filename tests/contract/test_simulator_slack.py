@@ -671,3 +671,75 @@ def test_the_thread_serves_slack_to_callers_that_block() -> None:
 
 async def _post(web: AsyncWebClient, channel: str) -> None:
     await web.chat_postMessage(channel=channel, text="hi")
+
+
+# What Slack refuses of one message.
+
+
+async def said_to(asking: Asking, **arguments: Any) -> str:
+    try:
+        answer = await asking.web.chat_postMessage(channel=asking.channel, text="x", **arguments)
+    except SlackApiError as refused:
+        return str(refused.response["error"])
+    return str(answer["channel"])
+
+
+@pytest.mark.asyncio
+async def test_a_locked_thread_takes_no_reply_and_all_else_goes_on(asking: Asking) -> None:
+    ts, other = await asking.post(), await asking.post()
+    asking.slack.lock_thread(asking.channel, ts)
+    assert await said_to(asking, thread_ts=ts) == "restricted_action_thread_locked"
+    assert await said_to(asking, thread_ts=other) == await said_to(asking) == asking.channel
+    assert (await asking.web.chat_update(channel=asking.channel, ts=ts, text="y"))["ok"] is True
+    with pytest.raises(UnknownObjectError):
+        asking.slack.lock_thread(asking.channel, "1.0")
+
+
+@pytest.mark.asyncio
+async def test_a_channel_may_take_no_replies_or_replies_alone(asking: Asking) -> None:
+    ts = await asking.post()
+    asking.slack.update_channel(asking.channel, threads=False)
+    assert await said_to(asking, thread_ts=ts) == "restricted_action_non_threadable_channel"
+    assert await said_to(asking) == asking.channel
+    asking.slack.update_channel(asking.channel, threads=True, posts=False)
+    assert await said_to(asking) == "restricted_action_thread_only_channel"
+    assert await said_to(asking, thread_ts=ts, reply_broadcast=True) == "restricted_action_thread_only_channel"
+    assert await said_to(asking, thread_ts=ts) == asking.channel
+
+
+@pytest.mark.asyncio
+async def test_a_workspace_may_forbid_to_call_all(asking: Asking) -> None:
+    asking.slack.update_channel(asking.channel, broadcasts=False)
+
+    def calling(piece: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [piece]}]}]
+
+    here, user = {"type": "broadcast", "range": "here"}, {"type": "user", "user_id": "U0123"}
+    assert await said_to(asking, blocks=calling(here)) == "restricted_action"
+    assert await said_to(asking, blocks=calling(user)) == asking.channel
+    with pytest.raises(SlackApiError, match="restricted_action"):
+        await asking.web.chat_postMessage(channel=asking.channel, text="look <!channel>")
+    refused = await asking.webhook.send(text="x", blocks=calling(here))
+    assert (refused.status_code, refused.body) == (403, "action_prohibited")
+    assert (await asking.webhook.send(text="x <@U0123>")).body == "ok"
+
+
+@pytest.mark.asyncio
+async def test_an_id_that_a_channel_had_before_is_posted_to_and_not_read(asking: Asking) -> None:
+    asking.slack.add_alias(asking.channel, "C0OLD00001")
+    posted = await asking.web.chat_postMessage(channel="C0OLD00001", text="x")
+    assert posted["channel"] == asking.channel
+    edit = await asking.refusal("chat.update", channel="C0OLD00001", ts=posted["ts"], text="y")
+    history = await asking.refusal("conversations.history", channel="C0OLD00001")
+    assert (edit["error"], history["error"]) == ("channel_not_found", "channel_not_found")
+    with pytest.raises(UnknownObjectError):
+        asking.slack.add_alias("C9", "C8")
+
+
+def test_the_thread_can_lock_and_rename() -> None:
+    with SimulatorThread() as simulator:
+        slack = simulator.slack
+        channel = slack.add_channel("data-syncs")
+        slack.add_alias(channel, "C0OLD00001")
+        with pytest.raises(UnknownObjectError):
+            slack.lock_thread(channel, "1.0")

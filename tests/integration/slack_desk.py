@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ import pytest
 from notifier.model import Message, Outcome, Verdict
 from notifier.receivers import Senders, open_senders
 from notifier.receivers.base import Receiver
+from notifier.receivers.slack import SlackSender
 from notifier.simulator import SlackMessage, SlackSimulator
 from notifier.simulator.slack import SlackRequest
 from notifier.simulator.slack_faults import POST_MESSAGE, SlackFault
@@ -46,10 +47,27 @@ class Desk:
     def webhook_url(self) -> str:
         return self.slack.webhook_url(self.path)
 
-    def to_channel(self, channel: str = "#data-syncs", *, token: str = TOKEN, note: str | None = None) -> Receiver:
-        """A sender to a channel; a new one is what a restart makes of an old one."""
+    def to_channel(
+        self,
+        channel: str = "#data-syncs",
+        *,
+        token: str = TOKEN,
+        note: str | None = None,
+        name: str = "growth",
+        ahead: Callable[[], timedelta] = timedelta,
+    ) -> Receiver:
+        """A sender to a channel; a new one is what a restart makes of an old one. `ahead`: its clock, of Slack's."""
         settings = a_slack_channel(channel, token=token, api_url=self.slack.api_url)
-        return self.senders.build("growth", settings, note)
+        return SlackSender(
+            name,
+            settings,
+            self.senders.slack_api,
+            self.senders.paces.messages,
+            self.senders.paces.edits,
+            note=note,
+            public_url=self.senders.public_url,
+            clock=lambda: datetime.now(UTC) + ahead(),
+        )
 
     def to_webhook(self) -> Receiver:
         return self.senders.build("growth", a_slack_webhook(self.webhook_url))

@@ -367,7 +367,9 @@ async def test_what_retention_forgot_is_no_news_for_a_worker_that_runs_on(scene:
 
 
 @pytest.mark.asyncio
-async def test_retention_between_a_list_and_its_record_makes_nothing_news(scene: Scene) -> None:
+async def test_retention_between_a_list_and_its_record_makes_nothing_news(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.run(1)
     watcher = await scene.watcher(ALL)
     assert await watcher.run_once()
@@ -384,7 +386,7 @@ async def test_retention_between_a_list_and_its_record_makes_nothing_news(scene:
         )
         return await snapshots(*given)
 
-    scene.store.snapshots = pruned_meanwhile  # type: ignore[method-assign]
+    monkeypatch.setattr(scene.store, "snapshots", pruned_meanwhile)
     await scene.poll(target, times=2)
     assert len(scene.events()) == 159
 

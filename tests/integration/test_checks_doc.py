@@ -187,7 +187,8 @@ async def test_a_history_that_is_said_to_open_nothing_opens_nothing(
 
 
 def test_the_page_has_histories_of_every_check() -> None:
-    assert {row[0] for row in HISTORIES} == {row[0] for row in NOTHING} == {check.value for check in Check}
+    expected = {check.value for check in Check} - {"unreadable"}  # which opens when single requests fail for long
+    assert {row[0] for row in HISTORIES} == {row[0] for row in NOTHING} == expected
 
 
 def test_the_page_says_the_defaults_that_hold() -> None:

@@ -19,16 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from notifier.answer import AnswerTooLarge
 from notifier.errors import ProxyUnusable
 from notifier.http import (
     AddressRefused,
-    AnswerTooLarge,
     Timeouts,
     date_of,
     describe,
     new_session,
     proxy_for,
     read_capped,
+    refuse_address,
     retry_after,
 )
 from notifier.simulator import Big, CensusSimulator, Drip, GzipBomb, Hang, Redirect, Reset, WebhookSink
@@ -52,7 +53,7 @@ def session_of(*, total: float = 5.0, read: float = 5.0) -> aiohttp.ClientSessio
 
 @pytest_asyncio.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with session_of() as made:
+    async with session_of(total=60, read=60) as made:  # a machine under load takes its time to make a bomb
         yield made
 
 
@@ -143,6 +144,17 @@ async def test_the_cap_counts_what_is_unpacked(session: aiohttp.ClientSession, m
         (gzip.compress(b"plain", mtime=0), "Content-Encoding: gzip"),
         (gzip.compress(b"plain", mtime=0), "Content-Encoding: X-GZip"),
         (zlib.compress(b"plain"), "Content-Encoding: deflate"),
+        (zlib.compress(b"plain", wbits=-zlib.MAX_WBITS), "Content-Encoding: deflate"),
+        (gzip.compress(b"pl", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"ain"), "Content-Encoding: gzip"),
+        (gzip.compress(b"plain", mtime=0) + bytes(1_000), "Content-Encoding: gzip"),
+        (gzip.compress(b"pl", mtime=0) + bytes(9) + gzip.compress(b"ain", mtime=0), "Content-Encoding: gzip"),
+        (gzip.compress(b"plain", mtime=0) + b"\r\n", "Content-Encoding: gzip"),
+        (gzip.compress(b"plain", mtime=0), "Content-Encoding: gzip, identity"),
+        (gzip.compress(b"plain", mtime=0), "Content-Encoding: identity\r\nContent-Encoding: gzip"),
+        (b"plain", "Content-Encoding:"),
+        (b"plain", "Content-Encoding: utf-8"),
+        (b"plain", "Content-Encoding: none"),
+        (b"plain", "Content-Encoding: UTF8, none"),
     ],
 )
 async def test_plain_and_packed_answers_are_read(session: aiohttp.ClientSession, body: bytes, encoding: str) -> None:
@@ -163,6 +175,9 @@ async def test_an_empty_answer_that_claims_to_be_packed_is_empty(session: aiohtt
         (b"no gzip at all", "gzip"),
         (gzip.compress(b"plain" * 100, mtime=0)[:-10], "gzip"),  # broken off
         (gzip.compress(b"plain" * 100, mtime=0)[:-8] + bytes(8), "gzip"),  # a wrong checksum
+        (gzip.compress(b"pl", mtime=0) + gzip.compress(b"ain", mtime=0)[:-1], "gzip"),
+        (gzip.compress(b"pl", mtime=0) + b"\x1f\x8bnonsense", "gzip"),
+        (b"\x1f", "gzip"),
         (b"plain", "br"),
         (b"plain", "zstd"),
         (b"plain", "gzip, gzip"),
@@ -174,6 +189,27 @@ async def test_a_body_that_is_not_packed_as_it_says_is_refused(
     async with raw_server(an_answer(body, f"Content-Encoding: {encoding}")) as (url, _):
         with pytest.raises(aiohttp.ClientPayloadError):
             await fetch(session, url)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(b"{", mtime=0) + gzip.compress(b" " * (64 << 20), mtime=0),  # the bomb comes second
+        gzip.compress(b"", mtime=0) * 70_000,
+        gzip.compress(b"{}", mtime=0) + bytes(2 * MEGABYTE),
+    ],
+    ids=["a bomb", "members without end", "zeros without end"],
+)
+async def test_what_follows_the_first_member_is_capped_too(session: aiohttp.ClientSession, body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        async with raw_server(an_answer(body, "Content-Encoding: gzip")) as (url, _):
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await fetch(session, url)
+        assert tracemalloc.get_traced_memory()[1] < 32 * MEGABYTE
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.asyncio
@@ -268,6 +304,13 @@ async def test_a_name_that_leads_to_a_refused_address_is_refused(
     assert describe(raised.value) == "no connection: link-local and multicast addresses are refused"
 
 
+def test_a_connection_that_rests_is_kept_alive_by_the_system() -> None:
+    with refuse_address((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        assert idle <= 60, "a middlebox may forget a connection after four minutes, and some do after one"
+
+
 @pytest.mark.asyncio
 async def test_a_private_address_is_fine(session: aiohttp.ClientSession, census: tuple[CensusSimulator, str]) -> None:
     _, url = census
@@ -300,6 +343,11 @@ async def test_a_private_address_is_fine(session: aiohttp.ClientSession, census:
         ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "127.0.0.1:8701"}, "http://127.0.0.1:8700/x", "http://p:3128"),
         ({"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "api.example:443"}, "https://api.example/x", None),
         ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "::1"}, "http://[::1]:8700/x", None),
+        ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "[::1]"}, "http://[::1]:8700/x", None),
+        ({"HTTP_PROXY": "http://p:3128", "NO_PROXY": "10.0.0.0/8"}, "http://10.1.2.3/hook", None),
+        ({"HTTP_PROXY": "http://p:3128", "no_proxy": "10.0.0.0/8"}, "http://10.1.2.3/hook", None),
+        ({"HTTP_PROXY": "http://p:3128", "no_proxy": "", "NO_PROXY": "10.0.0.0/8"}, "http://10.1.2.3/hook", None),
+        ({"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "xn--bcher-kva.example"}, "https://bücher.example/x", None),
     ],
 )  # fmt: skip
 def test_the_environment_names_the_proxy(
@@ -419,6 +467,20 @@ KEY = aiohttp.client_reqrep.ConnectionKey("secret.example", 443, True, True, Non
 REQUEST = aiohttp.RequestInfo(URL("https://secret.example/hook"), "POST", {}, URL("https://secret.example/hook"))  # type: ignore[arg-type]
 
 
+def tls(number: int, words: str = "secret.example") -> Callable[[], Exception]:
+    """A certificate that OpenSSL refuses for this reason."""
+    error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {words}")
+    error.verify_code, error.verify_message = number, words
+    return lambda: aiohttp.ClientConnectorCertificateError(KEY, error)
+
+
+def broken_tls(reason: str) -> Callable[[], Exception]:
+    """A handshake that OpenSSL gives up for this reason."""
+    error = ssl.SSLError(1, "secret.example")
+    error.reason = reason
+    return lambda: aiohttp.ClientConnectorSSLError(KEY, error)
+
+
 def connector(cause: OSError) -> Callable[[], Exception]:
     return lambda: aiohttp.ClientConnectorError(KEY, cause)
 
@@ -443,10 +505,44 @@ def connector(cause: OSError) -> Callable[[], Exception]:
             lambda: aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "Name or service not known")),
             "no connection: the host's name can't be resolved",
         ),
-        (lambda: aiohttp.ClientConnectorSSLError(KEY, OSError(1, "secret.example")), "no connection: TLS failed"),
+        (tls(10), "no connection: TLS failed: the certificate has expired"),
+        (tls(9), "no connection: TLS failed: the certificate is not valid yet"),
+        (tls(62), "no connection: TLS failed: the certificate is for another name"),
+        (tls(64), "no connection: TLS failed: the certificate is for another name"),
+        (
+            tls(20),
+            "no connection: TLS failed: the certificate is not signed by a known authority "
+            "(SSL_CERT_FILE can name another)",
+        ),
+        (
+            tls(18),
+            "no connection: TLS failed: the certificate is signed by itself, not by a known authority "
+            "(SSL_CERT_FILE can name it)",
+        ),
+        (
+            tls(85, "Missing Authority Key Identifier"),
+            "no connection: TLS failed: the certificate or its authority's is not as RFC 5280 wants it: "
+            "missing authority key identifier",
+        ),
+        (
+            tls(23, "certificate revoked"),
+            "no connection: TLS failed: the certificate is not accepted: certificate revoked",
+        ),
         (
             lambda: aiohttp.ClientConnectorCertificateError(KEY, ValueError("secret.example")),
-            "no connection: TLS failed",
+            "no connection: TLS failed: the certificate is not accepted",
+        ),
+        (
+            lambda: aiohttp.ClientConnectorSSLError(KEY, OSError(1, "secret.example")),
+            "no connection: TLS failed: the other side broke off",
+        ),
+        (
+            broken_tls("TLSV1_ALERT_PROTOCOL_VERSION"),
+            "no connection: TLS failed: tlsv1 alert protocol version",
+        ),
+        (
+            broken_tls("WRONG_VERSION_NUMBER"),
+            "no connection: TLS failed: the other side does not speak TLS: should the URL begin with http?",
         ),
         (
             lambda: aiohttp.ClientProxyConnectionError(KEY, OSError(111, "203.0.113.7")),
@@ -455,6 +551,10 @@ def connector(cause: OSError) -> Callable[[], Exception]:
         (
             lambda: aiohttp.ClientHttpProxyError(REQUEST, (), status=407, message="secret.example"),
             "no connection: the proxy answered HTTP 407",
+        ),
+        (
+            lambda: aiohttp.ClientResponseError(REQUEST, (), status=400, message="secret.example"),
+            "no connection: the proxy's answer can't be read",
         ),
         (lambda: aiohttp.ServerTimeoutError("secret.example"), "no answer in time"),
         (TimeoutError, "no answer in time"),

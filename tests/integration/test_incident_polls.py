@@ -303,6 +303,19 @@ async def test_a_restart_in_mid_incident_goes_on_with_it(scene: Scene) -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_end_says_what_was_wrong_also_after_a_restart(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, "failed", error_code="E1", error_message="E1: the disk\nis full")
+    await scene.poll(target)
+    target = await scene.restarted(target, FAILING)
+    scene.run(2, "completed")
+    await scene.poll(target)
+    resolved = next(body for body in scene.bodies() if body["type"] == "incident.resolved")
+    assert resolved["data"]["summary"] == "E1: the disk is full"
+    assert "summary" not in resolved["data"]["incident"]
+
+
+@pytest.mark.asyncio
 async def test_a_restart_remembers_which_runs_are_of_an_incident_that_is_over(scene: Scene) -> None:
     checks = only(failing=Failing(runs=2, of=4))
     target = await watched(scene, checks)

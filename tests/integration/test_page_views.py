@@ -1,8 +1,12 @@
 """What the page reads of a database."""
 
+import html
+import re
 import sqlite3
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from sqlalchemy import text
@@ -10,7 +14,7 @@ from sqlalchemy import text
 from notifier.errors import DatabaseUnusable
 from notifier.model import Check
 from notifier.store import sqlite
-from notifier.store.page_views import LastRuns, looked_at, open_pulse
+from notifier.store.page_views import LastRuns, Unread, looked_at, open_pulse
 from notifier.store.schema import snapshots
 from notifier.store.sqlite import Role
 from notifier.store.views import DeliveryFilter, EventFilter, read_events, retry_deliveries
@@ -48,6 +52,26 @@ def test_the_last_result_is_told_past_what_does_not_count(stage: PageStage) -> N
         assert look.last_runs_of(("elsewhere", 52)) is None
 
 
+def page_of(url: str) -> str:
+    with urllib.request.urlopen(url) as answer:  # noqa: S310
+        return html.unescape(answer.read().decode())
+
+
+def test_a_sync_that_can_not_be_read_says_so_with_the_reason(stage: PageStage) -> None:
+    why = "HTTP 500 \x1b[31mInternal\x1b[0m <b>"
+    stage.add_syncs({"id": 55, "label": "Dark", "unread_since": stage.now - 90 * MINUTE, "last_error": why})
+    with looked_at(stage.path) as look:
+        assert look.unread() == {("production", 55): Unread(stage.now - 90 * MINUTE, why)}
+    with stage.serving() as url:
+        for path in ("", "?sync=55"):
+            page = page_of(f"{url}/{path}")
+            assert 'class="state failing"' in page
+            assert "can't be read for" in page
+            assert "HTTP 500 Internal <b>" in page
+        assert "can't be read" not in page_of(f"{url}/?sync=52")
+        assert "1 sync can't be read" in page_of(f"{url}/")
+
+
 def test_a_syncs_last_30_runs_come_oldest_first(stage: PageStage) -> None:
     stage.add_runs(stage.a_run(number, 52, "completed", (40 - number) * MINUTE) for number in range(40))
     stage.add_runs([stage.a_run(99, 53, "completed", MINUTE), stage.a_run(98, 52, "failed", MINUTE, workspace="eu")])
@@ -72,7 +96,7 @@ def test_what_waits_comes_longest_first_and_what_died_newest_first(stage: PageSt
         "growth": (30, 30),
         "quiet": (0, 0),
     }
-    (number,) = retry_deliveries(stage.path, DeliveryFilter(ids=[dead[0].id]), stage.now)
+    (number,) = retry_deliveries(stage.path, DeliveryFilter(ids=[dead[0].id]), stage.now, ["growth"]).ids
     with looked_at(stage.path) as look:
         assert number in [each.id for each in look.waiting()]
 
@@ -82,6 +106,18 @@ def test_a_receiver_that_is_gone_is_shown_while_something_of_it_is_dead(stage: P
     stage.add_delivery("e", "removed", "dead")
     with looked_at(stage.path) as look:
         assert look.health(["growth"]).receivers.keys() == {"growth", "removed"}
+
+
+def test_a_receiver_that_fails_is_shown_with_since_when_and_why(stage: PageStage) -> None:
+    stage.add_receiver("hook", failed_since=stage.now - 9 * MINUTE, failing=True, last_error="HTTP 500")
+    stage.add_receiver("other", failed_since=stage.now - MINUTE, last_accepted_at=stage.now - 2 * MINUTE)
+    with looked_at(stage.path) as look:
+        shown = look.health(["hook", "other"]).receivers
+    assert [each.works for each in shown.values()] == [False, True]
+    with stage.serving() as url, urlopen(url) as answer:  # noqa: S310 - http, as the stage says
+        said = " ".join(re.sub("<[^>]+>", " ", answer.read().decode()).split())
+    assert "hook takes no messages" in said
+    assert "hook failing for 9 min nothing sent yet HTTP 500 other took one" in said
 
 
 def test_a_syncs_own_page_has_its_own_only(stage: PageStage) -> None:

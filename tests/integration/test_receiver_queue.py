@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.config.models import DeliverySettings
 from notifier.errors import StoreUnavailable
@@ -13,7 +14,7 @@ from notifier.model import Broken, Delivered, Message, Outcome, ReceiverState, R
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.turnstile import Turnstile
-from tests.integration.store_builders import NOW, an_event, an_observation
+from tests.integration.store_builders import MINUTE, NOW, an_event, an_observation, change
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
 STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle", "record")
@@ -57,18 +58,19 @@ class Stage:
         self.clock.now = NOW
         self.loop_clock = LoopClock(monkeypatch)
 
-    def queue(self, state: ReceiverState | None = None) -> ReceiverQueue:
+    def queue(self, state: ReceiverState | None = None, *, once: bool = False) -> ReceiverQueue:
         return ReceiverQueue(
             self.receiver,
             state or ReceiverState("pipeline"),
             self.store,
             DeliverySettings(first_retry=timedelta(minutes=1), longest_retry=timedelta(minutes=10)),
+            once=once,
             clock=self.clock,
             jitter=lambda: 0.0,
         )
 
-    async def record(self, *event_ids: str, sync_id: int) -> None:
-        events = [an_event(i, "pipeline", sync_id=sync_id, seen_at=self.clock.now) for i in event_ids]
+    async def record(self, *event_ids: str, sync_id: int, receiver: str = "pipeline") -> None:
+        events = [an_event(i, receiver, sync_id=sync_id, seen_at=self.clock.now) for i in event_ids]
         await self.store.record(an_observation(*events, sync_id=sync_id))
 
     async def passes(self, step: float = 10.0, **units: float) -> None:
@@ -263,6 +265,7 @@ async def test_a_wall_clock_that_jumps_ahead_makes_nothing_step_aside(
     queue = stage.queue()
     async with running(queue.run()):
         await until_quiet()
+        await stage.passes(seconds=1)
         stage.clock.advance(days=1)
         await stage.record("evt_b1", sync_id=2)
         queue.wake()
@@ -272,6 +275,269 @@ async def test_a_wall_clock_that_jumps_ahead_makes_nothing_step_aside(
         assert "evt_a2" not in stage.receiver.sent
         await stage.passes(minutes=6)
         assert "evt_a2" in stage.receiver.sent
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_a_day_back_keeps_no_follower_behind_a_failed_head(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_a1" else Delivered()))
+    await stage.record("evt_a1", "evt_a2", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        await stage.passes(minutes=1)
+        stage.clock.advance(days=-1)
+        await stage.record("evt_b1", sync_id=2)
+        queue.wake()
+        await stage.passes(minutes=13)
+        assert "evt_a2" not in stage.receiver.sent
+        await stage.passes(minutes=2)
+        assert "evt_a2" in stage.receiver.sent
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("restarted", [False, True], ids=["one queue", "a queue after a restart"])
+async def test_a_wall_clock_that_jumps_four_days_ahead_kills_nothing_that_is_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", "evt_2", sync_id=1)
+    async with running((queue := stage.queue()).run()):
+        await until_quiet()
+        stage.clock.advance(days=4)
+        await stage.record("evt_3", sync_id=2)
+        queue.wake()
+        await stage.passes(hours=2)
+    if restarted:
+        queue = stage.queue()
+    async with running(queue.run()):
+        await stage.passes(step=60, hours=12)
+        assert await store.count_pending() == 3
+        stage.receiver.script = lambda _: Delivered()
+        await stage.passes(hours=1)
+    assert await store.count_pending() == 0
+    assert queue.died == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("days", [-4, 4])
+async def test_what_is_recorded_by_a_clock_that_is_off_is_given_up_in_its_time_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """The clock goes back to the right time at once: that neither kills it nor keeps it for days more."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    async with running((queue := stage.queue()).run()):
+        await stage.passes(step=240, hours=1)
+        stage.clock.advance(days=days)
+        await stage.record("evt_1", sync_id=1)
+        queue.wake()
+        await until_quiet()
+        stage.clock.advance(days=-days)
+        await stage.passes(step=240, days=2, hours=23)
+        assert await store.count_pending() == 1
+        await stage.passes(step=240, hours=1, minutes=20)
+        assert await store.count_pending() == 0
+
+
+@pytest.mark.asyncio
+async def test_after_a_restart_each_message_has_a_quarter_of_its_time_left_and_no_more_when_it_is_that_old(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell four days without a worker from a clock that jumped."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    stage.clock.advance(days=4)
+    async with running(stage.queue().run()):
+        await stage.passes(step=60, hours=17, minutes=40)
+        assert await store.count_pending() == 1
+        await stage.passes(step=60, minutes=40)
+        assert await store.count_pending() == 0
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_went_back_holds_a_message_for_an_hour_in_all_however_often_the_queue_is_read_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+    stage.clock.advance(days=-1)
+    stage.receiver.take()
+    async with running((queue := stage.queue()).run()):
+        for _ in range(3):
+            await stage.passes(minutes=20, seconds=20)
+            queue.reload(None)
+        await until_quiet()
+        assert "evt_1" in stage.receiver.take()
+
+
+# --- a receiver that takes nothing ---
+
+BEGINS, ENDS = "receiver has taken nothing for 5 minutes; trying goes on", "receiver works again"
+
+
+def sentences(said: list[Any], *wanted: str) -> list[str]:
+    return [each["event"] for each in said if each["event"] in wanted]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("HTTP 500", Retry("HTTP 500")),
+        ("no connection: TLS failed", Retry("no connection: TLS failed")),
+        ("HTTP 400", Refused("HTTP 400")),
+        ("HTTP 429", Retry("HTTP 429", after=MINUTE)),
+    ],
+)
+async def test_a_receiver_whose_attempts_have_all_failed_for_five_minutes_is_failing_until_it_takes_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, reason: str, outcome: Outcome
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: outcome))
+    queue = stage.queue()
+    with capture_logs() as said:
+        async with running(queue.run()):
+            for number in range(7):
+                await stage.record(f"evt_{number}", sync_id=number)
+                queue.wake()
+                await until_quiet()
+                assert queue.state.works is (number < 5)
+                await stage.passes(minutes=1)
+            state = (await store.receivers())["pipeline"]
+            assert (state.failing, state.failed_since, state.last_error) == (True, NOW, reason)
+            stage.receiver.script = lambda _: Delivered()
+            await stage.record("evt_last", sync_id=99)
+            queue.wake()
+            await stage.passes(minutes=2)
+            assert queue.state.works
+    state = (await store.receivers())["pipeline"]
+    assert (state.failing, state.failed_since, state.last_error) == (False, None, None)
+    assert sentences(said, BEGINS, ENDS) == [BEGINS, ENDS]
+
+
+@pytest.mark.asyncio
+async def test_one_refused_message_with_nothing_after_it_is_no_receiver_that_fails(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[Outcome] = [Delivered(), Refused("HTTP 400")]
+    stage = Stage(store, monkeypatch, Scripted(lambda _: outcomes.pop()))
+    await stage.record("evt_1", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        await stage.passes(step=60, hours=5)
+        assert queue.state.works
+        await stage.record("evt_2", sync_id=1)
+        queue.wake()
+        await until_quiet()
+        assert queue.state == await kept(store)
+    assert queue.state.failed_since is None
+
+
+async def kept(store: Store) -> ReceiverState:
+    return (await store.receivers())["pipeline"]
+
+
+@pytest.mark.asyncio
+async def test_a_wall_clock_that_jumps_makes_no_receiver_fail_and_hides_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        stage.clock.advance(days=1)
+        await stage.passes(minutes=4)
+        assert queue.state.works
+        stage.clock.advance(days=-2)
+        await stage.passes(minutes=5)
+        assert not queue.state.works
+
+
+@pytest.mark.asyncio
+async def test_that_a_receiver_fails_outlives_the_process_and_a_broken_one_is_told_of_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
+    await stage.record("evt_1", sync_id=1)
+    await stage.queue(once=True).run()
+    stage.clock.advance(minutes=6)
+    await stage.queue(await kept(store), once=True).run()
+    assert (await kept(store)).failing
+    with capture_logs() as said:
+        stage.receiver.script = lambda _: Broken("HTTP 404")
+        async with running(stage.queue(await kept(store)).run()):
+            await stage.passes(minutes=20)
+            stage.receiver.script = lambda _: Delivered()
+            await stage.passes(minutes=5)
+    assert sentences(said, BEGINS, ENDS) == [ENDS]
+    assert (await kept(store)).works
+
+
+@pytest.mark.asyncio
+async def test_a_message_of_which_there_is_nothing_to_send_is_no_trial_of_a_broken_receiver(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = Delivered(unsent=True)
+    stage = Stage(store, monkeypatch, Scripted(lambda i: quiet if i == "evt_b1" else Broken("is_archived")))
+    for sync_id, event_id in enumerate(("evt_a1", "evt_b1", "evt_c1")):
+        await stage.record(event_id, sync_id=sync_id)
+    stage.receiver.concurrency = 1
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        assert stage.receiver.take() == ["evt_a1"]
+        await stage.passes(minutes=5)
+        assert stage.receiver.take() == ["evt_b1", "evt_c1"]
+        assert queue.state.broken_since == NOW
+
+
+# --- a broken receiver is tried ---
+
+
+@pytest.mark.asyncio
+async def test_a_broken_receiver_is_tried_with_another_syncs_message_each_time_and_then_with_the_first_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one message that is wrong: its thread is locked, say."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Broken("restricted_action")))
+    stage.receiver.concurrency = 1
+    for sync_id in (1, 2, 3):
+        await stage.record(f"evt_{sync_id}a", f"evt_{sync_id}b", sync_id=sync_id)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        for _ in range(3):
+            queue.reload(None)  # another process writes meanwhile
+            await stage.passes(minutes=5)
+        assert stage.receiver.take() == ["evt_1a", "evt_2a", "evt_3a", "evt_1a"]
+        stage.receiver.script = lambda i: Broken("restricted_action") if i == "evt_1a" else Delivered()
+        await stage.passes(minutes=5)
+        assert stage.receiver.take()[0] == "evt_2a"
+        await stage.passes(minutes=10)
+    assert [left.event_id for left in await store.pending("pipeline", 0, 9)] == ["evt_1a", "evt_1b"]
+
+
+@pytest.mark.asyncio
+async def test_a_trial_that_had_to_wait_for_a_gate_is_made_when_that_opens(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Turnstile(1.0)
+    outcomes: list[Outcome] = [Delivered(), Broken("is_archived")]
+    receiver = Scripted(lambda _: outcomes.pop())
+    stage = Stage(store, monkeypatch, receiver)
+    await stage.record("evt_1", sync_id=1)
+    async with running(stage.queue().run()):
+        await until_quiet()
+        monkeypatch.setattr(receiver, "gate", lambda _: gate)
+        gate.hold(stage.loop_clock.now + 330)
+        await stage.passes(minutes=5)
+        assert receiver.sent == ["evt_1"]
+        await stage.passes(seconds=40)
+    assert receiver.sent == ["evt_1", "evt_1"]
 
 
 # --- what may have been sent ---
@@ -524,3 +790,33 @@ async def test_what_can_not_be_written_down_first_is_not_sent_to_a_receiver_that
     assert len(tries) == 3
     assert receiver.told == [None]
     assert await store.pending("pipeline", 0, 9) == []
+
+
+# --- one round of `run --once` ---
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", [130, 1_200], ids="{0} of each of two syncs".format)
+async def test_in_a_round_a_failed_head_leaves_its_followers_however_many_there_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """They are read by hundreds: some are only read when the head has failed."""
+    heads = {"evt_1_0", "evt_2_0"}
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i in heads else Delivered()))
+    for sync_id in (1, 2):
+        await stage.record(*(f"evt_{sync_id}_{place}" for place in range(number)), sync_id=sync_id)
+    await stage.record("evt_3_0", "evt_3_1", sync_id=3)
+    await stage.queue(once=True).run()
+    assert sorted(stage.receiver.sent) == ["evt_1_0", "evt_2_0", "evt_3_0", "evt_3_1"]
+    assert await store.count_pending() == 2 * number
+
+
+@pytest.mark.asyncio
+async def test_in_a_round_what_stepped_aside_holds_none_back_and_none_holds_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_2" else Delivered()))
+    await stage.record("evt_1", "evt_2", "evt_3", sync_id=1)
+    change(store.path, "UPDATE deliveries SET aside = 1, attempts = 3 WHERE event_id = 'evt_1'")
+    await stage.queue(once=True).run()
+    assert stage.receiver.sent == ["evt_1", "evt_2"]

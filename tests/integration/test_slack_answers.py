@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from notifier.model import Broken, Delivered, Outcome, Retry
+from notifier.errors import status_in_words
+from notifier.model import Broken, Delivered, Outcome, Refused, Retry
 from notifier.receivers.slack_http import LARGEST_ANSWER
 from notifier.simulator import Status, WebhookSink
 from notifier.simulator.faults import Body, Hang, Redirect
@@ -176,6 +177,69 @@ async def test_an_answer_of_a_webhook_that_is_not_ok_is_no_success(desk: Desk, b
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Status(200, b'{"success":true}', {"Content-Type": "application/json"}), ': "{"success":true}"'),
+        (Status(202, b"accepted\n", {}), ': "accepted"'),
+        (Status(200, b"<html>\n<p>Thank\tyou \x1b[1m</p>", {}), ': "<html> <p>Thank you [1m</p>"'),
+        (Status(201, b"x y" * 1000, {}), ': "' + ("x y" * 1000)[:99] + '…"'),
+        (Status(200, b"\xff", {}), ': "\ufffd"'),
+        (Status(204), ""),
+    ],
+)
+async def test_a_webhook_that_answers_2xx_with_anything_but_ok_is_tried_twice_more_and_told_why(
+    desk: Desk, answer: Status, said: str
+) -> None:
+    desk.slack.fault(answer, method=WEBHOOK)
+    sender = desk.to_webhook()
+    outcomes = [await sender.send(an_event()) for _ in range(3)]
+    assert [type(outcome) for outcome in outcomes] == [Retry, Retry, Refused]
+    begins = f"{status_in_words(answer.code)}, but not with an answer of Slack's{said}"
+    assert outcomes[0] == outcomes[1] == Retry(begins, maybe_sent=True)
+    assert outcomes[2] == Refused(f"{begins}, 3 times")
+
+
+@pytest.mark.asyncio
+async def test_such_answers_are_counted_for_each_event_and_anew_after_a_delivery(desk: Desk) -> None:
+    sender = desk.to_webhook()
+    for event_id in ("evt_1", "evt_1", "evt_2"):
+        desk.slack.fault(Body(b"accepted"), method=WEBHOOK, times=2)
+        assert isinstance(await sender.send(an_event(event_id)), Retry)
+        assert isinstance(await sender.send(an_event(event_id)), Retry)
+        assert isinstance(await sender.send(an_event(event_id)), Delivered)
+
+
+@pytest.mark.asyncio
+async def test_what_a_webhook_answers_is_shown_without_its_address_and_without_what_may_be_a_secret(desk: Desk) -> None:
+    parts = desk.path.split("/")
+    said = f"posted to {desk.webhook_url} by {parts[-1]} of {parts[-2]}, token xoxb-1234567890-abcdef, 127.0.0.1"
+    desk.slack.fault(Body(said.encode()), method=WEBHOOK)
+    outcome = await desk.to_webhook().send(an_event())
+    assert isinstance(outcome, Retry)
+    for secret in (desk.path, *parts[-2:], "xoxb-1234567890-abcdef", "127.0.0.1"):
+        assert secret not in outcome.reason
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"Content-Length: 100\r\n\r\nok", "the answer broke off or is not as announced"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok", "the answer broke off or is not as announced"),
+        (b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000, "the answer is larger than 65536 bytes"),
+    ],
+)
+async def test_a_webhook_whose_2xx_can_not_be_read_is_no_success_and_tried_twice_more(
+    desk: Desk, answer: bytes, said: str
+) -> None:
+    async with Canned().answering(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + answer) as server:
+        sender = desk.senders.build("growth", a_slack_webhook(f"http://{server.place}/services/canary"))
+        outcomes = [await sender.send(an_event()) for _ in range(3)]
+    assert outcomes == [*[Retry(said, maybe_sent=True)] * 2, Refused(f"{said}, 3 times")]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("status", [201, 202, 302, 400, 404, 410, 429, 500, 503])
 async def test_the_word_ok_beside_another_status_is_no_success(desk: Desk, status: int) -> None:
     outcome = await desk.send(WEBHOOK, Status(status, b"ok", {"Content-Type": "text/html"}))
@@ -249,7 +313,7 @@ async def test_a_connection_that_is_dropped_after_others_worked_is_not_tried_twi
     ("answer", "expected"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", "the answer broke off or is not as announced"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "the request failed (ClientResponseError)"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "the answer is not HTTP"),
         (b"", "the connection was dropped before an answer"),
     ],
 )

@@ -21,6 +21,7 @@ from tests.integration.slack_desk import Desk, open_desk, without_proxies
 NAME = "inc_1"
 REPLIES = "conversations.replies"
 HISTORY = "conversations.history"
+INFO = "conversations.info"
 LATER = timedelta(hours=3)
 OVER = an_incident(runs=2, resolved_at=NOW + LATER, reason=Reason.RECOVERED)
 
@@ -106,7 +107,10 @@ async def test_the_first_event_posts_the_message_and_says_where_it_is(desk: Desk
     outcome = delivered(await desk.to_channel().send(chapter(opened())))
     [root] = desk.slack.messages()
     assert root.text == "New Signups to Leads is failing: run 93, JSON_ARRAY_ERROR"
-    assert root.metadata == {"event_type": "census_sync_run", "event_payload": {"event_id": "evt_1"}}
+    assert root.metadata == {
+        "event_type": "census_sync_run",
+        "event_payload": {"event_id": "evt_1", "receiver": "growth"},
+    }
     assert outcome.posted == Posted(str(Reference(desk.channel, root.ts, "evt_1")), "evt_1")
     assert outcome.count == 1
 
@@ -120,7 +124,10 @@ async def test_a_later_event_edits_the_message_and_adds_a_line_to_its_thread(des
     [root], [reply] = roots(desk), replies(desk)
     assert root.text == "New Signups to Leads is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
     assert (reply.thread_ts, reply.broadcast, reply.text) == (root.ts, False, "New Signups to Leads: run 94 failed too")
-    assert reply.metadata == {"event_type": "census_sync_run", "event_payload": {"event_id": "evt_2"}}
+    assert reply.metadata == {
+        "event_type": "census_sync_run",
+        "event_payload": {"event_id": "evt_2", "receiver": "growth"},
+    }
     assert outcome.posted == Posted(posted.reference, "evt_2")
 
 
@@ -156,7 +163,7 @@ async def test_events_that_waited_are_one_edit_and_one_reply(desk: Desk) -> None
     shown = json.dumps(reply.blocks)
     assert [word in shown for word in ("run 94", "run 95", "recovered")] == [True, True, True]
     assert reply.metadata is not None
-    assert reply.metadata["event_payload"] == {"event_id": "evt_2", "through": "evt_4"}
+    assert reply.metadata["event_payload"] == {"event_id": "evt_2", "receiver": "growth", "through": "evt_4"}
     assert outcome.count == 3
 
 
@@ -184,6 +191,22 @@ async def test_what_waited_before_the_first_message_is_shown_by_it_and_told_in_i
     after = delivered(await sender.send(chapter(reminder(5), posted=first.posted, is_current=True)))
     assert after.count == 1
     assert replies(desk)[-1].broadcast
+
+
+@pytest.mark.asyncio
+async def test_what_is_tried_again_by_hand_once_it_is_over_calls_nobody_and_says_that_it_is_over(desk: Desk) -> None:
+    sender = desk.to_channel()
+    posted = await begun(desk, sender)
+    late = chapter(opened(5, mentions=("@here",)), posted=posted, state=resolved(9).body, state_id="evt_9")
+    delivered(await sender.send(late))
+    [root], [reply] = roots(desk), replies(desk)
+    assert root.text == "New Signups to Leads recovered after 3 h, 2 runs had failed"
+    assert not reply.broadcast
+    assert reply.text.startswith(
+        "New Signups to Leads recovered after 3 h: 2 runs failed, run 95 succeeded\nearlier: run "
+    )
+    assert "is failing" not in reply.text
+    assert '"range": "here"' not in json.dumps(reply.blocks)
 
 
 @pytest.mark.parametrize("reason", [Reason.CHECK_OFF, Reason.UNWATCHED, Reason.DELETED])
@@ -335,7 +358,7 @@ async def test_a_receiver_that_was_moved_to_another_channel_posts_there_anew(des
     posted = await begun(desk, desk.to_channel())
     other = desk.slack.add_channel("elsewhere")
     await desk.to_channel(other).send(chapter(changed(), posted=posted))
-    assert desk.methods == [POST_MESSAGE]
+    assert desk.methods == [INFO, POST_MESSAGE]
     assert [message.channel for message in roots(desk)] == [desk.channel, other]
 
 
@@ -492,6 +515,29 @@ async def test_without_the_right_to_read_the_thread_the_line_is_told_again(desk:
     assert desk.methods == [UPDATE, REPLIES, POST_MESSAGE]
 
 
+@pytest.mark.asyncio
+async def test_of_two_receivers_in_one_thread_each_finds_its_own_line(desk: Desk) -> None:
+    """Two receivers of one channel have a message each; here they came to share one."""
+    posted = await begun(desk, desk.to_channel())
+    began = now()
+    await desk.to_channel(name="sales").send(chapter(changed(), posted=posted))
+    desk.slack.fault(Drop(), method=POST_MESSAGE, times=1)
+    assert isinstance(await desk.to_channel().send(chapter(changed(), posted=posted)), Retry)
+    delivered(await desk.to_channel().send(chapter(changed(maybe_sent_at=began), posted=posted)))
+    assert len(replies(desk)) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_an_older_version_wrote_is_found(desk: Desk) -> None:
+    sender = desk.to_channel()
+    posted = await begun(desk, sender)
+    ts = roots(desk)[0].ts
+    old = {"ts": "1.000001", "thread_ts": ts, "metadata": {"event_type": "x", "event_payload": {"event_id": "evt_2"}}}
+    desk.slack.body(json.dumps({"ok": True, "messages": [old]}).encode(), method=REPLIES)
+    delivered(await sender.send(chapter(changed(maybe_sent_at=now()), posted=posted)))
+    assert desk.methods == [UPDATE, REPLIES]
+
+
 # --- the pace of edits ---
 
 
@@ -512,11 +558,11 @@ async def test_edits_have_a_gate_of_their_own_that_all_receivers_of_a_token_shar
 
 @pytest.mark.asyncio
 async def test_a_receiver_that_was_moved_to_another_channel_by_its_name_posts_there_anew(desk: Desk) -> None:
-    """As one that was moved by its ID: nothing is asked of the channel that it left, nor of a thread there."""
+    """As one that was moved by its ID: Slack is asked what the channel is called that it left, and no more."""
     posted = await begun(desk, desk.to_channel())
     other = desk.slack.add_channel("elsewhere")
     await desk.to_channel("#elsewhere", note=f"#data-syncs={desk.channel}").send(chapter(changed(), posted=posted))
-    assert desk.methods == [POST_MESSAGE]
+    assert desk.methods == [INFO, POST_MESSAGE]
     assert [message.channel for message in roots(desk)] == [desk.channel, other]
 
 

@@ -17,7 +17,7 @@ from notifier.simulator import Status
 from notifier.simulator.faults import Body, Hang, Redirect
 from notifier.simulator.slack_faults import POST_MESSAGE, Drop, RateLimit, SlackError, SlackFault
 from tests.builders import NOW, TOKEN, a_slack_channel, a_slack_webhook
-from tests.integration.slack_desk import HISTORY, LIST, SHORT, Desk, an_event, open_desk, without_proxies
+from tests.integration.slack_desk import HISTORY, LIST, SHORT, Desk, an_event, open_desk, pauses_noted, without_proxies
 
 WITHOUT_HISTORY: Final = ("chat:write", "channels:read", "groups:read")
 WITHOUT_LIST: Final = ("chat:write", "channels:history", "groups:history")
@@ -183,6 +183,110 @@ async def test_a_last_page_may_end_in_any_way(desk: Desk, metadata: Any) -> None
     page = {"ok": True, "messages": [], "response_metadata": metadata}
     desk.slack.body(json.dumps(page).encode(), method=HISTORY)
     assert isinstance(await desk.to_channel().send(an_event(maybe_sent_at=datetime.now(UTC))), Delivered)
+    assert len(desk.asked(HISTORY)) == 1
+
+
+# --- whose message it is ---
+
+
+@pytest.mark.asyncio
+async def test_of_two_receivers_on_one_channel_each_finds_its_own_message(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    delivered = await desk.to_channel(desk.channel, name="sales").send(an_event())
+    assert isinstance(delivered, Delivered)
+    desk.slack.accept_then_drop(times=1)
+    assert await desk.to_channel(desk.channel).send(an_event()) == DROPPED
+    await desk.to_channel(desk.channel, name="later").send(an_event())
+    outcome = await desk.to_channel(desk.channel).send(an_event(maybe_sent_at=began_at))
+    assert isinstance(outcome, Delivered)
+    assert outcome.answer == f"found in the channel, ts {desk.slack.messages()[1].ts}"
+    assert len(desk.slack.messages()) == 3
+
+
+@pytest.mark.asyncio
+async def test_another_receivers_message_about_the_event_is_not_taken_for_ones_own(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    await desk.to_channel(desk.channel, name="sales").send(an_event())
+    desk.slack.drop(times=1)
+    assert await desk.to_channel(desk.channel).send(an_event()) == DROPPED
+    await desk.to_channel(desk.channel).send(an_event(maybe_sent_at=began_at))
+    assert len(desk.slack.messages()) == 2
+
+
+# --- from when on: our clock may be anything ---
+
+
+def seconds_before(desk: Desk, moment: datetime, request: int = -1) -> float:
+    """From how long before a moment a look asked for history."""
+    return moment.timestamp() - float(desk.asked(HISTORY)[request].arguments["oldest"])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("hours", [-48, -2, -0.1, 0, 0.1, 2, 48])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_is_always_wrong_hides_no_message(desk: Desk, hours: float, restarted: bool) -> None:
+    def ahead() -> timedelta:
+        return timedelta(hours=hours)
+
+    began_at = datetime.now(UTC)
+    sender = desk.to_channel(desk.channel, ahead=ahead)
+    desk.slack.accept_then_drop(times=1)
+    assert await sender.send(an_event()) == DROPPED
+    again = desk.to_channel(desk.channel, ahead=ahead) if restarted else sender
+    assert isinstance(await again.send(an_event(maybe_sent_at=began_at + ahead())), Delivered)
+    assert len(desk.slack.messages()) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("before", "after"), [(2, 0), (0, 2), (0, -2), (-2, 0), (48, 0), (0, -48)])
+async def test_a_clock_that_is_set_between_two_attempts_hides_no_message(
+    desk: Desk, before: float, after: float
+) -> None:
+    ahead = [timedelta(hours=before)]
+    began_at = datetime.now(UTC)
+    sender = desk.to_channel(desk.channel, ahead=lambda: ahead[0])
+    desk.slack.accept_then_drop(times=1)
+    assert await sender.send(an_event()) == DROPPED
+    maybe_sent_at = began_at + ahead[0]
+    ahead[0] = timedelta(hours=after)
+    for again in (sender, desk.to_channel(desk.channel, ahead=lambda: ahead[0])):
+        assert isinstance(await again.send(an_event(maybe_sent_at=maybe_sent_at)), Delivered)
+    assert len(desk.slack.messages()) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_right_asks_once_and_from_five_minutes_before(desk: Desk) -> None:
+    desk.slack.drop(times=1)
+    sender = desk.to_channel(desk.channel)
+    began_at = datetime.now(UTC)
+    assert await sender.send(an_event()) == DROPPED
+    assert isinstance(await sender.send(an_event(maybe_sent_at=began_at)), Delivered)
+    assert len(desk.asked(HISTORY)) == 1
+    assert 300 <= seconds_before(desk, began_at) < 360
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_ahead_is_found_out_by_slacks_answer(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    desk.slack.drop(times=1)
+    sender = desk.to_channel(desk.channel, ahead=lambda: timedelta(hours=2))
+    assert await sender.send(an_event()) == DROPPED
+    assert isinstance(await sender.send(an_event(maybe_sent_at=began_at + timedelta(hours=2))), Delivered)
+    assert len(desk.asked(HISTORY)) == 2
+    assert 300 <= seconds_before(desk, began_at) < 360
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_behind_reads_no_more_of_the_history_than_it_needs(desk: Desk) -> None:
+    began_at = datetime.now(UTC)
+    behind = timedelta(days=-3)
+    desk.slack.drop(times=1)
+    sender = desk.to_channel(desk.channel, ahead=lambda: behind)
+    assert await sender.send(an_event()) == DROPPED
+    an_hour_ago = f"{(began_at - timedelta(hours=1)).timestamp():.6f}"
+    page = {"ok": True, "messages": [{"ts": an_hour_ago}], "response_metadata": {"next_cursor": "older"}}
+    desk.slack.body(json.dumps(page).encode(), method=HISTORY)
+    assert isinstance(await sender.send(an_event(maybe_sent_at=began_at + behind)), Delivered)
     assert len(desk.asked(HISTORY)) == 1
 
 
@@ -414,11 +518,9 @@ async def test_a_token_without_a_history_scope_works_and_is_told_what_that_costs
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("method", ["auth.test", LIST])
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (RateLimit(7), "ratelimited"),
         (SlackError("internal_error"), "internal_error"),
         (Status(500, b'{"ok": false}'), "HTTP 500 Internal Server Error"),
         (Status(404, b"<html>"), "HTTP 404 Not Found: this does not answer as Slack does"),
@@ -429,10 +531,99 @@ async def test_a_token_without_a_history_scope_works_and_is_told_what_that_costs
     ],
 )
 async def test_a_slack_that_does_not_answer_as_it_should_is_no_verdict_in_favor(
-    desk: Desk, method: str, fault: SlackFault, said: str
+    desk: Desk, fault: SlackFault, said: str
 ) -> None:
-    desk.slack.fault(fault, method=method)
+    desk.slack.fault(fault, method="auth.test")
     assert await desk.check() == Verdict(ok=False, said=said)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (RateLimit(90), "ratelimited"),
+        (SlackError("internal_error"), "internal_error"),
+        (SlackError("quite_new_error"), "quite_new_error"),
+        (Status(500, b'{"ok": false}'), "HTTP 500 Internal Server Error"),
+        (Status(429, b"<html>", {"Retry-After": "90"}), SLOW_DOWN),
+        (Body(b"{}"), NOT_SLACKS),
+        (Body(b'{"ok": true}'), NOT_SLACKS),
+        (Drop(), "the connection was dropped before an answer"),
+    ],
+)
+async def test_what_can_not_be_found_out_of_a_channel_is_not_called_wrong(
+    desk: Desk, fault: SlackFault, said: str
+) -> None:
+    desk.slack.fault(fault, method="conversations.*")
+    unchecked = Verdict(ok=None, said=f"the token works ({WHO}); the channel was not checked: {said}")
+    assert [await desk.check(), await desk.check(desk.channel)] == [unchecked, unchecked]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (SlackError("token_revoked"), "token_revoked: install the app again"),
+        (Status(404, b"<html>"), "HTTP 404 Not Found: this does not answer as Slack does"),
+        (Redirect("http://127.0.0.1:1/"), "HTTP 302 Found: redirects are not followed"),
+    ],
+)
+async def test_what_is_wrong_while_the_channels_are_listed_is_called_wrong(
+    desk: Desk, fault: SlackFault, said: str
+) -> None:
+    desk.slack.fault(fault, method=LIST)
+    verdict = await desk.check()
+    assert verdict.ok is False
+    assert verdict.said.startswith(said)
+
+
+@pytest.mark.asyncio
+async def test_a_429_is_waited_out_as_it_asks_while_thousands_of_channels_are_listed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = pauses_noted(monkeypatch)
+    for number in range(450):
+        desk.slack.add_channel(f"other-{number}")
+    desk.slack.remove_channel(desk.channel)
+    desk.channel = desk.slack.add_channel("data-syncs")
+    desk.slack.fault(RateLimit(3), method="auth.test", times=1)
+    desk.slack.fault(RateLimit(2), method=LIST, times=2)
+    desk.slack.fault(Status(429, b"<html>"), method=LIST, times=1)
+    assert await desk.check() == Verdict(ok=True, said=f"#data-syncs ({desk.channel}) as {WHO}")
+    assert pauses == [3, 2, 2, 1]
+
+
+@pytest.mark.asyncio
+async def test_429s_without_end_are_waited_out_for_a_minute_in_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = pauses_noted(monkeypatch)
+    desk.slack.fault(RateLimit(25), method=LIST)
+    assert (await desk.check()).ok is None
+    assert pauses == [25, 25]
+    desk.slack.fault(RateLimit(25), method="auth.test")
+    assert await desk.check() == Verdict(ok=None, said="ratelimited")
+
+
+@pytest.mark.asyncio
+async def test_a_channel_beyond_those_that_are_listed_is_not_called_missing(desk: Desk) -> None:
+    page = {"ok": True, "channels": [], "response_metadata": {"next_cursor": "again"}}
+    desk.slack.body(json.dumps(page).encode(), method=LIST)
+    verdict = await desk.check()
+    assert verdict.ok is None
+    assert verdict.said.endswith("not among the first 10,000; its ID would be found")
+    assert isinstance(await desk.to_channel().send(an_event(maybe_sent_at=datetime.now(UTC))), Delivered)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("person", ["U0123ABCD", "W0123ABCD"])
+async def test_a_persons_id_is_posted_to_and_can_not_be_checked_without(desk: Desk, person: str) -> None:
+    desk.slack.add_channel("im", id="D0123ABCD")
+    desk.slack.add_alias("D0123ABCD", person)
+    verdict = await desk.check(person)
+    assert verdict.ok is None
+    assert "the channel was not checked: a person can only be asked for by posting" in verdict.said
+    assert desk.methods == ["auth.test"]
+    outcome = await desk.to_channel(person).send(an_event())
+    assert outcome == Delivered(note=f"{person}=D0123ABCD")
 
 
 @pytest.mark.asyncio

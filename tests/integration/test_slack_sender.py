@@ -45,7 +45,10 @@ async def test_a_channel_gets_blocks_text_and_metadata_and_nothing_that_slack_co
     assert message.request["channel"] == "#data-syncs"
     assert message.text == "New Signups to Leads: run 93 failed, JSON_ARRAY_ERROR"
     assert [block["type"] for block in message.blocks] == ["rich_text", "context", "context"]
-    assert message.metadata == {"event_type": "census_sync_run", "event_payload": {"event_id": "evt_1"}}
+    assert message.metadata == {
+        "event_type": "census_sync_run",
+        "event_payload": {"event_id": "evt_1", "receiver": "growth"},
+    }
     rest = {key: value for key, value in message.request.items() if key not in ("channel", "text", "blocks")}
     assert rest == {
         "metadata": message.metadata,
@@ -312,7 +315,10 @@ async def test_a_message_whose_blocks_are_refused_is_sent_as_plain_text_a_second
     message = desk.only_message
     assert "blocks" not in message.request
     assert message.text.splitlines()[:2] == ["New Signups to Leads: run 93 failed", "JSON_ARRAY_ERROR"]
-    assert message.metadata == {"event_type": "census_sync_run", "event_payload": {"event_id": "evt_1"}}
+    assert message.metadata == {
+        "event_type": "census_sync_run",
+        "event_payload": {"event_id": "evt_1", "receiver": "growth"},
+    }
 
 
 @BOTH
@@ -384,8 +390,7 @@ async def test_one_channel_by_its_name_and_by_its_id_is_one_destination_once_sla
 @pytest.mark.asyncio
 async def test_the_pace_is_one_message_a_second(desk: Desk, kind: str) -> None:
     turnstile = desk.sender(kind).turnstile
-    turnstile.enter("growth", 10.0)
-    turnstile.leave(10.5)
+    turnstile.enter("growth", 10.0).leave(10.5)
     assert turnstile.opens_at("growth") == 11.5
 
 

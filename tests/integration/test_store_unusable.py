@@ -32,7 +32,7 @@ LOOKS: list[Callable[[Path], object]] = [
     read_worker,
     lambda path: read_status(path, []),
     lambda path: read_deliveries(path, DeliveryFilter(), 9),
-    lambda path: retry_deliveries(path, DeliveryFilter(), NOW),
+    lambda path: retry_deliveries(path, DeliveryFilter(), NOW, []),
     lambda path: require_recent_worker(path, NOW, DAY),
 ]
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from notifier.lookout import Lookout
 from notifier.store.store import Store
 from notifier.systemd import Systemd
+from tests.integration.store_builders import NOW
 from tests.integration.watching import LoopClock, settled
 
 
@@ -99,19 +100,21 @@ async def test_the_watchdog_is_fed_at_half_its_time_while_the_worker_is_healthy(
     clock = LoopClock(monkeypatch)
     path = f"{tmp_path}/notify"
     with manager(path) as receiver:
-        systemd = Systemd.of({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "60000000"}, 1)
+        systemd = Systemd.of({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000000"}, 1)
         lookout = Lookout(store, (), systemd)
         running = asyncio.create_task(lookout.run())
         await settled()
         assert heard(receiver) == ["READY=1", "WATCHDOG=1"]
-        await clock.advance(29.9)
+        await clock.advance(9.9)
         assert heard(receiver) == []
         await clock.advance(0.2)
         assert heard(receiver) == ["WATCHDOG=1"]
-        await clock.advance(151)  # no sign of life for three minutes
+        await clock.advance(10.1)
+        assert heard(receiver) == ["WATCHDOG=1"]
+        await clock.advance(10.1)  # nothing was written for half a minute
         assert heard(receiver) == []
-        lookout.wrote()
-        await clock.advance(31)
+        await store.save_worker("1", NOW, NOW)
+        await clock.advance(10.1)
         assert heard(receiver) == ["WATCHDOG=1"]
         ended = asyncio.create_task(asyncio.sleep(0))
         await ended

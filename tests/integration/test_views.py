@@ -7,20 +7,24 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from notifier.errors import DatabaseUnusable
 from notifier.model import DeliveryState, EventType, Gap, Mark, ReceiverState, WorkspaceState
+from notifier.store.schema import syncs
 from notifier.store.store import Store, open_store
 from notifier.store.views import (
     DeliveryFilter,
     EventFilter,
     EventView,
     ReceiverView,
+    Retried,
     RunView,
     Status,
     SyncView,
     WorkerView,
     WorkspaceView,
+    open_database,
     read_deliveries,
     read_events,
     read_status,
@@ -46,6 +50,7 @@ from tests.integration.store_builders import (
 PENDING, DELIVERED, DEAD = DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.DEAD
 ALL = DeliveryFilter()
 LATER = NOW + timedelta(hours=5)
+BOTH = ("growth", "pipeline")
 
 
 async def fill(store: Store) -> None:
@@ -116,7 +121,7 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     await store.save_listed("main", [(51, None, 0), (50, "Forgotten", 0)])
     await store.forget_syncs("main", [50])
     await save_receiver(store, ReceiverState("growth", broken_since=NOW, last_error="404", probe_at=NOW))
-    await save_receiver(store, ReceiverState("unlisted", last_error="500"))
+    await save_receiver(store, ReceiverState("unlisted", last_error="500", failed_since=NOW, failing=True))
     status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"])
     assert status == Status(
         WorkerView("1.2.3", NOW, NOW + MINUTE),
@@ -129,7 +134,7 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
             ReceiverView("growth", False, "404", pending=1, dead=1),
             ReceiverView("new", True, None, pending=0, dead=0),
             ReceiverView("pipeline", True, None, pending=2, dead=1),
-            ReceiverView("unlisted", True, "500", pending=0, dead=0),
+            ReceiverView("unlisted", False, "500", pending=0, dead=0, failing=True),
         ),
     )
     assert read_worker(database) == status.worker
@@ -147,6 +152,16 @@ async def test_the_newest_run_is_the_one_created_last_of_its_own_sync(store: Sto
     await store.record(an_observation(snapshots=(other,), workspace="other"))
     [sync] = read_status(database, []).syncs
     assert sync.newest_run == RunView(1, "failed", None, None)
+    assert (sync.unread_since, sync.last_error) == (None, None)
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_can_not_be_read_says_since_when_and_why(store: Store, database: Path) -> None:
+    await store.save_listed("main", [(51, "Leads", 0)])
+    with open_database(database, "command") as connection:
+        connection.execute(update(syncs).values(unread_since=NOW, last_error="HTTP 500"))
+    [sync] = read_status(database, []).syncs
+    assert (sync.unread_since, sync.last_error) == (NOW, "HTTP 500")
 
 
 def test_a_worker_is_recent_up_to_the_longest_silence(database: Path) -> None:
@@ -249,7 +264,7 @@ def micros(time: datetime) -> int:
 
 
 def test_a_retry_makes_the_dead_pending_with_a_fresh_clock(filled: Path) -> None:
-    assert retry_deliveries(filled, DeliveryFilter(ids=[2]), LATER) == (2,)
+    assert retry_deliveries(filled, DeliveryFilter(ids=[2]), LATER, BOTH).ids == (2,)
     columns = "state, next_attempt_at, clock_started_at, first_failed_at, aside, finished_at"
     assert deliveries_in(filled, columns)[2] == ("pending", micros(LATER), micros(LATER), None, 0, None)
 
@@ -257,7 +272,7 @@ def test_a_retry_makes_the_dead_pending_with_a_fresh_clock(filled: Path) -> None
 def test_a_retry_makes_the_pending_due_now_and_leaves_them_their_clock(filled: Path) -> None:
     columns = "state, clock_started_at, first_failed_at, aside, attempts, last_error"
     before = deliveries_in(filled, columns)[3]
-    assert retry_deliveries(filled, DeliveryFilter(ids=[3]), LATER) == (3,)
+    assert retry_deliveries(filled, DeliveryFilter(ids=[3]), LATER, BOTH).ids == (3,)
     assert deliveries_in(filled, columns)[3] == before
     assert deliveries_in(filled, "next_attempt_at")[3] == (micros(LATER),)
 
@@ -277,7 +292,7 @@ def test_a_retry_touches_what_fits_and_is_not_delivered(
     filled: Path, wanted: DeliveryFilter, touched: set[int]
 ) -> None:
     before = deliveries_in(filled, "*")
-    assert set(retry_deliveries(filled, wanted, LATER)) == touched
+    assert set(retry_deliveries(filled, wanted, LATER, BOTH).ids) == touched
     after = deliveries_in(filled, "*")
     assert {number for number in after if after[number] != before[number]} == touched
     assert {
@@ -285,9 +300,17 @@ def test_a_retry_touches_what_fits_and_is_not_delivered(
     } == (touched)
 
 
+def test_what_belongs_to_a_receiver_that_is_gone_is_left_as_it_is_and_named(filled: Path) -> None:
+    before = deliveries_in(filled, "*")
+    assert retry_deliveries(filled, ALL, LATER, ["pipeline"]) == Retried((4, 5, 6), {2: "growth", 3: "growth"})
+    after = deliveries_in(filled, "*")
+    assert {number for number in after if after[number] != before[number]} == {4, 5, 6}
+    assert rows(filled, "SELECT name FROM receivers") == [("pipeline",)]
+
+
 def test_the_receivers_of_what_is_retried_are_probed_and_no_others(filled: Path) -> None:
     assert rows(filled, "SELECT * FROM receivers") == []
-    retry_deliveries(filled, DeliveryFilter(receiver="growth"), LATER)
+    retry_deliveries(filled, DeliveryFilter(receiver="growth"), LATER, BOTH)
     assert rows(filled, "SELECT name, probe_at FROM receivers") == [("growth", micros(LATER))]
 
 
@@ -297,7 +320,7 @@ async def test_a_retry_asks_for_a_probe_and_leaves_what_is_known_of_the_receiver
     state = ReceiverState("growth", broken_since=NOW, last_error="404", last_accepted_at=NOW - DAY, hold_until=LATER)
     await save_receiver(store, state)
     await save_receiver(store, ReceiverState("other"))
-    retry_deliveries(database, DeliveryFilter(receiver="growth"), LATER)
+    retry_deliveries(database, DeliveryFilter(receiver="growth"), LATER, BOTH)
     assert await store.receivers() == {
         "growth": ReceiverState("growth", NOW, "404", NOW - DAY, LATER, LATER),
         "other": ReceiverState("other"),
@@ -308,7 +331,7 @@ async def test_a_retry_asks_for_a_probe_and_leaves_what_is_known_of_the_receiver
 async def test_a_running_worker_sees_what_was_retried(store: Store, database: Path) -> None:
     await fill(store)
     before = await store.changes_from_outside()
-    await asyncio.to_thread(retry_deliveries, database, DeliveryFilter(state=DEAD), LATER)
+    await asyncio.to_thread(retry_deliveries, database, DeliveryFilter(state=DEAD), LATER, BOTH)
     assert await store.changes_from_outside() != before
     revived, other = await store.pending("growth", 0, 9)
     assert (revived.id, revived.next_attempt_at, revived.clock_started_at, revived.aside) == (2, LATER, LATER, False)
@@ -320,7 +343,7 @@ async def test_thousands_are_retried_at_once(store: Store, database: Path) -> No
     await store.record(an_observation(*(an_event(f"evt_{n}", "growth") for n in range(2_500))))
     await store.abandon_all_but([], NOW)
     assert await store.count_pending() == 0
-    assert len(retry_deliveries(database, ALL, LATER)) == 2_500
+    assert len(retry_deliveries(database, ALL, LATER, BOTH).ids) == 2_500
     assert await store.count_pending() == 2_500
     assert rows(database, "SELECT DISTINCT state, next_attempt_at, clock_started_at FROM deliveries") == [
         ("pending", micros(LATER), micros(LATER))
@@ -334,7 +357,7 @@ def look_and_retry(path: str) -> None:
     """Runs in a process of its own, as a command does."""
     assert len(read_deliveries(Path(path), ALL, 100)) == 6
     assert read_status(Path(path), []) is not None
-    assert retry_deliveries(Path(path), DeliveryFilter(state=DEAD), LATER) == (2, 4)
+    assert retry_deliveries(Path(path), DeliveryFilter(state=DEAD), LATER, BOTH).ids == (2, 4)
 
 
 @pytest.mark.asyncio
@@ -355,7 +378,7 @@ async def test_a_command_beside_the_worker_leaves_the_wal_to_it(store: Store, da
     read_deliveries(database, ALL, 9)
     read_events(database, EventFilter(), 9)
     assert (wal.stat().st_size, database.read_bytes()) == (size, main)
-    retry_deliveries(database, ALL, LATER)
+    retry_deliveries(database, ALL, LATER, BOTH)
     assert wal.stat().st_size > size
     assert database.read_bytes() == main  # nothing was checkpointed
 
@@ -380,7 +403,7 @@ def test_looking_where_no_worker_runs_changes_no_byte(filled: Path) -> None:
 
 def test_looking_leaves_a_database_that_opens_again(filled: Path) -> None:
     read_status(filled, [])
-    assert retry_deliveries(filled, DeliveryFilter(state=DEAD), LATER) == (2, 4)
+    assert retry_deliveries(filled, DeliveryFilter(state=DEAD), LATER, BOTH).ids == (2, 4)
     assert len(read_deliveries(filled, DeliveryFilter(state=PENDING), 9)) == 5
     assert rows(filled, "PRAGMA integrity_check") == [("ok",)]
 
@@ -392,7 +415,7 @@ def test_looking_leaves_a_database_that_opens_again(filled: Path) -> None:
         lambda path: read_status(path, []),
         lambda path: read_deliveries(path, ALL, 9),
         lambda path: read_events(path, EventFilter(), 9),
-        lambda path: retry_deliveries(path, ALL, NOW),
+        lambda path: retry_deliveries(path, ALL, NOW, BOTH),
         lambda path: require_recent_worker(path, NOW, DAY),
     ],
     ids=["worker", "status", "deliveries", "events", "retry", "recent worker"],
@@ -408,6 +431,6 @@ def test_a_command_on_a_missing_database_says_who_makes_it(tmp_path: Path, look:
 def test_a_command_leaves_no_thread_and_no_lock(filled: Path) -> None:
     before = set(threading.enumerate())
     read_status(filled, [])
-    retry_deliveries(filled, ALL, LATER)
+    retry_deliveries(filled, ALL, LATER, BOTH)
     assert left_of_threads(before) == []
     rows(filled, "BEGIN EXCLUSIVE")

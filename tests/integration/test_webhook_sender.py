@@ -345,7 +345,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain", Delivered()),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nplain", Delivered()),
         (b"HTTP/1.1 503 \r\nContent-Length: 100\r\n\r\nshort", Retry("HTTP 503 Service Unavailable")),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", Retry("the request failed (ClientResponseError)")),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", Retry("the answer is not HTTP")),
         (b"", Retry("the connection was dropped before an answer")),
     ],
 )

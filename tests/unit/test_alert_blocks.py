@@ -45,7 +45,7 @@ def test_a_raised_alert_says_what_census_says_and_leads_there() -> None:
 
 def test_a_resolved_alert_of_which_little_is_known_reads_well() -> None:
     message = render(a_body(CensusAlert("x", EventType.CENSUS_ALERT_RESOLVED)), SEEN_AT + timedelta(hours=2))
-    assert message.text == "New Signups to Leads has one alert less in Census (2 h late)"
+    assert message.text == "New Signups to Leads: an alert in Census is over (2 h late)"
     assert len(message.blocks) == 2
     assert len(message.blocks[0]["elements"]) == 1
     assert message.blocks[0]["elements"][0]["elements"][2]["url"] == "https://app.getcensus.com/syncs/52/history"

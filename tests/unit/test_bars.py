@@ -53,7 +53,9 @@ def test_outcomes_differ_in_shape_not_only_in_colour() -> None:
 def test_a_run_in_words() -> None:
     failed = a_run(status="failed", records_sent=12_400, error_code="E1", error_message="it broke")
     (bar,) = chart_of([failed], 30, NOW).bars
-    assert bar.words == "Run 93 failed · 24 Nov 10:00 UTC · took 4 min · 12,400 records · E1 it broke"
+    assert bar.words == "Run 93 failed · 24 Nov 10:00 UTC · took 4 min · 12,400 records · E1: it broke"
+    (bar,) = chart_of([a_run(records_sent=1)], 30, NOW).bars
+    assert bar.words.endswith(" · 1 record")
     (bar,) = chart_of([a_run(status="working")], 30, NOW).bars
     assert bar.words == "Run 93 running · 24 Nov 10:00 UTC · for 2 h"
     (bar,) = chart_of([a_run(status=None, created_at=None)], 30, NOW).bars

@@ -100,6 +100,27 @@ def facts(body: bytes) -> str:
 # --- what is told ---
 
 
+@pytest.mark.parametrize(
+    ("error", "reason", "said"),
+    [
+        ({"error_detail": "Something happened"}, "Something happened", ["Something happened"]),
+        ({"error_message": "no luck", "error_detail": "at all"}, "no luck", ["no luck", "at all"]),
+        ({"error_code": "E1", "error_message": "E1"}, "E1", ["E1"]),
+        ({"error_code": "E1", "error_message": "E1: no luck"}, "E1", ["E1 no luck"]),
+        ({"error_code": "E1", "error_detail": "E1"}, "E1", ["E1"]),
+        ({"error_code": "E1", "error_message": "E10: no luck"}, "E1", ["E1 E10: no luck"]),
+        ({"error_message": "\x1b[31mbad\x1b[0m\0one\n\n\n\nmore"}, "bad one more", ["bad one\n\nmore"]),
+        ({"error_message": "\x1b]8;;https://evil.example\x07bad\x9c"}, "bad", ["bad"]),
+    ],
+)
+def test_an_error_is_told_whichever_field_has_it_and_nothing_of_it_twice(
+    error: dict[str, Any], reason: str, said: list[str]
+) -> None:
+    rendered = told(an_event("failed", {"id": 93, "status": "failed", **error}))
+    assert rendered.text == f"New Signups to Leads: run 93 failed, {reason}"
+    assert lines(rendered)[1 : 1 + len(said)] == said
+
+
 def test_a_failed_run_says_what_broke_why_and_where_to_click() -> None:
     rendered = told(an_event("failed", FAILED))
     assert lines(rendered)[:4] == [

@@ -73,6 +73,13 @@ def test_how_a_sync_is(last: LastRuns | None, incident: bool, paused: bool | Non
     assert state_of(a_sync(1, paused=paused), last, incident) is state
 
 
+def test_a_sync_that_can_not_be_read_does_not_look_well() -> None:
+    for last in (GOOD, None, LastRuns("working", failed=False)):
+        assert state_of(a_sync(1, paused=True), last, has_incident=False, is_unread=True) is State.FAILING
+    board = board_of(SYNCS, {sync.key: GOOD for sync in SYNCS}, (), Wanted(), [SYNCS[2].key])
+    assert board.shown[0] == (SYNCS[2], State.FAILING)
+
+
 def test_the_failing_come_first_and_each_state_is_counted_whichever_is_shown() -> None:
     last_runs = {sync.key: GOOD for sync in SYNCS} | {SYNCS[2].key: BAD}
     board = board_of(SYNCS, last_runs, [SYNCS[0].key], Wanted())

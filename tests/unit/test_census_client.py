@@ -261,6 +261,27 @@ async def test_an_impatient_client_gives_a_throttled_request_up_and_shuts_the_ga
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (503, {"Retry-After": "7"}, 7),
+        (503, {"Retry-After": "100000"}, 3_600),
+        (503, {}, 0),
+        (503, {"Retry-After": "soon"}, 0),
+        (500, {"Retry-After": "7"}, 0),
+    ],
+)
+async def test_a_503_that_asks_to_wait_shuts_the_gate(
+    api: Api, status: int, headers: dict[str, str], seconds: float
+) -> None:
+    client = api.client()
+    api.answers("/sync_runs/93", status=status, headers=headers)
+    with pytest.raises(Unreachable):
+        await client.run(93)
+    assert max(0, seconds - 1) <= client.gate.paused_for() <= seconds
+
+
+@pytest.mark.asyncio
 async def test_a_date_in_retry_after_is_waited_for(api: Api) -> None:
     client = api.client(patient=False)
     due = datetime.now(UTC) + timedelta(minutes=5)

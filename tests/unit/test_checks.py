@@ -61,6 +61,7 @@ def test_an_incident_says_what_it_is_about() -> None:
         last_run_id=2,
         likeness="E1: no access",
         last_good_run=GoodRun(1, at(1)),
+        wrong="E1: no access",
     )
 
 
@@ -851,11 +852,38 @@ def test_an_incident_never_lasts_less_than_no_time() -> None:
     assert course.last.resolved_at == course.last.opened_at == at(10)
 
 
-def test_the_resolution_says_nothing_of_the_error_any_more() -> None:
+def test_the_resolution_says_what_was_wrong_last() -> None:
     course = Course(rejected_records=RejectedRecords())
     course.completes(1, rejected=90)
+    course.completes(2, rejected=80)
+    course.completes(3)
+    assert course.last.summary == course.last.wrong == "80 of 100 records were rejected or invalid (80 %)"
+
+
+def test_the_resolution_of_a_failing_sync_says_the_last_error_that_was_told() -> None:
+    course = Course(failing=Failing())
+    course.fails(1, code="E1", message="no access")
+    course.fails(2, code="E2", message="E2: the disk\nis full")
+    course.fails(3, code=None, message=None)
+    course.completes(4)
+    assert course.last.summary == course.last.wrong == "E2: the disk is full"
+
+
+def test_a_failure_without_an_error_leaves_nothing_to_say() -> None:
+    course = Course(failing=Failing())
+    course.fails(1, code=None, message=None)
     course.completes(2)
-    assert course.last.summary is None
+    assert (course.last.summary, course.last.wrong) == (None, None)
+
+
+def test_one_record_is_told_as_one() -> None:
+    course = Course(rejected_records=RejectedRecords(), record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.completes(4, sent=1, rejected=1)
+    assert [incident.summary for incident in course.incidents] == [
+        "1 of 1 record was rejected or invalid (100 %)",
+        "1 record sent, the mean of the runs before is 100",
+    ]
 
 
 # --- several checks, one run ---

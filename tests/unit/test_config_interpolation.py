@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from notifier.config.load import load_watchlist
+from notifier.config.load import doubts, load_watchlist
 from notifier.config.models import Watchlist
 from notifier.errors import WatchlistError
 
@@ -303,3 +303,52 @@ def test_the_values_do_not_show_their_secrets() -> None:
     watchlist = load((TEXT % ("region: us", "x")).replace("abc", "'${A}'"), {"A": CANARY})
     assert CANARY not in repr(watchlist)
     assert watchlist.workspaces["production"].api_key == SecretStr(CANARY)
+
+
+# --- what can hardly be meant ---
+
+
+def doubted(value: str, env: Mapping[str, str]) -> list[str]:
+    path = Path("watchlist.yaml")
+    path.write_text(TEXT % ("region: us", value))
+    return [f"{doubt.path}: {doubt.message}" for doubt in doubts(path, env)]
+
+
+def test_an_empty_variable_that_hides_its_file_is_an_error_that_names_both() -> None:
+    Path("file").write_text("one")
+    assert "A is set to nothing, and hides A_FILE: unset A, or give it a value" in mistake(
+        "'${A}'", {"A": "", "A_FILE": "file"}
+    )
+    assert label("'${A:-x}'", {"A": "", "A_FILE": "file"}) == "x"
+    assert label("'${A}'", {"A": ""}) == ""
+
+
+@pytest.mark.parametrize("quoted", ['"abc"', "'abc'", '""'])
+def test_quotes_around_a_value_of_the_environment_are_doubted_and_not_shown(quoted: str) -> None:
+    expected = ["watches[0].labels.team: the value of {} has quotes around it, and they are part of it"]
+    Path("file").write_text(quoted + "\n")
+    assert doubted("${A}", {"A": quoted}) == [expected[0].format("A")]
+    assert doubted("${A}", {"A_FILE": "file"}) == [expected[0].format("A_FILE")]
+    assert label("${A}", {"A": quoted}) == quoted
+
+
+@pytest.mark.parametrize(
+    ("value", "doubtful"),
+    [
+        ("$A", True),
+        ("$NOT_SET", True),
+        ("x-$A", True),
+        ("x-$NOT_SET", False),
+        ("$5", False),
+        ("a$", False),
+        ("'$A'", True),
+    ],
+)
+def test_a_variable_without_braces_is_doubted(value: str, doubtful: bool) -> None:
+    remedy = "watches[0].labels.team: looks like a variable, which is written ${NAME}; as it stands, it is text"
+    assert doubted(value, {"A": "one"}) == ([remedy] if doubtful else [])
+
+
+@pytest.mark.parametrize("value", ["a'b", "'", "it's", 'say "x" twice'])
+def test_other_values_are_not_doubted(value: str) -> None:
+    assert doubted("${A}", {"A": value}) == []

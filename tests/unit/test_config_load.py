@@ -108,6 +108,7 @@ def test_the_example_names_every_variable_that_is_missing() -> None:
     ("workspace", "api_url", "app_url"),
     [
         ("{api_key: a, region: eu}", "https://app-eu.getcensus.com/api/v1", "https://app-eu.getcensus.com"),
+        ("{api_key: a, region: au}", "https://app-au.getcensus.com/api/v1", "https://app-au.getcensus.com"),
         (
             "{api_key: a, base_url: 'http://127.0.0.1:8700/api/v1/'}",
             "http://127.0.0.1:8700/api/v1",
@@ -190,7 +191,7 @@ routes:
         (
             "{api_key: abc}",
             "{api_key: }",
-            "3:16: workspaces.production.api_key: has no value; give one, or leave it out",
+            "3:16: workspaces.production.api_key: has no value; give one",
         ),
         ("{api_key: abc}", "{api_key: ''}", "3:25: workspaces.production.api_key: must not be empty"),
         ("{api_key: abc}", "{api_key: 5}", "3:25: workspaces.production.api_key: must be text; put it in quotes"),
@@ -198,7 +199,7 @@ routes:
         (
             "{api_key: abc}",
             "{api_key: a, region: ue}",
-            '3:36: workspaces.production.region: no region is named "ue"; known: "us", "eu"',
+            '3:36: workspaces.production.region: no region is named "ue"; known: "us", "eu", "au"',
         ),
         (
             "{api_key: abc}",
@@ -471,3 +472,30 @@ def test_any_text_gives_a_watchlist_or_a_watchlist_error(load: Load, text: str) 
 def test_any_shape_of_data_gives_a_watchlist_or_a_watchlist_error(load: Load, data: dict[str, object]) -> None:
     with pytest.raises(WatchlistError):
         load(json.dumps(data))
+
+
+COMMENT = 'has no value: after " #" all is a comment; put quotes around a value that begins with "#"'
+
+
+@pytest.mark.parametrize(
+    ("good", "wrong", "line"),
+    [
+        (
+            '{type: webhook, url: "https://example.com/hook"}',
+            "\n    type: slack\n    token: x\n    channel: #data-syncs",
+            f"10:5: receivers.pipeline.channel: {COMMENT}",
+        ),
+        ("  - sync: 52\n", "  - sync: # 52\n", f"5:5: watches[0].sync: {COMMENT}"),
+        ("version: 1\n", "version: 1\ndatabase:   #here\n", f"2:1: database: {COMMENT}"),
+        ("version: 1\n", "version: 1\ndatabase:\n  # a comment that is one\n", None),
+        ("version: 1\n", "version: # the number 1\n  1\n", ""),
+    ],
+)
+def test_a_comment_in_the_place_of_a_value_is_named(
+    load: Load, lines: Lines, good: str, wrong: str, line: str | None
+) -> None:
+    text = GOOD.replace(good, wrong)
+    if line == "":
+        assert load(text).version == 1
+    else:
+        assert lines(text) == [line or "2:1: database: has no value; give one, or leave it out"]

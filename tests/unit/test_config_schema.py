@@ -75,6 +75,7 @@ SAME = [
     ({"watches": [{"syncs": "${ALL}"}]}, True),
     ({"routes": [{"receivers": ["w"], "syncs": ["${A}"]}]}, True),
     ({"workspaces": {"p": {"api_key": "k", "region": "eu"}}}, True),
+    ({"workspaces": {"p": {"api_key": "k", "region": "au"}}}, True),
     ({"workspaces": {"p": {"api_key": "k", "region": "${R}"}}}, True),
     ({"workspaces": {"p": {"api_key": "k", "region": "uk"}}}, False),
     ({"workspaces": {"p": {"api_key": "k", "region": "us", "base_url": "http://h"}}}, False),

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from notifier import service
 from notifier.config.durations import parse_duration
+from notifier.ending import HARD_END
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -114,4 +114,4 @@ def test_secrets_and_watchlist_stay_out_of_git() -> None:
 
 
 def test_docker_waits_longer_for_the_worker_than_it_takes_to_end(worker: dict[str, Any]) -> None:
-    assert parse_duration(worker["stop_grace_period"]) > timedelta(seconds=service.HARD_END)
+    assert parse_duration(worker["stop_grace_period"]) > timedelta(seconds=HARD_END)

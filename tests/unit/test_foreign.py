@@ -46,7 +46,7 @@ def test_a_terminal_sequence_is_taken_out_whole(sequence: str) -> None:
         pytest.param("\x1b]0;never ended", "0;never ended", id="a string without an end hides nothing"),
         pytest.param("\x9d0;never ended", " 0;never ended", id="nor does its C1 form"),
         pytest.param("cut \x1b[3", "cut ", id="a sequence that was cut"),
-        pytest.param("cut \x1b", "cut  ", id="an escape that was cut"),
+        pytest.param("cut \x1b", "cut ", id="an escape that was cut"),
         pytest.param("\x1b\x1b[31m[32mred", " [32mred", id="what is left makes no new one"),
         pytest.param("\x1b[\x1b[31mred", "red", id="one in another"),
         pytest.param("[31m is no sequence", "[31m is no sequence", id="brackets"),
@@ -59,6 +59,7 @@ def test_what_is_no_whole_sequence_hides_nothing_and_starts_none(text: str, expe
 @pytest.mark.parametrize("control", ["\0", "\x07", "\x08", "\x0b", "\x0c", "\x1c", "\x7f", "\x85", "\x91", "\0\x0b\0"])
 def test_words_do_not_run_together_where_a_control_character_stood_between_them(control: str) -> None:
     assert tidied(f"one{control}two") == "one two"
+    assert tidied(f"one {control} two") == "one two"
 
 
 def test_lines_stay_lines_and_blank_ones_in_a_row_are_one() -> None:
@@ -106,7 +107,7 @@ def test_a_code_that_the_message_begins_with_is_said_once(code: str, message: st
     ],
 )
 def test_an_error_in_a_line_says_something_whenever_any_field_does(
-    fields: tuple[str | None, ...], expected: str
+    fields: tuple[str | None, str | None, str | None], expected: str
 ) -> None:
     assert error_line(*fields) == expected
 

@@ -28,6 +28,9 @@ UNUSUAL = "1,240 records sent, the mean of the runs before is 18,340"
 SLOW = "running for more than 2 h"
 STALE = "no run has completed for more than 1 d 2 h"
 UNAUTHORIZED = "HTTP 401 Unauthorized: the API key is wrong or lacks access"
+UNREAD = "no readable answer for more than 30 min: HTTP 500 Internal Server Error"
+ONE_UNREAD = "run 94 can't be read for more than 30 min: HTTP 500"
+NO_ANSWER = "no usable answer for more than 5 min: the list of syncs: HTTP 404 Not Found"
 SUMMARIES = {
     Check.FAILING: None,
     Check.REJECTED_RECORDS: REJECTED,
@@ -35,6 +38,7 @@ SUMMARIES = {
     Check.SLOW_RUN: SLOW,
     Check.STALE: STALE,
     Check.UNREACHABLE: UNAUTHORIZED,
+    Check.UNREADABLE: UNREAD,
 }
 INCIDENT_EVENTS = [kind for kind in EventType if kind.startswith("incident.")]
 ALL_MENTIONS = ("@here", "@channel", "@everyone", "<@U0123>", "<@W0123>", "<!subteam^S0123>")
@@ -213,6 +217,13 @@ def test_the_plain_text_says_all_of_it() -> None:
             [UNAUTHORIZED],
             f"Census can't be read: production, {UNAUTHORIZED}",
         ),
+        (
+            Check.UNREADABLE,
+            None,
+            ":satellite_antenna: New Signups to Leads's runs can't be read",
+            [UNREAD, "last good run 92 [(2026-11-22 09:15)]"],
+            f"New Signups to Leads's runs can't be read: {UNREAD}",
+        ),
     ],
 )
 def test_every_check_says_what_is_wrong(
@@ -285,9 +296,10 @@ def test_the_headline_counts_more_than_one_bad_run_and_nothing_else_does(
             Check.RECORD_COUNT,
             ":large_yellow_circle: New Signups to Leads still sends an unusual number of records · 12 runs",
         ),
-        (Check.SLOW_RUN, ":turtle: New Signups to Leads is still running after more than 2 h"),
+        (Check.SLOW_RUN, ":turtle: New Signups to Leads is still running after more than 5 h 12 min"),
         (Check.STALE, ":zzz: New Signups to Leads still has not completed a run for more than 1 d 2 h"),
         (Check.UNREACHABLE, ":electric_plug: Census still can't be read: production"),
+        (Check.UNREADABLE, ":satellite_antenna: New Signups to Leads's runs still can't be read"),
     ],
 )
 def test_a_reminder_says_that_it_is_still_so(check: Check, headline: str) -> None:
@@ -411,19 +423,26 @@ def test_a_sync_that_recovered_says_how_long_it_lasted_how_many_failed_and_which
         (
             Check.REJECTED_RECORDS,
             {"records_processed": 18_340, "records_failed": 3, "records_invalid": 2},
-            ["recovered after 3 h 12 min", "1 run rejected records · run 98 rejected 5 of 18,342"],
+            ["recovered after 3 h 12 min of rejected records", "1 run rejected records · run 98 rejected 5 of 18,342"],
         ),
         (
             Check.REJECTED_RECORDS,
             {},
-            ["recovered after 3 h 12 min", "1 run rejected records · run 98 rejected none"],
+            ["recovered after 3 h 12 min of rejected records", "1 run rejected records · run 98 rejected none"],
         ),
         (
             Check.RECORD_COUNT,
             {"records_processed": 18_340},
-            ["recovered after 3 h 12 min", "1 run sent unusual numbers · run 98 sent 18,340"],
+            [
+                "recovered after 3 h 12 min of unusual numbers of records",
+                "1 run sent unusual numbers · run 98 sent 18,340",
+            ],
         ),
-        (Check.RECORD_COUNT, {}, ["recovered after 3 h 12 min", "1 run sent unusual numbers"]),
+        (
+            Check.RECORD_COUNT,
+            {},
+            ["recovered after 3 h 12 min of unusual numbers of records", "1 run sent unusual numbers"],
+        ),
         (
             Check.FAILING,
             {"records_failed": 5},
@@ -548,6 +567,7 @@ def test_only_a_run_that_completed_succeeded() -> None:
             "had not completed a run for too long",
         ),
         (Check.UNREACHABLE, "check_off", "production: check turned off", "Census could not be read"),
+        (Check.UNREADABLE, "deleted", "New Signups to Leads: deleted in Census", "runs could not be read"),
     ],
 )
 def test_what_just_ended_is_no_success(check: Check, reason: str, headline: str, facts: str) -> None:
@@ -563,6 +583,129 @@ def test_what_was_deleted_has_no_page_to_lead_to() -> None:
     rendered = told(an_incident("resolved", run=a_run(), reason="deleted"))
     assert links(rendered) == []
     assert "https" not in rendered.plain
+
+
+# --- what was wrong, once it is over ---
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong", "lines"),
+    [
+        (
+            Check.FAILING,
+            "E1: the disk is full",
+            ["recovered after 3 h 12 min", "what was wrong: E1: the disk is full", "1 run failed · run 98 succeeded"],
+        ),
+        (
+            Check.REJECTED_RECORDS,
+            REJECTED,
+            [
+                "recovered after 3 h 12 min of rejected records",
+                f"what was wrong: {REJECTED}",
+                "1 run rejected records · run 98 rejected none",
+            ],
+        ),
+        (
+            Check.RECORD_COUNT,
+            "1 record sent, the mean of the runs before is 100",
+            [
+                "recovered after 3 h 12 min of unusual numbers of records",
+                "what was wrong: 1 record, usually about 100",
+                "1 run sent unusual numbers",
+            ],
+        ),
+        (Check.SLOW_RUN, SLOW, ["completed after 3 h 4 min"]),  # which says it
+        (Check.STALE, STALE, ["completed a run again after 1 d"]),
+    ],
+)
+@pytest.mark.parametrize("living", [True, False])
+def test_a_resolved_incident_keeps_a_line_of_what_was_wrong(
+    check: Check, wrong: str, lines: list[str], living: bool
+) -> None:
+    rendered = told(an_incident("resolved", check, a_run(98, "completed"), summary=wrong), living=living)
+    first, *rest = lines
+    assert shown(rendered)[:-1] == [f":{GOOD}: {NAME} {first}", *rest]
+    assert all(line in rendered.plain.splitlines() for line in rest)
+
+
+def test_an_end_without_recovery_keeps_it_too() -> None:
+    rendered = told(an_incident("resolved", reason="check_off", summary="E1: the disk is full"))
+    assert shown(rendered)[:3] == [
+        f":{OVER}: {NAME}: check turned off",
+        "what was wrong: E1: the disk is full",
+        "was failing",
+    ]
+    slow = told(an_incident("resolved", Check.SLOW_RUN, reason="check_off", summary=SLOW))
+    assert shown(slow)[1] == "was running for more than 2 h"
+
+
+@pytest.mark.parametrize(
+    ("check", "summary", "headline", "below"),
+    [
+        (
+            Check.UNREACHABLE,
+            NO_ANSWER,
+            f":{GOOD}: Census can be read again after 3 h 17 min: production",
+            f"what was wrong: {NO_ANSWER}",
+        ),
+        (
+            Check.UNREADABLE,
+            UNREAD,
+            f":{GOOD}: {NAME}'s runs can be read again after 3 h 42 min",
+            f"what was wrong: {UNREAD}",
+        ),
+        (
+            Check.UNREADABLE,
+            ONE_UNREAD,
+            f":{GOOD}: {NAME}'s run 94 can be read again after 3 h 42 min",
+            "what was wrong: no readable answer for more than 30 min: HTTP 500",
+        ),
+    ],
+)
+def test_what_nobody_answered_is_counted_from_when_it_began(
+    check: Check, summary: str, headline: str, below: str
+) -> None:
+    """Not from when it was opened, which is later by what is too long."""
+    rendered = told(an_incident("resolved", check, runs=0, summary=summary))
+    assert shown(rendered)[:2] == [headline, below]
+    since = "06:58" if check is Check.UNREACHABLE else "06:33"
+    assert shown(rendered)[-1].endswith(f"[from 2026-11-23 {since}] [to 2026-11-23 10:15]")
+    assert shown(told(an_incident("reminder", check, summary=summary)))[-1].endswith(f"[since 2026-11-23 {since}]")
+
+
+def test_a_single_run_that_can_not_be_read_is_named() -> None:
+    rendered = told(an_incident("opened", Check.UNREADABLE, summary=ONE_UNREAD))
+    assert shown(rendered)[:2] == [
+        f":satellite_antenna: {NAME}'s run 94 can't be read",
+        "no readable answer for more than 30 min: HTTP 500",
+    ]
+    assert rendered.text == f"{NAME}'s run 94 can't be read: no readable answer for more than 30 min: HTTP 500"
+    assert links(rendered) == [URL]
+
+
+@pytest.mark.parametrize(
+    ("check", "run", "given", "words"),
+    [
+        (Check.SLOW_RUN, a_run(status="working", created_at=timestamp(at(-300))), {}, "is still running after"),
+        (Check.STALE, None, {"last_good_run": {"id": 92, "completed_at": timestamp(at(-3_000))}}, ""),
+    ],
+)
+def test_a_reminder_says_how_long_it_has_been_so_by_now(
+    check: Check, run: dict[str, Any] | None, given: dict[str, Any], words: str
+) -> None:
+    long = "more than 5 h" if check is Check.SLOW_RUN else "more than 2 d 2 h"
+    first = shown(told(an_incident("reminder", check, run, **given), living=True))[0]
+    assert first.endswith(f"{words or 'still has not completed a run for'} {long}")
+
+
+def test_one_record_is_one_record() -> None:
+    said = "1 record sent, the mean of the runs before is 100"
+    rendered = told(an_incident("opened", Check.RECORD_COUNT, a_run(status="completed"), summary=said))
+    assert shown(rendered)[1] == "1 record, usually about 100"
+    earlier = told(
+        an_incident("opened", Check.RECORD_COUNT, summary="1 records sent, the mean of the runs before is 1")
+    )
+    assert shown(earlier)[1] == "1 record, usually about 1"  # as an older version put it
 
 
 # --- how late it is ---

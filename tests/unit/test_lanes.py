@@ -74,12 +74,12 @@ def test_all_that_sleeps_wakes_when_the_receiver_works_again() -> None:
 def test_a_broken_receiver_is_tried_with_the_oldest_whether_due_or_not() -> None:
     lanes = lanes_with(a_delivery(3, sync_id=9))
     lanes.add(a_delivery(2, sync_id=8), 600.0, 0.0)
-    oldest = lanes.take_oldest()
+    oldest = lanes.take_another()
     assert oldest is not None
     assert oldest.head.id == 2
     lanes.landed(oldest, 0.0, 0.0, next_due=0.0)
     assert drained(lanes) == [2, 3]
-    assert lanes.take_oldest() is None
+    assert lanes.take_another() is None
 
 
 def test_a_lane_beyond_its_length_is_read_from_the_database_again() -> None:
@@ -180,9 +180,9 @@ def test_a_refill_leaves_out_what_stepped_aside_for_it_is_here_already() -> None
 
 def test_what_a_broken_receiver_is_tried_with_is_not_taken_again_while_under_way() -> None:
     lanes = lanes_with(a_delivery(1))
-    assert lanes.take_oldest() is not None
+    assert lanes.take_another() is not None
     assert lanes.take() is None
-    assert lanes.take_oldest() is None
+    assert lanes.take_another() is None
 
 
 def of_story(number: int, story: str | None) -> PendingDelivery:
@@ -236,6 +236,18 @@ def test_dropping_a_lane_leaves_its_followers_alone() -> None:
     assert (len(lanes), lanes.flying) == (0, 0)
 
 
+def test_what_is_read_later_of_a_lane_that_was_dropped_is_left_alone_too() -> None:
+    lanes = lanes_with(a_delivery(1), a_delivery(2))
+    lanes.drop(take(lanes))
+    lanes.add(a_delivery(3), 0.0, 0.0)
+    lanes.add(a_delivery(4, sync_id=8), 0.0, 0.0)
+    lanes.clear()
+    lanes.add(a_delivery(2), 0.0, 0.0)
+    lanes.add(a_delivery(4, sync_id=8), 0.0, 0.0)
+    assert drained(lanes) == [4]
+    assert len(lanes) == 0
+
+
 # --- against a model ---
 
 
@@ -255,6 +267,11 @@ class Row:
         )
 
 
+def place_of(row: Row) -> tuple[int, int]:
+    """Its lane: of its sync, or its own."""
+    return row.sync_id, row.number if row.aside else 0
+
+
 class Delivering(RuleBasedStateMachine):
     """Drives Lanes as the receiver's loop does: read, refill, take, land, step aside, clear.
 
@@ -270,6 +287,7 @@ class Delivering(RuleBasedStateMachine):
         self.count = 0
         self.flying: list[Lane] = []
         self.while_broken = False
+        self.closed: set[tuple[int, int]] = set()
 
     def pending(self, above: int, to: int | None = None) -> Iterable[Row]:
         return [row for number, row in sorted(self.database.items()) if number > above and (to is None or number <= to)]
@@ -314,6 +332,7 @@ class Delivering(RuleBasedStateMachine):
 
     def check_taken(self, lane: Lane, *, must_be_due: bool) -> None:
         row = self.database[lane.head.id]  # it is pending: neither lost nor sent before
+        assert place_of(row) not in self.closed
         others = [other.head for other in self.flying]
         assert all(other.id != row.number for other in others)
         if not row.aside:
@@ -336,7 +355,7 @@ class Delivering(RuleBasedStateMachine):
     @rule()
     def probe(self) -> None:
         self.while_broken = True
-        if lane := self.lanes.take_oldest():
+        if lane := self.lanes.take_another():
             self.check_taken(lane, must_be_due=False)
 
     @precondition(lambda self: self.while_broken)
@@ -361,6 +380,16 @@ class Delivering(RuleBasedStateMachine):
         row.due, row.failed = self.now + wait, True
         lane.head.first_failed_at = NOW
         self.lanes.landed(lane, row.due, self.now, next_due=0.0)
+
+    @precondition(lambda self: bool(self.flying))
+    @rule(which=st.integers(0, 2))
+    def drop(self, which: int) -> None:
+        """In a round of `run --once` a failed head leaves its followers, those too that are still to be read."""
+        lane = self.flying.pop(which % len(self.flying))
+        row = self.database[lane.head.id]
+        row.failed = True
+        self.closed.add(place_of(row))
+        self.lanes.drop(lane)
 
     @precondition(lambda self: not self.while_broken)
     @rule(count=st.sampled_from([20, 30]))
@@ -401,6 +430,9 @@ class Delivering(RuleBasedStateMachine):
             self.land(0, None)
         if self.while_broken:
             self.works_again()
+        left = {number for number, row in self.database.items() if place_of(row) in self.closed}
+        for number in left:
+            del self.database[number]
         for _ in range(len(self.database) + 1):
             self.load(1_000)
             self.refill_all()

@@ -18,6 +18,7 @@ LINKS = Links({"production": Workspace(api_key=SecretStr("k"))})
 WELL = WorkspaceHealth("production", True, None, NOW, None, 1.0, None)
 DOWN = WorkspaceHealth("eu", False, "401", NOW, NOW, 1.0, None)
 WORKS, BROKEN = ReceiverHealth("growth"), ReceiverHealth("sales", broken_since=NOW)
+FAILING = ReceiverHealth("hook", failing_since=NOW, last_error="HTTP 500")
 
 
 def an_event(
@@ -33,8 +34,17 @@ def test_the_verdict_names_the_worst_first() -> None:
     assert (starting.mood, starting.reasons) == (Mood.WAITING, ["not polled yet: production"])
     partly = verdict_of(None, "not polled yet: eu", None, [WELL, DOWN], [BROKEN])
     assert (partly.mood, partly.reasons) == (Mood.BAD, ["eu can't be read", "sales takes no messages"])
+    failing = verdict_of(None, None, None, [WELL], [WORKS, FAILING])
+    assert (failing.mood, failing.reasons) == (Mood.BAD, ["hook takes no messages"])
     ill = verdict_of("the database can't be written", None, None, [DOWN], [])
     assert ill.reasons == ["the database can't be written", "eu can't be read"]
+
+
+def test_syncs_that_can_not_be_read_are_counted_unless_their_whole_workspace_is_down() -> None:
+    unread = [("production", 52), ("eu", 53), ("eu", 54)]
+    told = verdict_of(None, None, None, [WELL, DOWN], [WORKS], unread)
+    assert (told.mood, told.reasons) == (Mood.BAD, ["eu can't be read", "1 sync can't be read"])
+    assert verdict_of(None, None, None, [WELL], [WORKS], unread[:1]).mood is Mood.BAD
 
 
 def test_a_watchlist_that_is_not_in_force_is_told_with_its_first_mistake() -> None:
@@ -50,13 +60,17 @@ def test_a_watchlist_that_is_not_in_force_is_told_with_its_first_mistake() -> No
 def test_a_runs_event() -> None:
     changes = [{"field": "error_code", "old": None, "new": "E"}, {"field": "status", "old": None, "new": "failed"}]
     line = event_line(an_event(changes=changes, sync_run={"error_code": "E", "error_message": "broke"}), LINKS)
-    assert (line.sync, line.old, line.new, line.note) == ("Leads", "nothing", "failed", "E broke")
+    assert (line.sync, line.old, line.new, line.note) == ("Leads", "nothing", "failed", "E: broke")
     assert line.run_url == "https://app.getcensus.com/syncs/52/history?sync_run_id=93"
 
 
 def test_an_incidents_event_tells_its_summary_and_an_alerts_its_message() -> None:
     assert event_line(an_event("incident.opened", summary="run 93 failed"), LINKS).note == "run 93 failed"
     assert event_line(an_event("census_alert.raised", alert={"message": "Sync Failed"}), LINKS).note == "Sync Failed"
+
+
+def test_what_a_resolved_incident_was_is_no_longer_so() -> None:
+    assert event_line(an_event("incident.resolved", summary="E1: broke"), LINKS).note == "it was: E1: broke"
 
 
 def test_an_event_of_a_workspace_is_of_no_sync() -> None:
@@ -90,7 +104,8 @@ def test_how_long_something_lasts() -> None:
 
 
 def test_no_text_plays_with_what_is_around_it() -> None:
-    assert disarmed("a\x00b\u202ec\u2066d\ud800e") == "a\ufffdb\ufffdc\ufffdd\ufffde"
+    assert disarmed("a\x00b\u202ec\u2066d\ud800e") == "a b\ufffdc\ufffdd\ufffde"
+    assert disarmed("\x1b[31mred\x1b[0m\x9d0;title\x07, and\x85more") == "red, and more"
     assert disarmed("x" * 300) == "x" * 199 + "…"
     assert disarmed("weiß 👩‍👩‍👧 zalgo̐") == "weiß 👩‍👩‍👧 zalgo̐"
 

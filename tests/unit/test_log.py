@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from notifier.log import LogFormat, LogLevel, configure
+from notifier.log import LogFormat, LogLevel, configure, flush, tell
 
 
 class Terminal(io.StringIO):
@@ -28,30 +28,35 @@ def _as_before() -> Iterator[None]:
     root.handlers, root.level = handlers, level
 
 
+def said(written: pytest.CaptureFixture[str]) -> str:
+    flush()
+    return written.readouterr().err
+
+
 def lines(written: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
-    return [json.loads(line) for line in written.readouterr().err.splitlines()]
+    return [json.loads(line) for line in said(written).splitlines()]
 
 
-def test_a_line_is_a_constant_sentence_plus_fields(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_a_constant_sentence_plus_fields(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
     structlog.get_logger().info("event delivered", receiver="growth", attempts=2)
-    [line] = lines(capsys)
+    [line] = lines(capfd)
     assert str(line.pop("timestamp")).endswith("Z")
     assert line == {"event": "event delivered", "level": "info", "receiver": "growth", "attempts": 2}
 
 
-def test_a_field_without_a_value_is_left_out_and_a_false_one_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_field_without_a_value_is_left_out_and_a_false_one_is_not(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
     structlog.get_logger().info("x", absent=None, no=False, zero=0, empty="")
-    [line] = lines(capsys)
+    [line] = lines(capfd)
     assert "absent" not in line
     assert (line["no"], line["zero"], line["empty"]) == (False, 0, "")
 
 
-def test_line_breaks_in_a_field_do_not_break_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_line_breaks_in_a_field_do_not_break_the_line(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
     structlog.get_logger().info("x", label='two\nlines "and" Grüße')
-    written = capsys.readouterr().err
+    written = said(capfd)
     assert [json.loads(line)["label"] for line in written.splitlines()] == ['two\nlines "and" Grüße']
     assert "Grüße" in written
 
@@ -66,7 +71,7 @@ def test_line_breaks_in_a_field_do_not_break_the_line(capsys: pytest.CaptureFixt
     ],
 )
 def test_what_is_below_the_level_is_not_written(
-    capsys: pytest.CaptureFixture[str], level: LogLevel, expected: list[str]
+    capfd: pytest.CaptureFixture[str], level: LogLevel, expected: list[str]
 ) -> None:
     configure(LogFormat.JSON, level)
     log = structlog.get_logger()
@@ -74,74 +79,85 @@ def test_what_is_below_the_level_is_not_written(
     log.info("x")
     log.warning("x")
     log.error("x")
-    assert [line["level"] for line in lines(capsys)] == expected
+    assert [line["level"] for line in lines(capfd)] == expected
 
 
-def test_an_exception_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_is_one_json_line(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
     try:
         raise ValueError("inner")
     except ValueError:
         structlog.get_logger().exception("poll failed")
-    [line] = lines(capsys)
+    [line] = lines(capfd)
     assert line["event"] == "poll failed"
     assert "ValueError: inner" in str(line["exception"])
 
 
-def test_a_librarys_warning_is_one_json_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_librarys_warning_is_one_json_line_too(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
     logging.getLogger("aiohttp.client").info("chatter")
     try:
         raise ValueError("inner")
     except ValueError:
         logging.getLogger("aiohttp.server").exception("Task exception was %s retrieved", "never")
-    [line] = lines(capsys)
+    [line] = lines(capfd)
     assert line["event"] == "Task exception was never retrieved"
     assert (line["level"], line["logger"]) == ("error", "aiohttp.server")
     assert "ValueError: inner" in str(line["exception"])
     assert "timestamp" in line
 
 
-def test_away_from_a_terminal_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_away_from_a_terminal_lines_are_json(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.AUTO, LogLevel.INFO)
     structlog.get_logger().info("x")
-    assert [line["event"] for line in lines(capsys)] == ["x"]
+    assert [line["event"] for line in lines(capfd)] == ["x"]
 
 
-def test_on_a_terminal_lines_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+def test_on_a_terminal_lines_are_for_people(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
     configure(LogFormat.AUTO, LogLevel.INFO)
     structlog.get_logger().info("event delivered", receiver="growth")
-    assert "event delivered" in terminal.getvalue()
+    shown = said(capfd)
+    assert "event delivered" in shown
     with pytest.raises(ValueError, match="Expecting value"):
-        json.loads(terminal.getvalue())
+        json.loads(shown)
 
 
 def test_the_format_can_be_forced_either_way(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     configure(LogFormat.CONSOLE, LogLevel.INFO)
     structlog.get_logger().info("event delivered", receiver="growth")
     logging.getLogger("asyncio").warning("slow callback")
-    written = capsys.readouterr().err
+    written = said(capfd)
     assert "event delivered" in written
     assert "receiver=growth" in written
     assert "slow callback" in written
     assert "\x1b[" not in written
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
     configure(LogFormat.JSON, LogLevel.INFO)
     structlog.get_logger().info("x")
-    assert json.loads(terminal.getvalue())["event"] == "x"
+    assert json.loads(said(capfd))["event"] == "x"
 
 
-def test_colors_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colors_are_for_terminals_that_want_them(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys, "stderr", colored := Terminal())
     configure(LogFormat.AUTO, LogLevel.INFO)
     structlog.get_logger().info("x")
-    assert "\x1b[" in colored.getvalue()
+    assert "\x1b[" in said(capfd)
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr(sys, "stderr", plain := Terminal())
     configure(LogFormat.AUTO, LogLevel.INFO)
     structlog.get_logger().info("x")
-    assert "\x1b[" not in plain.getvalue()
+    assert "\x1b[" not in said(capfd)
+
+
+def test_a_last_sentence_comes_after_what_was_logged_before(capfd: pytest.CaptureFixture[str]) -> None:
+    configure(LogFormat.JSON, LogLevel.INFO)
+    structlog.get_logger().info("x")
+    tell("notifier: that was all")
+    first, second = said(capfd).splitlines()
+    assert json.loads(first)["event"] == "x"
+    assert second == "notifier: that was all"

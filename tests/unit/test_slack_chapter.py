@@ -143,11 +143,11 @@ def in_blocks(piece: object, blocks: object) -> bool:
 
 
 def rendered(chapter: Chapter, *, posting: bool) -> object:
-    return chapter.root(NOW, posting=posting).blocks
+    return chapter.root(NOW, mentions=chapter.called if posting else ()).blocks
 
 
 def lines(chapter: Chapter) -> object:
-    return chapter.reply(NOW, in_channel=False).blocks
+    return chapter.reply(NOW, in_channel=False, mentions=chapter.called).blocks
 
 
 def test_mentions_are_those_of_all_that_is_told_each_once() -> None:
@@ -156,7 +156,7 @@ def test_mentions_are_those_of_all_that_is_told_each_once() -> None:
         event(2, mentions=("<@U2>", "@here")),
         event(3, mentions=("<@U3>",), quiet=True),
     )
-    assert chapter.mentions == ("@here", "<@U1>", "<@U2>")
+    assert chapter.called == ("@here", "<@U1>", "<@U2>")
 
 
 def test_a_message_that_is_posted_mentions_and_one_that_is_edited_does_not() -> None:
@@ -175,7 +175,7 @@ def test_nobody_is_called_for_what_is_over_neither_by_the_message_nor_in_its_thr
 
 def test_the_message_shows_the_state_whatever_the_events_that_wait_say() -> None:
     chapter = a_chapter(event(1), state=resolved(9).body, state_id="evt_9")
-    assert chapter.root(NOW, posting=False).text == "New Signups to Leads recovered after 3 h, 2 runs had failed"
+    assert chapter.root(NOW).text == "New Signups to Leads recovered after 3 h, 2 runs had failed"
 
 
 def test_a_state_that_tells_of_no_run_is_shown_with_the_run_that_was_told_of_last() -> None:
@@ -183,14 +183,14 @@ def test_a_state_that_tells_of_no_run_is_shown_with_the_run_that_was_told_of_las
     reminder = an_incident_body(EventType.INCIDENT_REMINDER, an_incident(runs=2), run_id=None)
     earlier = an_incident_body(EventType.INCIDENT_CHANGED, an_incident(runs=2), run_id=94)
     chapter = a_chapter(event(1), state=reminder, run=earlier)
-    assert "run 94, JSON_ARRAY_ERROR" in chapter.root(NOW, posting=False).text
-    assert "run 94" not in a_chapter(event(1), state=reminder).root(NOW, posting=False).text
+    assert "run 94, JSON_ARRAY_ERROR" in chapter.root(NOW).text
+    assert "run 94" not in a_chapter(event(1), state=reminder).root(NOW).text
 
 
 def test_an_incident_that_never_had_a_run_is_shown_without_one() -> None:
     stale = an_incident_body(EventType.INCIDENT_OPENED, an_incident(Check.STALE, last_run_id=None), run_id=None)
     chapter = a_chapter(Message("evt_1", EventType.INCIDENT_OPENED, stale))
-    assert "run 9" not in chapter.root(NOW, posting=True).text
+    assert "run 9" not in chapter.root(NOW).text
 
 
 def test_the_thread_tells_only_what_is_told() -> None:
@@ -202,3 +202,14 @@ def test_a_reply_that_is_shown_in_the_channel_says_of_which_sync_it_is() -> None
     chapter = a_chapter(event(1, EventType.INCIDENT_REMINDER))
     shown = [json.dumps(chapter.reply(NOW, in_channel=where).blocks) for where in (True, False)]
     assert ["New Signups to Leads" in blocks for blocks in shown] == [True, False]
+
+
+def test_what_is_told_once_the_incident_is_over_calls_nobody_and_says_so_first() -> None:
+    chapter = a_chapter(event(1, EventType.INCIDENT_OPENED), state=resolved(9).body, state_id="evt_9")
+    reply = chapter.reply(NOW, in_channel=False)
+    assert reply.text.startswith("New Signups to Leads recovered after 3 h: 2 runs failed")
+    assert "is failing" not in reply.text
+    reminded = a_chapter(event(1, EventType.INCIDENT_REMINDER), state=resolved(9).body, state_id="evt_9")
+    for taken_over in (True, False):
+        assert not chapter.in_channel(Reference("C1", "1.2", "evt_0"), taken_over=taken_over)
+        assert not reminded.in_channel(Reference("C1", "1.2", "evt_0"), taken_over=taken_over)

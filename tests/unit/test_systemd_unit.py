@@ -6,6 +6,7 @@ from pathlib import Path
 
 from notifier import service
 from notifier.config.durations import parse_duration
+from notifier.ending import HARD_END
 from notifier.well import SIGN_OF_LIFE_LASTS
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ def duration(key: str) -> timedelta:
 
 
 def test_its_times_fit_the_worker() -> None:
-    assert duration("TimeoutStopSec") > timedelta(seconds=service.HARD_END)
+    assert duration("TimeoutStopSec") > timedelta(seconds=HARD_END)
     assert duration("WatchdogSec") / 2 > service.SIGN_OF_LIFE
     assert duration("WatchdogSec") >= SIGN_OF_LIFE_LASTS
     assert settings("Type") == ["notify"]

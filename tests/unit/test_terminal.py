@@ -13,7 +13,18 @@ from rich.text import Text
 
 from notifier.cli import terminal
 from notifier.cli.events import what_changed
-from notifier.cli.terminal import LONGEST_CELL, ago, brief, long, plain, print_json, print_json_array, short, table
+from notifier.cli.terminal import (
+    LONGEST_CELL,
+    ago,
+    brief,
+    long,
+    plain,
+    print_json,
+    print_json_array,
+    short,
+    styled,
+    table,
+)
 from tests.builders import NOW
 
 OBEYED = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
@@ -44,7 +55,8 @@ def test_plain_text_holds_nothing_that_a_terminal_obeys_and_is_one_line(text: st
             "Snowflake · accounts → Ünï 顧客 👩‍💻",
             id="letters of all languages",
         ),
-        pytest.param("\x1b[2J\x9b31m", "�[2J�31m", id="escape sequences"),
+        pytest.param("a\x1b[2Jb\x9b31mc\x1b]0;title\x07", "abc", id="escape sequences"),
+        pytest.param("a\x07b\0c\x0bd", "a b c d", id="control characters"),
         pytest.param("one\r\n\ttwo\u2028three ", "one two three", id="lines"),
         pytest.param("user\u202etxt.exe", "user�txt.exe", id="a turn of direction"),
         pytest.param("", "", id="nothing"),
@@ -55,8 +67,13 @@ def test_text_of_others_is_shown_as_it_is_but_for_what_a_terminal_obeys(text: st
 
 
 def test_a_cell_is_neither_markup_nor_an_emoji_whoever_styled_it() -> None:
-    rows = [("[red]a[/] :smile:", Text("[b]\x1b[0m", "red"))]
-    assert shown(table(long("label"), long("note"), rows=rows)).splitlines()[1] == "[red]a[/] :smile:  [b]�[0m"
+    rows = [("[red]a[/] :smile:", Text("[b]\x1b[0m\u202e", "red"))]
+    assert shown(table(long("label"), long("note"), rows=rows)).splitlines()[1] == "[red]a[/] :smile:  [b]�"
+
+
+def test_a_style_hides_no_end_of_a_sequence() -> None:
+    rows = [(styled("a\x1b]0;title\x07b", "red"),)]
+    assert shown(table(long("label"), rows=rows)).splitlines()[1] == "ab"
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
@@ -150,9 +167,9 @@ def test_what_is_waited_for_is_said_to_a_person_and_not_to_a_pipe(
     person, pipe = Stream(terminal=True), Stream(terminal=False)
     for stream in (person, pipe):
         monkeypatch.setattr(sys, "stderr", stream)
-        with terminal.waiting("Asking Census for the syncs of [red]\x1b[2J …"):
+        with terminal.waiting("Asking Census for the syncs of [red]\x1b[2J\u202e …"):
             pass
-    assert "Asking Census for the syncs of [red]�[2J …" in person.getvalue()
+    assert "Asking Census for the syncs of [red]� …" in person.getvalue()
     assert pipe.getvalue() == ""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notifier.body import timestamp
 from notifier.model import Check, EventType, Reason
 from notifier.receivers.blocks import render
-from notifier.receivers.incident_words import WORDS
+from notifier.receivers.incident_words import GOOD, WORDS
 from notifier.receivers.slack_text import Rendered
 from notifier.receivers.thread_blocks import lines
 from tests.builders import NOW, at
@@ -24,6 +24,7 @@ from tests.unit.test_incident_blocks import (
     NAME,
     RUN_BODIES,
     UNAUTHORIZED,
+    UNREAD,
     URL,
     a_run,
     an_incident,
@@ -119,8 +120,9 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
         ),
         (
             an_incident("resolved", Check.REJECTED_RECORDS, SUCCESS, runs=2),
-            "recovered after 3 h 12 min: 2 runs rejected records, run 98 rejected none",
-            ":white_check_mark: {} recovered after 3 h 12 min: 2 runs rejected records, run 98 rejected none",
+            "recovered after 3 h 12 min of rejected records: 2 runs rejected records, run 98 rejected none",
+            ":white_check_mark: {} recovered after 3 h 12 min of rejected records: 2 runs rejected records, "
+            "run 98 rejected none",
         ),
         (
             an_incident("changed", Check.RECORD_COUNT, SUCCESS),
@@ -129,8 +131,9 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
         ),
         (
             an_incident("resolved", Check.RECORD_COUNT, SUCCESS, runs=2),
-            "recovered after 3 h 12 min: 2 runs sent unusual numbers, run 98 sent 18,340",
-            ":white_check_mark: {} recovered after 3 h 12 min: 2 runs sent unusual numbers, run 98 sent 18,340",
+            "recovered after 3 h 12 min of unusual numbers of records: 2 runs sent unusual numbers, run 98 sent 18,340",
+            ":white_check_mark: {} recovered after 3 h 12 min of unusual numbers of records: 2 runs sent unusual "
+            "numbers, run 98 sent 18,340",
         ),
         (
             an_incident("opened", Check.SLOW_RUN, a_run(status="working")),
@@ -139,8 +142,8 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
         ),
         (
             an_incident("reminder", Check.SLOW_RUN),
-            "still running after more than 3 h 12 min",
-            ":turtle: {} is still running after more than 3 h 12 min",
+            "still running after 5 h 12 min",
+            ":turtle: {} is still running after 5 h 12 min",
         ),
         (
             an_incident("resolved", Check.SLOW_RUN, SUCCESS),
@@ -179,8 +182,8 @@ def test_a_failing_sync_is_followed_line_by_line(body: bytes, in_thread: str, wi
         ),
         (
             an_incident("reminder", Check.STALE, last_good_run=None),
-            "still no completed run for more than 3 h 12 min",
-            ":zzz: {}: still no completed run for more than 3 h 12 min",
+            "still no completed run for 1 d 5 h",
+            ":zzz: {}: still no completed run for 1 d 5 h",
         ),
         (
             an_incident("resolved", Check.STALE, SUCCESS),
@@ -225,6 +228,30 @@ def test_a_workspace_that_can_not_be_read_is_named_in_the_channel(kind: str, in_
     body = an_incident(kind, Check.UNREACHABLE)
     assert line(body) == in_thread
     assert in_channel(body) == f"{sign} production: {in_thread}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("opened", f"'s runs can't be read: {UNREAD}"),
+        ("changed", f"'s runs can't be read: {UNREAD}"),
+        ("reminder", "'s runs still can't be read after 3 h 42 min"),
+        ("resolved", f"'s runs can be read again after 3 h 42 min · what was wrong: {UNREAD}"),
+    ],
+)
+def test_a_sync_whose_runs_can_not_be_read_is_followed_too(kind: str, words: str) -> None:
+    body = an_incident(kind, Check.UNREADABLE, summary=UNREAD, opened_at=timestamp(at(-192)))
+    assert line(body) == f"the sync{words}"
+    assert in_channel(body) == f":{GOOD if kind == 'resolved' else 'satellite_antenna'}: {NAME}{words}"
+
+
+def test_the_end_says_what_was_wrong_of_which_the_thread_had_no_line() -> None:
+    body = an_incident("resolved", run=SUCCESS, summary="E1: the disk is full")
+    assert line(body) == (
+        "recovered after 3 h 12 min: 1 run failed, run 98 succeeded · what was wrong: E1: the disk is full"
+    )
+    several = an_incident("resolved", run=SUCCESS, runs=2, summary="E1: the disk is full")
+    assert line(several) == "recovered after 3 h 12 min: 2 runs failed, run 98 succeeded"
 
 
 @pytest.mark.parametrize(
@@ -302,14 +329,15 @@ def test_several_events_are_one_reply_oldest_first() -> None:
     rendered = told(*bodies)
     assert shown(rendered) == ["run 94 failed too", "run 95 was skipped", end]
     assert rendered.plain == f"run 94 failed too\nrun 95 was skipped\n{end}"
-    assert rendered.text == f"{NAME}: run 94 failed too\nrun 95 was skipped\n{end}"
+    assert rendered.text == f"{NAME} {end}\nrun 95 was skipped\nrun 94 failed too"
     shown_to_all = told(*bodies, in_channel=True)
     assert shown(shown_to_all) == [
         f":red_circle: {NAME}: run 94 failed too",
         ":fast_forward: run 95 was skipped",
         f":white_check_mark: {end}",
     ]
-    assert shown_to_all.plain == rendered.text
+    assert shown_to_all.plain == f"{NAME}: run 94 failed too\nrun 95 was skipped\n{end}"
+    assert shown_to_all.text == rendered.text
 
 
 def test_of_too_many_the_newest_are_told() -> None:
@@ -321,14 +349,42 @@ def test_of_too_many_the_newest_are_told() -> None:
     assert len(rest) > 15
     assert rest[-1].endswith("100 runs failed, run 201 succeeded")
     assert rendered.plain.splitlines()[1] == first
-    for text in (rendered.text, rendered.plain):
-        assert text.endswith("100 runs failed, run 201 succeeded")
+    assert rendered.plain.endswith("100 runs failed, run 201 succeeded")
+    assert rendered.text.splitlines()[0].endswith("100 runs failed, run 201 succeeded")
 
 
 def test_one_left_out_is_one_event() -> None:
     bodies = [an_incident("changed", run=a_run(n, error_message="&" * 600), summary="another error") for n in range(9)]
     told_of = next(count for count in range(1, 10) if shown(told(*bodies[:count]))[0].startswith("…"))
     assert shown(told(*bodies[:told_of]))[0] == "… 1 event before"
+
+
+def test_the_notification_begins_with_the_end_and_else_with_the_newest() -> None:
+    bodies = [an_incident("changed", run=a_run(94), runs=2), of_run("skipped", a_run(95, "skipped"))]
+    assert told(*bodies).text == f"{NAME}: run 95 was skipped\nrun 94 failed too"
+    over = told(*bodies, an_incident("resolved", run=SUCCESS, runs=2), of_run("full_sync", SUCCESS), in_channel=True)
+    assert over.text.startswith(f"{NAME} recovered after 3 h 12 min: 2 runs failed, run 98 succeeded\n")
+
+
+@pytest.mark.parametrize("is_for_all", [True, False])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (an_incident(run=a_run()), f"run 93 failed: {ERROR}"),
+        (an_incident("changed", run=a_run(94)), "run 94 failed too"),
+        (an_incident("reminder", runs=2), "still failing after 3 h 12 min: 2 runs failed"),
+    ],
+)
+def test_what_is_told_after_the_end_says_first_that_it_is_over(body: bytes, words: str, is_for_all: bool) -> None:
+    """A message that was refused, and that somebody tried again by hand."""
+    end = an_incident("resolved", run=SUCCESS)
+    rendered = told(body, over=end, in_channel=is_for_all)
+    first, rest = rendered.text.split("\n")
+    assert first == f"{NAME} recovered after 3 h 12 min: 1 run failed, run 98 succeeded"
+    assert rest.replace("_ERROR: ", "_ERROR ") == f"earlier: {words}"
+    (only,) = shown(rendered)
+    assert only.endswith(f"earlier: {words}")
+    assert "is failing" not in rendered.text + rendered.plain + only
 
 
 # --- how late they are, and whom they mention ---

@@ -13,7 +13,7 @@ def seconds(number: float) -> timedelta:
 
 
 PRODUCTION = WorkspaceVitals("production", interval=seconds(60), answered_before=seconds(20))
-WELL = Vitals(loops_alive=True, database_works=True, written_before=seconds(59), workspaces=(PRODUCTION,))
+WELL = Vitals(loops_alive=True, database_works=True, written_before=seconds(29), workspaces=(PRODUCTION,))
 
 
 def test_all_is_well_when_loops_live_the_database_takes_writes_and_each_workspace_was_read() -> None:
@@ -25,7 +25,7 @@ def test_all_is_well_when_loops_live_the_database_takes_writes_and_each_workspac
     [
         (replace(WELL, loops_alive=False), "a loop of the worker has ended"),
         (replace(WELL, database_works=False), "the database takes no writes"),
-        (replace(WELL, written_before=seconds(181)), "nothing was written to the database for 181 s"),
+        (replace(WELL, written_before=seconds(31)), "nothing was written to the database for 31 s"),
     ],
 )
 def test_what_is_not_healthy_is_not_well(vitals: Vitals, reason: str) -> None:

@@ -302,6 +302,11 @@ def test_an_answer_that_is_nested_deeply_is_read_or_unusable(
 # --- text that is no text ---
 
 
+def test_a_byte_order_mark_before_the_json_is_passed_over() -> None:
+    assert wire.one_run(b'\xef\xbb\xbf{"data":{"id":93,"sync_id":52}}').id == 93
+    assert wire.decode(b'\xef\xbb\xbf{"a": NaN}') == {"a": None}
+
+
 def test_broken_utf8_is_mended() -> None:
     run = wire.one_run(b'{"data":{"id":93,"sync_id":52,"error_message":"caf\xe9 \xff","x":"\xed\xa0\x80"}}')
     assert run.watched.error_message == "caf� �"

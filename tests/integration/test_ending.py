@@ -1,0 +1,48 @@
+"""The end of the process when it is told to: the loop is asked, and by force where the loop itself hangs."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import asyncio, os, threading
+from notifier import ending, log
+ending.HARD_END = {hard_end}
+log.configure(log.LogFormat.JSON, log.LogLevel.INFO)
+async def work():
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ending.Ending(lambda: loop.call_soon_threadsafe(stop.set)).listen()
+    print("listening", flush=True)
+    {hang}
+    await stop.wait()
+asyncio.run(work())
+"""
+
+
+def told_to_end(number: signal.Signals, *, hang: str = "", hard_end: float = 60) -> tuple[int, str]:
+    """The exit code and standard error of a process that gets a signal while it `hang`s."""
+    script = SCRIPT.format(hang=hang, hard_end=hard_end)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_loop_that_works_ends_by_itself(number: signal.Signals) -> None:
+    assert told_to_end(number) == (0, "")
+
+
+@pytest.mark.parametrize("hang", ["threading.Event().wait()", "os.read(os.pipe()[0], 1)", "while True: pass"])
+def test_a_loop_that_hangs_is_ended_all_the_same_and_the_log_says_so(hang: str) -> None:
+    code, said = told_to_end(signal.SIGTERM, hang=hang, hard_end=0.1)
+    assert code == 1
+    assert json.loads(said)["event"] == "something hangs; ending all the same"

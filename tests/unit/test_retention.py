@@ -1,0 +1,47 @@
+"""What retention takes for the present when the wall clock leaps."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from notifier.retention import SteadyPresent
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+HOUR = 3600.0
+MONTH = timedelta(days=31)
+
+
+def test_the_wall_clock_is_the_present_while_it_goes_on_as_time_does() -> None:
+    present = SteadyPresent(NOON - timedelta(hours=3), 0.0)
+    times = [NOON + timedelta(hours=hour) for hour in range(5)]
+    assert [present.at(time, hour * HOUR) for hour, time in enumerate(times)] == times
+
+
+def test_without_a_worker_before_there_is_nothing_to_doubt() -> None:
+    assert SteadyPresent(None, 0.0).at(NOON, 5.0) == NOON
+
+
+@pytest.mark.parametrize("started", [True, False], ids=["at a start", "in between"])
+def test_a_leap_ahead_is_not_the_present_until_it_has_lasted_for_a_day(started: bool) -> None:
+    present = SteadyPresent(NOON, 0.0)
+    if not started:
+        assert present.at(NOON, 0.0) == NOON
+    for hour in range(24):
+        wall = NOON + MONTH + timedelta(hours=hour)
+        assert present.at(wall, hour * HOUR) == NOON + timedelta(hours=hour)
+    wall = NOON + MONTH + timedelta(hours=24)
+    assert present.at(wall, 24 * HOUR) == wall
+    assert present.at(wall + timedelta(hours=1), 25 * HOUR) == wall + timedelta(hours=1)
+
+
+def test_a_clock_that_is_mended_in_time_has_removed_nothing() -> None:
+    present = SteadyPresent(NOON, 0.0)
+    assert present.at(NOON + MONTH, 0.0) == NOON
+    assert present.at(NOON + timedelta(hours=2), 2 * HOUR) == NOON + timedelta(hours=2)
+
+
+def test_a_clock_that_goes_back_is_believed_and_its_return_is_doubted_for_a_day_at_most() -> None:
+    present = SteadyPresent(NOON, 0.0)
+    assert present.at(NOON - MONTH, 0.0) == NOON - MONTH
+    assert present.at(NOON, HOUR) == NOON - MONTH + timedelta(hours=1)
+    assert present.at(NOON + timedelta(hours=24), 25 * HOUR) == NOON + timedelta(hours=24)
