@@ -218,7 +218,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The syncs of a listing that was an answer, and those that were watched then."""
+    """The syncs of a listing that was an answer, and those that were watched and had been read by then."""
 
     ids: frozenset[int]
     watched: frozenset[int]
@@ -447,7 +447,7 @@ class Play:
         scene.workspace = f"example {number}"
         self.world = World(number, clock.now)
         self.told = Told(self)
-        self.api = Api(self.world, self.told.current.keys)
+        self.api = Api(self.world, lambda: self.told.read)
         scene.client._get = self.api.get  # type: ignore[method-assign]  # no sockets: thousands of answers an example
 
     def pass_time(self, by: timedelta) -> None:
@@ -598,12 +598,14 @@ class Told:
         self.epochs: dict[int, list[Epoch]] = defaultdict(list)
         self.current: dict[int, Epoch] = {}
         self.looks = 0
+        self.read: frozenset[int] = frozenset()  # the watched syncs that have a mark
 
     def look(self) -> None:
         self.looks += 1
         workspace, rows = self.play.scene.workspace, self.play.stage.rows
         found = rows("SELECT sync_id, marked FROM syncs WHERE workspace = ? AND watched", workspace)
         watched = dict(found)
+        self.read = frozenset(sync_id for sync_id, marked in found if marked)
         for sync_id in self.play.world.syncs:
             pages = self.play.api.first_pages[sync_id]
             if sync_id not in watched:
@@ -658,7 +660,7 @@ def nothing_below_the_baseline_appears(play: Play) -> Iterator[str]:
             continue
         shown = [other.place for other in sync.runs if other.id in epoch.first.run_ids]
         floor = max(shown, default=(epoch.first.at, 0))
-        if run.place <= floor and all(state[0] is not None for state in play.api.states[run_id]):
+        if run.place <= floor and _has_status(play, run_id):
             yield f"run {run_id}, created at {run.place}, of a baseline at {floor}"
 
 
@@ -682,7 +684,7 @@ def what_came_later_is_told_to_its_end(play: Play) -> Iterator[str]:
 def each_change_is_told_once(play: Play) -> Iterator[str]:
     """A run appears once: each event goes on from what the one before it said."""
     for (run_id, _), events in play.told.of_runs().items():
-        state = dict(zip(FIELDS, NOTHING, strict=True)) if _appears(events[0]) else None
+        state = dict(zip(FIELDS, NOTHING, strict=True)) if _appears(events[0]) and _has_status(play, run_id) else None
         for event in events:
             for change in event.changes:
                 if state is not None and state[change["field"]] != change["old"]:
@@ -694,7 +696,7 @@ def each_change_is_told_once(play: Play) -> Iterator[str]:
 def what_is_told_was_shown(play: Play) -> Iterator[str]:
     """An event of a run tells a state that an answer showed."""
     for (run_id, _), events in play.told.of_runs().items():
-        if _appears(events[0]) and all(state[0] is not None for state in play.api.states[run_id]):
+        if _appears(events[0]) and _has_status(play, run_id):
             for place in range(len(events)):
                 if _told_state(events[: place + 1]) not in play.api.states[run_id]:
                     yield f"run {run_id} was told as {_told_state(events[: place + 1])}, which nobody showed"
@@ -820,6 +822,11 @@ def _has_no_baseline(play: Play, sync: WorldSync, epoch: Epoch) -> bool | None:
 
 def _run(play: Play, run_id: int) -> tuple[Run, WorldSync]:
     return next((run, sync) for sync in play.world.syncs.values() for run in sync.runs if run.id == run_id)
+
+
+def _has_status(play: Play, run_id: int) -> bool:
+    """Whether every answer gave a run's status. Where one did not, the run may have been known before it appeared."""
+    return all(state[0] is not None for state in play.api.states[run_id])
 
 
 def _appears(event: Event) -> bool:
