@@ -20,7 +20,7 @@ FAR: Final = timedelta(days=7)  # off both our clock and the last answer, a `Dat
 @dataclass(frozen=True, slots=True)
 class ApiTime:
     """When an answer was made, by the API's clock. Where the clocks are too far apart to be believed: no earlier than
-    `earliest`, no later than `latest`, so that nothing is taken for old, or for of the future, by a clock that is wrong.
+    `earliest`, no later than `latest`, so that nothing is taken for old, or for new, by a clock that is wrong.
     """
 
     now: datetime
