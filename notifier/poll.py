@@ -106,7 +106,7 @@ class Observer:
             log.warning(
                 "sync can't be read; the others go on", workspace=self.workspace, sync_id=target.sync_id, error=why
             )
-        await self._recorder.note_unread(target, why, unread.silence.lasted, self.api_clock.now())
+        await self._recorder.note_unread(target, unread, error, self.api_clock.now())
 
     async def was_read(self, target: SyncTarget) -> None:
         """The runs of a sync could be read again. Raises StoreError."""

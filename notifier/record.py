@@ -7,7 +7,7 @@ what is seen at once is recorded in one transaction.
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -51,7 +51,7 @@ from notifier.route import Finding, Reader, Subject, addressed, who_knows
 from notifier.spoken import spoken
 from notifier.store.rows import run_story
 from notifier.store.store import Store
-from notifier.target import SyncTarget
+from notifier.target import SyncTarget, Unread
 
 log = structlog.get_logger(__name__)
 
@@ -213,15 +213,16 @@ class Recorder:
                 due = rules.reminders(target.checks.reminders, target.state.open.values(), api_now)
                 await self._take_steps(target, due)
 
-    async def note_unread(self, target: SyncTarget, why: str, lasted: timedelta | None, api_now: datetime) -> None:
-        """The runs of a sync can't be read, for `lasted` by now: an incident, once that is too long."""
-        settings = target.checks.unreadable
+    async def note_unread(self, target: SyncTarget, unread: Unread, error: str, api_now: datetime) -> None:
+        """The runs of a sync, or one of them, can't be read: an incident, once that has lasted too long."""
+        settings, lasted = target.checks.unreadable, unread.silence.lasted
         if settings is None or lasted is None or lasted < settings.after:
             return
         async with target.lock:
             if target.gone or Check.UNREADABLE in target.state.open:
                 return
-            said = f"no readable answer for more than {spoken(settings.after)}: {why}"
+            what = "no readable answer" if unread.run_id is None else f"run {unread.run_id} can't be read"
+            said = f"{what} for more than {spoken(settings.after)}: {error}"
             step = self._scene(target, api_now).opened(Check.UNREADABLE, summary=said)
             await self._take_steps(target, [step])
 

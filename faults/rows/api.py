@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
+from faults import unread
 from faults.hostile import (
     Asked,
     HostileServer,
@@ -41,7 +42,8 @@ from tests.acceptance.workplace import Workplace
 
 CRITERION: Final = (
     "the worker lives, below 350 MB at its peak; no traceback; each broken workspace has its reason in `status`; no "
-    "event of a run that never was; afterwards every run that was missed, and every later one, is reported once"
+    "event of a run that never was; afterwards every run that was missed, and every later one, is reported once; where "
+    "a part alone can't be read, `status`, an incident and the heartbeat say so, and nothing is called deleted"
 )
 MOST_MEMORY: Final = 350 * 2**20
 LIE: Final = 666_000_000
@@ -315,7 +317,8 @@ def run(size: Size) -> Figures:
     with a_workplace() as (workplace, simulator):
         front = Front(simulator.base_url.removesuffix("/api/v1"))
         with HostileServer(front) as server:
-            return _Trial(workplace, simulator, front, server, size).run()
+            figures = _Trial(workplace, simulator, front, server, size).run()
+    return {**figures, **unread.is_told()}
 
 
 class _Trial:

@@ -342,6 +342,8 @@ async def test_one_run_that_can_not_be_read_holds_its_sync_up_in_nothing(
         await minutes_pass(scene, loop_clock, 10)
         assert sorted(told(scene)) == ["failing opened by 2500", "unreadable opened"]
         assert str(last_error(scene)).startswith("run 1: ")
+        (opened,) = (b for b in scene.bodies() if b["data"].get("incident", {}).get("check") == "unreadable")
+        assert opened["data"]["summary"].startswith("run 1 can't be read for more than 30 min: ")
         await minutes_pass(scene, loop_clock, 90)
         assert "stale opened" in told(scene)
         handle.clear()
