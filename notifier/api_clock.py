@@ -6,6 +6,7 @@ monotonic clock: what our own wall clock does moves nothing, once an answer has 
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,15 +17,34 @@ log = structlog.get_logger(__name__)
 FAR: Final = timedelta(days=7)  # off both our clock and the last answer, a `Date` is no clock
 
 
-class ApiClock:
-    """The clock of one workspace's API; ours, until an answer has told the time."""
+@dataclass(frozen=True, slots=True)
+class ApiTime:
+    """When an answer was made, by the API's clock. Where the clocks are too far apart to be believed: no earlier than
+    `earliest`, no later than `latest`, so that nothing is taken for old, or for new, by a clock that is wrong.
+    """
 
-    def __init__(self, workspace: str, ours: Callable[[], datetime]) -> None:
+    now: datetime
+    earliest: datetime
+    latest: datetime
+
+
+class ApiClock:
+    """The clock of one workspace's API; ours, until an answer has told the time.
+
+    `remembered`: what an answer told before this start; it is no use for telling the time, but for believing another.
+    """
+
+    def __init__(self, workspace: str, ours: Callable[[], datetime], remembered: datetime | None = None) -> None:
         self._workspace = workspace
         self._ours = ours
+        self._remembered = remembered
         self._last: datetime | None = None
         self._last_at = 0.0  # of the loop's clock
         self._reported = False
+
+    def remember(self, told: datetime | None) -> None:
+        """An answer told this time, before this start."""
+        self._remembered = told
 
     def now(self) -> datetime:
         """The API's time, as far as it is known."""
@@ -32,20 +52,19 @@ class ApiClock:
             return self._ours()
         return self._last + timedelta(seconds=asyncio.get_running_loop().time() - self._last_at)
 
-    def latest(self, api_now: datetime) -> datetime:
-        """Nothing that an answer of that time tells of can have happened later. Of two clocks that differ, the one that
-        is ahead: a `Date` that jumps back for once must not make what is new look old."""
-        return max(api_now, self._ours())
-
-    def read(self, date: datetime | None) -> datetime:
+    def read(self, date: datetime | None) -> ApiTime:
         """The time of an answer that bears this `Date`: that, unless there is none or it can't be a clock's."""
-        expected = self.now()
-        if date is None:
-            return expected
-        if abs(date - self._ours()) > FAR and (self._last is None or abs(date - expected) > FAR):
+        ours, expected = self._ours(), self.now()
+        if date is not None and not self._is_a_clock(date, ours, expected):
             if not self._reported:
                 self._reported = True
                 log.warning("an answer's Date is no clock, and is left aside", workspace=self._workspace, date=date)
-            return expected
-        self._last, self._last_at, self._reported = date, asyncio.get_running_loop().time(), False
-        return date
+            return ApiTime(expected, min(date, ours, expected), max(ours, expected))
+        if date is not None:
+            self._last, self._last_at, self._reported = date, asyncio.get_running_loop().time(), False
+        now = date or expected
+        return ApiTime(now, now, max(now, ours))
+
+    def _is_a_clock(self, date: datetime, ours: datetime, expected: datetime) -> bool:
+        last = self._remembered if self._last is None else expected
+        return abs(date - ours) <= FAR or (last is not None and abs(date - last) <= FAR)

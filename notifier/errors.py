@@ -123,3 +123,12 @@ class AlreadyRunning(StoreError):
         self.pid = pid
         who = f"the worker with PID {pid}" if pid else "another worker"
         super().__init__(f"{path} is in use by {who}; one worker a database")
+
+
+def first_of(group: BaseExceptionGroup[BaseException], kind: type[StoreError]) -> StoreError | None:
+    """The first error of a kind in a group, or in a group within it."""
+    for error in group.exceptions:
+        found = first_of(error, kind) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, kind):
+            return found
+    return None

@@ -212,12 +212,19 @@ class Health:
 
     async def round_is_over(self) -> None:
         """One round is all there is of `run --once`: what could not be read in it is bad, though it was tried once."""
-        if self._polls.lasted is not None and not self.has_answered:
+        await self._silence_is_bad(polls=not self.has_answered)
+        await self.save()
+
+    async def has_been_silent_too_long(self) -> None:
+        """An incident tells of it: by now it is bad, however few requests have failed."""
+        await self._silence_is_bad(polls=True)
+
+    async def _silence_is_bad(self, *, polls: bool) -> None:
+        if polls and self._polls.lasted is not None:
             self._polls_error = self.last_failure
         if self._listing.lasted is not None:
             self._listing_error = f"{LIST}: {self._listing_failure}"
         await self._tell()
-        await self.save()
 
     # --- what is said ---
 

@@ -54,6 +54,7 @@ class Outage:
             if (summary := self._why()) is not None:
                 step = scene.opened(Check.UNREACHABLE, summary=summary)
                 self._incident = await self._recorder.take_workspace_step(step)
+                await self._health.has_been_silent_too_long()
             return
         if self._checks.unreachable is None:
             await self._end(scene.resolved(incident, Reason.CHECK_OFF))

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from notifier.api_clock import ApiClock
+from notifier.api_clock import ApiClock, ApiTime
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.diff import NOTHING, changes_between, dated, is_baseline, mark_of, read_to_mark, with_floor_of
@@ -79,16 +79,16 @@ class Observer:
         """
         per_page = NEWEST if target.mark is not None else PAGE
         answer = await self._client.runs(target.sync_id, page=1, per_page=per_page)
-        api_now = self.api_clock.read(date_of(answer.headers))
+        answered = self.api_clock.read(date_of(answer.headers))
         had_baseline = target.mark is not None
         fingerprint = hash(answer.body)
         if fingerprint != target.fingerprint:
-            taken = await self._read_list(target, wire.runs_page(answer.body, target.sync_id), api_now)
+            taken = await self._read_list(target, wire.runs_page(answer.body, target.sync_id), answered)
             target.fingerprint = fingerprint if taken else None
-        await self._poll_all_outside(target, api_now)
-        await self._give_up(target, api_now)
+        await self._poll_all_outside(target, answered)
+        await self._give_up(target, answered.now)
         if had_baseline:
-            await self.pass_time(target, api_now)
+            await self.pass_time(target, answered.now)
 
     async def pass_time(self, target: SyncTarget, api_now: datetime | None = None) -> None:
         """What time brought about, also where its runs could not be read. Raises StoreError."""
@@ -121,31 +121,32 @@ class Observer:
             run, date = await self._client.run(run_id)
         except CensusError:
             return None
-        return dated(run, self.api_clock.latest(self.api_clock.read(date)))
+        return dated(run, self.api_clock.read(date).latest)
 
-    async def _read_list(self, target: SyncTarget, page: wire.RunsPage, api_now: datetime) -> bool:
+    async def _read_list(self, target: SyncTarget, page: wire.RunsPage, answered: ApiTime) -> bool:
         """Reads a list from its first page on and records what is in it.
 
         Whether all that the first page shows was taken, so that the same page has nothing new the next time. A walk saw
         runs that it does not hold: the next poll has to find out which are outside of it.
         """
         self._note_unreadable(target, page.unreadable)
-        latest = self.api_clock.latest(api_now)
-        listed = tuple(dated(run, latest) for run in page.runs)
+        listed = tuple(dated(run, answered.latest) for run in page.runs)
         if target.mark is None:
             # Most runs have no snapshot yet and stay silent; one that was watched by its ID may have changed.
             known = await self._store.snapshots(self.workspace, [run.id for run in listed])
             read = RunList(listed, known, (), complete=True)
         else:
-            read = await self._reader.read_back(target.sync_id, replace(page, runs=listed), target.mark, latest)
-        mark = mark_of(read.listed, target.mark, api_now)
+            read = await self._reader.read_back(
+                target.sync_id, replace(page, runs=listed), target.mark, answered.latest
+            )
+        mark = mark_of(read.listed, target.mark, answered.earliest)
         gap = None
         news = read.news
         if len(news) > MOST_NEWS or (news and not read.complete):
             news = news[-MOST_NEWS:]
             gap = Gap(self._clock(), news[0].id)
             mark = replace(mark, floor=news[0].created_at or mark.floor)
-        recorded = await self._record(target, read.listed, read.known, news, api_now, mark=mark, gap=gap)
+        recorded = await self._record(target, read.listed, read.known, news, answered.now, mark=mark, gap=gap)
         listed_ids = {run.id for run in read.listed}
         target.held = {run_id: since for run_id, since in target.held.items() if run_id in listed_ids}
         outside = (target.followed.keys() | target.watched_runs.keys()) - listed_ids
@@ -160,7 +161,7 @@ class Observer:
             )
         return recorded and not read.walked and not target.held
 
-    async def _poll_all_outside(self, target: SyncTarget, api_now: datetime) -> None:
+    async def _poll_all_outside(self, target: SyncTarget, answered: ApiTime) -> None:
         """One run that can't be fetched keeps neither the others nor its sync from anything; it is tried again later
         and later. Raises Unauthorized for a key that is refused, Throttled."""
         now = asyncio.get_running_loop().time
@@ -170,11 +171,11 @@ class Observer:
                 continue
             begun = now()
             try:
-                await self._poll_outside(target, run_id, api_now)
+                await self._poll_outside(target, run_id, answered)
             except (Unreachable, Unusable, Unauthorized) as error:
                 if isinstance(error, Unauthorized) and error.status == HTTPStatus.UNAUTHORIZED:
                     raise
-                failed = target.followed.setdefault(run_id, Followed(api_now))
+                failed = target.followed.setdefault(run_id, Followed(answered.now))
                 wait = back_off(failed.failures + 1, self._jitter())
                 failed.failed(str(error), begun, now() + wait)
                 if failed.failures == TELL_AFTER:
@@ -186,23 +187,23 @@ class Observer:
                         error=str(error),
                     )
 
-    async def _poll_outside(self, target: SyncTarget, run_id: int, api_now: datetime) -> None:
+    async def _poll_outside(self, target: SyncTarget, run_id: int, answered: ApiTime) -> None:
         """Fetches a run that the list no longer shows: one that has not ended, or one that is watched by its ID."""
         followed = target.followed.get(run_id)
         try:
             run, _ = await self._client.run(run_id)
         except NotFound:
-            missed = target.followed.setdefault(run_id, Followed(api_now))
+            missed = target.followed.setdefault(run_id, Followed(answered.now))
             if self._is_listed():
                 missed.misses.note(asyncio.get_running_loop().time())
             return
-        run = dated(run, self.api_clock.latest(api_now))
+        run = dated(run, answered.latest)
         if followed is not None:
             followed.found()
         known = await self._store.snapshots(self.workspace, [run_id])
         if target.mark is not None and run.created_at is not None and read_to_mark((run,), target.mark, known).news:
             return  # newer than the list that was read: the next one shows it, and there it is news
-        await self._record(target, (run,), known, (), api_now)
+        await self._record(target, (run,), known, (), answered.now)
 
     async def _give_up(self, target: SyncTarget, api_now: datetime) -> None:
         now = asyncio.get_running_loop().time()
@@ -228,8 +229,8 @@ class Observer:
                 return RunFate.GOES_ON
             await self.end_run_watch(target.run_id, target.sync_id, "not found three times")
             return RunFate.ENDED
-        api_now = self.api_clock.read(date)
-        run = dated(run, self.api_clock.latest(api_now))
+        answered = self.api_clock.read(date)
+        run = dated(run, answered.latest)
         target.misses = Misses()
         target.sync_id = run.sync_id
         if is_watched(run.sync_id):
@@ -238,10 +239,10 @@ class Observer:
         alone = SyncTarget(run.sync_id, sync_label(run.sync_id), target.labels, None, held=target.held)
         old = known.get(run.id)
         older = await self._older_runs(run) if old is not None and old.watched != run.watched else ()
-        await self._record(alone, (run,), known, (), api_now, older=older)
-        target.active = alone.is_active(api_now)
+        await self._record(alone, (run,), known, (), answered.now, older=older)
+        target.active = alone.is_active(answered.now)
         reason = f"ended as {run.watched.status}" if run.ended else "unchanged for seven days"
-        if run.ended or _stale(alone, api_now):
+        if run.ended or _stale(alone, answered.now):
             await self.end_run_watch(run.id, run.sync_id, reason)
             return RunFate.ENDED
         return RunFate.GOES_ON

@@ -8,18 +8,18 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 
+from notifier.ages import Ages
 from notifier.config.models import DeliverySettings
 from notifier.errors import StoreError, StoreUnavailable
 from notifier.http import LONGEST_HOLD
 from notifier.lanes import LONGEST_LANE, Lane, Lanes
 from notifier.meter import DEAF_TO_RECEIVER, ReceiverMeter, delivery_outcome
-from notifier.milestones import Milestones
 from notifier.model import (
     Delivered,
     DeliveryState,
@@ -32,7 +32,7 @@ from notifier.model import (
     Shown,
 )
 from notifier.receivers.base import Receiver
-from notifier.retry import BELIEVED, PROBE_INTERVAL, hold_of, learned, may_step_aside, settled
+from notifier.retry import PROBE_INTERVAL, hold_of, learned, may_step_aside, settled
 from notifier.store.store import Store
 from notifier.turnstile import Passage, Turnstile
 
@@ -45,19 +45,7 @@ ASIDE_EVERY: Final = 5.0
 LOOK_EVERY: Final = 60.0  # seconds; bounds what a call that was lost can cost
 KEEP_ACCEPTED_EVERY: Final = 30.0
 FAULT_PAUSE: Final = 60.0  # seconds that the loop rests after a fault of ours, which may come again
-PRECISION: Final = 100  # to how much of `give_up_after` a delivery's age is known without the wall clock
 OUR_FAULT: Final = "a fault of the notifier; see its log"
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A delivery that failed and is pending: when it is tried again, and since when it fails, as stored and on the
-    monotonic clock. `since` is None while it only waits for a broken receiver."""
-
-    next_attempt_at: datetime
-    due: float
-    first_failed_at: datetime | None
-    since: float | None
 
 
 class ReceiverQueue:
@@ -86,7 +74,6 @@ class ReceiverQueue:
         self._jitter = jitter
         self._lanes = Lanes()
         self._loaded_to = 0
-        self._failed: dict[int, Failed] = {}
         self._load = True
         self._stale = False
         self._settled_meanwhile: set[int] = set()
@@ -97,11 +84,9 @@ class ReceiverQueue:
         self._look_aside_at = 0.0
         self._look_at = 0.0
         self._rests_until = 0.0
-        self._began = asyncio.get_running_loop().time()
-        self._milestones = Milestones(settings.give_up_after / PRECISION, settings.give_up_after)
-        self._revived: dict[int, tuple[datetime, float]] = {}
-        self._accepted_at = self._met(state.last_accepted_at)
-        self._failed_from = self._met(state.failed_since)
+        self._ages = Ages(settings, clock, lambda: asyncio.get_running_loop().time())
+        self._accepted_at = self._ages.past(state.last_accepted_at)
+        self._failed_from = self._ages.past(state.failed_since)
         self._accepted_kept_at: float | None = None
 
     # --- from outside ---
@@ -235,13 +220,12 @@ class ReceiverQueue:
         for delivery in batch:
             self._loaded_to = delivery.id
             if delivery.id not in self._settled_meanwhile:
-                if delivery.clock_started_at != delivery.created_at:
-                    self._clock_of(delivery)
+                self._ages.meet(delivery)
                 self._lanes.add(delivery, self._due(delivery), now)
         if len(batch) == LOAD_AT_ONCE:
             self._load = True
         else:
-            self._milestones.saw(self._loaded_to, now)
+            self._ages.saw(self._loaded_to, now)
 
     async def _refill(self, lane: Lane) -> None:
         workspace, sync_id, _ = lane.key
@@ -257,36 +241,7 @@ class ReceiverQueue:
         did can't make a delivery wait longer than it ever would."""
         if self._once or not delivery.attempts:
             return 0.0
-        return self._failure(delivery).due
-
-    def _failure(self, delivery: PendingDelivery) -> Failed:
-        """What is known of a delivery that has failed. Stored times are translated once, when they are first met."""
-        known = self._failed.get(delivery.id)
-        stored = delivery.next_attempt_at, delivery.first_failed_at
-        if known is None or (known.next_attempt_at, known.first_failed_at) != stored:
-            longest = max(self._settings.longest_retry * 1.2, LONGEST_HOLD)
-            wait = min(delivery.next_attempt_at - self._clock(), longest)
-            same = known is not None and known.first_failed_at == delivery.first_failed_at
-            since = known.since if known is not None and same else self._met(delivery.first_failed_at)
-            due = asyncio.get_running_loop().time() + wait.total_seconds()
-            known = self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, delivery.first_failed_at, since)
-        return known
-
-    def _met(self, at: datetime | None) -> float | None:
-        """A stored time of the past on the monotonic clock."""
-        if at is None:
-            return None
-        return asyncio.get_running_loop().time() - max((self._clock() - at).total_seconds(), 0)
-
-    def _clock_of(self, delivery: PendingDelivery) -> float:
-        """When a command started the delivery's clock anew, on the monotonic clock; translated when it is first met."""
-        at, since = self._revived.get(delivery.id, (None, 0.0))
-        if at != delivery.clock_started_at:
-            most = (self._settings.give_up_after * BELIEVED).total_seconds()
-            wait = min(max((self._clock() - delivery.clock_started_at).total_seconds(), 0), most)
-            since = asyncio.get_running_loop().time() - wait
-            self._revived[delivery.id] = delivery.clock_started_at, since
-        return since
+        return self._ages.failure(delivery).due
 
     async def _step_aside(self) -> None:
         loop = asyncio.get_running_loop()
@@ -309,7 +264,7 @@ class ReceiverQueue:
             )
 
     def _may_step_aside(self, head: PendingDelivery) -> bool:
-        since, accepted_at = self._failure(head).since, self._accepted_at
+        since, accepted_at = self._ages.failure(head).since, self._accepted_at
         if since is None:
             return False
         failed_for = timedelta(seconds=asyncio.get_running_loop().time() - since)
@@ -393,10 +348,10 @@ class ReceiverQueue:
         gate: Turnstile | None,
     ) -> None:
         """Keeps what came of an attempt: of its first delivery, or of as many as the receiver took together."""
-        at, now = self._clock(), asyncio.get_running_loop().time()
+        at = self._clock()
         done = chapter[: outcome.count] if isinstance(outcome, Delivered) else chapter[:1]
         settlements = [
-            settled(each, outcome, self._settings, at, self._jitter(), age=self._age(each, at, now)) for each in done
+            settled(each, outcome, self._settings, at, self._jitter(), age=self._age(each, at)) for each in done
         ]
         old, row = self.state, self._learn(lane, outcome, gate)
         new = self.state
@@ -410,20 +365,9 @@ class ReceiverQueue:
             since_seen = (settlement.settled_at - delivery.created_at).total_seconds()
             self._meter.attempt_ended(delivery_outcome(outcome, settlement.state), since_seen)
 
-    def _age(self, delivery: PendingDelivery, at: datetime, now: float) -> timedelta:
-        """How long it has had to arrive: by the wall clock, within the bounds of what this process has seen.
-
-        A round has seen nothing.
-        """
-        by_wall = at - delivery.clock_started_at
-        if self._once:
-            return by_wall
-        if delivery.clock_started_at != delivery.created_at:
-            return timedelta(seconds=now - self._clock_of(delivery))
-        least, most = self._milestones.bounds(delivery.id, now)
-        if most is None:
-            most = timedelta(seconds=now - self._began) + self._settings.give_up_after * BELIEVED
-        return max(least, min(by_wall, most))
+    def _age(self, delivery: PendingDelivery, at: datetime) -> timedelta:
+        """How long it has had to arrive. A round has seen nothing of that itself: it knows the wall clock alone."""
+        return at - delivery.clock_started_at if self._once else self._ages.of(delivery)
 
     def _shown(self, message: Message | None, outcome: Outcome, at: datetime) -> Shown | None:
         story = message.story if message is not None else None
@@ -487,22 +431,18 @@ class ReceiverQueue:
         if self._once and pending:
             self._lanes.drop(lane)
             return
-        since = self._failure(delivery).since if delivery.first_failed_at is not None else None
+        since = self._ages.failure(delivery).since if delivery.first_failed_at is not None else None
         delivery.attempts = settlement.attempts
         delivery.first_failed_at = settlement.first_failed_at
         delivery.maybe_sent_at = settlement.maybe_sent_at
         delivery.next_attempt_at = settlement.next_attempt_at or delivery.next_attempt_at
         following = next((self._due(waiting) for waiting in lane.waiting if waiting.id not in done), now)
-        for finished in done:
-            self._failed.pop(finished, None)
-            if not pending:
-                self._revived.pop(finished, None)
         due = None
         if pending:  # by no clock: it may have jumped since the outcome was known
-            due = now + (delivery.next_attempt_at - settlement.settled_at).total_seconds()
-            if since is None and delivery.first_failed_at is not None:
-                since = now
-            self._failed[delivery.id] = Failed(delivery.next_attempt_at, due, delivery.first_failed_at, since)
+            due = self._ages.has_failed(delivery, delivery.next_attempt_at - settlement.settled_at, since)
+        else:
+            for finished in done:
+                self._ages.finished(finished)
         self._lanes.landed(lane, due, now, next_due=following, done=done)
 
     def _learn(self, lane: Lane, outcome: Outcome, gate: Turnstile | None) -> ReceiverState | None:

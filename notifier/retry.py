@@ -20,9 +20,6 @@ from notifier.spoken import counted
 
 STEPS_ASIDE_AFTER: Final = timedelta(minutes=15)
 FAILING_AFTER: Final = timedelta(minutes=5)
-BELIEVED: Final = 0.75
-"""How much of `give_up_after` may lie before this process: the wall clock may have jumped while none ran, and each
-message is tried for the rest of it in any case."""
 PROBE_INTERVAL: Final = timedelta(minutes=5)
 LONGEST_REASON: Final = 500  # characters of an outcome kept for `deliveries`
 

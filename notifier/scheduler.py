@@ -181,7 +181,9 @@ class WorkspaceWatcher:
         return False
 
     async def _load(self) -> None:
-        self._apply(await self._roster.load(Listings.of(self.health.state)))
+        listings = Listings.of(self.health.state)
+        self._observer.api_clock.remember(listings.complete_at or listings.first_at)
+        self._apply(await self._roster.load(listings))
         self.loaded.set()
         if self._outage is not None:
             await self._outage.load()
@@ -345,7 +347,9 @@ class WorkspaceWatcher:
         except CensusError as error:
             await self._not_listed(error, begun)
             return False
-        changes = await self._roster.apply(replace(listing, listed_at=self._observer.api_clock.read(listing.listed_at)))
+        changes = await self._roster.apply(
+            replace(listing, listed_at=self._observer.api_clock.read(listing.listed_at).earliest)
+        )
         self._apply(changes)
         self._listing_pages = listing.pages
         self.health.state = self._roster.listings.kept_in(self.health.state)

@@ -7,9 +7,8 @@ holds, on the same foundation and behind the same socket.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -20,7 +19,7 @@ import notifier
 from notifier.config.models import Watchlist
 from notifier.deliver import Deliverer
 from notifier.ending import Ending
-from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable, first_of
 from notifier.foundation import Foundation, open_foundation
 from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
 from notifier.reload import Reloads
@@ -120,7 +119,12 @@ class _Replaced:
         """`delivering` was told to stop; `life` is closed after it."""
         ending = asyncio.create_task(_outlive(delivering, life), name="last attempts before the reload")
         self.ending.add(ending)
-        ending.add_done_callback(self.ending.discard)
+        ending.add_done_callback(self._over)
+
+    def _over(self, ending: "asyncio.Task[None]") -> None:
+        self.ending.discard(ending)
+        if not ending.cancelled() and (error := ending.exception()) is not None:  # the next worker meets the same
+            log.error("the last attempts before a reload ended by an error", error=str(error))
 
     async def end(self, patience: float = 0) -> None:
         """Lets them end for so many seconds, then ends them."""
@@ -280,17 +284,9 @@ async def _end(task: "asyncio.Task[None] | asyncio.Task[Watchlist]") -> None:
 async def _finished(task: "asyncio.Task[None] | asyncio.Task[Watchlist]") -> None:
     (error,) = await asyncio.gather(task, return_exceptions=True)
     if isinstance(error, BaseExceptionGroup):
-        raise _first(error, StoreError) or error
+        raise first_of(error, StoreError) or error
     if isinstance(error, Exception):
         raise error
-
-
-def _first(group: BaseExceptionGroup[BaseException], kind: type[StoreError]) -> StoreError | None:
-    for error in group.exceptions:
-        found = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, kind):
-            return found
-    return None
 
 
 async def _farewell(worker: Worker) -> None:
@@ -329,37 +325,3 @@ async def look_after_store(store: Store, try_it: Callable[[], Awaitable[None]]) 
         if not store.works or store.idle >= STORE_CHECK:
             with suppress(StoreUnavailable):
                 await try_it()
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """How one round went: by workspace, why not all of it could be read; by receiver, how many deliveries are left
-    pending and how many died in this round."""
-
-    unread: Mapping[str, str]
-    pending: Mapping[str, int]
-    died: Mapping[str, int]
-
-
-async def run_once(watchlist: Watchlist) -> Round:
-    """One round. Raises StoreError."""
-    try:
-        async with (
-            open_foundation(watchlist.database_path) as foundation,
-            open_worker(foundation, watchlist, once=True) as worker,
-        ):
-            await rehearse(foundation, watchlist)
-            return await _round(worker)
-    except BaseExceptionGroup as group:
-        raise _first(group, StoreError) or group from group
-
-
-async def _round(worker: Worker) -> Round:
-    await worker.sign_of_life()
-    read = await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers))
-    await worker.deliverer.drain_once()
-    await worker.prune()
-    await worker.sign_of_life()
-    failed = (watcher for watcher, good in zip(worker.watchers, read, strict=True) if not good)
-    unread = {watcher.name: watcher.health.last_failure or "its answers could not be kept" for watcher in failed}
-    return Round(unread, (await worker.store.backlog()).pending, worker.deliverer.died())

@@ -82,9 +82,8 @@ class Worker:
 
     async def prune(self) -> None:
         """Removes what is older than the watchlist's retention."""
-        await self.store.prune(
-            self.present.at(datetime.now(UTC), time.monotonic()) - self.watchlist.retention, self._raise_floor
-        )
+        now = self.present.at(datetime.now(UTC), time.monotonic())
+        await self.store.prune(now - self.watchlist.retention, self._raise_floor)
 
     def _raise_floor(self, workspace: str, sync_id: int, floor: datetime) -> None:
         for watcher in self.watchers:
@@ -146,6 +145,7 @@ async def _builders(
     senders = await stack.enter_async_context(
         open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces, watchlist.server.public_url)
     )
+    foundation.paces.disband()  # those of a watchlist before this one begin nothing any more
 
     def builder(name: str, settings: Receiver) -> Builder:
         def build(state: ReceiverState) -> ReceiverQueue:

@@ -15,6 +15,7 @@ from notifier.cli.options import DEFAULT_CONFIG, Config, load, look_up
 from notifier.cli.terminal import plain
 from notifier.config.source import WatchlistFile
 from notifier.reload import Reloads
+from notifier.round import run_once
 from notifier.store.lock import worker_lock
 from notifier.store.migrate import migrate as migrate_database
 
@@ -80,7 +81,7 @@ def run(
             runner.run(service.run(watchlist, Reloads(source, watchlist)))
         return
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        done = runner.run(service.run_once(load(config)))
+        done = runner.run(run_once(load(config)))
     for workspace, reason in done.unread.items():
         log.tell(f"notifier: not all of the workspace {workspace} could be read: {plain(reason)}")
     if done.pending or done.died:

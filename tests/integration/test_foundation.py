@@ -10,6 +10,7 @@ from notifier.errors import AlreadyRunning
 from notifier.foundation import open_foundation
 from notifier.model import WorkspaceState
 from notifier.store.lock import is_held
+from notifier.worker import open_worker
 from tests.exposition import series
 
 
@@ -56,3 +57,22 @@ async def test_the_lock_is_held_as_long_as_the_foundation_lasts(tmp_path: Path) 
             async with open_foundation(watchlist.database_path):
                 pass
     assert not is_held(watchlist.database_path)
+
+
+@pytest.mark.asyncio
+async def test_a_receiver_that_is_gone_keeps_no_turn_at_its_destination(tmp_path: Path) -> None:
+    """Each that shared a pace once would cost the others a little of it, for the life of the process."""
+    url = "http://127.0.0.1:1/services/T/B/x"
+    path = tmp_path / "watchlist.yaml"
+    async with open_foundation(tmp_path / "n.db") as foundation:
+        for number in range(5):
+            path.write_text(
+                f"version: 1\ndatabase: sqlite:///{tmp_path}/n.db\nworkspaces: {{a: {{api_key: k}}}}\n"
+                f"watches: [{{syncs: all}}]\nreceivers:\n  name_{number}: {{type: slack_webhook, url: '{url}'}}\n"
+            )
+            async with open_worker(foundation, load_watchlist(path, {})):
+                pass
+        channel = foundation.paces.messages.of(url)
+        assert channel.opens_at("name_4") < 10.0
+        channel.enter("name_4", 10.0).leave(10.5)
+        assert channel.opens_at("name_4") == 11.5

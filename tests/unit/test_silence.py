@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.api_clock import ApiClock
+from notifier.api_clock import ApiClock, ApiTime
 from notifier.silence import Silence
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -93,12 +93,12 @@ async def test_the_api_tells_the_time_and_between_answers_the_loop_does(monkeypa
     clock = clocks.api_clock()
     assert clock.now() == NOW, "ours, until an answer has told it"
     api = NOW + timedelta(days=3)
-    assert clock.read(api) == api
+    assert clock.read(api).now == api
     clocks.ours -= timedelta(days=30)
     clocks.loop += 60
     assert clock.now() == api + MINUTE
-    assert clock.read(None) == api + MINUTE
-    assert clock.read(api + 2 * MINUTE) == api + 2 * MINUTE, "near the last one, though our clock is elsewhere"
+    assert clock.read(None).now == api + MINUTE
+    assert clock.read(api + 2 * MINUTE).now == api + 2 * MINUTE, "near the last one, though our clock is elsewhere"
 
 
 @pytest.mark.parametrize("days", [8, 400, -8, -9000])
@@ -107,15 +107,38 @@ async def test_a_date_that_is_far_from_both_clocks_is_none(monkeypatch: pytest.M
     clocks = Clocks(monkeypatch)
     clock = clocks.api_clock()
     wrong = NOW + timedelta(days=days)
-    assert clock.read(wrong) == NOW, "there is no last one yet"
-    assert clock.read(NOW + MINUTE) == NOW + MINUTE
-    assert [clock.read(wrong), clock.read(wrong)] == [NOW + MINUTE, NOW + MINUTE]
-    assert clock.read(NOW + timedelta(days=6)) == NOW + timedelta(days=6), "a week is not far"
+    assert clock.read(wrong).now == NOW, "there is no last one yet"
+    assert clock.read(NOW + MINUTE).now == NOW + MINUTE
+    assert [clock.read(wrong).now, clock.read(wrong).now] == [NOW + MINUTE, NOW + MINUTE]
+    assert clock.read(NOW + timedelta(days=6)).now == NOW + timedelta(days=6), "a week is not far"
 
 
 @pytest.mark.asyncio
 async def test_nothing_is_later_than_the_later_of_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = Clocks(monkeypatch)
     clock = clocks.api_clock()
-    assert clock.latest(NOW + MINUTE) == NOW + MINUTE
-    assert clock.latest(NOW - MINUTE) == NOW
+    assert clock.read(NOW + MINUTE) == ApiTime(NOW + MINUTE, NOW + MINUTE, NOW + MINUTE)
+    assert clock.read(NOW - MINUTE) == ApiTime(NOW - MINUTE, NOW - MINUTE, NOW)
+
+
+@pytest.mark.parametrize("days", [100, -100])
+@pytest.mark.asyncio
+async def test_where_one_of_two_clocks_must_be_wrong_nothing_is_old_or_of_the_future_by_it(
+    monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    clocks = Clocks(monkeypatch)
+    other = NOW + timedelta(days=days)
+    assert clocks.api_clock().read(other) == ApiTime(NOW, min(NOW, other), NOW)
+
+
+@pytest.mark.asyncio
+async def test_what_an_answer_told_before_a_restart_is_a_witness_and_tells_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks = Clocks(monkeypatch)
+    clock = clocks.api_clock()
+    api = NOW + timedelta(days=100)  # ours was put back, while nothing ran
+    clock.remember(api)
+    assert clock.now() == NOW
+    assert clock.read(NOW + timedelta(days=400)).now == NOW
+    assert clock.read(api + timedelta(days=2)).now == api + timedelta(days=2)

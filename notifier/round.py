@@ -1,0 +1,44 @@
+"""`run --once`: one round of every watch, then one attempt for each delivery that is pending."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from notifier.config.models import Watchlist
+from notifier.errors import StoreError, first_of
+from notifier.foundation import open_foundation
+from notifier.worker import Worker, open_worker, rehearse
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one round went: by workspace, why not all of it could be read; by receiver, how many deliveries are left
+    pending and how many died in this round."""
+
+    unread: Mapping[str, str]
+    pending: Mapping[str, int]
+    died: Mapping[str, int]
+
+
+async def run_once(watchlist: Watchlist) -> Round:
+    """One round. Raises StoreError."""
+    try:
+        async with (
+            open_foundation(watchlist.database_path) as foundation,
+            open_worker(foundation, watchlist, once=True) as worker,
+        ):
+            await rehearse(foundation, watchlist)
+            return await _round(worker)
+    except BaseExceptionGroup as group:
+        raise first_of(group, StoreError) or group from group
+
+
+async def _round(worker: Worker) -> Round:
+    await worker.sign_of_life()
+    read = await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers))
+    await worker.deliverer.drain_once()
+    await worker.prune()
+    await worker.sign_of_life()
+    failed = (watcher for watcher, good in zip(worker.watchers, read, strict=True) if not good)
+    unread = {watcher.name: watcher.health.last_failure or "its answers could not be kept" for watcher in failed}
+    return Round(unread, (await worker.store.backlog()).pending, worker.deliverer.died())
