@@ -218,7 +218,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The syncs of a listing that was an answer, and those that were watched and had been read by then."""
+    """The syncs of a listing that was an answer, and those that were watched then."""
 
     ids: frozenset[int]
     watched: frozenset[int]
@@ -447,7 +447,7 @@ class Play:
         scene.workspace = f"example {number}"
         self.world = World(number, clock.now)
         self.told = Told(self)
-        self.api = Api(self.world, lambda: self.told.read)
+        self.api = Api(self.world, self.told.current.keys)
         scene.client._get = self.api.get  # type: ignore[method-assign]  # no sockets: thousands of answers an example
 
     def pass_time(self, by: timedelta) -> None:
@@ -598,14 +598,12 @@ class Told:
         self.epochs: dict[int, list[Epoch]] = defaultdict(list)
         self.current: dict[int, Epoch] = {}
         self.looks = 0
-        self.read: frozenset[int] = frozenset()  # the watched syncs that have a mark
 
     def look(self) -> None:
         self.looks += 1
         workspace, rows = self.play.scene.workspace, self.play.stage.rows
         found = rows("SELECT sync_id, marked FROM syncs WHERE workspace = ? AND watched", workspace)
         watched = dict(found)
-        self.read = frozenset(sync_id for sync_id, marked in found if marked)
         for sync_id in self.play.world.syncs:
             pages = self.play.api.first_pages[sync_id]
             if sync_id not in watched:
