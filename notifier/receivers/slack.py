@@ -28,9 +28,8 @@ log = structlog.get_logger(__name__)
 MOST_AT_ONCE: Final = 20  # events of one story that are merged
 NOTHING_TO_SHOW: Final = "nothing to show"
 TAKES_NO_REPLIES: Final = "cannot_reply_to_message"  # said of one message, or for ever of all that we post
-_ANEW: Final = frozenset(
-    {Fault.MESSAGES, Fault.THREADS, Fault.ALL_THREADS}
-)  # an edit that is refused with one of these
+# What is not there to be edited or answered: the story goes on without it.
+_NOT_THERE: Final = frozenset({Fault.MESSAGES, Fault.THREADS, Fault.ALL_THREADS})
 
 
 class SlackSender:
@@ -103,7 +102,7 @@ class SlackSender:
             return await self._begin(chapter)
         if self._is_to_be_edited(story):
             outcome, code = await self._edit(chapter, reference)
-            if fault_of(code) in _ANEW:
+            if fault_of(code) in _NOT_THERE:
                 return await self._begin(chapter)
             if not isinstance(outcome, Delivered):
                 # What an earlier attempt left open about the thread stays so.
@@ -179,7 +178,7 @@ class SlackSender:
         if fault is Fault.MESSAGES and (code != TAKES_NO_REPLIES or chapter.story.name not in self._posted_anew):
             self._posted_anew.add(chapter.story.name)
             return await self._begin(chapter)
-        if fault in _ANEW:
+        if fault in _NOT_THERE:
             self._forbid_thread(reference, THREADS if fault is Fault.ALL_THREADS else str(reference), shown(code))
             return await self._tell_without_thread(chapter, reference, shown(code))
         if not isinstance(outcome, Delivered):
