@@ -177,7 +177,12 @@ def _failing(
         yield from _another(incident, run, ANOTHER_ERROR if likeness(run.watched) != incident.likeness else None)
         return
     seen = state.failing_from
-    counted = list(takewhile(lambda result: seen is None or not seen.has_seen(result), results))[: settings.window]
+
+    def is_new(result: Result) -> bool:
+        """The run itself is, also where it had completed before, and an incident ended with that."""
+        return seen is None or result.run_id == run.id or not seen.has_seen(result)
+
+    counted = list(takewhile(is_new, results))[: settings.window]
     failed = sum(not result.completed for result in counted)
     if failed >= settings.runs:
         yield scene.opened(Check.FAILING, run=run, runs=failed, last_good=state.last_good)

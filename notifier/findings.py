@@ -178,7 +178,11 @@ def take_new_level(results: dict[int, Result], level_from: datetime) -> None:
 
 def newest_first(results: Mapping[int, Result], listed: Iterable[int] = ()) -> list[Result]:
     """In the order in which the runs were created, turned round. Those of one instant stand as they are `listed`, those
-    that are not behind them, as they are given; both newest first."""
-    begin = datetime.min.replace(tzinfo=UTC)
+    that are not behind them, as they are given; both newest first. One without a time stands above the one below it.
+    """
     in_order = {run_id: results[run_id] for run_id in listed if run_id in results} | dict(results)
-    return sorted(in_order.values(), key=lambda result: result.created_at or begin, reverse=True)
+    times: dict[int, datetime] = {}
+    below = datetime.min.replace(tzinfo=UTC)
+    for result in reversed(in_order.values()):
+        below = times[result.run_id] = result.created_at or below
+    return sorted(in_order.values(), key=lambda result: times[result.run_id], reverse=True)

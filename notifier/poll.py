@@ -292,7 +292,9 @@ class Observer:
                 seen = await self._sighting(target, run, old, [*listed[place + 1 :], *older], is_news=run.id in fresh)
                 if seen is not None:
                     sightings.append(seen)
-                if old is None or seen is not None:
+                if old is not None and seen is None and old.created_at is None and run.created_at is not None:
+                    snapshots.append(replace(old, created_at=run.created_at))
+                elif old is None or seen is not None:
                     is_told = seen is not None or run.id not in fresh
                     snapshots.append(_snapshot(run, old, api_now, seen, is_told=is_told))
             # The newest part of the list is whole where nothing newer is known: an answer may lag behind another.

@@ -143,6 +143,7 @@ class Roster:
         self._labels: dict[int, str | None] = {}
         self._known: set[int] = set()  # syncs that were seen before: covered now, they get a baseline
         self._deleted: set[int] = set()  # of those, the ones that the listings no longer show
+        self._shown: set[int] = set()  # watched syncs that a listing has shown; a name that is wrong never was
         self._missing: dict[int, int] = {}
         self._reported: set[int] = set()
         self._untold = Changes()
@@ -164,6 +165,7 @@ class Roster:
         self._known = {row.sync_id for row in rows}
         self._deleted = {row.sync_id for row in rows if row.deleted}
         self._labels = {row.sync_id: row.label for row in rows}
+        self._shown = {row.sync_id for row in rows if row.watched and row.label is not None}
         marks = {row.sync_id: row.mark for row in rows if row.watched}
         covered = self._coverage.labels_of({sync_id: self._labels[sync_id] for sync_id in marks})
         self._missing = {row.sync_id: row.missing_listings for row in rows if row.missing_listings}
@@ -240,6 +242,7 @@ class Roster:
         """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
         first = self.listings.first_at is None
         listing, doubted_since = self._believed(listing)
+        self._shown |= listing.syncs.keys()
         self.flaw = listing.flaw
         self.listed = listing.syncs
         self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
@@ -267,7 +270,8 @@ class Roster:
     def _believed(self, listing: Listing) -> tuple[Listing, datetime | None]:
         """The listing, and since when it is doubted. A filter, a lost right or an empty answer looks just as if most
         syncs had been deleted at once; that is believed after a day of it."""
-        watched = [sync_id for sync_id, target in self.syncs.items() if target.mark is not None]
+        known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.mark is not None}
+        watched = [sync_id for sync_id in self.syncs if sync_id in known]
         lacking = sum(sync_id not in listing.syncs for sync_id in watched)
         is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
         if listing.flaw is not None:

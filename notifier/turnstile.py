@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 HEAD_START: Final = 0.02  # seconds by which whoever was served least recently comes before the next one
+LONGEST_HEAD_START: Final = 0.2  # however many share a pace: they must not stretch it
 NEVER: Final = float("-inf")
 
 
@@ -42,7 +43,9 @@ class Turnstile:
             return self._held_until
         place = self._served.index(name) if name in self._served else 0
         last = max((passage.at for passage in self._inside), default=NEVER)
-        return max(self._held_until, max(last, self._last_left) + self._interval + place * HEAD_START)
+        return max(
+            self._held_until, max(last, self._last_left) + self._interval + min(place * HEAD_START, LONGEST_HEAD_START)
+        )
 
     def enter(self, name: str, now: float) -> "Passage":
         """An attempt begins. If it hangs, the others need not wait for its end."""

@@ -318,7 +318,7 @@ def run(size: Size) -> Figures:
         front = Front(simulator.base_url.removesuffix("/api/v1"))
         with HostileServer(front) as server:
             figures = _Trial(workplace, simulator, front, server, size).run()
-    return {**figures, **unread.is_told()}
+    return {**figures, **unread.is_told(size)}
 
 
 class _Trial:

@@ -697,3 +697,44 @@ async def test_a_run_watch_that_was_taken_out_leaves_no_run_that_is_followed_for
     assert [run_id for _, run_id, _, _ in await scene.store.followed(scene.workspace)] == [94]
     await scene.roster(Watch(syncs=SyncSelector(label=("none",))))
     assert await scene.store.followed(scene.workspace) == []
+
+
+@pytest.mark.asyncio
+async def test_an_empty_listing_calls_no_sync_deleted_that_was_shown_and_not_read_yet(scene: Scene) -> None:
+    for sync_id in (53, 54, 55):
+        scene.sync(sync_id)
+    roster, _ = await scene.roster(ALL)
+    await scene.listed(roster)
+    scene.simulator.fault(Transform(without(52, 53, 54, 55)), path=LISTING)
+    await scene.listed(roster)
+    roster, _ = await scene.roster(ALL)
+    for _ in range(3):
+        await scene.listed(roster)
+    assert (scene.bodies(), sorted(roster.syncs)) == ([], [52, 53, 54, 55])
+
+
+@pytest.mark.asyncio
+async def test_a_run_whose_end_ended_an_incident_and_that_failed_after_all_opens_another(scene: Scene) -> None:
+    target = await watched(scene, FAILING)
+    scene.run(1, "failed")
+    scene.run(2)
+    await scene.poll(target)
+    scene.becomes(2, "failed")
+    await scene.poll(await scene.restarted(target, FAILING))
+    assert told(scene) == ["failing opened by 1", "failing resolved by 2", "failing opened by 2"]
+
+
+@pytest.mark.asyncio
+async def test_a_run_without_a_time_stands_where_the_list_has_it_and_its_time_is_kept_when_it_comes(
+    scene: Scene,
+) -> None:
+    scene.run(1)
+    target = await watched(scene, FAILING)
+    scene.simulator.add_run(52, id=2, status="failed", created_at=None)
+    await scene.poll(target)
+    assert told(scene) == ["failing opened by 2"]
+    scene.api_is_no_earlier_than(2)
+    scene.simulator.update_run(2, created_at=created(2))
+    await scene.poll(target, times=2)
+    assert scene.rows("SELECT created_at IS NULL FROM snapshots WHERE run_id = 2") == [(0,)]
+    assert told(scene) == ["failing opened by 2"]
