@@ -27,7 +27,8 @@ CRITERION: Final = (
     "than longest_retry and 5 s for a slow machine, nor does what waits behind it, which none overtakes, though others "
     "are accepted meanwhile; an incident is opened once, and "
     "a clock that was put forward by a day brings one reminder of it at most, however often it jumps; no message is "
-    "given up by a clock that jumps four days, with a kill or without"
+    "given up by a clock that jumps four days, with a kill or without; a run that works is followed to its end, and no "
+    "incident is opened or told again, though our clock jumps by a week and more or an answer's Date by a year"
 )
 LONGEST_RETRY: Final = 1.2  # seconds, with its jitter
 LOOK_ASIDE: Final = 6.0  # seconds in which the worker looks whether a message has failed for 15 minutes
@@ -37,6 +38,7 @@ FEW: Final = (-DAY, DAY)
 FAR: Final = (4 * DAY, 3 * DAY, -DAY, 0)
 """Where the clock is put amid retries: beyond the three days after which a message is given up; back, so that what
 failed did so tomorrow, or in four days; and to the right time."""
+AGES: Final = (8 * DAY, 0, -8 * DAY, 0)
 WELCOME: Final = 4  # the sync whose messages are accepted while the others' are not
 CHANGES: Final = {
     "America/New_York": datetime(2026, 11, 1, 6, tzinfo=UTC),
@@ -73,6 +75,7 @@ def run(size: Size) -> Figures:
     jumps = size.pick(FEW, JUMPS)
     figures = {"jumps": len(jumps), **_jumps(jumps)}
     figures |= _give_up(size.pick(FAR[:1], FAR))
+    figures |= _ages()
     zones = list(CHANGES)[: size.pick(1, 2)]
     return {**figures, "attempts across changes of daylight saving": sum(_daylight_saving(zone) for zone in zones)}
 
@@ -168,6 +171,54 @@ def _give_up(places: tuple[int, ...]) -> Figures:
                 order = [run for target, run in runs_told(world) if target == receiver and run in known]
                 must(order == known, f"{receiver}, sync {sync}: told {order}, not {known}")
     return {"jumps amid retries, and kills": len(places), "given up": 0}
+
+
+def _ages() -> Figures:
+    """A run works on, below those that the list shows, while our clock and then the API's are put elsewhere for some
+    polls each."""
+    with a_workplace() as (workplace, simulator):
+        clock, world = World(workplace), Surroundings(simulator.base_url.removesuffix("/api/v1"))
+        with HostileServer(world) as server:
+            simulator.add_sync(id=1)
+            simulator.add_run(1, status="completed")
+            checks = "{stale: {after: 26h}, slow_run: {after: 26h}, reminders: {first: 24h}}"
+            write(
+                workplace,
+                f"""version: 1
+database: sqlite:///n.db
+checks: {checks}
+workspaces: {{w: {{base_url: '{server.origin}/api/v1', api_key: '${{API_KEY}}', poll_interval: 300ms}}}}
+watches: [{{syncs: all}}]
+receivers: {{hook: {{type: webhook, url: '{server.origin}/hook'}}}}
+""",
+            )
+            workplace.start()
+            workplace.wait_for_baseline(1)
+            elder = simulator.add_run(1, status="working")["id"]
+            failed = simulator.add_run(1, status="failed")["id"]
+            newer = [simulator.add_run(1, status="skipped")["id"] for _ in range(7)]
+            _wait(workplace, lambda: len(runs_told(world)) == 9, "all runs as they are at first")
+            _polls(workplace, simulator)
+            for place in AGES:
+                clock.move(place)
+                _polls(workplace, simulator)
+            for place in AGES:
+                world.api_is_off = timedelta(seconds=50 * place)
+                _polls(workplace, simulator)
+            simulator.update_run(elder, status="canceled")
+            _wait(workplace, lambda: ("hook", elder) in runs_told(world)[9:], "the end of the run that worked on")
+            must_stop(workplace)
+            incidents = [json.loads(asked.body) for asked, _ in world.hooks if b'"type":"incident.' in asked.body]
+            kinds = [(body["type"], body["data"]["incident"]["check"]) for body in incidents]
+            must(kinds == [("incident.opened", "failing")], f"incidents: {kinds}")
+            must(len(runs_told(world)) == 10, f"told are {runs_told(world)}, of {[elder, failed, *newer]}")
+    return {"jumps of either clock under a run that works": 2 * len(AGES)}
+
+
+def _polls(workplace: Workplace, simulator: SimulatorThread) -> None:
+    """Until the worker has asked some more."""
+    before = simulator.request_count
+    _wait(workplace, lambda: simulator.request_count >= before + 8, "polls")
 
 
 def _must_live(workplace: Workplace, when: str) -> None:
