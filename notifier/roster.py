@@ -146,6 +146,7 @@ class Roster:
         self._shown: set[int] = set()  # watched syncs that a listing has shown; a name that is wrong never was
         self._missing: dict[int, int] = {}
         self._reported: set[int] = set()
+        self._is_empty = False  # and that was reported
         self._untold = Changes()
         self.listed: Mapping[int, Sync] = {}  # all that the last listing held, watched or not
 
@@ -417,6 +418,9 @@ class Roster:
         for sync_id in sorted(named_syncs(self._watches) - listing.syncs.keys() - self._reported):
             self._reported.add(sync_id)
             log.warning("watched sync is not in its workspace", workspace=self.workspace, sync_id=sync_id)
+        if not listing.syncs and not self._is_empty:
+            log.warning("the workspace has no syncs, so that there is nothing to watch", workspace=self.workspace)
+        self._is_empty = not listing.syncs
 
     # --- runs that are watched by their ID ---
 

@@ -738,3 +738,17 @@ async def test_a_run_without_a_time_stands_where_the_list_has_it_and_its_time_is
     await scene.poll(target, times=2)
     assert scene.rows("SELECT created_at IS NULL FROM snapshots WHERE run_id = 2") == [(0,)]
     assert told(scene) == ["failing opened by 2"]
+
+
+@pytest.mark.asyncio
+async def test_a_workspace_without_syncs_is_said_to_have_none_once(scene: Scene) -> None:
+    scene.simulator.remove_sync(52)
+    roster, _ = await scene.roster(ALL)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await scene.listed(roster)
+        scene.sync(52)
+        await scene.listed(roster)
+    assert roster.syncs.keys() == {52}
+    (line,) = lines(logs, "the workspace has no syncs, so that there is nothing to watch")
+    assert line["workspace"] == "production"
