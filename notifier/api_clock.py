@@ -17,6 +17,9 @@ log = structlog.get_logger(__name__)
 FAR: Final = timedelta(days=7)  # off both our clock and the last answer, a `Date` is no clock
 
 
+AGREEING: Final = 20  # answers in a row that agree with each other are a clock, though with nothing else
+
+
 @dataclass(frozen=True, slots=True)
 class ApiTime:
     """When an answer was made, by the API's clock. Where the clocks are too far apart to be believed: no earlier than
@@ -40,6 +43,9 @@ class ApiClock:
         self._remembered = remembered
         self._last: datetime | None = None
         self._last_at = 0.0  # of the loop's clock
+        self._refused: datetime | None = None
+        self._refused_at = 0.0
+        self._agreeing = 0
         self._reported = False
 
     def remember(self, told: datetime | None) -> None:
@@ -50,21 +56,40 @@ class ApiClock:
         """The API's time, as far as it is known."""
         if self._last is None:
             return self._ours()
-        return self._last + timedelta(seconds=asyncio.get_running_loop().time() - self._last_at)
+        return self._last + self._passed(self._last_at)
 
     def read(self, date: datetime | None) -> ApiTime:
-        """The time of an answer that bears this `Date`: that, unless there is none or it can't be a clock's."""
-        ours, expected = self._ours(), self.now()
-        if date is not None and not self._is_a_clock(date, ours, expected):
-            if not self._reported:
-                self._reported = True
-                log.warning("an answer's Date is no clock, and is left aside", workspace=self._workspace, date=date)
-            return ApiTime(expected, min(date, ours, expected), max(ours, expected))
-        if date is not None:
-            self._last, self._last_at, self._reported = date, asyncio.get_running_loop().time(), False
-        now = date or expected
-        return ApiTime(now, now, max(now, ours))
+        """The time of an answer that bears this `Date`: that, unless there is none or it can't be a clock's.
 
-    def _is_a_clock(self, date: datetime, ours: datetime, expected: datetime) -> bool:
+        While there is no telling which of two clocks is wrong, the time is the earlier one: nobody is late by it.
+        """
+        expected, is_known = self.now(), self._last is not None
+        if date is None:
+            return ApiTime(expected, expected, expected)
+        if not self._is_a_clock(date, expected):
+            self._report(date)
+            now = expected if is_known else min(date, expected)
+            return ApiTime(now, min(date, expected), expected)
+        self._last, self._last_at = date, self._loop_time()
+        self._refused, self._agreeing, self._reported = None, 0, False
+        return ApiTime(date, date, max(date, expected) if is_known else date)
+
+    def _is_a_clock(self, date: datetime, expected: datetime) -> bool:
         last = self._remembered if self._last is None else expected
-        return abs(date - ours) <= FAR or (last is not None and abs(date - last) <= FAR)
+        if abs(date - self._ours()) <= FAR or (last is not None and abs(date - last) <= FAR):
+            return True
+        agrees = self._refused is not None and abs(date - self._refused - self._passed(self._refused_at)) <= FAR
+        self._agreeing = self._agreeing + 1 if agrees else 1
+        self._refused, self._refused_at = date, self._loop_time()
+        return self._agreeing >= AGREEING
+
+    def _report(self, date: datetime) -> None:
+        if not self._reported:
+            self._reported = True
+            log.warning("an answer's Date is no clock, and is left aside", workspace=self._workspace, date=date)
+
+    def _passed(self, since: float) -> timedelta:
+        return timedelta(seconds=self._loop_time() - since)
+
+    def _loop_time(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -115,7 +115,17 @@ def with_floor_of(mark: Mark, other: Mark) -> Mark:
 
 
 def dated(run: SyncRun, latest: datetime) -> SyncRun:
-    """The run, created no later than the answer that shows it, which is of `latest`. `Date` has whole seconds."""
-    if run.created_at is None or run.created_at < latest + timedelta(seconds=1):
+    """The run, with no time later than the answer that shows it, which is of `latest`. `Date` has whole seconds."""
+    limit = latest + timedelta(seconds=1)
+    if all(time is None or time < limit for time in (run.created_at, run.updated_at, run.completed_at)):
         return run
-    return replace(run, created_at=latest)
+
+    def capped(time: datetime | None) -> datetime | None:
+        return latest if time is not None and time >= limit else time
+
+    return replace(
+        run,
+        created_at=capped(run.created_at),
+        updated_at=capped(run.updated_at),
+        completed_at=capped(run.completed_at),
+    )

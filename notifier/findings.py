@@ -56,6 +56,7 @@ class Found:
     events: tuple[Event, ...] = ()
     incidents: tuple[Incident, ...] = ()
     outliers: tuple[int, ...] = ()
+    regulars: tuple[int, ...] = ()
     new_level_from: datetime | None = None
     state: SyncState = field(default_factory=SyncState)
 
@@ -81,13 +82,17 @@ class Page:
         self._events: list[Event] = []
         self._incidents: dict[str, Incident] = {}
         self._outliers: list[int] = []
+        self._regulars: list[int] = []
         self._new_level_from: datetime | None = None
 
-    def take(self, judged: Judged, run: SyncRun | None) -> None:
+    def take(self, judged: Judged, run: SyncRun | None, *, recounted: bool = False) -> None:
+        """`recounted`: what was thought of the number of the run's records before no longer holds."""
         for step in judged.steps:
             self._keep(step.incident)
         if judged.outlier and run is not None:
             self._outliers.append(run.id)
+        elif recounted and run is not None:
+            self._regulars.append(run.id)
         if judged.new_level_from is not None:
             self._new_level_from = judged.new_level_from
             self._outliers.clear()
@@ -107,6 +112,7 @@ class Page:
             tuple(self._events),
             tuple(self._incidents.values()),
             tuple(self._outliers),
+            tuple(self._regulars),
             self._new_level_from,
             self.state,
         )

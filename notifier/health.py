@@ -25,7 +25,7 @@ AUTH_CONFIRM: Final = timedelta(seconds=10)
 AUTH_RETRY: Final = timedelta(minutes=5)
 THROTTLED_BAD: Final = timedelta(minutes=1)
 THROTTLED_ANEW: Final = timedelta(minutes=10)
-DOWN_AFTER: Final = 3  # failures in a row, of several targets: one that fails among others is not the workspace
+DOWN_AFTER: Final = 3  # failures in a row, and of so many targets, or all: some that fail are not the workspace
 LIST: Final = "the list of syncs"
 
 
@@ -46,6 +46,8 @@ class Health:
         self._jitter = jitter
         self._failures = 0  # in a row, over all polls
         self._failing: set[int] = set()  # whose they were
+        self._has_fresh = False  # whether one of them could be read before
+        self._is_of_all = False  # whether they are of so many, and of one that was read before, that it is not theirs
         self._rounds = 0
         self._down_until: float | None = None
         self._up = asyncio.Event()
@@ -65,6 +67,7 @@ class Health:
         self.answered_at: float | None = None  # the last time that a poll read something, by the loop's clock
         self.answers_since = float("-inf")  # since when it is no longer down, by the same
         self.refusals = state.refusals  # answers in a row that refused the key
+        self._refused_at = float("-inf")
         self.last_failure = ""
         self._confirming = True
 
@@ -91,13 +94,23 @@ class Health:
     @property
     def silent_for(self) -> timedelta | None:
         """For how long the runs of no sync, or the list of syncs, could be read; None while both can."""
-        times = [lasted for silence in (self._polls, self._listing) if (lasted := silence.lasted) is not None]
+        times = [lasted for lasted in (self._polls_silent_for, self._listing.lasted) if lasted is not None]
         return max(times, default=None)
+
+    @property
+    def _polls_silent_for(self) -> timedelta | None:
+        """What a few targets fail while nobody asked another is no silence of the workspace."""
+        return self._polls.lasted if self._is_of_all else None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether polls fail, and whether that is the workspace is not known: another target may tell."""
+        return self._failures >= DOWN_AFTER and not self._is_of_all
 
     @property
     def why_silent(self) -> str:
         """Why that could not be read which could not be read for longest."""
-        polls, listing = self._polls.lasted, self._listing.lasted
+        polls, listing = self._polls_silent_for, self._listing.lasted
         if listing is not None and (polls is None or listing > polls):
             return f"{LIST}: {self._listing_failure}"
         return self.last_failure
@@ -113,7 +126,11 @@ class Health:
             silence.was_not_seen_for(seconds)
 
     def _note_silence(self, error: CensusError, begun: float | None = None) -> None:
-        self.refusals = self.refusals + 1 if isinstance(error, Unauthorized) else 0
+        now = asyncio.get_running_loop().time()
+        if not isinstance(error, Unauthorized):
+            self.refusals = 0
+        elif begun is None or begun >= self._refused_at:  # else it was under way beside the last one
+            self.refusals, self._refused_at = self.refusals + 1, now
         self.last_failure = str(error)
         self._polls.fails(begun)
         self.state = replace(self.state, silent_since=self._polls.since, refusals=self.refusals)
@@ -135,6 +152,7 @@ class Health:
         self._polls.ends()
         self.has_answered = self._confirming = True
         self.answered_at = now
+        self._is_of_all = self._has_fresh = False
         self._failing.clear()
         self._down_until = self._throttled_since = self._polls_error = None
         self._up.set()
@@ -145,18 +163,24 @@ class Health:
         elif first:
             await self.save()
 
-    async def failed(self, error: CensusError, *, of: int, among: int, begun: float | None = None) -> None:
-        """The poll of target `of`, one of `among`, failed; it began then, by the loop's clock.
+    async def failed(
+        self, error: CensusError, *, of: int, among: int, begun: float | None = None, fresh: bool = True
+    ) -> None:
+        """The poll of target `of`, one of `among`, failed; it began then, by the loop's clock. `fresh`: the one before
+        did not.
 
-        After three in a row the workspace is down: left alone for longer and longer, to 5 minutes. A single target that
-        fails is tried again before its turn, and so several times in a row: that says nothing of the others.
+        After three in a row the workspace is down: left alone for longer and longer, to 5 minutes. Targets that fail
+        are tried again before their turn, and so several times in a row: that says nothing of the others. It takes
+        three of them, or all there are, and one that could be read just before.
         """
         self._failures += 1
         self._note_silence(error, begun)
         self._failing.add(of)
+        self._has_fresh = self._has_fresh or fresh
+        self._is_of_all = among == 1 or (self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER))
         if self._failures < DOWN_AFTER or self._left_alone():
             return
-        if len(self._failing) == 1 and among > 1 and not self.is_down:
+        if not self._is_of_all and not self.is_down:
             return
         self._rounds += 1
         await self._down(back_off(self._rounds, self._jitter()), error)
@@ -164,6 +188,7 @@ class Health:
     async def refused(self, error: Unauthorized, begun: float | None = None) -> None:
         """The key was refused. Only a person can mend that; asked again soon, to be sure, and then every 5 minutes."""
         self._failures += 1
+        self._is_of_all = True
         self._note_silence(error, begun)
         if not self._left_alone():
             wait = AUTH_CONFIRM if self._confirming else AUTH_RETRY
@@ -173,6 +198,7 @@ class Health:
     async def throttled(self, error: Throttled) -> None:
         """The API said 429 and all requests wait. Told once; a minute without any other answer is a bad workspace."""
         now = asyncio.get_running_loop().time()
+        self._is_of_all = True
         self._note_silence(error)
         if self._throttled_at is None or now - self._throttled_at > THROTTLED_ANEW.total_seconds():
             log.warning("workspace asks to slow down; its requests wait", workspace=self.state.name, error=str(error))
@@ -220,7 +246,7 @@ class Health:
         await self._silence_is_bad(polls=True)
 
     async def _silence_is_bad(self, *, polls: bool) -> None:
-        if polls and self._polls.lasted is not None:
+        if polls and self._polls_silent_for is not None:
             self._polls_error = self.last_failure
         if self._listing.lasted is not None:
             self._listing_error = f"{LIST}: {self._listing_failure}"

@@ -326,8 +326,8 @@ class Observation:
     """All that one poll of a sync (or of one followed run) found; stored in one transaction or not at all.
 
     `mark` is None where the poll did not move it. `outliers`: runs that sent an unusual number of records, and are no
-    measure for the next. `new_level_from`: since this run was created the unusual is the usual. `sync_id` is None where
-    it is about the workspace.
+    measure for the next; `regulars`: runs that turned out not to have. `new_level_from`: since this run was created
+    the unusual is the usual. `sync_id` is None where it is about the workspace.
     """
 
     workspace: str
@@ -339,6 +339,7 @@ class Observation:
     gap: Gap | None = None
     incidents: tuple[Incident, ...] = ()
     outliers: tuple[int, ...] = ()
+    regulars: tuple[int, ...] = ()
     new_level_from: datetime | None = None
     standing: Standing | None = None
     alert: CensusAlert | None = None
@@ -360,6 +361,17 @@ class WatchedSync:
     standing: Standing = Standing()
     deleted: bool = False
     unread_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunWatch:
+    """A watch of a single run, as the database knows it. `misses`: how often in a row it was not found, from
+    `missing_since` on."""
+
+    sync_id: int | None = None
+    ended: bool = False
+    misses: int = 0
+    missing_since: datetime | None = None
 
 
 class DeliveryState(StrEnum):

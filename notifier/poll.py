@@ -49,7 +49,8 @@ class RunFate(Enum):
 class Observer:
     """Polls the syncs and runs of one workspace and records what it finds.
 
-    `is_listed`: whether the workspace's listing answers. While it does not, a 404 says nothing of a run.
+    `is_listed`: whether the workspace's listing answers. While it does not, a 404 says nothing of a run. `may_lag`:
+    there will be another poll soon that shows what an older view of a run hid.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Observer:
         recorder: Recorder,
         *,
         is_listed: Callable[[], bool] = lambda: True,
+        may_lag: bool = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -69,6 +71,7 @@ class Observer:
         self._recorder = recorder
         self._reader = RunListReader(self.workspace, client, store)
         self._is_listed = is_listed
+        self._may_lag = may_lag
         self._clock = clock
         self._jitter = jitter
 
@@ -148,7 +151,8 @@ class Observer:
             mark = replace(mark, floor=news[0].created_at or mark.floor)
         recorded = await self._record(target, read.listed, read.known, news, answered.now, mark=mark, gap=gap)
         listed_ids = {run.id for run in read.listed}
-        target.held = {run_id: since for run_id, since in target.held.items() if run_id in listed_ids}
+        looked_at = listed_ids | target.followed.keys() | target.watched_runs.keys()
+        target.held = {run_id: since for run_id, since in target.held.items() if run_id in looked_at}
         outside = (target.followed.keys() | target.watched_runs.keys()) - listed_ids
         target.outside = frozenset(outside) if outside else NONE_OUTSIDE
         if gap is not None:
@@ -194,6 +198,7 @@ class Observer:
             run, _ = await self._client.run(run_id)
         except NotFound:
             missed = target.followed.setdefault(run_id, Followed(answered.now))
+            missed.failures, missed.error = 0, ""  # it was said, and not that it can't be
             if self._is_listed():
                 missed.misses.note(asyncio.get_running_loop().time())
             return
@@ -225,12 +230,20 @@ class Observer:
         except NotFound:
             if self._is_listed():
                 target.misses.note(now())
+                since = self._clock() - timedelta(seconds=now() - target.misses.since)
+                await self._store.save_run_watch(
+                    *(self.workspace, target.run_id, target.sync_id, None, None),
+                    misses=target.misses.number,
+                    missing_since=since,
+                )
             if not target.misses.is_gone(now()):
                 return RunFate.GOES_ON
             await self.end_run_watch(target.run_id, target.sync_id, "not found three times")
             return RunFate.ENDED
         answered = self.api_clock.read(date)
         run = dated(run, answered.latest)
+        if target.misses.number:
+            await self._store.save_run_watch(self.workspace, target.run_id, target.sync_id, None, None)
         target.misses = Misses()
         target.sync_id = run.sync_id
         if is_watched(run.sync_id):
@@ -312,6 +325,7 @@ class Observer:
                 gap=gap,
                 incidents=found.incidents,
                 outliers=found.outliers,
+                regulars=found.regulars,
                 new_level_from=found.new_level_from,
             )
             if observation.mark or snapshots:
@@ -334,7 +348,7 @@ class Observer:
         now, shown = asyncio.get_running_loop().time(), []
         for run in listed:
             old = known.get(run.id)
-            if old is not None and _is_before(run, old):
+            if old is not None and self._may_lag and _is_before(run, old):
                 if now - target.held.setdefault(run.id, now) < LONGEST_LAG.total_seconds():
                     continue
             else:

@@ -134,7 +134,7 @@ class Recorder:
                 *(draft_of(step, target.labels, sighting) for step in judged.steps),
             ]
             before = page.state.open
-            page.take(judged, sighting.run)
+            page.take(judged, sighting.run, recounted=sighting.has_new_counts)
             page.state = with_good_run(page.state, sighting.run, api_now)
             page.add(*self._written(target.sync_id, target.label, drafts, before, page.state.open, now))
         return page.found()
@@ -172,7 +172,8 @@ class Recorder:
         """The results before this observation. What the answer shows is enough where only the newest one counts."""
         checks = target.checks
         results = {s.run_id: known_result(s) for s in known.values() if s.watched.is_counted}
-        most = 0 if is_whole else 1
+        looks_at_counts = checks.rejected_records is not None or checks.record_count is not None
+        most = 0 if is_whole else MOST_RESULTS if looks_at_counts else 1
         if checks.failing is not None:
             wanted = max(checks.failing.window, checks.failing.recovered_after)
             most = wanted if wanted > 1 else most

@@ -1,6 +1,7 @@
 """What is polled in one workspace: the database's memory, the watchlist's watches and the API's listing, brought
 together."""
 
+import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,13 +14,23 @@ from notifier.checks import SyncState
 from notifier.config.checks import NO_CHECKS, Checks, ChecksInForce
 from notifier.config.models import Watch
 from notifier.diff import START
-from notifier.errors import StoreUnavailable
 from notifier.findings import standing_after
-from notifier.model import Check, Incident, Labels, Observation, Reason, Standing, Sync, WatchedSync, WorkspaceState
+from notifier.model import (
+    Check,
+    Incident,
+    Labels,
+    Observation,
+    Reason,
+    RunWatch,
+    Standing,
+    Sync,
+    WatchedSync,
+    WorkspaceState,
+)
 from notifier.record import Recorder
 from notifier.silence import Silence
 from notifier.store.store import Store
-from notifier.target import Followed, RunTarget, SyncTarget, Unread
+from notifier.target import Followed, Misses, RunTarget, SyncTarget, Unread
 from notifier.watch import Coverage, labels_of_run, named_runs, named_syncs
 
 log = structlog.get_logger(__name__)
@@ -65,7 +76,7 @@ async def read_listing(client: CensusClient, now: datetime) -> Listing:
         syncs.update((sync.id, sync) for sync in page.syncs)
         unreadable += page.unreadable
         total = page.paging.total
-        ended = page.paging.more is False or not page.syncs
+        ended = page.paging.more is False or (not page.syncs and not page.paging.more)
         if len(syncs) == before:
             repeats = page.paging.more is None  # an API that does not page repeats itself
             break
@@ -179,7 +190,7 @@ class Roster:
             target.checks = self._checks_of(sync_id)
             target.state = states.get(sync_id, target.state)
             if sync_id in unread:
-                target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True)
+                target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True, is_remembered=True)
             self.syncs[sync_id] = target
             await self._recorder.drop_checks_turned_off(target)
         for sync_id, run_id, changed_at, created_at in await self._store.followed(self.workspace):
@@ -221,16 +232,21 @@ class Roster:
     async def _load_runs(self) -> None:
         wanted = named_runs(self._watches)
         stored = await self._store.run_watches(self.workspace)
-        dropped = {run_id: sync_id for run_id, (sync_id, _) in stored.items() if run_id not in wanted}
+        dropped = {run_id: watch.sync_id for run_id, watch in stored.items() if run_id not in wanted}
         await self._store.drop_run_watches(self.workspace, dropped)
         for run_id, of_sync in dropped.items():
             if of_sync not in self.syncs:  # else the sync's polls follow it
                 await self._store.unfollow(self.workspace, run_id)
         for run_id in sorted(wanted):
-            sync_id, ended = stored.get(run_id, (None, False))
-            if ended:
+            watch = stored.get(run_id, RunWatch())
+            if watch.ended:
                 continue
+            sync_id = watch.sync_id
             target = RunTarget(run_id, self._run_labels(sync_id, run_id), sync_id)
+            if watch.missing_since is not None:
+                missing_for = max(self._clock() - watch.missing_since, timedelta(0))
+                since = asyncio.get_running_loop().time() - missing_for.total_seconds()
+                target.misses = Misses(watch.misses, since)
             if sync_id is None or not self.take_run(target):
                 self.runs[run_id] = target
 
@@ -333,6 +349,7 @@ class Roster:
         for sync_id in sync_ids:
             async with self.syncs[sync_id].lock:  # what is being recorded of it comes first; nothing will after that
                 pass
+        are_forgotten = False
         try:
             last = [
                 await self._recorder.last_words(
@@ -341,10 +358,11 @@ class Roster:
                 for sync_id in sync_ids
             ]
             await self._store.forget_syncs(self.workspace, sync_ids, last, deleted=deleted)
-        except StoreUnavailable:
-            for sync_id in sync_ids:
-                self.syncs[sync_id].gone = False
-            raise
+            are_forgotten = True
+        finally:
+            if not are_forgotten:
+                for sync_id in sync_ids:
+                    self.syncs[sync_id].gone = False
         self._recorder.announce(event for observation in last for event in observation.events)
         for sync_id in sync_ids:
             target = self.syncs.pop(sync_id)

@@ -7,6 +7,7 @@ from typing import Final
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.diff import Reading, dated, read_to_mark
+from notifier.errors import Unusable
 from notifier.model import Mark, Snapshot, SyncRun
 from notifier.store.store import Store
 
@@ -43,7 +44,8 @@ class RunListReader:
         """
         known = await self._store.snapshots(self._workspace, [run.id for run in page.runs])
         reading = read_to_mark(page.runs, mark, known)
-        if reading.reached or page.paging.more is False:
+        is_all = page.paging.more is False and (page.paging.total or 0) <= len(page.runs) + page.unreadable
+        if reading.reached or is_all:
             return RunList(page.runs, known, reading.news, complete=True)
         # From here on the first page is asked for anew, larger: it holds what the small one did, and what came since.
         for last_try in (False, False, True):
@@ -72,6 +74,8 @@ class RunListReader:
             known |= await self._store.snapshots(self._workspace, added)
             listed |= added
             reading = read_to_mark(tuple(listed.values()), mark, known)
+            if not page.runs and page.paging.more:
+                raise Unusable(f"page {number} of the list is empty, and says that there are more")
             ended = page.paging.more is False or not page.runs
             if reading.reached or ended or len(reading.news) > MOST_NEWS or (not added and number > 1):
                 break

@@ -432,6 +432,7 @@ class WorkspaceWatcher:
     async def _failed(self, poller: Poller, error: CensusError, begun: float) -> PollOutcome:
         """A poll did not read what it came for: when it is tried again, and what that says of the workspace."""
         now, target = asyncio.get_running_loop().time, poller.target
+        among, fresh = len(self._pollers), not poller.failures
         poller.error = str(error)
         match error:
             case NotFound():
@@ -442,16 +443,18 @@ class WorkspaceWatcher:
                 # The listing shows it. If it is gone, the next one says so; else its runs can't be read.
                 poller.failures += 1
                 self._list_soon.set()
-                await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
+                await self.health.failed(error, of=poller.number, among=among, begun=begun, fresh=fresh)
             case Unauthorized():
                 poller.failures += 1
-                await self._on_unauthorized(poller, error, begun)
+                await self._on_unauthorized(poller, error, begun, fresh=fresh)
             case _:
                 poller.failures += 1
-                await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
+                await self.health.failed(error, of=poller.number, among=among, begun=begun, fresh=fresh)
                 wait = 0.0 if self.health.is_down else pace.back_off(poller.failures, self._jitter())
                 poller.due = now() + wait
                 log.debug("poll failed", workspace=self.name, error=str(error), failures=poller.failures)
+        if self.health.is_in_doubt:
+            self._ask_another()
         if isinstance(target, RunTarget):
             if poller.failures >= TELL_AFTER and self._answers():
                 self._report(poller, "watched run can't be read")
@@ -470,6 +473,13 @@ class WorkspaceWatcher:
                 if soon < poller.due:
                     poller.due = soon
                     self._schedule(poller)
+
+    def _ask_another(self) -> None:
+        """Has one polled next of which no poll has failed, to find out whether it is the workspace."""
+        well = (each for each in self._pollers.values() if not each.failures and not each.under_way)
+        another = min(well, key=lambda each: each.due, default=None)
+        if another is not None:
+            self._hurry(another)
 
     def _answers(self) -> bool:
         """Whether others of the workspace could be read lately: what fails meanwhile fails by itself."""
@@ -496,9 +506,9 @@ class WorkspaceWatcher:
         """The runs of a sync, or one of them, can't be read, though the workspace answers. `is_told`: that is worth a
         line. Raises StoreError."""
         unread = target.unread
-        if unread is None or (unread.run_id != run_id and not unread.is_kept):
+        if unread is None or (unread.run_id != run_id and not unread.is_remembered):
             unread = target.unread = Unread(Silence(self._clock))
-        unread.run_id = run_id
+        unread.run_id, unread.is_remembered = run_id, False
         unread.silence.fails(begun)
         unread.silence.begins_no_earlier_than(self.health.answers_since)
         await self._observer.not_read(target, unread, error, is_told=is_told)
@@ -515,7 +525,7 @@ class WorkspaceWatcher:
             return
         self._apply(Changes(removed=[target]))
 
-    async def _on_unauthorized(self, poller: Poller, error: Unauthorized, begun: float) -> None:
+    async def _on_unauthorized(self, poller: Poller, error: Unauthorized, begun: float, *, fresh: bool) -> None:
         """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up; and it
         may be brief, so that it is asked about once more soon."""
         now = asyncio.get_running_loop().time
@@ -523,7 +533,7 @@ class WorkspaceWatcher:
         if error.status == HTTPStatus.UNAUTHORIZED or len(self._pollers) == 1:
             await self.health.refused(error, begun)
             return
-        await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun)
+        await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun, fresh=fresh)
         is_soon = poller.failures == 1 or self.health.is_down  # which says itself when it is asked again
         poller.due = now() + (AUTH_CONFIRM if is_soon else AUTH_RETRY).total_seconds()
 

@@ -68,11 +68,13 @@ class Followed:
 
 @dataclass(slots=True)
 class Unread:
-    """That the runs of a sync, or one of them (`run_id`), can't be read. `is_kept`: the database knows of it."""
+    """That the runs of a sync, or one of them (`run_id`), can't be read. `is_kept`: the database knows of it;
+    `is_remembered`: of which of them it was before this start is not known."""
 
     silence: Silence
     run_id: int | None = None
     is_kept: bool = False
+    is_remembered: bool = False
 
 
 @dataclass(slots=True)

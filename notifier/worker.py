@@ -113,7 +113,7 @@ async def open_worker(
         for name, settings in watchlist.workspaces.items():
             state = states.get(name, WorkspaceState(name))
             line = await foundation.line(name, settings, state, patient=not once)
-            watcher, inbox = _watcher(watchlist, name, line, store, deliverer)
+            watcher, inbox = _watcher(watchlist, name, line, store, deliverer, once=once)
             watchers.append(watcher)
             if inbox is not None:
                 inboxes[name] = inbox
@@ -159,14 +159,14 @@ async def _builders(
 
 
 def _watcher(
-    watchlist: Watchlist, name: str, line: Line, store: Store, deliverer: Deliverer
+    watchlist: Watchlist, name: str, line: Line, store: Store, deliverer: Deliverer, *, once: bool
 ) -> tuple[WorkspaceWatcher, Inbox | None]:
     settings, health = line.settings, line.health
     recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, line.meter)
     checks = watchlist.checks or Checks()
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    observer = Observer(line.client, store, recorder, is_listed=lambda: health.is_listed)
+    observer = Observer(line.client, store, recorder, is_listed=lambda: health.is_listed, may_lag=not once)
     watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage=outage, meter=line.meter)
     if (hook := settings.lifecycle_webhook) is None:
         return watcher, None

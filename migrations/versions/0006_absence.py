@@ -24,11 +24,14 @@ def upgrade() -> None:
     op.add_column("syncs", sa.Column("deleted", sa.Boolean, nullable=False, server_default=sa.text("0")))
     op.add_column("syncs", sa.Column("unread_since", sa.BigInteger))
     op.add_column("syncs", sa.Column("last_error", sa.String))
+    op.add_column("run_watches", sa.Column("misses", sa.Integer, nullable=False, server_default=sa.text("0")))
+    op.add_column("run_watches", sa.Column("missing_since", sa.BigInteger))
     op.add_column("receivers", sa.Column("failed_since", sa.BigInteger))
     op.add_column("receivers", sa.Column("failing", sa.Boolean, nullable=False, server_default=sa.text("0")))
     op.add_column("snapshots", sa.Column("counts", sa.String))
     op.add_column("incidents", sa.Column("wrong", sa.String))
     op.add_column("incidents", sa.Column("counted_run_id", sa.BigInteger))
+    op.execute("UPDATE incidents SET wrong = summary WHERE open AND summary IS NOT NULL")
     op.create_index(
         "ix_deliveries_lane",
         "deliveries",

@@ -124,8 +124,10 @@ def retry(
         receiver=receiver,
         since=now - age if age else None,
     )
-    watchlist = load(config)
-    retried = retry_deliveries(watchlist.database_path, wanted, now, watchlist.receivers)
+    outline = look_up(config)
+    if outline.lacks is not None:
+        load(config)  # says what is wrong: without its receivers nobody knows whose deliveries would wait for ever
+    retried = retry_deliveries(outline.database, wanted, now, outline.receivers)
     typer.echo(f"{counted(len(retried.ids), 'delivery is', 'deliveries are')} tried again.")
     for gone, count in sorted(Counter(retried.left.values()).items()):
         left = "1 is left as it is" if count == 1 else f"{count} are left as they are"

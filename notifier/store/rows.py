@@ -155,6 +155,8 @@ def observation_rows(seen: Observation) -> list[tuple[Executable, list[dict[str,
         rows.append((sql.NOTE_GAP, [{**here, **gap}]))
     rows.append((sql.SAVE_SNAPSHOT, [snapshot_row(seen.workspace, snapshot) for snapshot in seen.snapshots]))
     rows.append((sql.MARK_OUTLIER, [{"of_workspace": seen.workspace, "of_run_id": run_id} for run_id in seen.outliers]))
+    regulars = [{"of_workspace": seen.workspace, "of_run_id": run_id} for run_id in seen.regulars]
+    rows.append((sql.UNMARK_OUTLIER, regulars))
     if seen.new_level_from is not None:
         rows.append((sql.TAKE_NEW_LEVEL, [{**here, "level_from": seen.new_level_from}]))
     if seen.standing is not None and seen.sync_id is not None:

@@ -126,6 +126,8 @@ run_watches = Table(
     Column("sync_id", BigInteger),
     Column("ended_at", Time),
     Column("end_reason", String),
+    Column("misses", Integer, nullable=False, server_default=text("0")),
+    Column("missing_since", Time),
 )
 
 incidents = Table(

@@ -170,6 +170,11 @@ MARK_OUTLIER = (
     .where(and_(snapshots.c.workspace == bindparam("of_workspace"), snapshots.c.run_id == bindparam("of_run_id")))
     .values(outlier=True)
 )
+UNMARK_OUTLIER = (
+    update(snapshots)
+    .where(and_(snapshots.c.workspace == bindparam("of_workspace"), snapshots.c.run_id == bindparam("of_run_id")))
+    .values(outlier=False)
+)
 # What was unusual is the usual from here on, and what was usual before is no measure any more.
 TAKE_NEW_LEVEL = (
     update(snapshots)
@@ -345,6 +350,7 @@ WRITES: tuple[Executable, ...] = (
     MOVE_MARK,
     NOTE_GAP,
     SAVE_SNAPSHOT,
+    UNMARK_OUTLIER,
     TAKE_NEW_LEVEL,  # before what is unusual at that level
     MARK_OUTLIER,
     SAVE_STANDING,

@@ -30,6 +30,7 @@ from notifier.model import (
     PreviousRun,
     ReceiverState,
     Result,
+    RunWatch,
     Settlement,
     Shown,
     Snapshot,
@@ -53,7 +54,7 @@ from notifier.store.rows import (
     snapshot_of,
     standing_row,
 )
-from notifier.store.schema import NONE
+from notifier.store.schema import MICROSECOND, NONE
 from notifier.store.sqlite import engine_for, explained, identity, open_here, wait_for_lock
 from notifier.store.thread import OwnThread, own_thread
 from notifier.store.writer import Writer
@@ -244,13 +245,23 @@ class Store:
         """Snapshots, mark, incidents, events and their deliveries: all, or none."""
         await self._writer.write(*observation_rows(observation))
 
-    async def run_watches(self, workspace: str) -> dict[int, tuple[int | None, bool]]:
-        """Watches of single runs: the run's sync where known, and whether the watch has ended."""
+    async def run_watches(self, workspace: str) -> dict[int, RunWatch]:
+        """Watches of single runs."""
         rows = await self._read(sql.RUN_WATCHES, workspace=workspace)
-        return {row.run_id: (row.sync_id, row.ended_at is not None) for row in rows}
+        return {
+            row.run_id: RunWatch(row.sync_id, row.ended_at is not None, row.misses, row.missing_since) for row in rows
+        }
 
     async def save_run_watch(
-        self, workspace: str, run_id: int, sync_id: int | None, ended_at: datetime | None, end_reason: str | None
+        self,
+        workspace: str,
+        run_id: int,
+        sync_id: int | None,
+        ended_at: datetime | None,
+        end_reason: str | None,
+        *,
+        misses: int = 0,
+        missing_since: datetime | None = None,
     ) -> None:
         row = {
             "workspace": workspace,
@@ -258,6 +269,8 @@ class Store:
             "sync_id": sync_id,
             "ended_at": ended_at,
             "end_reason": end_reason,
+            "misses": misses,
+            "missing_since": missing_since,
         }
         await self._writer.write((sql.SAVE_RUN_WATCH, [row]))
 
@@ -396,9 +409,11 @@ class Store:
             (left,) = await self._read(sql.OLD_SNAPSHOTS, **key)
             if not left.number:
                 continue
-            if left.newest is not None:
-                raise_floor(row.workspace, row.sync_id, left.newest)
-            floor = {**key, "new_floor": left.newest}
+            # Of the same instant some may go and some stay: what goes lies below the floor.
+            newest = left.newest and left.newest + MICROSECOND
+            if newest is not None:
+                raise_floor(row.workspace, row.sync_id, newest)
+            floor = {**key, "new_floor": newest}
             await self._writer.write((sql.RAISE_FLOOR, [floor]), (sql.PRUNE_SNAPSHOTS, [key]))
 
 

@@ -227,8 +227,11 @@ def test_a_sync_that_is_not_found_does_not_disturb_the_others(workplace: Workpla
     simulator.add_run(51, id=1, status="failed")
     simulator.add_run(53, id=2, status="failed")
     assert sorted(story(simulator.sink.wait_for(2))) == [("sync_run.failed", 1), ("sync_run.failed", 2)]
+    workplace.wait_for_log("sync can't be read; the others go on")
+    (unread,) = (sync for sync in workplace.json("status")["syncs"] if sync["last_error"])
+    assert (unread["id"], unread["last_error"]) == (52, "HTTP 404 Not Found")
     assert workplace.stop() == 0
-    assert sum(line["event"] == "watched sync is not found" for line in workplace.logged()) == 1
+    assert sum(line["event"] == "sync can't be read; the others go on" for line in workplace.logged()) == 1
 
 
 def test_an_outage_of_the_api_loses_nothing(workplace: Workplace, simulator: SimulatorThread) -> None:

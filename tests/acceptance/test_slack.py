@@ -254,7 +254,10 @@ def test_check_online_names_what_does_not_work_and_what_would_be_missed(
     assert ["ok", "production", "2", "syncs,", "2", "watched"] in shown
     assert any(words[:3] == ["ok", "good", "#data-syncs"] for words in shown)
     assert any(words[:3] == ["failed", "missing", "channel_not_found:"] for words in shown)
-    warned = [line.partition("warning: ")[2] for line in ended.stderr.splitlines()]
+    *warnings, last = ended.stderr.splitlines()
+    assert last.startswith("notifier: ")
+    assert "missing" in last
+    warned = [line.partition("warning: ")[2] for line in warnings]
     assert warned == [
         "watches[4] matches nothing: production has no sync run 4",
         "watches[2] matches nothing: production has no sync 99",

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from notifier.config.models import Route, Watch
 from notifier.errors import StoreUnavailable
-from notifier.model import Mark, Sync
+from notifier.model import Mark, RunWatch, Sync
 from notifier.roster import Listing
 from notifier.simulator import ABSENT, Status, Transform
 from notifier.store.store import Store
@@ -256,7 +256,7 @@ async def test_events_are_announced_even_when_what_follows_their_commit_fails(
     assert len(lines(logs, "sync run changed")) == 1
     await scene.poll(target, times=2)
     assert scene.events() == [(1, "failed")]
-    assert await scene.store.run_watches("production") == {1: (52, True)}
+    assert await scene.store.run_watches("production") == {1: RunWatch(52, ended=True)}
 
 
 @pytest.mark.asyncio

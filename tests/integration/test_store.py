@@ -15,6 +15,7 @@ from notifier.model import (
     Mark,
     PreviousRun,
     ReceiverState,
+    RunWatch,
     Snapshot,
     Watched,
     WatchedSync,
@@ -197,12 +198,12 @@ async def test_run_watches_begin_learn_their_sync_end_and_are_dropped(store: Sto
     await store.save_run_watch("main", 94, None, None, None)
     await store.save_run_watch("main", 95, 52, None, None)
     await store.save_run_watch("other", 94, 7, NOW, "gone")
-    assert await store.run_watches("main") == {94: (None, False), 95: (52, False)}
+    assert await store.run_watches("main") == {94: RunWatch(None), 95: RunWatch(52)}
     await store.save_run_watch("main", 94, 52, NOW, "completed")
-    assert await store.run_watches("main") == {94: (52, True), 95: (52, False)}
+    assert await store.run_watches("main") == {94: RunWatch(52, ended=True), 95: RunWatch(52)}
     await store.drop_run_watches("main", [94, 96])
-    assert await store.run_watches("main") == {95: (52, False)}
-    assert await store.run_watches("other") == {94: (7, True)}
+    assert await store.run_watches("main") == {95: RunWatch(52)}
+    assert await store.run_watches("other") == {94: RunWatch(7, ended=True)}
 
 
 def results(*statuses: str | None) -> tuple[Snapshot, ...]:

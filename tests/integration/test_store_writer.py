@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from notifier.errors import StoreUnavailable
-from notifier.model import Observation, ReceiverState, WorkspaceState
+from notifier.model import Observation, ReceiverState, RunWatch, WorkspaceState
 from notifier.store import statements as sql
 from notifier.store.migrate import migrate
 from notifier.store.sqlite import BUSY_TIMEOUT
@@ -351,7 +351,7 @@ async def test_a_read_that_is_cancelled_on_its_way_leaves_the_next_ones_fresh(st
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await store.save_run_watch("main", 94, 52, None, None)
-    assert await store.run_watches("main") == {94: (52, False)}
+    assert await store.run_watches("main") == {94: RunWatch(52)}
     assert len(await store.pending("growth", 0, 100)) == 2
 
 
@@ -360,7 +360,7 @@ async def test_a_read_that_is_cancelled_while_sqlite_works_leaves_the_next_ones_
     await store.record(FULL)
     await cancel_a_read(store)
     await store.save_run_watch("main", 94, 52, None, None)
-    assert await store.run_watches("main") == {94: (52, False)}
+    assert await store.run_watches("main") == {94: RunWatch(52)}
 
 
 # --- the end ---

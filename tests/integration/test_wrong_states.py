@@ -1,0 +1,252 @@
+"""States that a reviewer found wrong: walks that are cut, clocks that differ, rounds that remember nothing."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from notifier.config.checks import Checks, RejectedRecords, SlowRun, Stale, Unreachable, Unreadable
+from notifier.config.models import Watch
+from notifier.errors import Unusable
+from notifier.simulator import Status, Transform
+from notifier.store.store import Store
+from tests.integration.test_incident_polls import only, told, watched
+from tests.integration.test_unread import minutes_pass, workspace_told
+from tests.integration.watching import LoopClock, Scene, a_scene, created, lines, running, settled
+
+ALL = Watch(syncs="all")
+SOON = Checks(unreachable=Unreachable(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30)))
+
+
+@pytest_asyncio.fixture
+async def scene(store: Store) -> AsyncIterator[Scene]:
+    async with a_scene(store) as made:
+        made.sync(52, label="Leads")
+        yield made
+
+
+# --- lost events ---
+
+
+@pytest.mark.asyncio
+async def test_an_empty_page_amid_a_walk_that_claims_more_runs_is_no_end_of_the_list(scene: Scene) -> None:
+    scene.run(1)
+    target = await scene.watched()
+    scene.runs(range(2, 252), "failed")
+    asked = 0
+
+    def second_page_is_empty(answer: Any) -> Any:
+        nonlocal asked
+        if answer["pagination"]["page"] == 2:
+            asked += 1
+            return {**answer, "data": []}
+        return answer
+
+    handle = scene.simulator.fault(Transform(second_page_is_empty), path="/syncs/52/sync_runs")
+    with pytest.raises(Unusable, match="page 2 of the list is empty"):
+        await scene.poll(target)
+    handle.clear()
+    await scene.poll(target, times=3)
+    seen = [run_id for run_id, kind in scene.events() if kind == "failed"]
+    assert asked
+    assert len(seen) == 250
+
+
+@pytest.mark.asyncio
+async def test_a_run_dated_in_the_far_future_counts_as_of_the_answers_date_and_not_of_our_clock(scene: Scene) -> None:
+    scene.run(1)
+    scene.simulator.add_run(52, id=2, status="completed", created_at="2099-01-01T00:00:00.000Z")
+    target = await scene.watched()
+    scene.run(3, "failed")
+    scene.api_passes(minutes=1)
+    await scene.poll(target, times=2)
+    assert scene.events() == [(3, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_with_run_once_a_change_whose_updated_at_went_back_is_told_after_ten_minutes_too(scene: Scene) -> None:
+    scene.run(1, "working", updated_at="2099-01-01T00:00:00.000Z")
+    assert await (await scene.watcher(ALL)).run_once()
+    scene.becomes(1, "failed")
+    scene.simulator.update_run(1, updated_at=created(60))
+    for _ in range(12):
+        scene.clock.advance(hours=1)
+        scene.api_passes(hours=1)
+        scene.observer = scene.new_observer()
+        await (await scene.watcher(ALL)).run_once()
+    assert (1, "failed") in scene.events()
+
+
+@pytest.mark.asyncio
+async def test_a_run_below_the_list_that_is_held_is_told_after_ten_minutes_though_the_list_moves_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.run(1, "working", updated_at=created(500))
+    scene.runs(range(2, 8), "skipped")
+    target = await scene.watched()
+    loop_clock = LoopClock(monkeypatch)
+    scene.becomes(1, "failed")
+    scene.simulator.update_run(1, updated_at=created(400))
+    for count in range(120):  # an hour, in which the counts of the newest run change all the while
+        scene.simulator.update_run(7, records_processed=count)
+        scene.api_passes(seconds=30)
+        scene.clock.advance(seconds=30)
+        loop_clock.now += 30
+        await scene.poll(target)
+    assert (1, "failed") in scene.events()
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_ours_while_a_sync_is_forgotten_does_not_leave_it_deaf(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(53, label="Other")
+    watcher = await scene.watcher(ALL)
+    assert await watcher.run_once()
+    roster = watcher._roster
+    target = roster.syncs[52]
+    handle = scene.simulator.fault(
+        Transform(
+            lambda answer: {
+                **answer,
+                "data": [s for s in answer["data"] if s["id"] != 52],
+                "pagination": {**answer["pagination"], "total_records": 1},
+            }
+        ),
+        path="/syncs",
+    )
+    last_words = scene.recorder.last_words
+
+    async def broken(*given: Any) -> Any:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(scene.recorder, "last_words", broken)
+    await watcher._list()
+    await watcher._list()
+    monkeypatch.setattr(scene.recorder, "last_words", last_words)
+    handle.clear()
+    assert await watcher._list()
+    scene.run(1, "failed")
+    await scene.poll(target, times=5)
+    assert scene.events() == [(1, "failed")]
+
+
+# --- false events ---
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_ends_late_below_the_list_does_not_resolve_what_a_younger_one_opened_though_the_newest_failed(
+    scene: Scene,
+) -> None:
+    target = await watched(scene, only(rejected_records=RejectedRecords()))
+    scene.run(1, "working")
+    await scene.poll(target)
+    scene.run(2, "completed", records_processed=10, records_failed=10)
+    await scene.poll(target)
+    scene.run(3, "failed")
+    scene.runs(range(4, 9), "skipped")
+    await scene.poll(target)
+    scene.becomes(1, "completed", records_processed=10, records_failed=0)
+    await scene.poll(target)
+    assert told(scene) == ["rejected_records opened by 2"]
+
+
+@pytest.mark.asyncio
+async def test_one_broken_sync_among_several_is_no_silent_workspace_where_the_poll_interval_is_long(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 53):
+        scene.sync(sync_id, label=f"Sync {sync_id}")
+    assert await (await scene.watcher(ALL)).run_once()
+    watcher = await scene.watcher(ALL, checks=SOON, poll_interval=timedelta(minutes=20))
+    loop_clock = LoopClock(monkeypatch)
+    scene.simulator.fault(Status(500), path="/syncs/52/sync_runs")
+    async with running(watcher.run()):
+        await settled()
+        await minutes_pass(scene, loop_clock, 90)
+    assert workspace_told(scene) == []
+
+
+@pytest.mark.asyncio
+async def test_two_broken_syncs_among_five_are_no_broken_workspace(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 53, 54, 55):
+        scene.sync(sync_id, label=f"Sync {sync_id}")
+    assert await (await scene.watcher(ALL)).run_once()
+    watcher = await scene.watcher(ALL, checks=SOON)
+    loop_clock = LoopClock(monkeypatch)
+    scene.simulator.fault(Status(500), path="/syncs/52/sync_runs")
+    scene.simulator.fault(Status(500), path="/syncs/53/sync_runs")
+    with capture_logs() as logs:
+        async with running(watcher.run()):
+            await settled()
+            await minutes_pass(scene, loop_clock, 120)
+    bad = lines(logs, "workspace can't be read")
+    assert (len(bad), workspace_told(scene)) == (0, [])
+
+
+@pytest.mark.asyncio
+async def test_ages_go_by_the_apis_date_also_where_our_own_clock_is_wrong_by_a_month(scene: Scene) -> None:
+    scene.clock.advance(days=30)
+    target = await watched(scene, only(slow_run=SlowRun(after=timedelta(hours=2))))
+    scene.run(1, "working")
+    for _ in range(5):
+        scene.api_passes(seconds=10)
+        scene.clock.advance(seconds=10)
+        await scene.poll(target)
+    assert told(scene) == []
+
+
+@pytest.mark.asyncio
+async def test_what_can_not_be_read_for_ten_minutes_is_not_said_to_be_unreadable_for_half_an_hour(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.runs((1, 2), "working")
+    scene.runs(range(3, 9), "skipped")
+    scene.sync(53, label="Other")
+    assert await (await scene.watcher(ALL)).run_once()
+    watcher = await scene.watcher(ALL, checks=SOON)
+    loop_clock = LoopClock(monkeypatch)
+    first = scene.simulator.fault(Status(500), path="/sync_runs/1")
+    async with running(watcher.run()):
+        await settled()
+        await minutes_pass(scene, loop_clock, 23)
+        scene.simulator.fault(Status(500), path="/sync_runs/2")
+        await minutes_pass(scene, loop_clock, 0.5)
+        first.clear()  # and it is read again within five minutes
+        await minutes_pass(scene, loop_clock, 10)
+    said = [b["data"].get("summary") for b in scene.bodies() if b["type"] == "incident.opened"]
+    assert said == []
+
+
+# --- false silence ---
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_says_it_completed_in_the_far_future_does_not_silence_stale_for_ever(scene: Scene) -> None:
+    target = await watched(scene, only(stale=Stale(after=timedelta(hours=26))))
+    scene.run(1, "completed", completed_at="2099-01-01T00:00:00.000Z")
+    await scene.poll(target)
+    for _ in range(10):
+        scene.api_passes(days=1)
+        scene.clock.advance(days=1)
+        await scene.poll(target)
+    assert told(scene) == ["stale opened"]
+
+
+@pytest.mark.asyncio
+async def test_with_run_once_the_watch_of_a_run_that_is_gone_ends(scene: Scene) -> None:
+    scene.run(94, "working")
+    assert await (await scene.watcher(Watch(sync_run=94))).run_once()
+    scene.simulator.remove_run(94)
+    for _ in range(12):
+        scene.clock.advance(hours=1)
+        scene.api_passes(hours=1)
+        scene.observer = scene.new_observer()
+        await (await scene.watcher(Watch(sync_run=94))).run_once()
+    ended = scene.rows("SELECT ended_at FROM run_watches")
+    assert [at for (at,) in ended if at is not None]
