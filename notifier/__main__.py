@@ -13,6 +13,8 @@ def main() -> None:
     _open_missing()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else whoever started it wants it to be ignored
+        signal.signal(signal.SIGHUP, _wait)
     from notifier import cli
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +28,10 @@ def _open_missing() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _wait(_: int, __: object) -> None:
+    """The worker is about to read its watchlist anyway; for every other command the signal means its end again."""
 
 
 def _end(number: int, _: object) -> None:

@@ -24,6 +24,8 @@ AGREEING: Final = 20  # answers in a row that agree with each other are a clock,
 class ApiTime:
     """When an answer was made, by the API's clock. Where the clocks are too far apart to be believed: no earlier than
     `earliest`, no later than `latest`, so that nothing is taken for old, or for new, by a clock that is wrong.
+
+    `latest` never goes back.
     """
 
     now: datetime
@@ -43,6 +45,7 @@ class ApiClock:
         self._remembered = remembered
         self._last: datetime | None = None
         self._last_at = 0.0  # of the loop's clock
+        self._latest: datetime | None = None  # at that time, by whichever answer was ahead of the others
         self._refused: datetime | None = None
         self._refused_at = 0.0
         self._agreeing = 0
@@ -64,15 +67,17 @@ class ApiClock:
         While there is no telling which of two clocks is wrong, the time is the earlier one: nobody is late by it.
         """
         expected, is_known = self.now(), self._last is not None
+        latest = expected if self._latest is None else self._latest + self._passed(self._last_at)
         if date is None:
-            return ApiTime(expected, expected, expected)
+            return ApiTime(expected, expected, latest)
         if not self._is_a_clock(date, expected):
             self._report(date)
             now = expected if is_known else min(date, expected)
-            return ApiTime(now, min(date, expected), expected)
+            return ApiTime(now, min(date, expected), latest)
+        self._latest = max(date, latest) if is_known else date
         self._last, self._last_at = date, self._loop_time()
         self._refused, self._agreeing, self._reported = None, 0, False
-        return ApiTime(date, date, max(date, expected) if is_known else date)
+        return ApiTime(date, date, self._latest)
 
     def _is_a_clock(self, date: datetime, expected: datetime) -> bool:
         last = self._remembered if self._last is None else expected
@@ -86,7 +91,9 @@ class ApiClock:
     def _report(self, date: datetime) -> None:
         if not self._reported:
             self._reported = True
-            log.warning("an answer's Date is no clock, and is left aside", workspace=self._workspace, date=date)
+            log.warning(
+                "an answer's Date is no clock, and is left aside", workspace=self._workspace, date=date.isoformat()
+            )
 
     def _passed(self, since: float) -> timedelta:
         return timedelta(seconds=self._loop_time() - since)

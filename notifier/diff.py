@@ -96,11 +96,12 @@ def mark_of(listed: Sequence[SyncRun], old: Mark | None, api_now: datetime) -> M
     """The mark after `listed` (newest first) was read at `api_now`; the first one makes the baseline its floor.
 
     It never moves down: a list that lacks its newest runs for once is no reason to read them again. The floor of an
-    empty baseline, or of one whose runs have no time, is the time of the answer: an API may show nothing for once.
+    empty baseline, or of one whose runs have no time or one of the future, is the time of the answer: an API may show
+    nothing for once.
     """
     if old is None:
         times = [run.created_at for run in listed if run.created_at is not None]
-        floor = max(times, default=api_now)
+        floor = min(max(times, default=api_now), api_now)
         return Mark(listed[0].id, listed[0].created_at, floor) if listed else Mark(None, None, floor)
     if not listed or _at_or_below(listed[0], old):
         return old
@@ -115,17 +116,17 @@ def with_floor_of(mark: Mark, other: Mark) -> Mark:
 
 
 def dated(run: SyncRun, latest: datetime) -> SyncRun:
-    """The run, with no time later than the answer that shows it, which is of `latest`. `Date` has whole seconds."""
-    limit = latest + timedelta(seconds=1)
-    if all(time is None or time < limit for time in (run.created_at, run.updated_at, run.completed_at)):
+    """The run, with no time later than the answer that shows it, which is of `latest`. `Date` has whole seconds.
+
+    A run that changed never looks older than before: what is beyond the second of one answer is cut to its end, and the
+    next answer is no earlier. A run that comes next was created no earlier than the answer before it.
+    """
+    end = latest + timedelta(seconds=1)
+    if all(time is None or time < end for time in (run.created_at, run.updated_at, run.completed_at)):
         return run
-
-    def capped(time: datetime | None) -> datetime | None:
-        return latest if time is not None and time >= limit else time
-
     return replace(
         run,
-        created_at=capped(run.created_at),
-        updated_at=capped(run.updated_at),
-        completed_at=capped(run.completed_at),
+        created_at=latest if run.created_at is not None and run.created_at >= end else run.created_at,
+        updated_at=None if run.updated_at is None else min(run.updated_at, end),
+        completed_at=None if run.completed_at is None else min(run.completed_at, end),
     )

@@ -1,7 +1,8 @@
 """How the process ends when it is told to: in its own time, or by force.
 
 A thread of its own waits for SIGTERM and SIGINT, and ends the process once its time is over: what hangs then may be the
-event loop itself, and with it every handler that the loop would call.
+event loop itself, and with it every handler that the loop would call. SIGHUP comes to it too, or one that arrives after
+the loop has closed would be the end of a process that is about to exit with 0.
 """
 
 import os
@@ -24,14 +25,18 @@ LAST_WORDS: Final = 0.3  # seconds for the reader of the log to take them
 
 
 class Ending:
-    """Calls `asked` when the process is told to end, and ends it `HARD_END` seconds later if it is still there."""
+    """Calls `asked` when the process is told to end, and ends it `HARD_END` seconds later if it is still there.
 
-    def __init__(self, asked: Callable[[], object]) -> None:
+    `hung_up` is called for each SIGHUP before that.
+    """
+
+    def __init__(self, asked: Callable[[], object], hung_up: Callable[[], object] = lambda: None) -> None:
         self._asked = asked
+        self._hung_up = hung_up
 
     def listen(self) -> None:
         """From now on; to be called before any other thread begins, or that thread would get the signals."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS | {signal.SIGHUP})
         threading.Thread(target=self._wait, name="wait for a signal", daemon=True).start()
 
     def begin(self) -> None:
@@ -39,7 +44,9 @@ class Ending:
         threading.Thread(target=_end_in_time, name="hard end", daemon=True).start()
 
     def _wait(self) -> None:
-        signal.sigwait(SIGNALS)
+        while signal.sigwait(SIGNALS | {signal.SIGHUP}) == signal.SIGHUP:
+            with suppress(RuntimeError):
+                self._hung_up()
         with suppress(RuntimeError):  # the loop is closed: the process is about to end
             self._asked()
         _end_in_time()

@@ -68,6 +68,7 @@ class Health:
         self.answers_since = float("-inf")  # since when it is no longer down, by the same
         self.refusals = state.refusals  # answers in a row that refused the key
         self._refused_at = float("-inf")
+        self._refusals_before = state.refusals  # this start
         self.last_failure = ""
         self._confirming = True
 
@@ -75,6 +76,11 @@ class Health:
     def is_down(self) -> bool:
         """Whether polls have to go one by one."""
         return self._down_until is not None
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody is to ask now."""
+        return self._down_until is not None and asyncio.get_running_loop().time() < self._down_until
 
     @property
     def is_judged(self) -> bool:
@@ -178,7 +184,7 @@ class Health:
         self._failing.add(of)
         self._has_fresh = self._has_fresh or fresh
         self._is_of_all = among == 1 or (self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER))
-        if self._failures < DOWN_AFTER or self._left_alone():
+        if self._failures < DOWN_AFTER or self.is_left_alone:
             return
         if not self._is_of_all and not self.is_down:
             return
@@ -190,7 +196,7 @@ class Health:
         self._failures += 1
         self._is_of_all = True
         self._note_silence(error, begun)
-        if not self._left_alone():
+        if not self.is_left_alone:
             wait = AUTH_CONFIRM if self._confirming else AUTH_RETRY
             self._confirming = False
             await self._down(wait.total_seconds(), error)
@@ -237,7 +243,10 @@ class Health:
             await self._tell()
 
     async def round_is_over(self) -> None:
-        """One round is all there is of `run --once`: what could not be read in it is bad, though it was tried once."""
+        """One round is all there is of `run --once`: what could not be read in it is bad, though it was tried once, and
+        is one refusal, however many syncs there are."""
+        self.refusals = min(self.refusals, self._refusals_before + 1)
+        self.state = replace(self.state, refusals=self.refusals)
         await self._silence_is_bad(polls=not self.has_answered)
         await self.save()
 
@@ -276,9 +285,6 @@ class Health:
             )
         self.state = replace(self.state, ok=now is None, last_error=now)
         await self.save()
-
-    def _left_alone(self) -> bool:
-        return self._down_until is not None and asyncio.get_running_loop().time() < self._down_until
 
     async def save(self) -> None:
         """Keeps the state for `status`. A database that can't be written now gets it with the next sign of life."""

@@ -157,7 +157,7 @@ class Observer:
         target.outside = frozenset(outside) if outside else NONE_OUTSIDE
         if gap is not None:
             log.warning(
-                "more runs than can be reported came at once; older ones were skipped",
+                "older runs were skipped: too many came at once, or the list could not be read back to the last one",
                 workspace=self.workspace,
                 sync_id=target.sync_id,
                 oldest_reported_run_id=gap.oldest_reported_run_id,
@@ -340,8 +340,9 @@ class Observer:
     def _as_known(
         self, target: SyncTarget, listed: Sequence[SyncRun], known: dict[int, Snapshot]
     ) -> tuple[SyncRun, ...]:
-        """The runs of an answer, created when they were first seen to be, without those that it shows as they were
-        before what is known of them: answers of servers that lag behind each other would tell a change three times.
+        """The runs of an answer, created when they were first seen to be, with the status that was last told, without
+        those that it shows as they were before what is known of them: answers of servers that lag behind each other
+        would tell a change three times.
 
         After ten minutes of it the answer is right, whatever its times say.
         """
@@ -355,6 +356,8 @@ class Observer:
                 target.held.pop(run.id, None)
             if old is not None and old.created_at is not None and run.created_at is not None:
                 run = replace(run, created_at=min(run.created_at, old.created_at))
+            if old is not None and run.watched.status is None:
+                run = replace(run, watched=replace(run.watched, status=old.watched.status))
             shown.append(run)
         return tuple(shown)
 

@@ -40,5 +40,5 @@ async def _round(worker: Worker) -> Round:
     await worker.prune()
     await worker.sign_of_life()
     failed = (watcher for watcher, good in zip(worker.watchers, read, strict=True) if not good)
-    unread = {watcher.name: watcher.health.last_failure or "its answers could not be kept" for watcher in failed}
+    unread = {watcher.name: watcher.health.state.last_error or "its answers could not be kept" for watcher in failed}
     return Round(unread, (await worker.store.backlog()).pending, worker.deliverer.died())

@@ -57,19 +57,21 @@ class RunListReader:
     async def _walk(
         self, sync_id: int, mark: Mark, known: dict[int, Snapshot], latest: datetime, *, settle: bool
     ) -> RunList | None:
-        """Pages from the newest run down to the mark. None where the list shrank in between, unless `settle`.
+        """Pages from the newest run down to the mark. None where pages contradict each other, unless `settle`.
 
         A run that is deleted moves those below it up by one, onto a page that was read already: one would be missed.
+        Nor is a page that shows nothing new, or the last one of a list that counts more runs than it showed, its end.
         """
         listed: dict[int, SyncRun] = {}
         reading = Reading((), reached=False)
-        ended, total = False, None
+        ended, total, unreadable = False, None, 0
         for number in range(1, MOST_PAGES + 1):
             answer = await self._client.runs(sync_id, page=number, per_page=PAGE)
             page = wire.runs_page(answer.body, sync_id, number)
             if total is not None and page.paging.total is not None and page.paging.total < total and not settle:
                 return None
             total = page.paging.total
+            unreadable += page.unreadable
             added = {run.id: dated(run, latest) for run in page.runs if run.id not in listed}
             known |= await self._store.snapshots(self._workspace, added)
             listed |= added
@@ -77,6 +79,9 @@ class RunListReader:
             if not page.runs and page.paging.more:
                 raise Unusable(f"page {number} of the list is empty, and says that there are more")
             ended = page.paging.more is False or not page.runs
+            is_short = ended and (total or 0) > len(listed) + unreadable
+            if not reading.reached and not settle and (is_short or (not ended and not added)):
+                return None
             if reading.reached or ended or len(reading.news) > MOST_NEWS or (not added and number > 1):
                 break
         return RunList(tuple(listed.values()), known, reading.news, complete=reading.reached or ended, walked=True)

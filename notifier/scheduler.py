@@ -37,6 +37,7 @@ LISTING: Final = -1  # stands among the numbers of the pollers
 FROZEN: Final = 10.0  # seconds between two such looks tell that the process stood still
 TELL_AFTER: Final = 3  # failures in a row of a target among others that work
 BEFORE_OTHERS: Final = 0.5  # seconds by which syncs with a run come before those at rest, after a start
+AFTER_OTHERS: Final = 1.0  # seconds by which a sync whose key was refused comes after one that may contradict it
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
 AT_ONCE: Final = 2  # polls for each request that may be under way: while some are recorded, others ask
 EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a timer of whole milliseconds may ring early
@@ -46,7 +47,8 @@ EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a ti
 class Poller:
     """One target and when it is due. `number` is its place in the interval, `failures` those in a row.
 
-    `error`: how the last one failed. `again`: a poll was asked for while one was `under_way`.
+    `error`: how the last one failed. `failed_at`: when, by the loop's clock. `again`: a poll was asked for while one
+    was `under_way`.
     """
 
     target: SyncTarget | RunTarget
@@ -54,6 +56,7 @@ class Poller:
     due: float
     failures: int = 0
     error: str = ""
+    failed_at: float = 0.0
     reported: bool = False
     removed: bool = False
     active: bool = False
@@ -236,6 +239,9 @@ class WorkspaceWatcher:
                     await self.health.until_asked_again()
                     poller = await self._next_due()
                     waiting -= 1
+                    if self.health.is_left_alone:  # by now
+                        self._schedule(poller)
+                        continue
                     poller.under_way = True
                     if self.health.is_down:
                         await self._poll_and_schedule(poller)
@@ -526,11 +532,16 @@ class WorkspaceWatcher:
         self._apply(Changes(removed=[target]))
 
     async def _on_unauthorized(self, poller: Poller, error: Unauthorized, begun: float, *, fresh: bool) -> None:
-        """401 is about the key. 403 may be about one sync: others are asked before the workspace is given up; and it
-        may be brief, so that it is asked about once more soon."""
+        """401 is about the key, unless another could be read with it since this one was refused before. 403 may be
+        about one sync: others are asked before the workspace is given up; and it may be brief, so that it is asked
+        about once more soon."""
         now = asyncio.get_running_loop().time
-        poller.due = now()
-        if error.status == HTTPStatus.UNAUTHORIZED or len(self._pollers) == 1:
+        answered_at = self.health.answered_at
+        is_its_own = poller.failures > 1 and answered_at is not None and answered_at > poller.failed_at
+        poller.failed_at = now()
+        if len(self._pollers) == 1 or (error.status == HTTPStatus.UNAUTHORIZED and not is_its_own):
+            poller.due = now() + AFTER_OTHERS
+            self._ask_another()  # once the workspace is asked again
             await self.health.refused(error, begun)
             return
         await self.health.failed(error, of=poller.number, among=len(self._pollers), begun=begun, fresh=fresh)

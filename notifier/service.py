@@ -6,7 +6,6 @@ holds, on the same foundation and behind the same socket.
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
@@ -43,8 +42,7 @@ async def run(watchlist: Watchlist, reloads: Reloads) -> None:
     """The worker, until SIGTERM or SIGINT; SIGHUP reads the watchlist again. Raises StoreError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, reloads.ask)
-    ending = Ending(partial(loop.call_soon_threadsafe, stop.set))
+    ending = Ending(partial(loop.call_soon_threadsafe, stop.set), partial(loop.call_soon_threadsafe, reloads.ask))
     ending.listen()
     await serve(watchlist, stop, reloads, ending.begin)
 

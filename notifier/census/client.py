@@ -126,9 +126,12 @@ class CensusClient:
         return await self._get(f"/syncs/{sync_id}/sync_runs?page={page}&per_page={per_page}&order=desc")
 
     async def run(self, run_id: int) -> tuple[SyncRun, datetime | None]:
-        """One run, and the `Date` of the answer. Raises NotFound."""
+        """One run, and the `Date` of the answer. Raises NotFound, and Unusable for an answer about another run."""
         answer = await self._get(f"/sync_runs/{run_id}")
-        return wire.one_run(answer.body), date_of(answer.headers)
+        run = wire.one_run(answer.body)
+        if run.id != run_id:
+            raise Unusable(f"the answer is about another sync run, {run.id}")
+        return run, date_of(answer.headers)
 
     async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
         """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""

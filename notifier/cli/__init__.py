@@ -1,5 +1,6 @@
 """The command line: one module a group of commands. Data goes to standard output, all else to standard error."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -34,11 +35,14 @@ def _show_version(wanted: bool) -> None:
     )
 )
 def options(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback has done all
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Follows Census sync runs and tells Slack channels and webhooks what changed."""
+    if context.invoked_subcommand != "run" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 for group in (worker, demo, init, watchlist, send_test, status, incidents, syncs, events, deliveries):

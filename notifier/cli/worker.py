@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -73,7 +72,6 @@ def run(
     """
     log.configure(log_format, log_level)
     if not once:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is listened to: the watchlist is about to be read
         source = WatchlistFile(config, os.environ)
         watchlist = source.load()
         spare_the_collector()

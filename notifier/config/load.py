@@ -81,8 +81,8 @@ def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterabl
         yield Problem(*position, nodes.format_path(mistake.path), mistake.message, file)
 
 
-def read_text(path: Path, file: str) -> str:
-    """The file's text. Raises WatchlistError, which calls it `file`."""
+def read_text(path: Path, file: str, *, whole: bool = True) -> str:
+    """The file's text, where not `whole` whatever of it is UTF-8. Raises WatchlistError, which calls it `file`."""
 
     def unreadable(reason: str, line: int = 1, column: int = 1) -> WatchlistError:
         return WatchlistError((Problem(line, column, "", reason, file),))
@@ -101,7 +101,7 @@ def read_text(path: Path, file: str) -> str:
     if len(content) > LARGEST_FILE:
         raise unreadable(f"is larger than {LARGEST_FILE // 1_000_000} MB")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig", "strict" if whole else "replace")
     except UnicodeDecodeError as error:
         good = content[: error.start].decode("utf-8-sig")
         raise unreadable("not UTF-8 text", good.count("\n") + 1, len(good) - good.rfind("\n")) from None

@@ -45,7 +45,7 @@ def read_outline(path: Path, env: Mapping[str, str]) -> Outline:
         return Outline(watchlist.database_path, tuple(watchlist.receivers), watchlist.workspaces)
     if wrong := tuple(each for each in problem.problems if each.path == "database"):
         raise WatchlistError(wrong)
-    text, file = read_text(path, str(path)), str(path)
+    text, file = read_text(path, str(path), whole=False), str(path)
     try:
         root, _ = compose(text, file)
     except WatchlistError as not_yaml:

@@ -77,8 +77,8 @@ class SlackWebhookSender:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return outcome_of_failure(error), ""
         said, status = answer.body.strip(), answer.status_code
-        if status == 200 and said == "ok":
-            return Delivered(answer="HTTP 200 ok"), ""
+        if 200 <= status < 300 and said == "ok":
+            return Delivered(answer=f"HTTP {status} ok"), ""
         after = retry_after(answer.headers, self._clock())
         if 200 <= status < 300:
             reason = f"{status_in_words(status)}, but not with an answer of Slack's{self._echo(said)}"

@@ -165,6 +165,7 @@ async def test_answers_that_lag_behind_each_other_tell_a_change_once(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.run(1, "working", updated_at=created(1))
+    scene.api_is_no_earlier_than(9)
     target = await scene.watched()
     before = scene.simulator.run(1)
     scene.becomes(1, "completed", updated_at=created(5))
@@ -180,6 +181,7 @@ async def test_answers_that_lag_behind_each_other_tell_a_change_once(
 @pytest.mark.asyncio
 async def test_an_older_state_that_lasts_is_how_things_are(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run(1, "completed", updated_at=created(5))
+    scene.api_is_no_earlier_than(9)
     target = await scene.watched()
     scene.becomes(1, "failed", updated_at=created(4))
     loop_clock = LoopClock(monkeypatch)
@@ -355,11 +357,12 @@ async def test_what_retention_forgot_is_no_news_for_a_worker_that_runs_on(scene:
     cutoff = START_OF_TIME + timedelta(days=31)
     await scene.store.prune(cutoff, lambda _, sync_id, floor: watcher.raise_floor(sync_id, floor))
     assert target.mark is not None
-    assert target.mark.floor == START_OF_TIME + timedelta(seconds=60)
+    forgotten_to = START_OF_TIME + timedelta(seconds=60)
+    assert target.mark.floor == forgotten_to + timedelta(microseconds=1)
     scene.run(161)
     await scene.poll(target)
     (floor,) = scene.rows("SELECT floor / 1000000 FROM syncs WHERE sync_id = 52")[0]
-    assert floor == (START_OF_TIME + timedelta(seconds=60)).timestamp()
+    assert floor == forgotten_to.timestamp()
     for number in range(15, 162):
         scene.simulator.remove_run(number)
     await scene.poll(target, times=2)

@@ -15,7 +15,7 @@ log.configure(log.LogFormat.JSON, log.LogLevel.INFO)
 async def work():
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    ending.Ending(lambda: loop.call_soon_threadsafe(stop.set)).listen()
+    ending.Ending(lambda: loop.call_soon_threadsafe(stop.set), lambda: print("hung up", flush=True)).listen()
     print("listening", flush=True)
     {hang}
     await stop.wait()
@@ -34,6 +34,20 @@ def told_to_end(number: signal.Signals, *, hang: str = "", hard_end: float = 60)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     return process.returncode, said
+
+
+def test_a_process_is_told_of_each_sighup_until_its_end_and_survives_those_that_come_after_it() -> None:
+    script = SCRIPT.format(hang="", hard_end=60) + "print('closed', flush=True)\nimport time\ntime.sleep(0.5)\n"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline() == "hung up\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "closed\n"
+        process.send_signal(signal.SIGHUP)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

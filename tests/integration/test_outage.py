@@ -55,7 +55,7 @@ class Desk:
         self.loop_clock.now += timedelta(**units).total_seconds()
 
     async def fails(self, error: NoAnswer | Unusable = DEAD, *, of: int = 0) -> None:
-        await self.health.failed(error, of=of, among=3)
+        await self.health.failed(error, of=of, among=1)
 
     @property
     def told(self) -> list[str]:

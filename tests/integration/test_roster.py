@@ -287,6 +287,7 @@ async def test_a_sync_that_comes_back_after_a_restart_gets_a_baseline_too(scene:
 @pytest.mark.asyncio
 async def test_a_listing_that_shows_the_sync_again_begins_the_count_anew(scene: Scene) -> None:
     scene.sync(52)
+    scene.sync(59)
     roster, _ = await scene.roster(ALL)
     await scene.listed(roster)
     for _ in range(2):
@@ -296,7 +297,7 @@ async def test_a_listing_that_shows_the_sync_again_begins_the_count_anew(scene: 
         scene.simulator.add_sync(**value)
         await scene.listed(roster)
     roster, changes = await scene.roster(ALL)
-    assert ids(changes.added) == [("sync", 52)]
+    assert ids(changes.added) == [("sync", 52), ("sync", 59)]
     scene.simulator.remove_sync(52)
     assert ids((await scene.listed(roster)).removed) == []
     assert ids((await scene.listed(roster)).removed) == [("sync", 52)]

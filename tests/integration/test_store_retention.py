@@ -26,6 +26,7 @@ from tests.integration.store_builders import (
 CUTOFF = NOW
 OLD = NOW - DAY
 JUST_BEFORE = NOW - timedelta(microseconds=1)
+JUST_ABOVE_30 = NOW - 400 * DAY + 30 * MINUTE + timedelta(microseconds=1)  # the newest of the runs that are forgotten
 
 
 def events_in(database: Path) -> list[str]:
@@ -183,7 +184,7 @@ async def test_the_floor_is_raised_to_the_newest_run_that_was_forgotten(store: S
     await record_runs(store, range(1, 131))
     await store.prune(CUTOFF, nobody)
     [sync] = await store.syncs("main")
-    assert sync == WatchedSync(52, "Leads", True, Mark(130, NOW, NOW - 400 * DAY + 30 * MINUTE), 0)
+    assert sync == WatchedSync(52, "Leads", True, Mark(130, NOW, JUST_ABOVE_30), 0)
 
 
 @pytest.mark.asyncio
@@ -202,7 +203,7 @@ async def test_a_mark_without_a_floor_gets_one_only_when_something_was_forgotten
     await store.prune(CUTOFF, nobody)
     assert (await store.syncs("main"))[0].mark == Mark(130, NOW, None)
     await store.prune(CUTOFF + MINUTE, nobody)
-    assert (await store.syncs("main"))[0].mark == Mark(130, NOW, NOW - 400 * DAY + 30 * MINUTE)
+    assert (await store.syncs("main"))[0].mark == Mark(130, NOW, JUST_ABOVE_30)
 
 
 @pytest.mark.asyncio

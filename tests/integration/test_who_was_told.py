@@ -228,7 +228,7 @@ async def test_who_was_told_that_a_workspace_is_silent_is_told_that_it_answers_w
         return health, made
 
     health, made = await outage(a_route("each", syncs=[52]), a_route("living", labels={"team": "sales"}))
-    await health.failed(NoAnswer("HTTP 500"), of=0, among=3)
+    await health.failed(NoAnswer("HTTP 500"), of=0, among=1)
     scene.clock.advance(minutes=6)
     loop_clock.now += 360
     await made.look()

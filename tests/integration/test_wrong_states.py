@@ -18,6 +18,15 @@ from tests.integration.test_unread import minutes_pass, workspace_told
 from tests.integration.watching import LoopClock, Scene, a_scene, created, lines, running, settled
 
 ALL = Watch(syncs="all")
+HOUR = timedelta(hours=1)
+
+
+class Once:
+    """Whether a fault was met."""
+
+    cleared = False
+
+
 SOON = Checks(unreachable=Unreachable(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30)))
 
 
@@ -53,6 +62,49 @@ async def test_an_empty_page_amid_a_walk_that_claims_more_runs_is_no_end_of_the_
     seen = [run_id for run_id, kind in scene.events() if kind == "failed"]
     assert asked
     assert len(seen) == 250
+
+
+@pytest.mark.parametrize("kept", [slice(0, 0), slice(0, 5), slice(0, 99)], ids=["nothing", "five", "all but one"])
+@pytest.mark.asyncio
+async def test_a_page_amid_a_walk_that_shows_less_than_it_counts_for_once_is_asked_for_again(
+    scene: Scene, kept: slice
+) -> None:
+    scene.run(1)
+    target = await scene.watched()
+    scene.runs(range(2, 252), "failed")
+
+    def second_page_is_short(answer: Any) -> Any:
+        if answer["pagination"]["page"] == 2 and not handle.cleared:
+            handle.cleared = True
+            return {"data": answer["data"][kept], "pagination": {**answer["pagination"], "next_page": None}}
+        return answer
+
+    handle = Once()
+    scene.simulator.fault(Transform(second_page_is_short), path="/syncs/52/sync_runs")
+    await scene.poll(target)
+    assert handle.cleared
+    assert [run_id for run_id, _ in scene.events()] == list(range(2, 252))
+
+
+@pytest.mark.asyncio
+async def test_a_page_amid_a_walk_that_repeats_the_one_before_for_once_is_asked_for_again(scene: Scene) -> None:
+    scene.run(1)
+    target = await scene.watched()
+    scene.runs(range(2, 252), "failed")
+
+    def second_page_is_the_first(answer: Any) -> Any:
+        if answer["pagination"]["page"] == 2 and not handle.cleared:
+            handle.cleared = True
+            return {**answer, "data": scene.simulator.runs(52)[:100]}
+        return answer
+
+    handle = Once()
+    scene.simulator.fault(Transform(second_page_is_the_first), path="/syncs/52/sync_runs")
+    with capture_logs() as logs:
+        await scene.poll(target)
+    assert handle.cleared
+    assert [run_id for run_id, _ in scene.events()] == list(range(2, 252))
+    assert logs == [line for line in logs if line["log_level"] == "info"]
 
 
 @pytest.mark.asyncio
@@ -250,3 +302,90 @@ async def test_with_run_once_the_watch_of_a_run_that_is_gone_ends(scene: Scene) 
         await (await scene.watcher(Watch(sync_run=94))).run_once()
     ended = scene.rows("SELECT ended_at FROM run_watches")
     assert [at for (at,) in ended if at is not None]
+
+
+# --- what an answer is about ---
+
+
+@pytest.mark.asyncio
+async def test_an_answer_about_another_run_ends_no_watch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.run(10, "working")
+    watcher = await scene.watcher(Watch(sync_run=10))
+    loop_clock = LoopClock(monkeypatch)
+    handle = scene.simulator.fault(
+        Transform(lambda answer: {**answer, "data": {**answer["data"], "id": 77, "status": "failed"}}),
+        path="/sync_runs/10",
+    )
+    async with running(watcher.run()):
+        await settled()
+        assert handle.hits
+        handle.clear()
+        await minutes_pass(scene, loop_clock, 1)
+        scene.becomes(10, "failed")
+        await minutes_pass(scene, loop_clock, 1)
+    assert scene.events() == [(10, "failed")]
+
+
+# --- a key that is refused ---
+
+
+@pytest.mark.asyncio
+async def test_a_401_about_one_sync_is_its_own_affair(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sync_id in (51, 53):
+        scene.sync(sync_id)
+    for sync_id in (51, 52, 53):
+        await scene.watched(sync_id)
+    watcher = await scene.watcher(ALL, checks=SOON)
+    loop_clock = LoopClock(monkeypatch)
+    scene.simulator.fault(Status(401), path="/syncs/52/sync_runs")
+    async with running(watcher.run()):
+        await settled()
+        await minutes_pass(scene, loop_clock, 2)
+        scene.run(1, "failed", sync_id=51)
+        await minutes_pass(scene, loop_clock, 2)
+        assert (1, "failed") in scene.events()
+        assert workspace_told(scene) == []
+        assert watcher.health.state.ok
+        scene.simulator.forget_requests()
+        await minutes_pass(scene, loop_clock, 40)
+        assert watcher.health.state.ok
+        assert scene.asked("/syncs/52/sync_runs") <= 9
+        assert workspace_told(scene) == []
+        assert "unreadable opened" in told(scene)
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_is_refused_is_tried_with_another_sync_before_it_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 53):
+        scene.sync(sync_id)
+    for sync_id in (51, 52, 53):
+        await scene.watched(sync_id)
+    watcher = await scene.watcher(ALL, checks=SOON)
+    loop_clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await settled()
+        scene.simulator.forget_requests()
+        scene.simulator.fault(Status(401))
+        await minutes_pass(scene, loop_clock, 2)
+        paths = [request.path for request in scene.simulator.requests]
+        assert len(paths) == 2, "a poll, and after ten seconds one more"
+        assert len(set(paths)) == 2
+        assert workspace_told(scene) == ["unreachable opened"]
+
+
+@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.asyncio
+async def test_with_run_once_a_key_is_refused_once_a_round_however_many_syncs_there_are(
+    scene: Scene, code: int
+) -> None:
+    for sync_id in range(53, 60):
+        scene.sync(sync_id)
+    checks = Checks(unreachable=Unreachable(after=HOUR), unreadable=Unreadable(after=HOUR))
+    assert await (await scene.watcher(ALL, checks=checks)).run_once()
+    scene.simulator.fault(Status(code))
+    assert not await (await scene.watcher(ALL, checks=checks)).run_once()
+    assert workspace_told(scene) == []
+    assert not await (await scene.watcher(ALL, checks=checks)).run_once()
+    assert workspace_told(scene) == ["unreachable opened"]

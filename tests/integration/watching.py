@@ -5,7 +5,7 @@ import json
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -166,6 +166,7 @@ class Scene:
             self.simulator.date = None  # the test has times of its own, of the real clock
         else:
             self.api_is_no_earlier_than(number)
+            self._api_is_no_earlier_than_what(fields)
         fields.setdefault("created_at", created(number))
         self.simulator.add_run(sync_id, id=number, status=status, **fields)
 
@@ -174,7 +175,18 @@ class Scene:
             self.run(number, status, sync_id=sync_id)
 
     def becomes(self, number: int, status: str, **fields: Any) -> None:
+        self._api_is_no_earlier_than_what(fields)
+        if self.simulator.date is not None:
+            fields.setdefault("updated_at", self.simulator.date.isoformat())
         self.simulator.update_run(number, status=status, **fields)
+
+    def _api_is_no_earlier_than_what(self, fields: Mapping[str, Any]) -> None:
+        """A run that was updated or completed was so by the API's clock, unless a test gives it a time of no clock."""
+        for name in ("updated_at", "completed_at"):
+            if isinstance(value := fields.get(name), str) and self.simulator.date is not None:
+                time_ = datetime.fromisoformat(value)
+                if time_ < self.simulator.date + timedelta(days=1):
+                    self.simulator.date = max(self.simulator.date, time_)
 
     def api_is_no_earlier_than(self, number: float) -> None:
         """The API's clock has come to the time at which run `number` was created."""

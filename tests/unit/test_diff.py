@@ -235,11 +235,23 @@ def test_where_no_run_has_a_time_and_the_mark_is_gone_the_first_known_run_is_its
 
 
 def test_a_run_is_created_no_later_than_the_answer_that_shows_it() -> None:
+    last = timedelta(milliseconds=999)  # `Date` has whole seconds
     assert dated(a_run(created_at=at(60)), at(0)).created_at == at(0)
-    assert dated(a_run(created_at=at(0) + timedelta(milliseconds=999)), at(0)).created_at == at(0) + timedelta(
-        milliseconds=999
-    ), "Date has whole seconds"
+    assert dated(a_run(created_at=at(0) + last), at(0)).created_at == at(0) + last
     assert dated(a_run(created_at=None), at(0)).created_at is None
+
+
+@given(st.integers(-9, 9), st.integers(0, 9), st.integers(0, 9))
+def test_a_run_that_was_updated_never_looks_older_than_before(first: int, later: int, passed: int) -> None:
+    before = dated(a_run(updated_at=at(first)), at(0)).updated_at
+    after = dated(a_run(updated_at=at(first + later)), at(passed)).updated_at
+    assert before is not None
+    assert after is not None
+    assert before <= after
+
+
+def test_the_floor_of_a_baseline_with_a_run_of_the_future_is_the_time_of_the_answer() -> None:
+    assert mark_of([a_run(3, created_at=at(60))], None, at(9)).floor == at(9)
 
 
 def test_the_mark_moves_up_and_its_floor_stays() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.api_clock import ApiClock, ApiTime
+from notifier.api_clock import AGREEING, ApiClock, ApiTime
 from notifier.silence import Silence
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -107,7 +107,7 @@ async def test_a_date_that_is_far_from_both_clocks_is_none(monkeypatch: pytest.M
     clocks = Clocks(monkeypatch)
     clock = clocks.api_clock()
     wrong = NOW + timedelta(days=days)
-    assert clock.read(wrong).now == NOW, "there is no last one yet"
+    assert clock.read(wrong).now == min(wrong, NOW), "there is no last one yet: the earlier one makes nobody late"
     assert clock.read(NOW + MINUTE).now == NOW + MINUTE
     assert [clock.read(wrong).now, clock.read(wrong).now] == [NOW + MINUTE, NOW + MINUTE]
     assert clock.read(NOW + timedelta(days=6)).now == NOW + timedelta(days=6), "a week is not far"
@@ -118,7 +118,7 @@ async def test_nothing_is_later_than_the_later_of_both_clocks(monkeypatch: pytes
     clocks = Clocks(monkeypatch)
     clock = clocks.api_clock()
     assert clock.read(NOW + MINUTE) == ApiTime(NOW + MINUTE, NOW + MINUTE, NOW + MINUTE)
-    assert clock.read(NOW - MINUTE) == ApiTime(NOW - MINUTE, NOW - MINUTE, NOW)
+    assert clock.read(NOW - MINUTE) == ApiTime(NOW - MINUTE, NOW - MINUTE, NOW + MINUTE)
 
 
 @pytest.mark.parametrize("days", [100, -100])
@@ -128,7 +128,30 @@ async def test_where_one_of_two_clocks_must_be_wrong_nothing_is_old_or_of_the_fu
 ) -> None:
     clocks = Clocks(monkeypatch)
     other = NOW + timedelta(days=days)
-    assert clocks.api_clock().read(other) == ApiTime(NOW, min(NOW, other), NOW)
+    assert clocks.api_clock().read(other) == ApiTime(min(NOW, other), min(NOW, other), NOW)
+
+
+@pytest.mark.asyncio
+async def test_answers_in_a_row_that_agree_with_each_other_are_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = Clocks(monkeypatch)
+    clock = clocks.api_clock()
+    api = NOW + timedelta(days=100)  # ours was put back long ago
+    for _ in range(AGREEING - 1):
+        clocks.pass_(60)
+        api += MINUTE
+        assert clock.read(api).now < api
+    assert clock.read(api).now == api
+    clocks.pass_(60)
+    assert clock.now() == api + MINUTE
+
+
+@pytest.mark.asyncio
+async def test_answers_that_do_not_agree_are_none_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = Clocks(monkeypatch)
+    clock = clocks.api_clock()
+    for number in range(2 * AGREEING):
+        clock.read(NOW + timedelta(days=100 + 30 * (number % 2)))
+    assert clock.now() == clocks.ours
 
 
 @pytest.mark.asyncio
