@@ -35,7 +35,10 @@ class Ending:
         self._hung_up = hung_up
 
     def listen(self) -> None:
-        """From now on; to be called before any other thread begins, or that thread would get the signals."""
+        """From now on; to be called before any other thread begins. One that did gets the signals too: what it is told
+        comes to the main thread, once that has its turn."""
+        for number in SIGNALS | {signal.SIGHUP}:
+            signal.signal(number, self._is_told)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS | {signal.SIGHUP})
         threading.Thread(target=self._wait, name="wait for a signal", daemon=True).start()
 
@@ -43,13 +46,18 @@ class Ending:
         """The process has begun to end by itself: it has no more time than when it is told to."""
         threading.Thread(target=_end_in_time, name="hard end", daemon=True).start()
 
-    def _wait(self) -> None:
-        while signal.sigwait(SIGNALS | {signal.SIGHUP}) == signal.SIGHUP:
-            with suppress(RuntimeError):
-                self._hung_up()
+    def _is_told(self, number: int, _: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process is about to end
+            if number == signal.SIGHUP:
+                self._hung_up()
+                return
             self._asked()
-        _end_in_time()
+        self.begin()
+
+    def _wait(self) -> None:
+        while (number := signal.sigwait(SIGNALS | {signal.SIGHUP})) == signal.SIGHUP:
+            self._is_told(number, None)
+        self._is_told(number, None)
 
 
 def _end_in_time() -> None:

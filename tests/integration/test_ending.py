@@ -8,8 +8,10 @@ import sys
 import pytest
 
 SCRIPT = """
-import asyncio, os, threading
+import asyncio, os, signal, threading
 from notifier import ending, log
+early = threading.Thread(target=threading.Event().wait, daemon=True)
+early.start()  # a library's, say
 ending.HARD_END = {hard_end}
 log.configure(log.LogFormat.JSON, log.LogLevel.INFO)
 async def work():
@@ -48,6 +50,13 @@ def test_a_process_is_told_of_each_sighup_until_its_end_and_survives_those_that_
         assert process.stdout.readline() == "closed\n"
         process.send_signal(signal.SIGHUP)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_a_thread_gets_which_was_there_before_ends_it_all_the_same(number: signal.Signals) -> None:
+    script = SCRIPT.format(hang=f"signal.pthread_kill(early.ident, {int(number)})", hard_end=60)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "listening\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
