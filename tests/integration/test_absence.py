@@ -566,6 +566,21 @@ async def test_a_listing_that_lacks_half_of_the_watched_syncs_is_believed_after_
 
 
 @pytest.mark.asyncio
+async def test_a_listing_that_lacks_exactly_half_is_doubted_and_one_that_lacks_less_is_not(scene: Scene) -> None:
+    roster = await with_syncs(scene, 50, 51, 53, 54, 55)
+    hidden = scene.simulator.fault(Transform(without(51, 53, 55)), path=LISTING)
+    await scene.listed(roster)
+    assert str(roster.flaw).startswith("it lacks 3 of 6 watched syncs at once")
+    hidden.clear()
+    scene.simulator.add_sync(id=56)
+    await scene.listed(roster)
+    await scene.poll(roster.syncs[56])
+    scene.simulator.fault(Transform(without(51, 53, 55)), path=LISTING)
+    await scene.listed(roster)
+    assert roster.flaw is None
+
+
+@pytest.mark.asyncio
 async def test_a_listing_that_shows_them_again_ends_the_doubt(scene: Scene) -> None:
     roster = await with_syncs(scene, 53, 54)
     hidden = scene.simulator.fault(Transform(without(52, 53, 54)), path=LISTING)

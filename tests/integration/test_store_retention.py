@@ -196,6 +196,31 @@ async def test_a_floor_that_is_higher_stays(store: Store) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_poll_that_was_under_way_does_not_put_the_old_floor_back(store: Store) -> None:
+    await record_runs(store, range(1, 131))
+    await store.prune(CUTOFF, nobody)
+    await store.record(an_observation(mark=Mark(131, NOW, OLD - 900 * DAY)))
+    assert (await store.syncs("main"))[0].mark == Mark(131, NOW, JUST_ABOVE_30)
+    await store.record(an_observation(mark=Mark(132, NOW, None)))
+    assert (await store.syncs("main"))[0].mark == Mark(132, NOW, JUST_ABOVE_30)
+
+
+@pytest.mark.asyncio
+async def test_the_message_of_a_run_that_is_still_followed_is_remembered_however_old(
+    store: Store, database: Path
+) -> None:
+    await store.record(an_observation(snapshots=(a_snapshot(1, followed=True), a_snapshot(2, followed=False))))
+    for story in ("run:1:52:main", "run:2:52:main", "run:1:52:other", "run:1:53:main"):
+        change(
+            database,
+            "INSERT INTO posted (receiver, story, reference, event_id, changed_at) VALUES ('hook', ?, 'C1/1', 'e', 0)",
+            story,
+        )
+    await store.prune(CUTOFF, nobody)
+    assert rows(database, "SELECT story FROM posted") == [("run:1:52:main",)]
+
+
+@pytest.mark.asyncio
 async def test_a_mark_without_a_floor_gets_one_only_when_something_was_forgotten(store: Store, database: Path) -> None:
     await record_runs(store, range(1, 131), changed_at=CUTOFF)
     change(database, "UPDATE syncs SET floor = NULL, mark_created_at = 0")

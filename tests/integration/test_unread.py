@@ -188,11 +188,13 @@ async def test_what_was_frozen_did_not_fail_to_answer(scene: Scene, monkeypatch:
     loop_clock = LoopClock(monkeypatch)
     async with running(watcher.run()):
         await until(lambda: watcher.health.answered_at is not None)
-        scene.simulator.fault(Status(500), times=2)
-        await minutes_pass(scene, loop_clock, 1)
+        scene.simulator.fault(Status(500))
+        await minutes_pass(scene, loop_clock, 3)
         loop_clock.now += 3600  # SIGSTOP, and all due at once when it goes on
-        await minutes_pass(scene, loop_clock, 2)
-    assert workspace_told(scene) == []
+        await minutes_pass(scene, loop_clock, 1)
+        assert workspace_told(scene) == []
+        await minutes_pass(scene, loop_clock, 5)
+        assert workspace_told(scene) == ["unreachable opened"]
 
 
 # --- one sync among several ---

@@ -243,8 +243,9 @@ def test_a_run_is_created_no_later_than_the_answer_that_shows_it() -> None:
 
 @given(st.integers(-9, 9), st.integers(0, 9), st.integers(0, 9))
 def test_a_run_that_was_updated_never_looks_older_than_before(first: int, later: int, passed: int) -> None:
-    before = dated(a_run(updated_at=at(first)), at(0)).updated_at
-    after = dated(a_run(updated_at=at(first + later)), at(passed)).updated_at
+    updated_at = at(0) + timedelta(seconds=first / 4)
+    before = dated(a_run(updated_at=updated_at), at(0)).updated_at
+    after = dated(a_run(updated_at=updated_at + timedelta(seconds=later / 4)), at(passed)).updated_at
     assert before is not None
     assert after is not None
     assert before <= after

@@ -93,6 +93,15 @@ def test_who_is_gone_keeps_no_turn_and_the_pace_goes_on() -> None:
     assert channel.opens_at("name 59") == 11.5
 
 
+def test_however_many_share_a_pace_they_do_not_stretch_it() -> None:
+    names = [f"name {number:03}" for number in range(300)]
+    turnstile = shared(*names)
+    for name in names:
+        turnstile.enter(name, 10.0).leave(10.0)
+    assert max(turnstile.opens_at(name) for name in names) <= 11.2
+    assert turnstile.opens_at(names[0]) == 11.0
+
+
 def test_who_enters_shares_the_turns_without_having_joined() -> None:
     turnstile = shared("a")
     turnstile.enter("b", 10.0)
