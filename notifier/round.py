@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from notifier.config.models import Watchlist
 from notifier.errors import StoreError, first_of
 from notifier.foundation import open_foundation
+from notifier.health import Health
 from notifier.worker import Worker, open_worker, rehearse
 
 
@@ -33,6 +34,11 @@ async def run_once(watchlist: Watchlist) -> Round:
         raise first_of(group, StoreError) or group from group
 
 
+def _why(health: Health) -> str:
+    """What of the workspace could not be read; else what one of its syncs said."""
+    return health.state.last_error or health.last_failure or "its answers could not be kept"
+
+
 async def _round(worker: Worker) -> Round:
     await worker.sign_of_life()
     read = await asyncio.gather(*(watcher.run_once() for watcher in worker.watchers))
@@ -40,5 +46,5 @@ async def _round(worker: Worker) -> Round:
     await worker.prune()
     await worker.sign_of_life()
     failed = (watcher for watcher, good in zip(worker.watchers, read, strict=True) if not good)
-    unread = {watcher.name: watcher.health.state.last_error or "its answers could not be kept" for watcher in failed}
+    unread = {watcher.name: _why(watcher.health) for watcher in failed}
     return Round(unread, (await worker.store.backlog()).pending, worker.deliverer.died())
