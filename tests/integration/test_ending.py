@@ -10,8 +10,7 @@ import pytest
 SCRIPT = """
 import asyncio, os, signal, threading
 from notifier import ending, log
-early = threading.Thread(target=threading.Event().wait, daemon=True)
-early.start()  # a library's, say
+{before}
 ending.HARD_END = {hard_end}
 log.configure(log.LogFormat.JSON, log.LogLevel.INFO)
 async def work():
@@ -24,10 +23,12 @@ async def work():
 asyncio.run(work())
 """
 
+EARLY = "early = threading.Thread(target=threading.Event().wait, daemon=True); early.start()"  # a library's, say
+
 
 def told_to_end(number: signal.Signals, *, hang: str = "", hard_end: float = 60) -> tuple[int, str]:
     """The exit code and standard error of a process that gets a signal while it `hang`s."""
-    script = SCRIPT.format(hang=hang, hard_end=hard_end)
+    script = SCRIPT.format(before="", hang=hang, hard_end=hard_end)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -39,7 +40,9 @@ def told_to_end(number: signal.Signals, *, hang: str = "", hard_end: float = 60)
 
 
 def test_a_process_is_told_of_each_sighup_until_its_end_and_survives_those_that_come_after_it() -> None:
-    script = SCRIPT.format(hang="", hard_end=60) + "print('closed', flush=True)\nimport time\ntime.sleep(0.5)\n"
+    script = (
+        SCRIPT.format(before="", hang="", hard_end=60) + "print('closed', flush=True)\nimport time\ntime.sleep(0.5)\n"
+    )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "listening\n"
@@ -54,7 +57,9 @@ def test_a_process_is_told_of_each_sighup_until_its_end_and_survives_those_that_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_a_thread_gets_which_was_there_before_ends_it_all_the_same(number: signal.Signals) -> None:
-    script = SCRIPT.format(hang=f"signal.pthread_kill(early.ident, {int(number)})", hard_end=60)
+    """The main thread hears of it once its loop has something to do; the worker's has every second."""
+    told = f"signal.pthread_kill(early.ident, {int(number)}); loop.call_later(0.5, int)"
+    script = SCRIPT.format(before=EARLY, hang=told, hard_end=60)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "listening\n", "")
 
