@@ -196,7 +196,7 @@ def test_arrow_keys_and_the_pointer_tell_of_a_charts_bars(stage: PageStage, brow
         chart = browser.find_element(By.CSS_SELECTOR, "#s-production-52 .runs")
         newest = text_of(browser, "#s-production-52 .say")
         assert newest.startswith("Run 5230 failed")
-        assert "JSON_ARRAY_ERROR not <b>valid</b> JSON" in newest
+        assert "JSON_ARRAY_ERROR: not <b>valid</b> JSON" in newest
         chart.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
         assert text_of(browser, "#s-production-52 .say").startswith("Run 5229 completed")
         assert "840 records" in text_of(browser, "#announce")
