@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -30,8 +30,8 @@ from notifier.store.views import (
     read_status,
     require_recent_worker,
 )
+from notifier.well import SIGN_OF_LIFE_LASTS
 
-LONGEST_SILENCE: Final = timedelta(minutes=3)
 MOST_SYNCS: Final = 50
 EXAMPLES = examples(
     ("notifier status", "all of it"),
@@ -79,7 +79,7 @@ def _require_health(config: Path) -> None:
         try:
             if isinstance(path, WatchlistError):
                 raise path
-            require_recent_worker(path, datetime.now(UTC), LONGEST_SILENCE)
+            require_recent_worker(path, datetime.now(UTC), SIGN_OF_LIFE_LASTS)
         except NotifierError as error:
             wrong = wrong or error
         else:
