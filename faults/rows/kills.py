@@ -2,6 +2,7 @@
 
 import signal
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -31,6 +32,8 @@ from tests.acceptance.workplace import Workplace
 
 SYNCS = (51, 52, 53, 54, 55, 56)
 CHANGES_A_KILL = 5
+QUIET = 1.2
+"""Seconds without a write after which a worker that polls each second is at rest."""
 
 
 def kills(size: Size) -> Figures:
@@ -79,6 +82,14 @@ class Scene:
         run = self.simulator.add_run(SYNCS[0], status="failed", error_code="BROKE", error_message=f"the {number}th")
         self.story.runs.append(run["id"])
         self.story.changes += 1
+
+    def rest(self) -> None:
+        """Waits for a moment in which the worker's next commit is of what happens next: not while it writes, and not
+        long after, for it tries a database that it has not written for 5 seconds."""
+        wal = self.workplace.directory / "n.db-wal"
+        written = None
+        while written != (written := wal.stat().st_mtime_ns):
+            time.sleep(QUIET)
 
     def die_at(self, point: Point) -> Kill:
         """Waits until the shim has killed the worker there."""
@@ -183,6 +194,7 @@ def at_named_points(size: Size) -> str:
     with a_workplace() as (workplace, simulator):
         scene = Scene(workplace, simulator, Shim(workplace), Story(simulator, SYNCS, size.chance()))
         watch_for_three(workplace, simulator, SYNCS)
+        scene.rest()
         kills: list[Kill] = []
         for point, left in POINTS.items():
             before = _received(simulator)
@@ -190,6 +202,7 @@ def at_named_points(size: Size) -> str:
             _must_have_left(scene, point.__name__, kills[-1], left, _received(simulator) - before)
             workplace.start()
             workplace.wait_until(partial(has_told_all, workplace, simulator, scene.story))
+            scene.rest()
         must_stop_well(workplace)
         settle_accounts(workplace, simulator, scene.story, kills)
     return ", ".join(point.__name__ for point in POINTS)
