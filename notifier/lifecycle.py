@@ -90,7 +90,10 @@ def _id(value: object) -> int | None:
 
 
 def _text(value: object) -> str | None:
-    """Text as it is; what is no text, as JSON."""
+    """Text as it is; what is no text, as JSON; nothing where it is nested too deeply for that."""
     if value is None or value == "":
         return None
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return None

@@ -84,6 +84,7 @@ class Metrics:
         self._delivery_seconds = _histogram(
             registry, "delivery_seconds", "From when an event was seen to its delivery.", DELIVERY_BUCKETS, *hook
         )
+        self._refused = _counter(registry, "tokens_refused", "Requests and logins with a wrong server.token.")
         _gauge(registry, "build_info", "Always 1; the labels tell what is running.", "version").labels(version).set(1)
         registry.register(_AtScrape(self._families))
         ProcessCollector(registry=registry)
@@ -116,6 +117,10 @@ class Metrics:
     def reloaded(self, *, successful: bool) -> None:
         """The watchlist was read anew."""
         self._reloaded.set(successful)
+
+    def token_refused(self) -> None:
+        """Somebody gave the server a wrong token."""
+        self._refused.inc()
 
     def forget_workspace(self, name: str) -> None:
         """The watchlist has it no more: its counts stay as they are, its gauges would be untrue."""

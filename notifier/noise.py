@@ -7,6 +7,7 @@ from notifier.model import Check, EventType
 from notifier.route import Subject, is_any, is_for_workspaces, matches, receivers_of
 
 QUIET: Final = 10  # syncs whose every start a channel can bear
+LONG_ENOUGH: Final = 16  # characters
 NOISE: Final = (EventType.QUEUED, EventType.WORKING)
 
 
@@ -31,6 +32,18 @@ def deaf_workspaces(watchlist: Watchlist) -> tuple[str, ...]:
     if watchlist.server.address is not None:
         return ()
     return tuple(name for name, settings in watchlist.workspaces.items() if settings.lifecycle_webhook is not None)
+
+
+def short_secrets(watchlist: Watchlist) -> tuple[str, ...]:
+    """Places of secrets that others could guess, since strangers may try them: they have less than 16 characters."""
+    given = {"server.token": watchlist.server.token} | {
+        f"workspaces.{name}.lifecycle_webhook.secret": settings.lifecycle_webhook.secret
+        for name, settings in watchlist.workspaces.items()
+        if settings.lifecycle_webhook is not None
+    }
+    return tuple(
+        place for place, secret in given.items() if secret is not None and len(secret.get_secret_value()) < LONG_ENOUGH
+    )
 
 
 def dead_routes(watchlist: Watchlist) -> tuple[int, ...]:

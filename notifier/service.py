@@ -20,7 +20,7 @@ from notifier.deliver import Deliverer
 from notifier.ending import Ending
 from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable, first_of
 from notifier.foundation import Foundation, open_foundation
-from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
+from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
 from notifier.reload import Reloads
 from notifier.store.store import Store
 from notifier.web.app import door_of, make_app
@@ -246,6 +246,8 @@ def _warn(watchlist: Watchlist) -> None:
         )
     for name in deaf_workspaces(watchlist):
         log.warning("a workspace has a lifecycle_webhook, and no server to take it; set server.listen", workspace=name)
+    for secret in short_secrets(watchlist):
+        log.warning("a secret that strangers may try has less than 16 characters; take a longer one", secret=secret)
     for place in dead_routes(watchlist):
         log.warning(
             "a route names checks but no event of an incident, so that it never applies", route=f"routes[{place}]"

@@ -11,7 +11,7 @@ from notifier.cli.help import Panel, examples
 from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.config.load import doubts, watchlist_schema
-from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes
+from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
 from notifier.spoken import counted
 
 CHECK_EXAMPLES = examples(
@@ -54,6 +54,12 @@ def check(
         typer.echo(
             f"{config}: warning: workspaces.{name} has a lifecycle_webhook, and there is no server to take it; "
             "set server.listen",
+            err=True,
+        )
+    for secret in short_secrets(watchlist):
+        typer.echo(
+            f"{config}: warning: {secret} has less than 16 characters, and strangers may try it; take a longer one, "
+            "such as `openssl rand -hex 24` makes",
             err=True,
         )
     for place in dead_routes(watchlist):

@@ -8,11 +8,13 @@ made to lead here (DNS rebinding) sends that name.
 
 import hmac
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 SCHEME: Final = b"bearer "
+OF_PROXIES: Final = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip"})
 
 
 class Admission(Enum):
@@ -21,6 +23,7 @@ class Admission(Enum):
     WELCOME = auto()
     WRONG_TOKEN = auto()
     NO_TOKEN_SET = auto()
+    PASSED_ON = auto()
     FOREIGN_NAME = auto()
 
 
@@ -33,16 +36,21 @@ class Door:
     is_loopback: bool
     public_url: str | None = None
 
-    def admits(self, authorization: bytes | None, host: str | None, *, in_session: bool = False) -> Admission:
+    def admits(
+        self, authorization: bytes | None, host: str | None, *, in_session: bool = False, passed_on: bool = False
+    ) -> Admission:
         """Judges the headers Authorization and Host of a request that is not open to everyone.
 
         `in_session`: it brings the session of someone who gave the token. A wrong token is wrong all the same.
+        `passed_on`: it has headers of a proxy. Many a proxy asks by the name 127.0.0.1, whoever asked the proxy.
         """
         if self.token is not None:
             fits = in_session if authorization is None else self._is_token(authorization)
             return Admission.WELCOME if fits else Admission.WRONG_TOKEN
         if not self.is_loopback:
             return Admission.NO_TOKEN_SET
+        if passed_on:
+            return Admission.PASSED_ON
         return Admission.WELCOME if is_loopback_name(host) else Admission.FOREIGN_NAME
 
     def takes(self, token: bytes) -> bool:
@@ -54,6 +62,12 @@ class Door:
         is_bearer = given[: len(SCHEME)].lower() == SCHEME
         fits = hmac.compare_digest(given[len(SCHEME) :].strip(), self.token or b"")
         return is_bearer and fits
+
+
+def is_passed_on(headers: Iterable[str]) -> bool:
+    """Whether headers of these names tell of a proxy. One that adds none looks like a program on this machine."""
+    names = [name.lower() for name in headers]
+    return any(name in OF_PROXIES or name.startswith("x-forwarded-") for name in names)
 
 
 def is_loopback_name(host: str | None) -> bool:

@@ -10,10 +10,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from notifier.config.models import Watchlist
 from notifier.errors import StoreError
-from notifier.web.access import Admission, Door
+from notifier.web.access import Admission, Door, is_passed_on
 from notifier.web.answers import answer
 from notifier.web.api import Api
-from notifier.web.connections import NAME, Connection
+from notifier.web.connections import BROKEN_OFF, NAME, Connection
 from notifier.web.desk import Desk, is_browser
 from notifier.web.hooks import Hooks
 from notifier.web.live import Live
@@ -72,10 +72,20 @@ def door_of(watchlist: Watchlist) -> Door:
 
 
 def _exposed(reception: Reception) -> Handler:
+    """One exposition at a time, for all who asked before it was begun: strangers may ask as often as they like."""
+    lock = asyncio.Lock()
+    begun, body, content_type = -1.0, b"", ""
+
     async def exposed(_: web.Request) -> web.Response:
-        metrics = reception.insight.metrics
-        await metrics.refresh()
-        body, content_type = await asyncio.to_thread(metrics.exposition)
+        nonlocal begun, body, content_type
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        async with lock:
+            if begun <= asked:
+                now, metrics = loop.time(), reception.insight.metrics
+                await metrics.refresh()
+                body, content_type = await asyncio.to_thread(metrics.exposition)
+                begun = now
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     return exposed
@@ -109,6 +119,8 @@ def _answering(desk: Desk, lasting: frozenset[object]) -> Middleware:
             return desk.refuse(request, 503, "the database can't be read or written now; the log says why")
         except TimeoutError:
             return desk.refuse(request, 503, "that took too long")
+        except BROKEN_OFF:  # nobody may be there to read it
+            return desk.refuse(request, 400, "the request broke off", {"Connection": "close"})
 
     return answering
 
@@ -122,7 +134,11 @@ def _guard(
         if asked in open_handlers:
             return await handler(request)
         refused = _refusal_of(reception.door, desk, request, is_form=asked in form_handlers)
-        return refused if refused is not None else await handler(request)
+        if refused is not None:
+            return refused
+        if isinstance(request.protocol, Connection):
+            request.protocol.is_guest = False
+        return await handler(request)
 
     return guard
 
@@ -130,11 +146,13 @@ def _guard(
 def _refusal_of(door: Door, desk: Desk, request: web.Request, *, is_form: bool) -> web.Response | None:
     given = request.headers.get("Authorization")
     authorization = given.encode("utf-8", "surrogateescape") if given is not None else None
-    in_session = desk.in_session(request)
-    match door.admits(authorization, request.headers.get("Host"), in_session=in_session):
+    host, passed_on = request.headers.get("Host"), is_passed_on(request.headers)
+    match door.admits(authorization, host, in_session=desk.in_session(request), passed_on=passed_on):
         case Admission.WRONG_TOKEN if is_browser(request) and authorization is None:
             return desk.to_login(request)
         case Admission.WRONG_TOKEN:
+            if authorization is not None:
+                desk.note_wrong_token(request)
             sentence = "give the watchlist's server.token: Authorization: Bearer TOKEN"
             return desk.refuse(request, 401, sentence, {"WWW-Authenticate": "Bearer"})
         case Admission.NO_TOKEN_SET:
@@ -143,6 +161,13 @@ def _refusal_of(door: Door, desk: Desk, request: web.Request, *, is_form: bool) 
                 403,
                 "only probes, metrics and signed webhooks are served without a token; "
                 "give the watchlist a server.token, or listen at 127.0.0.1",
+            )
+        case Admission.PASSED_ON:
+            return desk.refuse(
+                request,
+                403,
+                "this came by way of a proxy: give the watchlist a server.token, without which only programs on this "
+                "machine are served",
             )
         case Admission.FOREIGN_NAME:
             return desk.refuse(

@@ -1,32 +1,106 @@
-"""The server's socket: how many connections there may be, and how long one may take to say what it wants."""
+"""The server's sockets: how many connections there may be, whom a full house ends, and how long anything may take.
+
+The listening is ours rather than `loop.create_server`'s, which accepts whatever comes: at the limit nobody is accepted
+before someone has gone, so that strangers can't take the files that polling and delivery need.
+"""
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import resource
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from notifier.config.server import Address
 from notifier.errors import AddressUnusable
+from notifier.web.answers import refusal
 
 log = structlog.get_logger(__name__)
 
 MOST_CONNECTIONS: Final = 256
+SHARE_OF_FILES: Final = 4  # connections have a quarter of the process' open files at most
 FIRST_WORD: Final = 10.0  # seconds until a new connection has sent the head of a request
 IDLE: Final = 75.0  # seconds that a connection is kept for its next request; proxies let go after 60
 LINGER: Final = 1.0  # seconds for a body that nobody reads
+LAST_BYTE: Final = 30.0  # seconds for a client to take an answer, and for what is left when its connection ends
 LAST_WORDS: Final = 1.0  # seconds for requests under way when the server ends
+GRACE: Final = 0.5  # seconds that a connection has, however full it is; whoever comes meanwhile waits to be accepted
+LOG_EVERY: Final = 60.0  # seconds between two lines that say that it is full
+PAUSE: Final = 0.1  # seconds until the next try to accept where no file could be opened
+BACKLOG: Final = 256
 FAULT: Final = "a request failed by a fault of the notifier; please report it"
 NAME: Final = "census-notifier"  # in the Server header: which libraries answer is nobody's business
+BROKEN_OFF: Final = (ConnectionError, RequestPayloadError)
+"""How aiohttp says that the client went before its request was whole, or sent a body that is no HTTP."""
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def most_connections() -> int:
+    """How many there may be: the process' limit of open files, as it is now, has to do for everything else too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files // SHARE_OF_FILES)
+
+
+class House:
+    """All connections, those that spoke last at the end."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._heard: dict[Connection, float] = {}  # when each was heard last: the loop's time
+        self._left = asyncio.Event()
+        self._ended = 0
+        self._told_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._heard)
+
+    def hear(self, connection: "Connection") -> None:
+        """It is new, or has sent the head of a request."""
+        self._heard.pop(connection, None)
+        self._heard[connection] = asyncio.get_running_loop().time()
+
+    def leave(self, connection: "Connection") -> None:
+        """It has ended."""
+        self._heard.pop(connection, None)
+        self._left.set()
+
+    async def make_room(self) -> None:
+        """Waits until there is room for one more. Where it is full, who has been silent longest goes; and a guest, who
+        has shown neither token nor session, before those who have."""
+        while len(self._heard) >= self.most:
+            eldest = next((each for each in self._heard if each.is_guest), next(iter(self._heard)))
+            patience = self._heard[eldest] + GRACE - asyncio.get_running_loop().time()
+            if patience > 0:
+                self._left.clear()
+                try:
+                    async with asyncio.timeout(patience):
+                        await self._left.wait()
+                except TimeoutError:
+                    pass
+                continue
+            eldest.abort()
+            self.leave(eldest)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._ended += 1
+        now = asyncio.get_running_loop().time()
+        if self._told_at is None or now - self._told_at >= LOG_EVERY:
+            log.warning("the server is full: silent connections end for new ones", most=self.most, ended=self._ended)
+            self._told_at, self._ended = now, 0
 
 
 class Connection(web.RequestHandler):
     """One connection. What is no HTTP is answered without a word about the libraries."""
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, house: House) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -38,24 +112,53 @@ class Connection(web.RequestHandler):
             max_headers=100,
             auto_decompress=False,  # a signature is of the bytes that were sent, and a bomb stays small
         )
-        self._server = server
+        self.is_guest = True
+        self._house = house
+        self._socket: asyncio.BaseTransport | None = None  # aiohttp forgets its own before all is sent
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if len(self._server.connections) >= MOST_CONNECTIONS and isinstance(transport, asyncio.Transport):
-            transport.abort()
+        self._socket = transport
+        self._house.hear(self)
+        self._be_patient(FIRST_WORD, self.force_close)
         super().connection_made(transport)
-        self._patience = self._loop.call_later(FIRST_WORD, self.force_close)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._socket = None
+        self._house.leave(self)
         self.has_spoken()
         super().connection_lost(exc)
 
     def has_spoken(self) -> None:
-        """The first request has come: from here on the time-outs of requests hold."""
+        """A request has come: from here on the time-outs of requests hold."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+        if self._socket is not None:
+            self._house.hear(self)
+
+    def abort(self) -> None:
+        """Ends it now, whatever is still to be sent."""
+        # Not by isinstance: uvloop's transports are no asyncio.Transport.
+        if self._socket is not None:
+            self._socket.abort()  # type: ignore[attr-defined] # all transports of sockets have it
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        finally:
+            # It is closed now, which waits until all is sent: for ever, if nobody reads.
+            self._be_patient(LAST_BYTE, self.abort)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            async with asyncio.timeout(LAST_BYTE):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            self.abort()
+            return resp, True
 
     def log_exception(self, *args: object, **kwargs: object) -> None:
         """What a stranger sent that is no HTTP is not worth a log line; see `handle_error` for the rest."""
@@ -67,11 +170,16 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status >= 500:
+        if status >= 500 and not isinstance(exc, BROKEN_OFF):
             log.error(FAULT, exc_info=exc)
         response = super().handle_error(request, status, exc, "Bad request" if status < 500 else None)
         response.headers["Server"] = NAME
         return response
+
+    def _be_patient(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._loop.call_later(seconds, then) if self._socket is not None else None
 
 
 @asynccontextmanager
@@ -80,21 +188,88 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
     loop = asyncio.get_running_loop()
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=LAST_WORDS)
     await runner.setup()
-    try:
+    async with AsyncExitStack() as open_now:
+        open_now.push_async_callback(runner.cleanup)
         server = runner.server
         assert server is not None  # noqa: S101 - setup made it
+        server.request_handler = _without_expectations(server.request_handler)
+        house = House(most_connections())
+        sockets = _listen(address)
+        for each in sockets:
+            open_now.callback(each.close)
+        new = partial(Connection, server, loop, house)
+        accepting = [asyncio.create_task(_accept(each, house, new), name="accept connections") for each in sockets]
         try:
-            listener = await loop.create_server(lambda: Connection(server, loop), address.host, address.port)
-        except OSError as error:
-            raise AddressUnusable(f"can't listen at {address}: {_why(error)}") from error
-        try:
-            yield Address(address.host, listener.sockets[0].getsockname()[1])
+            yield Address(address.host, sockets[0].getsockname()[1])
         finally:
-            listener.close()
+            for task in accepting:
+                task.cancel()
+            await asyncio.gather(*accepting, return_exceptions=True)
             await app.shutdown()  # what never ends by itself does now
             await server.shutdown(LAST_WORDS)
-    finally:
-        await runner.cleanup()
+
+
+def _without_expectations(answer: Answer) -> Answer:
+    """aiohttp looks at this header before the application does, and repeats what it does not know, byte for byte."""
+
+    async def answering(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+            sentence = "Expect may be 100-continue"
+            return refusal(417, sentence, {"Server": NAME, "Connection": "close"})
+        return await answer(request)
+
+    return answering
+
+
+def _listen(address: Address) -> list[socket.socket]:
+    """A socket for each address that the host has, on one port. Raises AddressUnusable."""
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    opened: list[socket.socket] = []
+    port, problem = address.port, None
+    for family, kind, protocol, _, place in dict.fromkeys(found):
+        try:
+            listener = socket.socket(family, kind, protocol)
+        except OSError as error:  # a machine without IPv6
+            problem = error
+            continue
+        try:
+            listener.setblocking(False)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((place[0], port, *place[2:]))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            problem = error
+            if error.errno != errno.EADDRNOTAVAIL:
+                break
+        else:
+            opened.append(listener)
+            port = listener.getsockname()[1]
+    if not opened or (problem is not None and problem.errno == errno.EADDRINUSE):
+        for listener in opened:
+            listener.close()
+        raise AddressUnusable(f"can't listen at {address}: {_why(problem or OSError())}") from problem
+    return opened
+
+
+async def _accept(listener: socket.socket, house: House, connection: Callable[[], Connection]) -> None:
+    """Takes connections, one after the other, as there is room."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await house.make_room()
+        try:
+            accepted, _ = await loop.sock_accept(listener)
+        except OSError as error:  # no file is left, or who came has gone
+            log.debug("a connection could not be accepted", error=str(error))
+            await asyncio.sleep(PAUSE)
+            continue
+        try:
+            await loop.connect_accepted_socket(connection, accepted)
+        except OSError as error:
+            accepted.close()
+            log.debug("a connection could not be taken", error=str(error))
 
 
 def _why(error: OSError) -> str:

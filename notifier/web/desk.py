@@ -20,6 +20,7 @@ from notifier.web.session import COOKIE, LASTS, Patience, Seal, is_same_origin, 
 log = structlog.get_logger(__name__)
 
 LARGEST_FORM: Final = 16 * 1024
+MOST_FIELDS: Final = 20
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -39,6 +40,7 @@ class Desk:
         self._reception = reception
         self._own_secret = secrets.token_bytes(32)  # where there is no token to make keys from
         self._patience = Patience()
+        self._unlogged = 0
         files = static_files()
         self._renderer = Renderer(files)
         self._files = {file.name: file for file in files.values()}
@@ -111,7 +113,10 @@ class Desk:
             body += chunk
             if len(body) > LARGEST_FORM:
                 raise web.HTTPRequestEntityTooLarge(LARGEST_FORM, len(body))
-        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20))
+        try:
+            return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS))
+        except ValueError:
+            raise web.HTTPBadRequest(reason=f"A form has {MOST_FIELDS} fields at most") from None
 
     # --- login ---
 
@@ -134,15 +139,13 @@ class Desk:
         after = local_path(given.get("next"))
         if door.token is None:
             return see(after)
-        if wait := self._patience.wait(time.monotonic()):
-            seconds = int(wait) + 1
-            return self._login(
-                429, after, f"Too many wrong tokens; try again in {seconds} s.", {"Retry-After": str(seconds)}
-            )
+        # The token opens whatever others tried before: else anyone could lock its owner out.
         if not door.takes(given.get("token", "").strip().encode()):
-            self._patience.failed(time.monotonic())
-            log.warning("a login was refused: the token was wrong", remote=request.remote)
-            return self._login(401, after, "That is not the token.")
+            if not (wait := self.note_wrong_token(request)):
+                return self._login(401, after, "That is not the token.")
+            seconds = int(wait) + 1
+            problem = f"Too many wrong tokens; the next one is looked at in {seconds} s. The right one opens at once."
+            return self._login(429, after, problem, {"Retry-After": str(seconds)})
         response = see(after)
         response.set_cookie(
             COOKIE,
@@ -160,6 +163,19 @@ class Desk:
         response = web.Response(status=303, headers={**HEADERS, "Location": "./login"})
         response.del_cookie(COOKIE, httponly=True, samesite="Lax", secure=self._is_secure(request))
         return response
+
+    def note_wrong_token(self, request: web.Request) -> float:
+        """Counts it and logs it, ten a minute at most; 0, or seconds until there are less than ten again."""
+        self._reception.insight.metrics.token_refused()
+        now = time.monotonic()
+        if wait := self._patience.wait(now):
+            self._unlogged += 1
+            return wait
+        self._patience.failed(now)
+        more = {"not_logged_before": self._unlogged} if self._unlogged else {}
+        log.warning("a request was refused: its token was wrong", path=request.path, remote=request.remote, **more)
+        self._unlogged = 0
+        return 0.0
 
     def _login(
         self, status: int, after: str, problem: str | None = None, headers: Mapping[str, str] | None = None

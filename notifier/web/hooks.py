@@ -13,8 +13,7 @@ from notifier.web.answers import refusal
 from notifier.web.insight import Hearing
 from notifier.web.reception import Reception
 
-LARGEST_BODY: Final = 64 * 1024
-MOST_AT_ONCE: Final = 64  # bodies in memory: 4 MB
+LARGEST_BODY: Final = 64 * 1024  # of each connection one at most is in memory
 IN_TIME: Final = 10.0  # seconds for a body to arrive, and again for it to be taken
 
 
@@ -27,7 +26,6 @@ class Hooks:
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def take(self, request: web.Request) -> web.Response:
         """202, 401, 404, 413; 408 and 503 for what comes too slowly or can't be kept now."""
@@ -36,15 +34,14 @@ class Hooks:
             return _unknown()
         if (request.content_length or 0) > LARGEST_BODY:
             return _too_large()
-        async with self._places:
-            try:
-                async with asyncio.timeout(IN_TIME):
-                    body = await _body(request)
-            except TooLarge:
-                return _too_large()
-            except TimeoutError:
-                return refusal(408, "the body took too long", {"Connection": "close"})
-            return await self._judge(workspace, body, request)
+        try:
+            async with asyncio.timeout(IN_TIME):
+                body = await _body(request)
+        except TooLarge:
+            return _too_large()
+        except TimeoutError:
+            return refusal(408, "the body took too long", {"Connection": "close"})
+        return await self._judge(workspace, body, request)
 
     def _hearing(self, workspace: str) -> Hearing | None:
         return self._reception.insight.hearings.get(workspace)

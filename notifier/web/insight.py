@@ -23,6 +23,9 @@ class Hearing(Protocol):
 class Exposed(Protocol):
     """What Prometheus is told."""
 
+    def token_refused(self) -> None:
+        """Somebody gave a wrong token."""
+
     async def refresh(self) -> None:
         """Reads what is only read when asked for."""
 

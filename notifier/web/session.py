@@ -52,12 +52,12 @@ class Seal:
 
     def _sign(self, purpose: str, said: str) -> str:
         key = hmac.digest(self.secret, f"census-notifier {purpose}".encode(), hashlib.sha256)
-        return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, said.encode(errors="backslashreplace"), hashlib.sha256).hexdigest()
 
 
 @dataclass(slots=True)
 class Patience:
-    """How many wrong logins there may be, from everyone together. Times: seconds of a clock that does not jump."""
+    """How many wrong tokens are told apart, of everyone together. Times: seconds of a clock that does not jump."""
 
     most: int = 10
     within: float = 60.0

@@ -267,14 +267,26 @@ def test_logging_out_takes_the_cookie_away(workplace: Workplace) -> None:
     assert browser.get("/")[0] == 303
 
 
-def test_ten_wrong_tokens_a_minute_are_enough(workplace: Workplace) -> None:
+def test_ten_wrong_tokens_a_minute_are_enough_and_lock_nobody_out(workplace: Workplace) -> None:
     browser = Browser(serving(workplace, WITH_TOKEN))
     assert [browser.post("/login", {"token": f"canary-{n}"})[0] for n in range(10)] == [401] * 10
-    status, page, given = browser.post("/login", {"token": TOKEN})
+    status, page, given = browser.post("/login", {"token": "canary-11"})
     assert (status, "Too many wrong tokens" in page) == (429, True)
     assert 0 < int(given["Retry-After"]) <= 60
-    assert "canary-" not in workplace.log.read_text()
+    assert browser.post("/login", {"token": TOKEN})[0] == 303
     assert browser.get("/api/status", Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_wrong_tokens_are_counted_and_ten_a_minute_are_logged_wherever_they_are_given(workplace: Workplace) -> None:
+    browser = Browser(serving(workplace, WITH_TOKEN))
+    for number in range(12):
+        assert browser.get("/api/status", Authorization=f"Bearer canary-{number}")[0] == 401
+    assert browser.post("/login", {"token": "canary-12"})[0] == 429
+    assert browser.get("/api/status")[0] == 401  # it gave none
+    assert "census_notifier_tokens_refused_total 13.0\n" in browser.get("/metrics")[1]
+    told = [line for line in workplace.logged() if line["event"] == "a request was refused: its token was wrong"]
+    assert [(line["path"], line["remote"]) for line in told] == [("/api/status", "127.0.0.1")] * 10
+    assert "canary-" not in workplace.log.read_text()
 
 
 def test_without_a_token_other_machines_get_a_page_with_the_remedy(workplace: Workplace) -> None:

@@ -50,6 +50,7 @@ CONTRACT = {
     "watched_syncs": ["workspace"],
     "workspace_up": ["workspace"],
     "config_last_reload_successful": [],
+    "tokens_refused_total": [],
     "build_info": ["version"],
 }
 """What the interface promises: by name, the names of the labels."""
