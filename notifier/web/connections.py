@@ -172,7 +172,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if status >= 500 and not isinstance(exc, BROKEN_OFF):
             log.error(FAULT, exc_info=exc)
-        response = super().handle_error(request, status, exc, "Bad request" if status < 500 else None)
+        response = super().handle_error(request, status, None, "Bad request" if status < 500 else None)
         response.headers["Server"] = NAME
         return response
 
@@ -255,10 +255,9 @@ def _listen(address: Address) -> list[socket.socket]:
 
 
 async def _accept(listener: socket.socket, house: House, connection: Callable[[], Connection]) -> None:
-    """Takes connections, one after the other, as there is room."""
+    """Takes connections, one after the other, as there is room. One more than that at most is open."""
     loop = asyncio.get_running_loop()
     while True:
-        await house.make_room()
         try:
             accepted, _ = await loop.sock_accept(listener)
         except OSError as error:  # no file is left, or who came has gone
@@ -266,9 +265,12 @@ async def _accept(listener: socket.socket, house: House, connection: Callable[[]
             await asyncio.sleep(PAUSE)
             continue
         try:
+            await house.make_room()
             await loop.connect_accepted_socket(connection, accepted)
-        except OSError as error:
+        except BaseException as error:
             accepted.close()
+            if not isinstance(error, OSError):
+                raise
             log.debug("a connection could not be taken", error=str(error))
 
 
