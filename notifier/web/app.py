@@ -13,7 +13,7 @@ from notifier.errors import StoreError
 from notifier.web.access import Admission, Door, is_passed_on
 from notifier.web.answers import answer
 from notifier.web.api import Api
-from notifier.web.connections import BROKEN_OFF, NAME, Connection
+from notifier.web.connections import NAME, Connection
 from notifier.web.desk import Desk, is_browser
 from notifier.web.hooks import Hooks
 from notifier.web.live import Live
@@ -119,8 +119,6 @@ def _answering(desk: Desk, lasting: frozenset[object]) -> Middleware:
             return desk.refuse(request, 503, "the database can't be read or written now; the log says why")
         except TimeoutError:
             return desk.refuse(request, 503, "that took too long")
-        except BROKEN_OFF:  # nobody may be there to read it
-            return desk.refuse(request, 400, "the request broke off", {"Connection": "close"})
 
     return answering
 

@@ -170,7 +170,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status >= 500 and not isinstance(exc, BROKEN_OFF):
+        if status >= 500:
             log.error(FAULT, exc_info=exc)
         response = super().handle_error(request, status, None, "Bad request" if status < 500 else None)
         response.headers["Server"] = NAME
@@ -192,7 +192,7 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
         open_now.push_async_callback(runner.cleanup)
         server = runner.server
         assert server is not None  # noqa: S101 - setup made it
-        server.request_handler = _without_expectations(server.request_handler)
+        server.request_handler = _with_strangers(server.request_handler)
         house = House(most_connections())
         sockets = _listen(address)
         for each in sockets:
@@ -209,14 +209,18 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
             await server.shutdown(LAST_WORDS)
 
 
-def _without_expectations(answer: Answer) -> Answer:
-    """aiohttp looks at this header before the application does, and repeats what it does not know, byte for byte."""
+def _with_strangers(answer: Answer) -> Answer:
+    """What comes before the application's own rules: who breaks off, and a header that aiohttp looks at by itself, and
+    of which it repeats what it does not know, byte for byte."""
 
     async def answering(request: web.BaseRequest) -> web.StreamResponse:
+        headers = {"Server": NAME, "Connection": "close"}
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
-            sentence = "Expect may be 100-continue"
-            return refusal(417, sentence, {"Server": NAME, "Connection": "close"})
-        return await answer(request)
+            return refusal(417, "Expect may be 100-continue", headers)
+        try:
+            return await answer(request)
+        except BROKEN_OFF:  # nobody may be there to read it
+            return refusal(400, "the request broke off", headers)
 
     return answering
 

@@ -3,11 +3,13 @@
 import asyncio
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
@@ -172,6 +174,18 @@ def test_who_comes_is_answered_and_who_was_silent_longest_goes(
     assert capsys.readouterr().out.count("the server is full") == 1
 
 
+def test_who_has_left_takes_no_place(
+    stage: PageStage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "GRACE", 3_600.0)
+    with served(stage) as address:
+        for _ in range(6):
+            with say(address, HEALTHZ) as connection:
+                assert head_of(connection).startswith(b"HTTP/1.1 200")
+    assert "the server is full" not in capsys.readouterr().out
+
+
 def test_a_full_house_lets_everyone_say_a_word(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has just come is not ended for the next one before there was time to ask."""
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
@@ -240,32 +254,39 @@ def test_a_reader_that_does_not_read_is_ended(stage: PageStage, monkeypatch: pyt
 
 
 def test_what_is_left_to_send_at_the_end_keeps_no_connection(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All answers are made, and what of them the system does not take is less than makes a handler wait."""
+    """All answers are made; the system does not take all of them, and what is left makes no handler wait."""
     monkeypatch.setattr(connections, "LAST_BYTE", 0.3)
-    ended: list[BaseException | None] = []
-    end = connections.Connection.connection_lost
+    monkeypatch.setattr(connections, "IDLE", 0.2)
+    begin, end, ended = (
+        connections.Connection.connection_made,
+        connections.Connection.connection_lost,
+        threading.Event(),
+    )
 
-    def note(self: connections.Connection, exc: BaseException | None) -> None:
-        ended.append(exc)
+    def begun(self: connections.Connection, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2_048)
+        begin(self, transport)
+
+    def lost(self: connections.Connection, exc: BaseException | None) -> None:
+        ended.set()
         end(self, exc)
 
-    monkeypatch.setattr(connections.Connection, "connection_lost", note)
-    monkeypatch.setattr(connections, "IDLE", 0.2)
-    with served(stage) as address, say(address, receive_buffer=1_024) as connection:
-        for _ in range(30):
-            connection.sendall(HEALTHZ * 30)
-        until(lambda: bool(ended))
+    monkeypatch.setattr(connections.Connection, "connection_made", begun)
+    monkeypatch.setattr(connections.Connection, "connection_lost", lost)
+    with served(stage) as address, say(address, request(b"GET /healthz") * 200, receive_buffer=1_024):
+        assert ended.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("path", ["/webhooks/census/production", "/login"])
+@pytest.mark.parametrize(
+    ("start", "where", "limit", "status"),
+    [(HOOK, hooks, "IN_TIME", b"408"), (b"POST /login", app, "LONGEST_ANSWER", b"503")],
+)
 def test_a_body_that_never_comes_is_not_waited_for(
-    stage: PageStage, monkeypatch: pytest.MonkeyPatch, path: str
+    stage: PageStage, monkeypatch: pytest.MonkeyPatch, start: bytes, where: ModuleType, limit: str, status: bytes
 ) -> None:
-    monkeypatch.setattr(hooks, "IN_TIME", 0.1)
-    monkeypatch.setattr(app, "LONGEST_ANSWER", 0.1)
-    said = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1".encode()
-    with served(stage) as address, say(address, said) as connection:
-        assert all_of(connection)[9:12] in (b"408", b"503")
+    monkeypatch.setattr(where, limit, 0.1)
+    with served(stage) as address, say(address, request(start, b"Content-Length: 9", body=b"1")) as connection:
+        assert head_of(connection)[9:12] == status
 
 
 def test_a_handler_that_hangs_is_given_up(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
