@@ -3,7 +3,6 @@
 import http.client
 import json
 import random
-import resource
 import subprocess
 import sys
 import threading
@@ -21,7 +20,7 @@ from faults.database import look, must_be_sound
 from faults.place import a_workplace, must_stop_well
 from faults.row import Figures, Row, Size, fail, must, say
 from notifier.simulator import Reset, SimulatorThread
-from tests.acceptance.test_server import HOOK, HOOK_SECRET, PATH, said, signed
+from tests.acceptance.test_server import HOOK, HOOK_SECRET, PATH, few_files, said, signed
 from tests.acceptance.workplace import Workplace
 
 SYNCS = tuple(range(51, 61))
@@ -91,22 +90,11 @@ def _begin(workplace: Workplace, simulator: SimulatorThread) -> tuple[str, int]:
     workplace.write_watchlist(workspace=HOOK, rest="server: {listen: '0.0.0.0:0', token: '${TOKEN}'}")
     for sync_id in SYNCS:
         simulator.add_sync(id=sync_id)
-    with _few_files():
+    with few_files(FILES):
         workplace.start()
     workplace.wait_for_baseline(*SYNCS)
     [started] = [line for line in workplace.logged() if line["event"] == "notifier started"]
     return "127.0.0.1", int(started["listen"].rpartition(":")[2])
-
-
-@contextmanager
-def _few_files() -> Iterator[None]:
-    """Whoever is started inside may open no more."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def _wait_for_quiet(workplace: Workplace, process: psutil.Process, most: int) -> None:

@@ -34,6 +34,10 @@ RUN_EXAMPLES = examples(
 MIGRATE_EXAMPLES = examples(("notifier migrate", "before the worker starts, if you like"))
 
 
+OURS_ALONE = 0o077
+"""The umask: the database holds what went wrong with customers' records."""
+
+
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=Panel.WORKER, epilog=RUN_EXAMPLES)(run)
     app.command(rich_help_panel=Panel.WORKER, epilog=MIGRATE_EXAMPLES)(migrate)
@@ -70,6 +74,7 @@ def run(
 
     With --once it exits 1 when a workspace could not be read, else 3 when deliveries are left pending or died, else 0.
     """
+    os.umask(OURS_ALONE)
     log.configure(log_format, log_level)
     if not once:
         source = WatchlistFile(config, os.environ)
@@ -105,6 +110,7 @@ def migrate(config: Config = DEFAULT_CONFIG) -> None:
 
     The worker does so by itself when it starts; this is for those who want it done before.
     """
+    os.umask(OURS_ALONE)
     path = look_up(config).database
     with worker_lock(path):
         changed = migrate_database(path)

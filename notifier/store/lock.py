@@ -5,6 +5,7 @@ flock(2) ends with the process, however it ends; the file stays, because removin
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,17 +30,29 @@ def worker_lock(database: Path) -> Iterator[None]:
     check_file(database, may_create=True)
     path = lock_path(database)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DatabaseUnusable(f"can't lock {database}: {path}: {error.strerror}") from error
     try:
         _acquire(descriptor, database)
+        _close_to_others(database)
         with suppress(OSError):  # a full disk: the lock holds all the same, only its PID can't be named
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _close_to_others(database: Path) -> None:
+    """Takes from other users of this machine what an earlier version, or SQLite by itself, gave them: who may read the
+    index of the WAL, or open the lock, can hold it. What a group may do stays: someone will have wanted it."""
+    real = Path(os.path.realpath(database))
+    for path in (lock_path(database), *(real.with_name(real.name + suffix) for suffix in ("", "-wal", "-shm"))):
+        with suppress(OSError):  # it is not there yet, or another's: then it is not ours to say
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & stat.S_IRWXO:
+                path.chmod(mode & ~stat.S_IRWXO)
 
 
 def _acquire(descriptor: int, database: Path) -> None:

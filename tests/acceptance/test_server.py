@@ -5,7 +5,12 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
+import resource
 import socket
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from notifier.simulator import Hang, SimulatorThread, Status
+from notifier.simulator import Hang, Reset, SimulatorThread, Status
 from tests.acceptance.conftest import Workplace
 
 TOKEN = "canary-token-4711"
@@ -111,6 +116,77 @@ def test_this_machine_is_served_without_a_token_by_its_own_names_only(workplace:
     assert server.get("/healthz", Host="rebound.example.com") == (200, {"ok": True})
     status, why = server.get("/nothing")
     assert (status, why) == (404, {"error": "not found"})
+
+
+def test_a_proxy_that_asks_by_a_name_of_this_machine_needs_the_token(workplace: Workplace) -> None:
+    server = serving(workplace)
+    for header in ("X_Forwarded_For", "X_Forwarded_Proto", "Forwarded", "X_Real_IP", "Via"):
+        status, why = server.get("/api/status", **{header: "203.0.113.9"})
+        assert (status, "server.token" in why["error"]) == (403, True)
+        passed_on = {header: "203.0.113.9", "X_Census_Notifier": "1"}
+        assert server.ask("POST", "/api/deliveries/1/retry", **passed_on)[0] == 403
+        assert server.get("/healthz", **{header: "203.0.113.9"})[0] == 200
+    assert server.hook(said(), X_Forwarded_For="203.0.113.9") == 202
+
+
+def test_300_connections_that_are_kept_leave_the_worker_its_files(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    """The real command, on the loop that it takes, with fewer files than strangers have connections."""
+    with few_files(200):
+        server = serving(workplace, "listen: 0.0.0.0:0, token: '${TOKEN}'", poll_interval="1s")
+    assert workplace.worker is not None
+    process = psutil.Process(workplace.worker.pid)
+    with ExitStack() as held:
+        for _ in range(300):
+            held.enter_context(kept(server))
+            assert process.num_fds() < 150
+        simulator.fault(Reset(), times=1)
+        simulator.sink.drop(times=1)
+        simulator.add_run(52, id=93, status="failed")
+        simulator.sink.wait_for(2)
+        assert simulator.sink.accepted
+        assert server.get("/healthz") == (200, {"ok": True})
+
+
+@contextmanager
+def few_files(most: int) -> Iterator[None]:
+    """Whoever is started inside may open no more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def kept(server: Server) -> socket.socket:
+    """A connection that has been answered and is kept."""
+    connection = socket.create_connection(server.address, timeout=20)
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert connection.recv(4_096).startswith(b"HTTP/1.1 200")
+    return connection
+
+
+def test_what_the_worker_writes_is_for_its_own_user_alone(workplace: Workplace) -> None:
+    before = os.umask(0o022)
+    try:
+        serving(workplace)
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in workplace.directory.glob("n.db*")}
+    assert modes == dict.fromkeys(("n.db", "n.db-wal", "n.db-shm", "n.db.lock"), 0o600)
+
+
+def test_short_secrets_that_strangers_may_try_are_warned_of(workplace: Workplace) -> None:
+    serving(workplace, "listen: 127.0.0.1:0, token: short", workspace="lifecycle_webhook: {secret: short}")
+    checked = workplace.run("check")
+    assert checked.returncode == 0
+    warned = [
+        line["secret"] for line in workplace.logged() if line["event"].startswith("a secret that strangers may try")
+    ]
+    assert warned == ["server.token", "workspaces.production.lifecycle_webhook.secret"]
+    assert all(f"warning: {place} has less than 16 characters" in checked.stderr for place in warned)
 
 
 def test_with_a_token_everyone_but_the_open_doors_is_asked_for_it(workplace: Workplace) -> None:

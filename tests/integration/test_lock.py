@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 from contextlib import AbstractContextManager, ExitStack
 from multiprocessing.process import BaseProcess
@@ -31,6 +32,16 @@ def hold(path: str, pipe: Any) -> None:
 def a_holder(path: Path) -> AbstractContextManager[BaseProcess]:
     """Another process that holds the lock meanwhile."""
     return meanwhile(hold, str(path))
+
+
+def test_others_of_this_machine_can_neither_open_the_lock_nor_what_an_earlier_version_left_open(path: Path) -> None:
+    kept = {path: 0o664, path.with_name("notifier.db-wal"): 0o644, path.with_name("notifier.db-shm"): 0o600}
+    for file, mode in kept.items():
+        file.touch()
+        file.chmod(mode)
+    with worker_lock(path):
+        modes = [stat.S_IMODE(file.stat().st_mode) for file in (*kept, lock_path(path))]
+    assert modes == [0o660, 0o640, 0o600, 0o600]
 
 
 def test_a_second_worker_is_told_the_pid_of_the_first(path: Path) -> None:

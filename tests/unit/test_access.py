@@ -2,7 +2,10 @@
 
 import pytest
 
-from notifier.web.access import Admission, Door, is_loopback_name
+from notifier.web.access import Admission, Door, is_loopback_name, is_passed_on
+
+GUARDED = Door(b"s3cret", is_loopback=True)
+OPEN = Door(None, is_loopback=True)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,17 @@ def test_anything_else_does_not(given: bytes | None) -> None:
 
 def test_bytes_beyond_ascii_are_just_wrong() -> None:
     assert Door(b"s3cret", is_loopback=True).admits(b"Bearer \xff\xc3\xb6", "localhost") is Admission.WRONG_TOKEN
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "x-forwarded-proto", "X-FORWARDED-HOST", "Forwarded", "X-Real-IP", "Via"]
+)
+def test_what_a_proxy_passes_on_needs_the_token_whatever_name_it_asks_by(header: str) -> None:
+    passed_on = is_passed_on(["Host", header])
+    assert OPEN.admits(None, "127.0.0.1:8080", passed_on=passed_on) is Admission.PASSED_ON
+    assert GUARDED.admits(b"Bearer s3cret", "127.0.0.1:8080", passed_on=passed_on) is Admission.WELCOME
+    assert GUARDED.admits(None, None, in_session=True, passed_on=passed_on) is Admission.WELCOME
+    assert not is_passed_on(["Host", "Accept", "X-Forward", "Referer", "X-Census-Notifier"])
 
 
 def test_without_a_token_only_this_machine_is_served() -> None:

@@ -69,6 +69,19 @@ def test_the_vendors_sample_is_understood() -> None:
     assert resolved.alert.type is EventType.CENSUS_ALERT_RESOLVED
 
 
+def test_an_alert_that_is_nested_too_deeply_to_be_shown_is_told_without_that() -> None:
+    deep = b'{"a":' * 1_015 + b"1" + b"}" * 1_015
+    body = (
+        b'{"sync_id": 52, "event": "sync.alert.raised", "alert_instance_id": 9, "message": "Failed", "details": '
+        + deep
+        + b"}"
+    )
+    notice = notice_of(body, APP)
+    assert notice is not None
+    assert notice.alert is not None
+    assert (notice.alert.message, notice.alert.details) == ("Failed", None)
+
+
 def test_other_events_are_hints_and_nothing_else() -> None:
     for event in ("sync.failed", "sync.completed", "sync.invented", None, 7, ["sync.alert.raised"]):
         assert notice(event=event) == Notice(3167956)

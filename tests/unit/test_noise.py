@@ -14,7 +14,8 @@ from notifier.config.models import (
     Watchlist,
     Workspace,
 )
-from notifier.noise import dead_routes, noisy_receivers, passed_over_routes
+from notifier.config.server import LifecycleWebhook
+from notifier.noise import dead_routes, noisy_receivers, passed_over_routes, short_secrets
 from tests.builders import a_label_watch, a_route, a_run_watch, a_sync_watch, a_watch_of_all, a_webhook
 
 SLACK = SlackReceiver(type="slack", token=SecretStr("xoxb-1"), channel="C1")
@@ -41,6 +42,19 @@ def some_syncs(count: int, **labels: str) -> list[Watch]:
 def test_the_starts_of_ten_syncs_are_bearable_and_of_eleven_are_not() -> None:
     assert noisy_receivers(a_watchlist(*some_syncs(10))) == ()
     assert noisy_receivers(a_watchlist(*some_syncs(11))) == ("growth",)
+
+
+@pytest.mark.parametrize(
+    ("length", "found"), [(15, ["server.token", "workspaces.staging.lifecycle_webhook.secret"]), (16, [])]
+)
+def test_a_secret_that_strangers_may_try_is_long(length: int, found: list[str]) -> None:
+    secret = SecretStr("x" * length)
+    plain = a_watchlist(a_watch_of_all())
+    watched = plain.workspaces["staging"].model_copy(update={"lifecycle_webhook": LifecycleWebhook(secret=secret)})
+    server = plain.server.model_copy(update={"token": secret})
+    given = plain.model_copy(update={"server": server, "workspaces": {**plain.workspaces, "staging": watched}})
+    assert list(short_secrets(given)) == found
+    assert short_secrets(plain) == ()
 
 
 @pytest.mark.parametrize("watch", [a_watch_of_all(), a_label_watch("Salesforce *"), a_label_watch(exclude="x")])
