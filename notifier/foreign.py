@@ -17,6 +17,8 @@ _SEQUENCE: Final = re.compile(
     "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
     "|\x1b[ -/]*[0-~]"
 )
+UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""DEL and C1, marks and overrides of direction (Unicode TR 9), line separators, halves of characters."""
 _BREAK: Final = re.compile("\r\n?|[\u2028\u2029]")
 _CONTROL: Final = re.compile(" ?[\x00-\x08\x0b-\x1f\x7f-\x9f]+ ?")
 _BLANK_LINES: Final = re.compile("\n(?:[ \t]*\n){2,}")
@@ -28,6 +30,11 @@ def tidied(text: str) -> str:
     run together, and blank lines in a row are one."""
     text = _CONTROL.sub(" ", _SEQUENCE.sub("", _BREAK.sub("\n", text)))
     return _BLANK_LINES.sub("\n\n", text)
+
+
+def disarmed_json(text: str) -> str:
+    """JSON with what a terminal obeys as JSON's own escapes, which say the same."""
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def without_code(message: str, code: str) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from notifier.foreign import tidied
+from notifier.foreign import UNSAFE, disarmed_json, tidied
 
 MOST_SHOWN: Final = 50  # rows, where the command line does not say
 LONGEST_CELL: Final = 160  # characters; the whole text is in the JSON
@@ -26,9 +26,7 @@ LONGEST_LABEL: Final = 48
 ELLIPSIS: Final = "…"
 NOTHING: Final = "-"  # in a cell that has nothing to say while its column has
 REPLACEMENT: Final = "\ufffd"
-# DEL and C1, marks and overrides of direction (Unicode TR 9), line separators, halves of characters.
-_UNSAFE_IN_JSON: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNSAFE: Final = re.compile(f"[\x00-\x1f]|{_UNSAFE_IN_JSON.pattern}")
+_UNSAFE: Final = re.compile(f"[\x00-\x1f]|{UNSAFE.pattern}")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -131,5 +129,4 @@ def print_json_array(documents: Iterable[object]) -> None:
 def _json(document: object) -> str:
     """Letters as they are where the output takes them; what a terminal obeys as JSON's escapes, which say the same."""
     ascii_only = sys.stdout.encoding.lower() != "utf-8"
-    text = json.dumps(document, indent=2, ensure_ascii=ascii_only)
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return disarmed_json(json.dumps(document, indent=2, ensure_ascii=ascii_only))

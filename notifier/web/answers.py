@@ -5,6 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
+from notifier.foreign import disarmed_json
+
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -25,5 +27,5 @@ def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -
 
 
 def to_json(document: object) -> bytes:
-    """As the commands' --json, on one line; half of a character pair can't stop it."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    """As the commands' --json, on one line."""
+    return disarmed_json(json.dumps(document, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
