@@ -1,20 +1,28 @@
 # The worker in a container. docker-compose.yml runs it; .ci/container checks what can be checked without Docker.
 
-# One base for both stages: what is installed for this Python runs on this Python.
-FROM python:3.13-slim AS base
+# One base for both stages: what is installed for this Python runs on this Python. The digest names the index of all
+# platforms (of October 2026: Python 3.13.16 on Debian 13), so the same line gives the same image until someone changes
+# it. That keeps later fixes of Debian and Python out, too: renew it with each release, and when a hole in them becomes
+# known, by the "Digest" that `docker buildx imagetools inspect python:3.13-slim` shows.
+FROM python:3.13-slim@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS base
 
 
 FROM base AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY constraints constraints
+# What comes from an index must be one of the files whose hashes are committed. Ready-made wheels only: a dependency
+# that would have to be compiled stops the build and brings no compiler in. pip compiles what it installs to byte code.
+RUN pip install --require-hashes --only-binary :all: --requirement constraints/build.txt \
+    && python -m venv --without-pip /opt/notifier \
+    && pip --python /opt/notifier/bin/python install --require-hashes --only-binary :all: \
+        --requirement constraints/worker.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY notifier notifier
 COPY migrations migrations
-RUN pip install --constraint constraints.txt hatchling \
-    && python -m hatchling build --target wheel --directory /wheel
-# Ready-made wheels only: a dependency that would have to be compiled stops the build and brings no compiler in. pip
-# compiles what it installs to byte code.
-RUN python -m venv --without-pip /opt/notifier \
-    && pip --python /opt/notifier/bin/python install --only-binary :all: --constraint constraints.txt /wheel/*.whl
+# `check` stops the build where the wheel needs something that constraints/worker.txt lacks.
+RUN python -m hatchling build --target wheel --directory /wheel \
+    && pip --python /opt/notifier/bin/python install --no-index --no-deps /wheel/*.whl \
+    && pip --python /opt/notifier/bin/python check
 
 
 FROM base

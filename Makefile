@@ -3,7 +3,10 @@ PYTHON ?= python3
 DURATION ?= 60s
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check --python
+# What comes from an index is one of the files whose hashes are committed, and a wheel: an sdist would bring build
+# requirements of its own, which nothing checks. pip refuses whatever has another hash, and what is not in the list.
+INSTALL = install --quiet --require-hashes --only-binary :all: --requirement
 
 .PHONY: help demo test test-browser bench faults faults-short check format schema constraints sbom audit clean
 
@@ -18,10 +21,12 @@ help:
 	@echo "make format  mends format and imports;  make schema  writes watchlist.schema.json"
 
 # --without-pip: Debian's Python comes without the part that puts pip into a virtual environment
-$(BIN)/.installed: pyproject.toml constraints.txt
+$(BIN)/.installed: pyproject.toml constraints/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=python3.12")'
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) $(BIN)/python $(INSTALL) constraints/dev.txt
+	$(PIP) $(BIN)/python install --quiet --no-index --no-deps --no-build-isolation --editable .
+	$(PIP) $(BIN)/python check
 	touch $@
 
 demo: $(BIN)/.installed
@@ -35,18 +40,14 @@ test-browser: $(BIN)/.installed
 	@tests/browser/chromium
 	$(BIN)/pytest tests/browser
 
-bench: $(BIN)/.installed-bench .venv-peers/.installed
+bench: $(BIN)/.installed .venv-peers/.installed
 	@$(BIN)/python -m benchmarks $(ROWS)
-
-$(BIN)/.installed-bench: $(BIN)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
-	touch $@
 
 # Clients to compare with; without them the rest of the table is measured all the same.
 .venv-peers/.installed: benchmarks/peers/requirements.txt
 	rm -rf .venv-peers
 	$(PYTHON) -m venv --without-pip .venv-peers
-	-$(PYTHON) -m pip --disable-pip-version-check --python .venv-peers/bin/python install --quiet --requirement $< && touch $@
+	-$(PIP) .venv-peers/bin/python install --quiet --requirement $< && touch $@
 
 faults: $(BIN)/.installed
 	$(BIN)/python -m faults --jobs 2
@@ -70,25 +71,33 @@ format: $(BIN)/.installed
 schema: $(BIN)/.installed
 	$(BIN)/notifier schema > watchlist.schema.json
 
-constraints:
-	rm -rf $(VENV)
-	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PIP) install --quiet --upgrade --editable '.[dev,bench]'
-	{ echo "# Exact versions for CI and the container: \`make constraints\` writes it. Names and versions only."; \
-	  $(PIP) freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+=='; } > constraints.txt
-	touch $(BIN)/.installed
+# The newest versions that pyproject.toml allows, for every Python and platform at once, with the hash of each file of
+# them. Names, versions and hashes only: where the files come from is for whoever installs them to say.
+LOCK = build/supply/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command 'make constraints'
+constraints: build/supply/.installed
+	mkdir -p build/constraints
+	$(LOCK) --upgrade --extra dev --extra bench --output-file build/constraints/dev.txt pyproject.toml
+	$(LOCK) --constraint build/constraints/dev.txt --output-file build/constraints/worker.txt pyproject.toml
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(LOCK) --constraint build/constraints/dev.txt --output-file build/constraints/build.txt -
+	$(LOCK) --upgrade --group pyproject.toml:supply --output-file build/constraints/supply.txt
+	mv build/constraints/*.txt constraints/
 
 # What is installed in production, and the tools that look at it, each in an environment of its own.
-build/production/.installed: pyproject.toml constraints.txt
+build/production/.installed: $(BIN)/.installed constraints/worker.txt
+	rm -rf build/production
 	$(PYTHON) -m venv --without-pip build/production
-	$(PYTHON) -m pip --disable-pip-version-check --python build/production/bin/python \
-		install --quiet --constraint constraints.txt .
+	$(PIP) build/production/bin/python $(INSTALL) constraints/worker.txt
+	$(BIN)/python -m hatchling build --target wheel --directory build/production/wheel
+	$(PIP) build/production/bin/python install --quiet --no-index --no-deps build/production/wheel/*.whl
+	$(PIP) build/production/bin/python check
 	touch $@
 
-build/supply/.installed: Makefile
+build/supply/.installed: constraints/supply.txt
+	rm -rf build/supply
 	$(PYTHON) -m venv --without-pip build/supply
-	$(PYTHON) -m pip --disable-pip-version-check --python build/supply/bin/python \
-		install --quiet 'cyclonedx-bom>=7' 'pip-audit>=2.9'
+	$(PIP) build/supply/bin/python $(INSTALL) constraints/supply.txt
 	touch $@
 
 sbom: build/production/.installed build/supply/.installed
@@ -99,9 +108,8 @@ sbom: build/production/.installed build/supply/.installed
 		b["bomFormat"], b["specVersion"] + ",", len(b["components"]), "components")'
 
 audit: build/production/.installed build/supply/.installed
-	$(PYTHON) -m pip --disable-pip-version-check --python build/production/bin/python freeze --exclude census-notifier \
-		> build/production.txt
-	build/supply/bin/pip-audit --no-deps --disable-pip --requirement build/production.txt
+	$(PIP) build/production/bin/python freeze --exclude census-notifier > build/production.txt
+	build/supply/bin/pip-audit --strict --no-deps --disable-pip --requirement build/production.txt
 
 clean:
 	rm -rf $(VENV) .venv-peers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
