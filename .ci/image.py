@@ -32,6 +32,7 @@ def image(dockerfile: str) -> dict[str, Any]:
     copied = [arguments.split()[:-1] for name, arguments in every if name == "COPY" and "--from" not in arguments]
     return {
         "from": [arguments.split()[0] for name, arguments in every if name == "FROM"],
+        "steps": [f"{name}\t{arguments}" for name, arguments in every],
         "copied": [source for sources in copied for source in sources],
         "environment": [pair.replace("$PATH", BASE_PATH) for pair in environment],
         "workdir": [final["WORKDIR"]],
@@ -43,18 +44,35 @@ def image(dockerfile: str) -> dict[str, Any]:
 
 
 def container(dockerfile: str, compose: str) -> dict[str, Any]:
-    """The same with what the compose file adds to it: environment, secrets (by name) and volumes."""
+    """The same with what the compose file adds to it: environment, secrets (by name), volumes, rights and limits."""
     found = image(dockerfile)
     service = YAML(typ="safe").load(compose)["services"]["notifier"]
     found["environment"] += [f"{name}={value}" for name, value in service["environment"].items()]
-    return found | {"secrets": service["secrets"], "volumes": service["volumes"]}
+    privileges = [option.removeprefix("no-new-privileges:") for option in service.get("security_opt", [])]
+    nofile = service.get("ulimits", {}).get("nofile", {})
+    return found | {
+        "secrets": service["secrets"],
+        "volumes": service["volumes"],
+        "no_new_privileges": [str(privileges == ["true"]).lower()],
+        "cap_drop": service.get("cap_drop", []),
+        "read_only": [str(service.get("read_only", False)).lower()],
+        "tmpfs": [service["tmpfs"]] if "tmpfs" in service else [],
+        "nofile": [nofile["soft"], nofile["hard"]] if nofile else [],
+        "pids": [service["pids_limit"]] if "pids_limit" in service else [],
+        "memory": [size(service["mem_limit"])] if "mem_limit" in service else [],
+    }
+
+
+def size(text: str) -> int:
+    """Bytes of what Compose reads as one: a number with b, k, m or g."""
+    return int(text[:-1]) * 1024 ** "bkmg".index(text[-1])
 
 
 def main() -> None:
     """Prints it."""
     found = container((ROOT / "Dockerfile").read_text(), (ROOT / "docker-compose.yml").read_text())
-    output = json.dumps(found, indent=2) if len(sys.argv) == 1 else "\n".join(found[sys.argv[1]])
-    sys.stdout.write(output + "\n")
+    lines = [json.dumps(found, indent=2)] if len(sys.argv) == 1 else found[sys.argv[1]]
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":
