@@ -1,6 +1,7 @@
 """The README's `make test` on a machine without a browser: the other tests run, one line says which did not."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +59,20 @@ def test_where_a_browser_can_not_be_installed_only_ci_fails(tmp_path: Path, ci: 
         check=False,
     )
     assert (ended.returncode, "FAILED" in ended.stderr) == (code, bool(code))
+
+
+def test_ci_decides_on_a_change_and_not_on_its_luck_even_where_the_machine_is_bare(tmp_path: Path) -> None:
+    """`.ci/bare` takes CI away, and with it the profile of the properties, unless `.ci/run` names it."""
+    for program in ("bash", "env", "mktemp", "ln", "rm"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    exports = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("export ")]
+    asked = "import tests.conftest; from hypothesis import settings; print(settings.get_current_profile_name())"
+    ended = subprocess.run(
+        [tmp_path / "bash", "-c", "\n".join([*exports, '.ci/bare "$0" -c "$1"']), sys.executable, asked],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout.strip(), ended.returncode) == ("ci", 0), ended.stderr

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -14,9 +15,29 @@ from ruamel.yaml import YAML
 
 from notifier.config.durations import parse_duration
 from notifier.ending import HARD_END
+from notifier.web.connections import MOST_CONNECTIONS
+from notifier.well import SIGN_OF_LIFE_LASTS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+PROTECTS: dict[str, tuple[Any, str]] = {
+    "restart": ("unless-stopped", "a crash or a reboot ends the watching"),
+    "stop_grace_period": ("20s", "Docker's own 10 s: killed while it ends"),
+    "ports": (["127.0.0.1:8080:8080"], "8080:8080 is open to every network, past the host's firewall"),
+    "read_only": (True, "whoever gets in can leave a program behind"),
+    "tmpfs": ("/tmp", "SQLite can't sort"),
+    "cap_drop": (["ALL"], "a program that it starts can get Docker's fourteen capabilities"),
+    "security_opt": (["no-new-privileges:true"], "a setuid program of the base image makes it root"),
+    "ulimits": ({"nofile": {"soft": 4096, "hard": 4096}}, "the engine's own: a few files or a billion"),
+    "pids_limit": (256, "threads without end take the host's last"),
+    "mem_limit": ("1g", "a flood takes the host's memory, and another process is killed for it"),
+    "logging": ({"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}, "logs fill the host's disk"),
+}
+"""Of the compose file's service: what opens, or breaks, without the line."""
+
+WORKS = {"build", "image", "environment", "secrets", "volumes"}
+"""What it is; the tests below look at each."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +46,12 @@ def image() -> dict[str, list[str]]:
     told = subprocess.run([sys.executable, ROOT / ".ci/image.py"], capture_output=True, text=True, check=True)
     parts: dict[str, list[str]] = json.loads(told.stdout)
     return parts
+
+
+@pytest.fixture(scope="module")
+def steps(image: dict[str, list[str]]) -> list[tuple[str, str]]:
+    """The Dockerfile's instructions in their order, each with its arguments."""
+    return [(instruction, arguments) for instruction, _, arguments in (step.partition("\t") for step in image["steps"])]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +80,8 @@ def mounts(worker: dict[str, Any]) -> dict[str, list[str]]:
 
 def test_all_stages_have_one_python_and_it_is_one_that_the_project_names(image: dict[str, list[str]]) -> None:
     base, *stages = image["from"]
-    named = re.fullmatch(r"python:(3\.\d+)-slim", base)
-    assert named is not None
+    named = re.fullmatch(r"python:(3\.\d+)-slim@sha256:[0-9a-f]{64}", base)
+    assert named is not None, "without a digest another build has another base"
     assert f"Programming Language :: Python :: {named[1]}" in PROJECT["classifiers"]
     assert set(stages) == {"base"}
 
@@ -73,14 +100,62 @@ def test_the_commands_are_ones_that_the_project_installs(image: dict[str, list[s
     assert "notifier" in PROJECT["scripts"]
 
 
+def test_the_dockerfile_does_nothing_that_no_test_looks_at(steps: list[tuple[str, str]]) -> None:
+    """No ARG above all: what it is given stays in the image's history."""
+    known = {"FROM", "WORKDIR", "COPY", "RUN", "ENV", "EXPOSE", "USER", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+    assert {instruction for instruction, _ in steps} == known
+
+
+def test_the_image_brings_no_secret_in_its_environment(steps: list[tuple[str, str]]) -> None:
+    brought = [pair for instruction, pairs in steps if instruction == "ENV" for pair in shlex.split(pairs)]
+    assert brought == [
+        "PATH=/opt/notifier/bin:$PATH",
+        "NOTIFIER_CONFIG=/etc/notifier/watchlist.yaml",
+        "NOTIFIER_LISTEN=0.0.0.0:8080",
+        "PYTHONDONTWRITEBYTECODE=1",
+    ]
+
+
+def test_docker_notices_a_dead_worker_about_when_the_worker_calls_itself_dead(steps: list[tuple[str, str]]) -> None:
+    (check,) = [arguments for instruction, arguments in steps if instruction == "HEALTHCHECK"]
+    options = dict(re.findall(r"--([\w-]+)=(\S+)", check.partition(" CMD ")[0]))
+    assert set(options) == {"interval", "timeout", "retries", "start-period"}
+    assert parse_duration(options["timeout"]) < parse_duration(options["interval"])
+    assert parse_duration(options["interval"]) * int(options["retries"]) < SIGN_OF_LIFE_LASTS
+    assert parse_duration(options["start-period"]) <= SIGN_OF_LIFE_LASTS
+
+
+@pytest.mark.parametrize("key", PROTECTS)
+def test_what_protects_the_host_is_there(worker: dict[str, Any], key: str) -> None:
+    value, without = PROTECTS[key]
+    assert worker.get(key) == value, f"without {key}: {value}: {without}"
+
+
+def test_every_line_of_the_service_has_its_reason_above(compose: dict[str, Any], worker: dict[str, Any]) -> None:
+    assert set(worker) == set(PROTECTS) | WORKS
+    assert set(compose) == {"name", "services", "volumes", "secrets"}
+    assert set(compose["services"]) == {"notifier"}
+    assert (worker["build"], worker["image"]) == (".", "census-notifier")
+
+
+def test_every_connection_of_the_server_is_within_the_limit_of_open_files(worker: dict[str, Any]) -> None:
+    assert worker["ulimits"]["nofile"]["soft"] // 4 >= MOST_CONNECTIONS
+
+
+def test_the_published_port_is_the_one_that_the_worker_listens_on(
+    environment: dict[str, str], steps: list[tuple[str, str]], worker: dict[str, Any]
+) -> None:
+    (exposed,) = [arguments for instruction, arguments in steps if instruction == "EXPOSE"]
+    assert environment["NOTIFIER_LISTEN"] == f"0.0.0.0:{exposed}"
+    assert [port.rpartition(":")[2] for port in worker["ports"]] == [exposed]
+
+
 def test_the_worker_is_not_root_and_writes_only_to_its_volume_and_tmp(
     image: dict[str, list[str]], worker: dict[str, Any], mounts: dict[str, list[str]]
 ) -> None:
     user, group = map(int, image["user"])
     assert user > 0 < group
     assert worker["read_only"] is True
-    assert worker["tmpfs"] == "/tmp"
-    assert worker["cap_drop"] == ["ALL"]
     assert [place for place, (_, *mode) in mounts.items() if mode != ["ro"]] == image["workdir"]
 
 
