@@ -88,6 +88,13 @@ def test_pip_takes_from_an_index_only_wheels_whose_hash_is_committed(script: Cal
     assert used == {f"constraints/{file}.txt" for file in files.split()}
 
 
+@pytest.mark.parametrize("script", [dockerfile, makefile])
+def test_what_is_installed_without_its_dependencies_is_then_checked_to_have_them(script: Callable[[], str]) -> None:
+    commands = [command.split() for command in re.split(r"&&|\n", script())]
+    checks = [words for words in commands if "pip" in words and words[-1] == "check"]
+    assert len(checks) == sum("--no-deps" in arguments for arguments in pip_installs(script()))
+
+
 @pytest.mark.parametrize("file", WANTED)
 def test_each_package_has_one_version_and_the_hashes_of_its_files_and_no_address(file: str) -> None:
     for package, (version, *options) in locked(file).items():

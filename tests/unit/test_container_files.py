@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from notifier.config.durations import parse_duration
 from notifier.ending import HARD_END
-from notifier.web.connections import MOST_CONNECTIONS
+from notifier.web.connections import MOST_CONNECTIONS, SHARE_OF_FILES
 from notifier.well import SIGN_OF_LIFE_LASTS
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def test_every_line_of_the_service_has_its_reason_above(compose: dict[str, Any],
 
 
 def test_every_connection_of_the_server_is_within_the_limit_of_open_files(worker: dict[str, Any]) -> None:
-    assert worker["ulimits"]["nofile"]["soft"] // 4 >= MOST_CONNECTIONS
+    assert worker["ulimits"]["nofile"]["soft"] // SHARE_OF_FILES >= MOST_CONNECTIONS
 
 
 def test_the_published_port_is_the_one_that_the_worker_listens_on(

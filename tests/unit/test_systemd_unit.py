@@ -9,7 +9,7 @@ import pytest
 from notifier import service
 from notifier.config.durations import parse_duration
 from notifier.ending import HARD_END
-from notifier.web.connections import MOST_CONNECTIONS
+from notifier.web.connections import MOST_CONNECTIONS, SHARE_OF_FILES
 from notifier.well import SIGN_OF_LIFE_LASTS
 
 ROOT = Path(__file__).parents[2]
@@ -109,4 +109,4 @@ def test_every_line_of_the_unit_has_its_reason_above() -> None:
 
 def test_every_connection_of_the_server_is_within_the_limit_of_open_files() -> None:
     (limit,) = settings("LimitNOFILE")
-    assert int(limit) // 4 >= MOST_CONNECTIONS
+    assert int(limit) // SHARE_OF_FILES >= MOST_CONNECTIONS
