@@ -173,8 +173,8 @@ def checked(workplace: Workplace, example: str) -> str:
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
         "HOOK_SECRET": SECRET,
         "HEARTBEAT_URL": "https://hc.example.com/ping/1",
-        "NOTIFIER_TOKEN": "token",
-        "CENSUS_WEBHOOK_SECRET": "secret",
+        "NOTIFIER_TOKEN": "token-of-24-characters-xx",
+        "CENSUS_WEBHOOK_SECRET": "a-secret-that-is-long-enough",
     }
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")
