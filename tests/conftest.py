@@ -1,13 +1,16 @@
 """What holds for every test."""
 
+import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from notifier.cli.worker import new_loop
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # CI decides on a change, not on its luck
 settings.register_profile("desk", deadline=None)
@@ -20,6 +23,14 @@ NOT_RUN = (
 )
 WITHOUT_BROWSER = not (os.environ.get("CI") or (shutil.which("chromium") and shutil.which("chromedriver")))
 """Whoever has no browser runs the other tests; CI demands one."""
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the loop that the product runs on, whose transports and timers are not asyncio's.
+
+    Those of a clock that stands need asyncio's own: no other asks `time()` when its timers are due.
+    """
+    return {"loop": asyncio.new_event_loop if item.get_closest_marker("standing_clock") else new_loop()}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert
 
 from notifier.body import timestamp
 from notifier.checks import SyncState
+from notifier.cli.worker import new_loop
 from notifier.config.models import Workspace
 from notifier.config.server import Address
 from notifier.metrics import Metrics
@@ -199,7 +200,7 @@ class PageStage:
     def serving(self, port: int = 0) -> Iterator[str]:
         """The server, as the worker has it; gives its address as a URL without a slash at its end."""
         started, address = threading.Event(), list[Address]()
-        loop = asyncio.new_event_loop()
+        loop = new_loop()()  # the product's: another one's transports are others
         stop = asyncio.Event()
 
         async def serve() -> None:

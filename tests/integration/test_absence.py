@@ -160,6 +160,7 @@ def test_of_two_states_of_one_run_the_later_counts_and_else_the_first() -> None:
     assert page({"status": "working"}, {"status": "failed", **older}) == ["failed"]
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_answers_that_lag_behind_each_other_tell_a_change_once(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +179,7 @@ async def test_answers_that_lag_behind_each_other_tell_a_change_once(
     assert scene.events() == [(1, "completed")]
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_an_older_state_that_lasts_is_how_things_are(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run(1, "completed", updated_at=created(5))
@@ -649,6 +651,7 @@ async def test_a_deleted_sync_that_is_named_is_told_as_deleted_once(scene: Scene
 # --- a name that is wrong, and faults of ours ---
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_wrong_id_and_a_failed_listing_end_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.simulator.fault(Status(503), path=LISTING, times=1)
@@ -665,6 +668,7 @@ async def test_a_wrong_id_and_a_failed_listing_end_nothing(scene: Scene, monkeyp
     assert [line["sync_id"] for line in lines(logs, "sync is no longer watched")] == [999]
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_fault_of_ours_in_a_listing_is_logged_and_the_polls_go_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,8 @@ from notifier.simulator import FaultHandle, Status
 from notifier.store.store import Store
 from tests.integration.watching import WORKSPACE, LoopClock, Scene, a_scene
 
+pytestmark = pytest.mark.standing_clock
+
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 OFF = {"failing": False, "rejected_records": False, "unreachable": False, "unreadable": False, "reminders": False}
 SECOND = timedelta(seconds=1)

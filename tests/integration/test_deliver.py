@@ -16,6 +16,8 @@ from notifier.store.views import DeliveryFilter, read_deliveries, retry_deliveri
 from tests.integration.test_receiver_queue import Scripted, Stage, until_quiet
 from tests.integration.watching import UNDER_WAY, running
 
+pytestmark = pytest.mark.standing_clock
+
 
 def failing_times(times: int, error: Exception, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """A call that fails so often, and then acts."""

@@ -16,6 +16,8 @@ from notifier.simulator import FaultHandle, Status
 from notifier.store.store import Store
 from tests.integration.watching import Clock, LoopClock, Scene, a_scene, lines, running, settled, until
 
+pytestmark = pytest.mark.standing_clock
+
 ALL = Watch(syncs="all")
 RUNS = "/syncs/*/sync_runs"
 DOWN = "workspace can't be read"

@@ -75,6 +75,7 @@ async def test_while_all_is_well_the_address_is_asked_for_again_and_again(ward: 
     assert logs == []
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_the_pause_is_the_one_of_the_watchlist(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = LoopClock(monkeypatch)
@@ -86,6 +87,7 @@ async def test_the_pause_is_the_one_of_the_watchlist(ward: Ward, monkeypatch: py
         await until(lambda: len(ward.sink.accepted) == 2)
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_while_not_all_is_well_nothing_is_sent_and_the_log_says_why_once_a_ping_is_missing(
     ward: Ward, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
@@ -157,6 +159,7 @@ async def test_a_status_of_200_is_enough_whatever_the_rest_of_the_answer_is(ward
     assert logs == []
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_an_address_that_never_answers_is_given_up_after_ten_seconds(
     ward: Ward, monkeypatch: pytest.MonkeyPatch, logs: list[Any]

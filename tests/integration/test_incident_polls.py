@@ -601,6 +601,7 @@ async def test_a_slow_run_below_the_list_is_resolved_too(scene: Scene) -> None:
     assert told(scene) == ["slow_run opened by 1", "slow_run resolved by 1"]
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_slow_run_that_vanishes_is_resolved(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     target = await watched(scene, only(slow_run=SlowRun(after=HOUR)))

@@ -206,6 +206,7 @@ async def scene(store: Store) -> AsyncIterator[Scene]:
         yield made
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_poll_that_waits_for_another_is_late_by_how_long_that_takes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,8 @@ from notifier.store.store import Store
 from tests.builders import an_incident
 from tests.integration.watching import WORKSPACE, FailingRecord, LoopClock, Scene, a_scene, running, until
 
+pytestmark = pytest.mark.standing_clock
+
 DEAD = NoAnswer("HTTP 500 Internal Server Error")
 REFUSED = Unauthorized(401, "HTTP 401 Unauthorized")
 FORBIDDEN = Unauthorized(403, "HTTP 403 Forbidden")

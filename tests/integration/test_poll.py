@@ -724,6 +724,7 @@ async def test_runs_walked_over_on_the_way_to_the_mark_are_followed(scene: Scene
     assert scene.events()[-1] == (2, "completed")
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_run_that_is_not_found_three_times_in_a_row_is_dropped_with_a_log_line_and_no_event(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -766,6 +767,7 @@ async def test_a_run_that_is_found_again_after_two_misses_is_not_dropped(scene: 
     assert scene.events()[-1] == (1, "completed")
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_run_that_failed_to_be_fetched_is_not_one_that_is_gone_and_is_asked_for_less_and_less(
     scene: Scene, monkeypatch: pytest.MonkeyPatch

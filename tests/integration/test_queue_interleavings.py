@@ -26,6 +26,8 @@ from tests.integration.store_builders import NOW
 from tests.integration.test_receiver_queue import Scripted, Stage, until_quiet
 from tests.integration.watching import running
 
+pytestmark = pytest.mark.standing_clock
+
 SYNCS: Final = 3
 READ_AT_ONCE: Final = 2
 Word: TypeAlias = Literal["takes", "fails", "refuses", "is broken"]

@@ -17,6 +17,8 @@ from notifier.turnstile import Turnstile
 from tests.integration.store_builders import MINUTE, NOW, an_event, an_observation, change
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
+pytestmark = pytest.mark.standing_clock
+
 STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle", "record")
 
 

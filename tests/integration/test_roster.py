@@ -604,6 +604,7 @@ async def test_after_its_end_a_watched_run_is_not_polled_again_nor_after_a_resta
     assert scene.events() == []
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_watched_run_that_is_not_found_three_times_in_ten_minutes_ends_its_watch_for_good(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -720,6 +721,7 @@ async def test_a_watched_run_far_below_the_baseline_of_its_watched_sync_is_follo
     assert scene.bodies()[0]["data"]["labels"] == {"release": "7"}
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_watched_run_of_a_watched_sync_that_is_gone_ends_its_watch(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -735,7 +737,7 @@ async def test_a_watched_run_of_a_watched_sync_that_is_gone_ends_its_watch(
     with capture_logs() as logs:
         for _ in range(3):
             await poll_all(scene, roster)
-            await loop_clock.advance(300)
+            await loop_clock.advance(300.001)  # a float's last digit may be off
     assert [line["reason"] for line in lines(logs, ENDED)] == ["not found three times"]
     assert scene.events() == []
     assert roster.syncs[52].watched_runs == {}

@@ -31,6 +31,8 @@ from tests.integration.watching import (
     until,
 )
 
+pytestmark = pytest.mark.standing_clock
+
 ALL = Watch(syncs="all")
 FAULT = "poll failed by a fault of the notifier; please report it"
 

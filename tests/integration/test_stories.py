@@ -33,6 +33,8 @@ from tests.integration.store_builders import NOW, a_settlement, a_snapshot, an_o
 from tests.integration.test_receiver_queue import Scripted, Stage, until_quiet
 from tests.integration.watching import running, until
 
+pytestmark = pytest.mark.standing_clock
+
 Script = Callable[[Message], Outcome]
 
 

@@ -93,6 +93,7 @@ def test_the_watchdog_is_the_one_of_this_process(env: dict[str, str], watchdog: 
     assert Systemd.of({"NOTIFY_SOCKET": "/run/notify", **env}, 7).watchdog == watchdog
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_the_watchdog_is_fed_at_half_its_time_while_the_worker_is_healthy(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,8 @@ from notifier.well import Vitals, trouble
 from tests.integration.test_incident_polls import incidents, kinds, told
 from tests.integration.watching import LoopClock, Scene, a_scene, lines, running, settled, until
 
+pytestmark = pytest.mark.standing_clock
+
 ALL = Watch(syncs="all")
 SOON = Checks(unreachable=Unreachable(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30)))
 DOWN = "workspace can't be read"

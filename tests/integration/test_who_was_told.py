@@ -211,6 +211,7 @@ async def test_a_runs_messages_are_of_the_heaviest_incident_that_their_own_recei
     }
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_who_was_told_that_a_workspace_is_silent_is_told_that_it_answers_whatever_the_routes_are_by_then(
     scene: Scene, monkeypatch: pytest.MonkeyPatch

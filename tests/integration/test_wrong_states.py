@@ -132,6 +132,7 @@ async def test_with_run_once_a_change_whose_updated_at_went_back_is_told_after_t
     assert (1, "failed") in scene.events()
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_run_below_the_list_that_is_held_is_told_after_ten_minutes_though_the_list_moves_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -206,6 +207,7 @@ async def test_a_run_that_ends_late_below_the_list_does_not_resolve_what_a_young
     assert told(scene) == ["rejected_records opened by 2"]
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_one_broken_sync_among_several_is_no_silent_workspace_where_the_poll_interval_is_long(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -222,6 +224,7 @@ async def test_one_broken_sync_among_several_is_no_silent_workspace_where_the_po
     assert workspace_told(scene) == []
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_two_broken_syncs_among_five_are_no_broken_workspace(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -253,6 +256,7 @@ async def test_ages_go_by_the_apis_date_also_where_our_own_clock_is_wrong_by_a_m
     assert told(scene) == []
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_what_can_not_be_read_for_ten_minutes_is_not_said_to_be_unreadable_for_half_an_hour(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -307,6 +311,7 @@ async def test_with_run_once_the_watch_of_a_run_that_is_gone_ends(scene: Scene) 
 # --- what an answer is about ---
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_an_answer_about_another_run_ends_no_watch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run(10, "working")
@@ -329,6 +334,7 @@ async def test_an_answer_about_another_run_ends_no_watch(scene: Scene, monkeypat
 # --- a key that is refused ---
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_401_about_one_sync_is_its_own_affair(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     for sync_id in (51, 53):
@@ -354,6 +360,7 @@ async def test_a_401_about_one_sync_is_its_own_affair(scene: Scene, monkeypatch:
         assert "unreadable opened" in told(scene)
 
 
+@pytest.mark.standing_clock
 @pytest.mark.asyncio
 async def test_a_key_that_is_refused_is_tried_with_another_sync_before_it_is_told(
     scene: Scene, monkeypatch: pytest.MonkeyPatch

@@ -63,10 +63,14 @@ class Clock:
 
 
 class LoopClock:
-    """The running loop's own clock: it stands still, and jumps when a test says so. Sockets and threads go on."""
+    """The running loop's own clock: it stands still, and jumps when a test says so. Sockets and threads go on.
+
+    Its tests are marked `standing_clock`.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
+        assert isinstance(loop, asyncio.BaseEventLoop), "uvloop's timers do not ask it: mark the test standing_clock"
         self.now = loop.time()
         monkeypatch.setattr(loop, "time", lambda: self.now)
 

@@ -257,7 +257,7 @@ async def test_an_impatient_client_gives_a_throttled_request_up_and_shuts_the_ga
         await client.run(93)
     assert raised.value.retry_after == timedelta(seconds=seconds)
     assert str(raised.value) == f"too many requests, asked to wait {seconds} s"
-    assert seconds - 1 < client.gate.paused_for() <= seconds
+    assert seconds - 1 < round(client.gate.paused_for(), 6) <= seconds  # a float's last digit may be off
 
 
 @pytest.mark.asyncio
@@ -278,7 +278,7 @@ async def test_a_503_that_asks_to_wait_shuts_the_gate(
     api.answers("/sync_runs/93", status=status, headers=headers)
     with pytest.raises(Unreachable):
         await client.run(93)
-    assert max(0, seconds - 1) <= client.gate.paused_for() <= seconds
+    assert max(0, seconds - 1) <= round(client.gate.paused_for(), 6) <= seconds
 
 
 @pytest.mark.asyncio
