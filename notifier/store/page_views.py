@@ -4,6 +4,7 @@ All of one page is read in one transaction, so that its parts agree.
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -277,20 +278,27 @@ def looked_at(path: Path) -> Iterator[PageReader]:
 def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
     """A question whose answer differs once anyone has written (SQLite's data_version). Raises StoreError.
 
-    It costs one stat of the WAL's index and no transaction; not to be asked twice at once, but from any thread.
+    It costs one stat of the WAL's index and no transaction; not to be asked twice at once, but from any thread. A thread
+    that nobody waits for any more may still ask while this closes: SQLite's connection must not go away under it, which
+    would crash the process.
     """
-    engine = engine_for(path, "reader")
+    engine, in_use = engine_for(path, "reader"), threading.Lock()
     try:
         with explained(path, opening=True), engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
 
             def ask() -> int:
                 try:
-                    return int(driver.execute("PRAGMA data_version").fetchone()[0])
+                    with in_use:
+                        return int(driver.execute("PRAGMA data_version").fetchone()[0])
                 except sqlite3.Error as error:  # the driver's own: this one statement does not pass through SQLAlchemy
                     raise StoreUnavailable(f"{path}: {error}") from error
 
-            yield ask
+            try:
+                yield ask
+            finally:
+                with in_use:
+                    connection.close()
     finally:
         engine.dispose()
 

@@ -3,6 +3,8 @@
 import html
 import re
 import sqlite3
+import subprocess
+import sys
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
@@ -143,6 +145,29 @@ def test_the_pulse_beats_when_someone_else_has_written(stage: PageStage) -> None
         after = pulse()
         assert after != before
         assert pulse() == after
+
+
+LEAVING = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from notifier.errors import StoreUnavailable
+from notifier.store.page_views import open_pulse
+
+with ThreadPoolExecutor(1) as pool:
+    for _ in range(300):
+        with open_pulse(Path(sys.argv[1])) as pulse:
+            asked = pool.submit(pulse)
+        with suppress(StoreUnavailable):
+            asked.result()
+"""
+
+
+def test_a_pulse_that_is_closed_while_a_thread_still_asks_takes_no_process_along(stage: PageStage) -> None:
+    """As when the worker is told to stop while a browser listens; where it goes wrong, Python itself crashes."""
+    ended = subprocess.run([sys.executable, "-c", LEAVING, stage.path], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_there_is_no_pulse_where_there_is_no_database(tmp_path: Path) -> None:
