@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,10 +28,11 @@ def listening(url: str) -> socket.socket:
 
 
 def heard(connection: socket.socket, words: bytes) -> bytes:
-    """All that comes until these words, or until the connection ends."""
-    said = b""
+    """All that comes until these words, or until the connection ends. Signs of life alone do not go on for ever."""
+    said, end = b"", monotonic() + 20
     while words not in said and (chunk := connection.recv(65_536)):
         said += chunk
+        assert monotonic() < end, f"{words!r} did not come; the last was {said[-200:]!r}"
     return said
 
 
@@ -59,11 +61,36 @@ def test_who_left_makes_room_before_the_next_sign_of_life(stage: PageStage, monk
             assert b"event: hello" in heard(first, b"hello")
             with listening(url) as refused:
                 assert heard(refused, b"too many").startswith(b"HTTP/1.1 503")
-        for _ in range(500):
-            with listening(url) as another:
-                if heard(another, b"\r\n").startswith(b"HTTP/1.1 200"):
-                    return
-    pytest.fail("who left still counts")
+        assert is_let_in(url), "who left still counts"
+
+
+def is_let_in(url: str) -> bool:
+    """Whether another may listen, within some seconds."""
+    end = monotonic() + 10
+    while monotonic() < end:
+        with listening(url) as another:
+            if heard(another, b"\r\n").startswith(b"HTTP/1.1 200"):
+                return True
+    return False
+
+
+def test_who_takes_nothing_any_more_makes_room(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(live, "BEAT", 0.01)
+    monkeypatch.setattr(live, "STUCK", 0.1)
+    monkeypatch.setattr(live, "STILL_HERE", b": " + b"x" * 1_000_000 + b"\n\n")  # more than fits between the two
+    with stage.serving() as url, listening(url) as deaf:
+        assert b"event: hello" in heard(deaf, b"hello")
+        assert is_let_in(url)
+
+
+def test_a_browser_has_to_come_anew_now_and_then(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "BEAT", 0.05)
+    monkeypatch.setattr(live, "LONGEST", 0.2)
+    with stage.serving() as url, listening(url) as connection:
+        said = heard(connection, b"0\r\n\r\n")
+    assert b"\nretry: 3000\n" in said  # or else a browser would not come again, or at once
+    assert said.endswith(b"0\r\n\r\n")
 
 
 def test_a_new_door_is_passed_anew(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
