@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from notifier.config.models import Watchlist
 from notifier.errors import StoreError
 from notifier.web.access import Admission, Door, is_passed_on
-from notifier.web.answers import answer
+from notifier.web.answers import HEADERS, answer
 from notifier.web.api import Api
 from notifier.web.connections import NAME, Connection
 from notifier.web.desk import Desk, is_browser
@@ -86,7 +86,7 @@ def _exposed(reception: Reception) -> Handler:
                 await metrics.refresh()
                 body, content_type = await asyncio.to_thread(metrics.exposition)
                 begun = now
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        return web.Response(body=body, headers={**HEADERS, "Content-Type": content_type})
 
     return exposed
 
