@@ -258,6 +258,24 @@ def test_a_session_behind_https_is_for_https_alone(workplace: Workplace) -> None
     assert "Secure" in given["Set-Cookie"]
 
 
+def test_a_restart_ends_no_session_and_a_new_token_ends_them_all(workplace: Workplace) -> None:
+    browser = Browser(serving(workplace, WITH_TOKEN))
+    browser.log_in()
+    assert workplace.stop() == 0
+    workplace.log.unlink()
+    workplace.start()
+    browser.server = Server(workplace)
+    assert browser.get("/")[0] == 200
+    watchlist = workplace.directory / "watchlist.yaml"
+    watchlist.write_text(watchlist.read_text().replace("${TOKEN}", "another-canary-token-4713"))
+    workplace.wait_for_log("watchlist reloaded")
+    assert (browser.get("/")[0], browser.get("/live")[0], browser.get("/api/status")[0]) == (303, 303, 401)
+    assert browser.get("/api/status", Authorization=f"Bearer {TOKEN}")[0] == 401
+    assert browser.post("/login", {"token": TOKEN})[0] == 401
+    assert browser.post("/login", {"token": "another-canary-token-4713"})[0] == 303
+    assert browser.get("/")[0] == 200
+
+
 def test_logging_out_takes_the_cookie_away(workplace: Workplace) -> None:
     browser = Browser(serving(workplace, WITH_TOKEN))
     browser.log_in()

@@ -15,7 +15,7 @@ def test_the_token_opens_the_door_whatever_the_host(given: bytes) -> None:
     assert Door(b"s3cret", is_loopback=False).admits(given, "any.example.com") is Admission.WELCOME
 
 
-@pytest.mark.parametrize("given", [None, b"", b"Bearer", b"Bearer ", b"Bearer s3cre", b"s3cret", b"Basic s3cret"])
+@pytest.mark.parametrize("given", [None, b"", b"Bearer", b"Bearer ", b"Bearer s3cre", b"s3cret", b"Xearer s3cret"])
 def test_anything_else_does_not(given: bytes | None) -> None:
     assert Door(b"s3cret", is_loopback=True).admits(given, "localhost") is Admission.WRONG_TOKEN
 
