@@ -11,6 +11,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+import notifier
 from notifier.simulator import Hang, Reset, SimulatorThread, Status
 from tests.acceptance.conftest import Workplace
 
@@ -296,24 +298,67 @@ def test_a_workspace_that_has_not_answered_yet_is_not_ready(workplace: Workplace
 # --- what it shows ---
 
 
-def test_each_endpoint_shows_what_its_command_shows(workplace: Workplace, simulator: SimulatorThread) -> None:
+def test_each_endpoint_and_its_command_show_what_happened(workplace: Workplace, simulator: SimulatorThread) -> None:
     checks = "{rejected_records: false, unreachable: false, reminders: false}"
     server = serving(workplace, checks=checks)
-    simulator.add_run(52, id=93, status="failed", error_code="E")
+    run = simulator.add_run(52, id=93, status="failed", error_code="E")
     assert server.hook(said()) == 202
     workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == 2)
-    for name in ("syncs", "events", "incidents", "deliveries"):
-        assert server.get(f"/api/{name}") == (200, workplace.json(name))
-    status, shown = server.get("/api/status")
-    command = workplace.json("status")
-    assert status == 200
-    assert shown | {"workspaces": []} == command | {"workspaces": []}
-    assert [workspace["name"] for workspace in shown["workspaces"]] == ["production"]
+    failed, opened = (
+        {"id": request.headers["webhook-id"], **json.loads(request.body)} for request in simulator.sink.received
+    )
+    assert [failed["type"], opened["type"]] == ["sync_run.failed", "incident.opened"]
+    sync = {"workspace": "production", "id": 52, "label": "New Signups to Leads"}
+    of_incident = {"workspace": "production", "sync": opened["data"]["sync"], "summary": None}
+    arrived = {"receiver": "hook", "state": "delivered", "attempts": 1, "next_attempt_at": None, "last_error": None}
+    expected = {
+        "syncs": [{**sync, "status": "ready", "paused": False, "watched": True}],
+        "events": [opened, failed],
+        "incidents": [{**opened["data"]["incident"], **of_incident}],
+        "deliveries": [
+            {"id": number, "event_id": each["id"], "type": each["type"], "created_at": each["timestamp"], **arrived}
+            for number, each in ((2, opened), (1, failed))
+        ],
+        "status": {
+            "worker": {"running": True, "version": notifier.__version__},
+            "workspaces": [{"name": "production", "ok": True, "last_error": None}],
+            "syncs": [
+                {
+                    **sync,
+                    "newest_run": {"id": 93, "status": "failed", "error_code": "E", "updated_at": run["updated_at"]},
+                    "last_error": None,
+                }
+            ],
+            "receivers": [{"name": "hook", "ok": True, "last_error": None, "pending": 0, "dead": 0}],
+        },
+    }
+    for name, wanted in expected.items():
+        assert without_our_times(server.get(f"/api/{name}")[1]) == wanted
+        assert without_our_times(workplace.json(name)) == wanted
     kinds = server.get("/api/events?type=sync_run.*&sync=52&limit=1")[1]
-    assert [event["type"] for event in kinds] == ["sync_run.failed"]
+    assert kinds == [failed]
+    assert server.get("/api/events?sync=53") == (200, [])
     assert server.get("/api/deliveries?state=dead&receiver=hook") == (200, [])
-    assert server.get("/api/syncs?workspace=production") == (200, workplace.json("syncs"))
-    assert len(server.get("/api/incidents?all=true")[1]) == 1
+    assert server.get("/api/deliveries?receiver=other") == (200, [])
+    assert server.get("/api/syncs?workspace=production") == (200, expected["syncs"])
+    simulator.add_run(52, id=94, status="completed")
+    assert server.hook(said(sync_run_id=94)) == 202
+    workplace.wait_until(lambda: server.get("/api/incidents") == (200, []))
+    assert [each["state"] for each in server.get("/api/incidents?all=true")[1]] == ["resolved"]
+
+
+def without_our_times(shown: Any) -> Any:
+    """Without the times that only our own clock knows, each of which has to be one of today."""
+    if isinstance(shown, list):
+        return [without_our_times(each) for each in shown]
+    if not isinstance(shown, dict):
+        return shown
+    ours = {
+        name: shown[name] for name in ("started_at", "last_seen_at", "last_polled_at", "delivered_at") if name in shown
+    }
+    for time in ours.values():
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(time)) < timedelta(hours=1)
+    return {name: without_our_times(value) for name, value in shown.items() if name not in ours}
 
 
 def test_wrong_parameters_are_refused_with_a_sentence(workplace: Workplace) -> None:

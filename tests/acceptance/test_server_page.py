@@ -3,6 +3,7 @@
 import http.client
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from html import unescape
 from typing import Any, Self
@@ -269,7 +270,8 @@ def test_a_restart_ends_no_session_and_a_new_token_ends_them_all(workplace: Work
     watchlist = workplace.directory / "watchlist.yaml"
     watchlist.write_text(watchlist.read_text().replace("${TOKEN}", "another-canary-token-4713"))
     workplace.wait_for_log("watchlist reloaded")
-    assert (browser.get("/")[0], browser.get("/live")[0], browser.get("/api/status")[0]) == (303, 303, 401)
+    for path, status in {"/": 303, "/api/status": 401, "/live": 303}.items():
+        assert browser.get(path)[0] == status
     assert browser.get("/api/status", Authorization=f"Bearer {TOKEN}")[0] == 401
     assert browser.post("/login", {"token": TOKEN})[0] == 401
     assert browser.post("/login", {"token": "another-canary-token-4713"})[0] == 303
@@ -355,16 +357,25 @@ def test_no_other_page_can_press_the_button(workplace: Workplace, simulator: Sim
 
 def test_many_readers_do_not_keep_the_worker_from_its_work(workplace: Workplace, simulator: SimulatorThread) -> None:
     server = serving(workplace)
-    statuses: list[int] = []
-    readers = [
-        threading.Thread(target=lambda: statuses.extend(Browser(server).get("/")[0] for _ in range(10)))
-        for _ in range(8)
-    ]
-    for reader in readers:
-        reader.start()
-    simulator.add_run(52, id=93, status="failed")
-    assert server.hook(said()) == 202
-    simulator.sink.wait_for(1)
-    for reader in readers:
-        reader.join()
-    assert statuses == [200] * 80
+    over = threading.Event()
+
+    def read(_: int) -> list[int]:
+        statuses = []
+        while not over.is_set():
+            statuses.append(Browser(server).get("/")[0])
+        return statuses
+
+    with ThreadPoolExecutor(8) as pool:
+        reading = pool.map(read, range(8))
+        try:
+            for number in range(93, 98):  # each is polled for, recorded and sent while all of them read
+                simulator.add_run(52, id=number, status="failed")
+                assert server.hook(said(sync_run_id=number)) == 202
+                simulator.sink.wait_for(number - 92, timeout=30)
+        finally:
+            over.set()
+        statuses = [status for each in reading for status in each]
+    assert len(statuses) > 8
+    assert set(statuses) == {200}
+    assert server.get("/healthz") == (200, {"ok": True})
+    assert [line["event"] for line in workplace.logged() if line["level"] != "info"] == []

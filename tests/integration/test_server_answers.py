@@ -1,4 +1,4 @@
-"""The server over a database filled by hand: which headers its answers have, what its errors tell, who is in a session."""
+"""The server over a database filled by hand: the headers of its answers, what its errors tell, who is in a session."""
 
 import asyncio
 import http.client
