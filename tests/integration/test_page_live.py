@@ -1,9 +1,12 @@
 """What listens to /live: how long, how it ends, and how it is noticed that it left."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -82,6 +85,64 @@ def test_who_takes_nothing_any_more_makes_room(stage: PageStage, monkeypatch: py
     with stage.serving() as url, listening(url) as deaf:
         assert b"event: hello" in heard(deaf, b"hello")
         assert is_let_in(url)
+
+
+@contextmanager
+def watching(url: str) -> Iterator[socket.socket]:
+    """A listener that knows how things are: it has asked for something after it was greeted, as a page does."""
+    with listening(url) as connection:
+        assert b"event: hello" in heard(connection, b"hello")
+        with urlopen(f"{url}/healthz"):  # noqa: S310
+            yield connection
+
+
+@pytest.mark.parametrize("what", ["ailment", "not_ready", "not_in_force"])
+def test_what_the_worker_alone_knows_is_told(stage: PageStage, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
+    with stage.serving() as url, watching(url) as connection:
+        setattr(stage, what, "something is wrong")
+        assert b"event: changed" in heard(connection, b"changed")
+
+
+def test_another_worker_is_told_though_it_has_written_nothing_yet(
+    stage: PageStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
+    with stage.serving() as url, watching(url) as connection:
+        assert stage.reception is not None
+        stage.reception.insight = stage.insight()
+        assert b"event: changed" in heard(connection, b"changed")
+
+
+def test_a_database_that_can_not_be_read_for_a_while_is_told_and_ends_no_news(
+    stage: PageStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(live, "BEAT", 0.2)
+    away = stage.path.with_name("away.db")
+    with stage.serving() as url:
+        stage.path.rename(away)
+        with watching(url) as connection:
+            assert b"event: changed" in heard(
+                connection, b"changed"
+            )  # the page that is asked for then says what is wrong
+            away.rename(stage.path)
+            heard(connection, b"still here")  # there is no news any more
+            stage.ailment = "something is wrong"
+            assert b"event: changed" in heard(connection, b"changed")
+
+
+def test_a_proxy_is_asked_to_hand_on_at_once_what_is_said(stage: PageStage) -> None:
+    with stage.serving() as url, listening(url) as connection:
+        assert b"\r\nX-Accel-Buffering: no\r\n" in heard(connection, b"hello")
+
+
+def test_who_asks_for_the_head_alone_does_not_listen(stage: PageStage) -> None:
+    with stage.serving() as url:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+            connection.sendall(ASK.replace(b"GET", b"HEAD"))
+            assert heard(connection, b"\r\n").startswith(b"HTTP/1.1 405")
 
 
 def test_a_browser_has_to_come_anew_now_and_then(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +19,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.config.server import Address
+from notifier.model import Sync
+from notifier.store import sqlite
 from notifier.web import api, pages
 from notifier.web.access import Door
 from notifier.web.app import make_app
@@ -43,7 +46,7 @@ OF_PAGES = {
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: str
 
 
@@ -56,12 +59,12 @@ def ask(url: str, path: str, headers: Mapping[str, str] | None = None, form: Map
     try:
         connection.request("GET" if form is None else "POST", path, sent, {**usual, **(headers or {})})
         answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, answer.read().decode())
+        return Answer(answer.status, answer.msg, answer.read().decode())
     finally:
         connection.close()
 
 
-def among(headers: Mapping[str, str], wanted: Mapping[str, str]) -> Mapping[str, str | None]:
+def among(headers: http.client.HTTPMessage, wanted: Mapping[str, str]) -> Mapping[str, str | None]:
     return {name: headers.get(name) for name in wanted}
 
 
@@ -255,7 +258,140 @@ def test_more_than_two_readers_at_once_wait_for_each_other(
     assert most <= 2
 
 
+@pytest.mark.parametrize(("module", "look", "path"), [(pages, "looked_at", "/"), (api, "read_events", "/api/events")])
+def test_probes_are_answered_while_answers_are_made(
+    url: str, module: Any, look: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk under the page must not look like a worker that hangs."""
+    real: Callable[..., Any] = getattr(module, look)
+    looking, go = threading.Event(), threading.Event()
+
+    def looked(*given: Any) -> Any:
+        looking.set()
+        assert go.wait(30)
+        return real(*given)
+
+    monkeypatch.setattr(module, look, looked)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(ask, url, path)
+        assert looking.wait(20)
+        try:
+            assert [ask(url, probe).status for probe in ("/healthz", "/readyz", "/metrics")] == [200] * 3
+            assert not reading.done()
+        finally:
+            go.set()
+        assert reading.result().status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/?sync=52", "/api/status", "/api/events", "/api/incidents", "/api/deliveries"])
+def test_who_looks_waits_for_no_writer_and_holds_none_up(
+    stage: PageStage, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
+    with stage.serving() as url, stage.writing():
+        assert ask(url, path).status == 200
+
+
+# --- what is asked for ---
+
+
+def with_deliveries(stage: PageStage, number: int, receiver: str = "hook") -> None:
+    """So many events of sync 52, each with an incident and a delivery that is dead."""
+    for each in range(1, number + 1):
+        stage.add_event(f"e{each}", "sync_run.failed", timedelta(minutes=each), sync_id=52, run_id=each)
+        stage.add_delivery(f"e{each}", receiver, "dead")
+        stage.add_incident(52, "New Signups to Leads", timedelta(minutes=each), id=f"inc-{each}", resolved_at=stage.now)
+
+
+@pytest.mark.parametrize("name", ["events", "deliveries", "incidents"])
+def test_as_many_as_are_asked_for_are_shown_and_50_unless_told(stage: PageStage, name: str) -> None:
+    with_deliveries(stage, 60)
+    every = "all=true&" if name == "incidents" else ""
+    with stage.serving() as url:
+        for query, number in {"limit=2": 2, "limit=60": 60, "limit=200": 60, "": 50}.items():
+            assert len(json.loads(ask(url, f"/api/{name}?{every}{query}").body)) == number
+
+
+def test_of_two_workspaces_each_is_shown_by_itself(stage: PageStage) -> None:
+    stage.add_workspace("staging")
+    stage.add_syncs({"id": 52, "label": "A rehearsal", "workspace": "staging"})
+    listed = [
+        (name, Sync(52, label, "ready", paused=False, created_at=None), True)
+        for name, label in (("production", "New Signups to Leads"), ("staging", "A rehearsal"))
+    ]
+    insight = replace(stage.insight(), listed=lambda: listed)
+    with stage.serving() as url:
+        assert stage.reception is not None
+        stage.reception.insight = insight
+        labels = {
+            query: [each["label"] for each in json.loads(ask(url, f"/api/syncs{query}").body)]
+            for query in ("", "?workspace=staging")
+        }
+        board, which, alone = (
+            ask(url, path, HTML) for path in ("/?in=staging", "/?sync=52", "/?sync=52&workspace=staging")
+        )
+    assert labels == {"": ["New Signups to Leads", "A rehearsal"], "?workspace=staging": ["A rehearsal"]}
+    assert ("A rehearsal" in board.body, "New Signups to Leads" in board.body) == (True, False)
+    assert (which.status, "say which: workspace=NAME" in which.body) == (400, True)
+    assert (alone.status, "A rehearsal" in alone.body, "New Signups" in alone.body) == (200, True, False)
+
+
+def test_a_retry_of_what_nobody_can_take_says_so_and_leads_back_to_where_the_button_was(stage: PageStage) -> None:
+    with_deliveries(stage, 1, receiver="gone")
+    with stage.serving() as url:
+        page = ask(url, "/?state=failing", HTML).body
+        [(form, number, after)] = re.findall(
+            r'name="form" value="([^"]+)">\s*<input type="hidden" name="id" value="([^"]+)">'
+            r'\s*<input type="hidden" name="next" value="([^"]+)"',
+            page,
+        )
+        pressed = ask(url, "/retry", HTML, {"form": form, "id": number, "next": after})
+        told = ask(url, pressed.headers["Location"].removeprefix(".").partition("#")[0], HTML)
+        asked = ask(url, f"/api/deliveries/{number}/retry", {"X-Census-Notifier": "1"}, {})
+    assert pressed.headers["Location"] == "./?state=failing&retried=gone#deliveries"
+    assert "The receiver of that delivery is no longer in the watchlist" in told.body
+    assert asked.status == 404
+    assert json.loads(asked.body)["error"] == "the receiver of this delivery is no longer in the watchlist"
+
+
+def test_whoever_pressed_a_button_without_a_session_is_led_to_the_page_after_the_login(stage: PageStage) -> None:
+    stage.door = with_token()
+    with stage.serving() as url:
+        for path in ("/retry", "/logout"):
+            answer = ask(url, path, HTML, {"id": "1"})
+            assert (answer.status, answer.headers["Location"]) == (303, "./login")
+
+
+def test_a_wrong_method_is_told_the_right_one(url: str) -> None:
+    answer = ask(url, "/retry", HTML)
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
 # --- a reload ---
+
+
+def test_all_that_is_shown_is_of_the_worker_after_a_reload(stage: PageStage) -> None:
+    with stage.serving() as url:
+        assert stage.reception is not None
+        ask(url, "/")
+        ask(url, "/api/status")
+        after = replace(
+            stage.insight(),
+            workspaces={},
+            receivers=("after",),
+            watched=lambda: (),
+            ailment=lambda: "ill",
+            not_ready=lambda: "not polled yet: after",
+        )
+        stage.reception.insight = after
+        page, status, incidents = (ask(url, path) for path in ("/", "/api/status", "/api/incidents"))
+        healthy, ready = ask(url, "/healthz"), ask(url, "/readyz")
+    assert "after" in page.body
+    assert "New Signups to Leads" not in page.body
+    assert [each["name"] for each in json.loads(status.body)["receivers"]] == ["after"]
+    assert incidents.status == 200
+    assert [healthy.status, ready.status] == [503, 503]
+    assert "after" in ready.body
 
 
 class Ear:
