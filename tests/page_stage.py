@@ -200,23 +200,28 @@ class PageStage:
     def serving(self, port: int = 0) -> Iterator[str]:
         """The server, as the worker has it; gives its address as a URL without a slash at its end."""
         started, address = threading.Event(), list[Address]()
-        loop = new_loop()()  # the product's: another one's transports are others
-        stop = asyncio.Event()
+        loop, stop = list[asyncio.AbstractEventLoop](), asyncio.Event()
 
         async def serve() -> None:
+            loop.append(asyncio.get_running_loop())
             self.reception = Reception(self.insight(), self.door)
             async with listening(make_app(self.reception), Address("127.0.0.1", port)) as bound:
                 address.append(bound)
                 started.set()
                 await stop.wait()
 
-        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="page")
+        def run() -> None:
+            with asyncio.Runner(
+                loop_factory=new_loop()
+            ) as runner:  # as `notifier run`: other loops have other transports
+                runner.run(serve())
+
+        thread = threading.Thread(target=run, name="page")
         with open_here(self.path):
             thread.start()
             try:
                 assert started.wait(10)
                 yield f"http://{address[0]}"
             finally:
-                loop.call_soon_threadsafe(stop.set)
+                loop[0].call_soon_threadsafe(stop.set)
                 thread.join(10)
-                loop.close()

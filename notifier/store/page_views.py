@@ -278,9 +278,9 @@ def looked_at(path: Path) -> Iterator[PageReader]:
 def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
     """A question whose answer differs once anyone has written (SQLite's data_version). Raises StoreError.
 
-    It costs one stat of the WAL's index and no transaction; not to be asked twice at once, but from any thread. A thread
-    that nobody waits for any more may still ask while this closes: SQLite's connection must not go away under it, which
-    would crash the process.
+    It costs one stat of the WAL's index and no transaction; not to be asked twice at once, but from any thread. A
+    thread that nobody waits for any more may still ask while this closes: SQLite's connection must not go away under
+    it, which would crash the process.
     """
     engine, in_use = engine_for(path, "reader"), threading.Lock()
     try:
