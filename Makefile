@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer with pip, and make. Everything else goes into .venv, and `make clean` takes it away.
 PYTHON ?= python3
 DURATION ?= 60s
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python
@@ -8,13 +9,14 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python
 # requirements of its own, which nothing checks. pip refuses whatever has another hash, and what is not in the list.
 INSTALL = install --quiet --require-hashes --only-binary :all: --requirement
 
-.PHONY: help demo test test-browser bench faults faults-short check format schema constraints sbom audit clean
+.PHONY: help demo test test-browser bench faults faults-short mutants check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests; those of the status page need a Chromium (as root on Debian it is installed)"
 	@echo "make bench   measures what it costs and how quick it is, about seven minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: in 5 minutes)"
+	@echo "make mutants which changes to the code no test would notice (FILES=\"notifier/diff.py\"); CONTRIBUTING.md"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
 	@echo "make sbom    a CycloneDX bill of materials of what is installed in production: dist/sbom.cdx.json"
 	@echo "make audit   known holes in what is installed in production; asks PyPI's database, so it needs the internet"
@@ -55,6 +57,14 @@ faults: $(BIN)/.installed
 faults-short: $(BIN)/.installed
 	$(BIN)/python -m faults --short --jobs 2
 
+# TESTS: test files beside those that name or import a module. Interrupted, it goes on where it was.
+mutants: $(BIN)/.installed-mutants
+	@$(BIN)/python -m tests.mutants $(FILES) --jobs $(JOBS) --tests $(TESTS)
+
+$(BIN)/.installed-mutants: $(BIN)/.installed constraints/mutants.txt
+	$(PIP) $(BIN)/python $(INSTALL) constraints/mutants.txt
+	touch $@
+
 check: $(BIN)/.installed
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -81,6 +91,7 @@ constraints: build/supply/.installed
 	$(LOCK) --constraint build/constraints/dev.txt --output-file build/constraints/worker.txt pyproject.toml
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) --constraint build/constraints/dev.txt --output-file build/constraints/build.txt -
+	$(LOCK) --constraint build/constraints/dev.txt --group pyproject.toml:mutants --output-file build/constraints/mutants.txt
 	$(LOCK) --upgrade --group pyproject.toml:supply --output-file build/constraints/supply.txt
 	mv build/constraints/*.txt constraints/
 

@@ -23,6 +23,7 @@ WANTED = {
         *EXTRAS["dev"],
         *EXTRAS["bench"],
     ],
+    "mutants": PROJECT["dependency-groups"]["mutants"],
     "supply": PROJECT["dependency-groups"]["supply"],
 }
 """By the name of the file, what must be in it."""
@@ -53,7 +54,7 @@ def dockerfile() -> str:
 def makefile() -> str:
     """What make would run, with its variables written out; the peers of the benchmarks are another matter."""
     told = subprocess.run(
-        ["make", "--dry-run", "--always-make", "sbom", "audit", "constraints", "check"],
+        ["make", "--dry-run", "--always-make", "sbom", "audit", "constraints", "check", "mutants"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
@@ -70,7 +71,7 @@ def operations() -> str:
 
 
 @pytest.mark.parametrize(
-    ("script", "files"), [(dockerfile, "build worker"), (makefile, "dev supply worker"), (operations, "build worker")]
+    ("script", "files"), [(dockerfile, "build worker"), (makefile, "dev mutants supply worker"), (operations, "build worker")]
 )
 def test_pip_takes_from_an_index_only_wheels_whose_hash_is_committed(script: Callable[[], str], files: str) -> None:
     used: set[str] = set()
@@ -116,3 +117,10 @@ def test_there_is_no_list_that_nothing_looks_at() -> None:
 def test_what_is_tested_is_what_the_image_installs(file: str) -> None:
     tested = locked("dev")
     assert {package: tested.get(package) for package in locked(file)} == locked(file)
+
+
+def test_what_looks_for_mutants_changes_nothing_that_the_tests_run_with() -> None:
+    tested, beside = locked("dev"), locked("mutants")
+    assert {package: beside[package] for package in beside.keys() & tested.keys()} == {
+        package: tested[package] for package in beside.keys() & tested.keys()
+    }
