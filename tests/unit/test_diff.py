@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.diff import START, changes_between, dated, event_type, mark_of, read_to_mark
+from notifier.diff import START, changes_between, dated, event_type, mark_of, read_to_mark, with_floor_of
 from notifier.model import Change, EventType, Mark, SyncRun, Watched
 from tests.builders import NOW, a_mark, a_run, at
 
@@ -249,6 +249,37 @@ def test_a_run_that_was_updated_never_looks_older_than_before(first: int, later:
     assert before is not None
     assert after is not None
     assert before <= after
+
+
+@pytest.mark.parametrize("name", ["updated_at", "completed_at"])
+@pytest.mark.parametrize(("shown", "expected"), [(None, None), (-60, -60), (0.999, 0.999), (1, 1), (1.001, 1), (60, 1)])
+def test_what_is_beyond_the_second_of_the_answer_is_cut_to_its_end(
+    name: str, shown: float | None, expected: float | None
+) -> None:
+    """Beside another time of the same run that has to be cut, or not: they do not share their fate."""
+    run = replace(a_run(created_at=at(-5)), **{name: seconds(shown)})
+    assert getattr(dated(run, at(0)), name) == seconds(expected)
+    future = replace(run, created_at=at(60))
+    assert getattr(dated(future, at(0)), name) == seconds(expected)
+
+
+@pytest.mark.parametrize(("shown", "expected"), [(None, None), (-60, -60), (0.999, 0.999), (1, 0), (1.5, 0), (60, 0)])
+def test_what_is_created_in_the_future_is_created_with_its_answer(shown: float | None, expected: float | None) -> None:
+    run = a_run(created_at=seconds(shown), completed_at=at(9))
+    assert dated(run, at(0)).created_at == seconds(expected)
+    assert dated(replace(run, completed_at=None), at(0)).created_at == seconds(expected)
+
+
+def seconds(after: float | None) -> datetime | None:
+    return None if after is None else at(0) + timedelta(seconds=after)
+
+
+@pytest.mark.parametrize(
+    ("floor", "other", "higher"),
+    [(at(1), at(2), at(2)), (at(2), at(1), at(2)), (at(1), at(1), at(1)), (None, at(1), at(1)), (at(1), None, at(1))],
+)
+def test_a_floor_is_only_ever_raised(floor: datetime | None, other: datetime | None, higher: datetime) -> None:
+    assert with_floor_of(Mark(3, at(3), floor), Mark(9, at(9), other)) == Mark(3, at(3), higher)
 
 
 def test_the_floor_of_a_baseline_with_a_run_of_the_future_is_the_time_of_the_answer() -> None:

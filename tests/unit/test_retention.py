@@ -21,17 +21,24 @@ def test_without_a_worker_before_there_is_nothing_to_doubt() -> None:
     assert SteadyPresent(None, 0.0).at(NOON, 5.0) == NOON
 
 
+@pytest.mark.parametrize("up", [0.0, 1000 * HOUR], ids=["a machine just started", "one that is up for weeks"])
 @pytest.mark.parametrize("started", [True, False], ids=["at a start", "in between"])
-def test_a_leap_ahead_is_not_the_present_until_it_has_lasted_for_a_day(started: bool) -> None:
-    present = SteadyPresent(NOON, 0.0)
+def test_a_leap_ahead_is_not_the_present_until_it_has_lasted_for_a_day(started: bool, up: float) -> None:
+    present = SteadyPresent(NOON, up)
     if not started:
-        assert present.at(NOON, 0.0) == NOON
+        assert present.at(NOON, up) == NOON
     for hour in range(24):
         wall = NOON + MONTH + timedelta(hours=hour)
-        assert present.at(wall, hour * HOUR) == NOON + timedelta(hours=hour)
+        assert present.at(wall, up + hour * HOUR) == NOON + timedelta(hours=hour)
     wall = NOON + MONTH + timedelta(hours=24)
-    assert present.at(wall, 24 * HOUR) == wall
-    assert present.at(wall + timedelta(hours=1), 25 * HOUR) == wall + timedelta(hours=1)
+    assert present.at(wall, up + 24 * HOUR) == wall
+    assert present.at(wall + timedelta(hours=1), up + 25 * HOUR) == wall + timedelta(hours=1)
+
+
+def test_a_day_of_sleep_is_no_leap_and_a_moment_more_is_one() -> None:
+    day, moment = timedelta(days=1), timedelta(seconds=1)
+    assert SteadyPresent(NOON, 0.0).at(NOON + day, 0.0) == NOON + day
+    assert SteadyPresent(NOON, 0.0).at(NOON + day + moment, 0.0) == NOON
 
 
 def test_a_clock_that_is_mended_in_time_has_removed_nothing() -> None:
