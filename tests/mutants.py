@@ -47,32 +47,27 @@ def usual() -> list[str]:
 
 
 def tests_of(module: str) -> list[str]:
-    """Test files that are named for the module or import it; with none, those of the modules that import it, and so on.
-
-    Only tests that run in pytest's own process: those of tests/acceptance judge a command that is installed unchanged.
+    """Test files that are named for the module or import it: unit tests, or else integration tests. With none, those of
+    the modules of its package that import it, and so on. Never tests/acceptance: their command is not the copy's.
     """
     graph = grimp.build_graph("notifier", cache_dir=None)
-    files = {
-        path: path.read_text() for path in sorted([*ROOT.glob("tests/unit/*.py"), *ROOT.glob("tests/integration/*.py")])
-    }
+    package = module.rpartition(".")[0] + "."
     around, seen = {module}, {module}
     while around:
-        found = {
-            str(path.relative_to(ROOT))
-            for path, text in files.items()
-            if any(_names(one, path, text) for one in around)
-        }
-        if found:
-            return sorted(found)
-        around = {above for one in around for above in graph.find_modules_that_directly_import(one)} - seen
+        for tier in ("unit", "integration"):
+            files = sorted((ROOT / "tests" / tier).glob("test_*.py"))
+            if found := [str(file.relative_to(ROOT)) for file in files if any(_names(one, file) for one in around)]:
+                return found
+        above = {name for one in around for name in graph.find_modules_that_directly_import(one)}
+        around = {name for name in above if name.startswith(package)} - seen
         seen |= around
     return []
 
 
-def _names(module: str, path: Path, text: str) -> bool:
+def _names(module: str, file: Path) -> bool:
     parent, _, name = module.rpartition(".")
     imports = rf"^\s*(from {re.escape(module)} import|from {re.escape(parent)} import .*\b{name}\b)"
-    return path.name.startswith("test_") and (path.stem == f"test_{name}" or re.search(imports, text, re.M) is not None)
+    return file.stem == f"test_{name}" or re.search(imports, file.read_text(), re.MULTILINE) is not None
 
 
 def room_for(file: str, tests: list[str]) -> Path:
@@ -147,16 +142,21 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", default=[], help="test files beside those that are found")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that `judge` ends what it started
     failed = []
     for file in options.files or usual():
         tests = sorted({*tests_of(file.removesuffix(".py").replace("/", ".")), *options.tests})
-        print(f"{file}, judged by {' '.join(tests) or 'no test in this process'}", flush=True)
+        if not tests:
+            print(f"{file}: no test in this process reaches it\n")
+            continue
+        print(f"{file}, judged by {' '.join(tests)}", flush=True)
         room = room_for(file, tests)
-        if tests and judge(room, options.jobs):
+        if judge(room, options.jobs):
             tell(file, room)
         else:
             failed.append(file)
-            print(f"{file}: no result, see {(room / 'mutmut.log').relative_to(ROOT)}\n")
+            said = (room / "mutmut.log").read_text().rstrip().splitlines()[-3:]
+            print(f"{file}: no result. The end of {(room / 'mutmut.log').relative_to(ROOT)}:", *said, "", sep="\n")
     return 1 if failed else 0
 
 

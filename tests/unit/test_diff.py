@@ -251,16 +251,14 @@ def test_a_run_that_was_updated_never_looks_older_than_before(first: int, later:
     assert before <= after
 
 
-@pytest.mark.parametrize("name", ["updated_at", "completed_at"])
-@pytest.mark.parametrize(("shown", "expected"), [(None, None), (-60, -60), (0.999, 0.999), (1, 1), (1.001, 1), (60, 1)])
-def test_what_is_beyond_the_second_of_the_answer_is_cut_to_its_end(
-    name: str, shown: float | None, expected: float | None
-) -> None:
-    """Beside another time of the same run that has to be cut, or not: they do not share their fate."""
-    run = replace(a_run(created_at=at(-5)), **{name: seconds(shown)})
-    assert getattr(dated(run, at(0)), name) == seconds(expected)
-    future = replace(run, created_at=at(60))
-    assert getattr(dated(future, at(0)), name) == seconds(expected)
+@pytest.mark.parametrize(("shown", "expected"), [(None, None), (-60, -60), (0.999, 0.999), (1, 1), (1.5, 1), (60, 1)])
+def test_what_is_beyond_the_second_of_the_answer_is_cut_to_its_end(shown: float | None, expected: float | None) -> None:
+    """Each for itself: what is beside it has to be cut, or not."""
+    for other in (at(-5), at(60)):
+        updated = a_run(created_at=other, updated_at=seconds(shown), completed_at=other)
+        assert dated(updated, at(0)).updated_at == seconds(expected)
+        completed = a_run(created_at=other, updated_at=other, completed_at=seconds(shown))
+        assert dated(completed, at(0)).completed_at == seconds(expected)
 
 
 @pytest.mark.parametrize(("shown", "expected"), [(None, None), (-60, -60), (0.999, 0.999), (1, 0), (1.5, 0), (60, 0)])
