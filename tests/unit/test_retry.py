@@ -233,6 +233,8 @@ def test_a_receiver_is_failing_when_five_minutes_of_attempts_have_failed_whateve
 @pytest.mark.parametrize("state", [BROKEN, FAILED, FAILING])
 def test_that_there_was_nothing_to_send_says_nothing_of_a_receiver(state: ReceiverState) -> None:
     assert learned(state, Delivered(unsent=True), NOW, failed_for=HOUR) == state
+    learned_a_channel = learned(state, Delivered(unsent=True, note="#b=C2"), NOW, failed_for=HOUR)
+    assert learned_a_channel == replace(state, note="#b=C2")
 
 
 # --- stepping aside ---
