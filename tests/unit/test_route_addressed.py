@@ -384,6 +384,19 @@ def test_who_would_be_called_by_an_event_that_is_not_shown_is_called_by_the_one_
     assert mentions(of_run(), of_incident(), routes=routes, reader=reader) == [("<@U1>", "<@U2>")]
 
 
+def test_whom_a_reader_mentions_comes_to_those_whom_an_earlier_event_calls() -> None:
+    reader = replace(EACH, mentions=("@here",), mention_on=("incident.*",))
+    routes = [
+        a_route_with("each", events=("sync_run.*",), mentions=("<@U1>",), mention_on=("*",)),
+        a_route("each", events=["incident.*"]),
+    ]
+    assert mentions(of_run(), of_incident(), routes=routes, reader=reader) == [("<@U1>", "@here")]
+
+
+def test_an_event_that_may_call_nobody_silences_no_other() -> None:
+    assert mentions(of_workspace(), of_incident(), routes=[BY_SYNC], reader=EACH) == [("<@U1>",)]
+
+
 def test_an_event_that_does_not_go_there_calls_nobody_there() -> None:
     reader = replace(EACH, mentions=("@here",), mention_on=("sync_run.*",))
     assert mentions(of_run(), of_incident(), routes=[a_route("each", events=["incident.*"])], reader=reader) == [()]
