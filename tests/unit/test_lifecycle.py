@@ -94,6 +94,26 @@ def test_an_alert_of_which_little_is_known_is_one_all_the_same() -> None:
     assert little == Notice(3167956, CensusAlert(626248, EventType.CENSUS_ALERT_RAISED, details='{"a": 1}'))
 
 
+def test_what_an_alert_says_in_other_letters_is_kept() -> None:
+    told = notice(details={"column": "prénom"})
+    assert told is not None
+    assert told.alert is not None
+    assert told.alert.details == '{"column": "prénom"}'
+
+
+@pytest.mark.parametrize("instance", [0, 7, "7", "x" * 200])
+def test_an_alert_is_known_by_its_id_whatever_that_looks_like(instance: object) -> None:
+    told = notice(alert_instance_id=instance)
+    assert told is not None
+    assert told.alert is not None
+    assert told.alert.id == instance
+
+
+@pytest.mark.parametrize("sync_id", [1, "1", 2**63 - 1, str(2**63 - 1)])
+def test_the_first_and_the_last_id_that_a_database_holds_are_ids(sync_id: object) -> None:
+    assert notice(sync_id=sync_id, event=None) == Notice(int(str(sync_id)))
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"nonsense", b"[]", b"null", b'"a"', b"\xff", b"[" * 65_000, b'{"sync_id": NaN}']
 )
