@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from notifier.cli.worker import new_loop
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # CI decides on a change, not on its luck
 settings.register_profile("desk", deadline=None)
+# For `make mutants`: that an example fails is enough, none is made small.
+settings.register_profile("mutants", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
 
 BROWSER = Path(__file__).parent / "browser"

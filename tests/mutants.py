@@ -104,7 +104,7 @@ def judge(room: Path, jobs: int) -> bool:
         process = subprocess.Popen(
             ["nice", MUTMUT, "run", "--max-children", str(jobs)],
             cwd=room, stdout=log, stderr=log, start_new_session=True,
-            env=os.environ | {"HYPOTHESIS_PROFILE": "ci", "PYTHONDONTWRITEBYTECODE": "1"},
+            env=os.environ | {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         try:
             return process.wait(LONGEST) == 0

@@ -20,6 +20,18 @@ def test_anything_else_does_not(given: bytes | None) -> None:
     assert Door(b"s3cret", is_loopback=True).admits(given, "localhost") is Admission.WRONG_TOKEN
 
 
+def test_a_session_stands_for_the_token_and_not_for_a_wrong_one() -> None:
+    assert GUARDED.admits(None, "any.example.com", in_session=True) is Admission.WELCOME
+    assert GUARDED.admits(None, "any.example.com") is Admission.WRONG_TOKEN
+    assert GUARDED.admits(b"Bearer x", "any.example.com", in_session=True) is Admission.WRONG_TOKEN
+
+
+def test_a_login_takes_the_token_itself_and_nothing_where_there_is_none() -> None:
+    assert GUARDED.takes(b"s3cret")
+    assert not GUARDED.takes(b"Bearer s3cret")
+    assert not OPEN.takes(b"")
+
+
 def test_bytes_beyond_ascii_are_just_wrong() -> None:
     assert Door(b"s3cret", is_loopback=True).admits(b"Bearer \xff\xc3\xb6", "localhost") is Admission.WRONG_TOKEN
 
@@ -57,6 +69,7 @@ def test_names_of_this_machine(host: str) -> None:
         "127.0.0.1:x",
         "10.0.0.1",
         "[::2]:1",
+        "[::1]:x",
         "::1",
         "localhost:80:80",
         "[127.0.0.1",
