@@ -46,6 +46,10 @@ def test_a_form_belongs_to_its_session() -> None:
     assert not Seal(b"another").is_form(token, mine)
 
 
+def test_a_cookie_that_is_no_text_is_no_session_that_a_form_belongs_to() -> None:
+    assert not SEAL.is_form(SEAL.form("", NONCE), "tök\udcff")
+
+
 def test_each_page_has_another_form_token() -> None:
     assert SEAL.form("s", NONCE) != SEAL.form("s", OTHER)
 
@@ -83,6 +87,7 @@ def test_ten_wrong_logins_a_minute_are_heard_from_everyone_together() -> None:
         ("none", None, "n.example.com", False),
         (None, "http://10.0.0.7:8080", "10.0.0.7:8080", True),
         (None, "http://10.0.0.7:8081", "10.0.0.7:8080", False),
+        (None, "http://Inner.example.com", "inner.Example.com", True),
         (None, "https://public.example.com", "inner:8080", True),
         (None, "http://public.example.com", "inner:8080", False),
         (None, "https://public.example.com.evil.com", "inner:8080", False),
