@@ -50,6 +50,31 @@ def test_outcomes_differ_in_shape_not_only_in_colour() -> None:
     assert len(set(each)) == 4
 
 
+@pytest.mark.parametrize(
+    ("run", "path"),
+    [
+        (a_run(), "M0 2h7V32h-7z"),
+        (a_run(status="failed"), "M0 2h7V32h-7zM1 35l5 5m0-5l-5 5"),  # a cross under it
+        (a_run(canceled=True), "M0.5 2.5h6v29h-6z"),
+        (a_run(status="working"), "M0.5 2.5h6v29h-6z"),
+        (a_run(status="skipped"), "M0 30h7v2h-7z"),
+        (a_run(canceled=True, minutes=0), "M0.5 29.5h6v2h-6z"),
+        (a_run(created_at=None), "M0 29h7V32h-7z"),
+    ],
+    ids=["completed", "failed", "canceled", "working", "skipped", "at once", "no times"],
+)
+def test_the_shape_of_each_outcome(run: RunSummary, path: str) -> None:
+    assert [bar.path for bar in chart_of([run], 1, NOW).bars] == [path]
+
+
+def test_a_bar_says_of_which_run_it_is_and_how_long_that_took() -> None:
+    runs = [a_run(1, minutes=0), a_run(2, minutes=7)]
+    assert [(bar.run, bar.took) for bar in chart_of(runs, 30, NOW).bars] == [
+        (runs[0], timedelta(0)),
+        (runs[1], timedelta(minutes=7)),
+    ]
+
+
 def test_a_run_in_words() -> None:
     failed = a_run(status="failed", records_sent=12_400, error_code="E1", error_message="it broke")
     (bar,) = chart_of([failed], 30, NOW).bars
@@ -65,7 +90,12 @@ def test_a_run_in_words() -> None:
 def test_a_chart_says_it_all_at_once() -> None:
     chart = chart_of([a_run(1), a_run(2, "failed"), a_run(3)], 30, NOW)
     assert chart.words.startswith("last 3 runs: 2 completed, 1 failed. Newest: Run 3 completed")
-    assert chart_of([], 30, NOW).words == "no runs yet"
+    chart = chart_of([a_run(1, "failed"), a_run(2)], 30, NOW)
+    assert chart.words == f"last 2 runs: 1 completed, 1 failed. Newest: {chart.bars[1].words}"
+    alone = chart_of([a_run(1)], 30, NOW)
+    assert alone.words == alone.bars[0].words
+    nothing = chart_of([], 30, NOW)
+    assert (nothing.words, nothing.room) == ("no runs yet", 30)
 
 
 def test_times_that_make_no_sense_make_a_low_bar() -> None:
