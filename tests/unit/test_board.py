@@ -47,6 +47,7 @@ def shown(**wanted: Any) -> list[int]:
         ({"label": "team=growth", "name": "hub"}, [2]),
         ({"workspace": "eu"}, [3]),
         ({"workspace": "none"}, []),
+        ({"name": "x"}, []),
     ],
 )
 def test_filters(wanted: dict[str, str], found: list[int]) -> None:
@@ -84,6 +85,7 @@ def test_the_failing_come_first_and_each_state_is_counted_whichever_is_shown() -
     last_runs = {sync.key: GOOD for sync in SYNCS} | {SYNCS[2].key: BAD}
     board = board_of(SYNCS, last_runs, [SYNCS[0].key], Wanted())
     assert ids(board) == [1, 3, 52, 2]
+    assert ids(board_of(SYNCS, last_runs, [SYNCS[0].key], Wanted(order="name"))) == [52, 2, 1, 3]
     only = board_of(SYNCS, last_runs, [SYNCS[0].key], Wanted(state=State.OK))
     assert ids(only) == [52, 2]
     assert only.counts == {State.FAILING: 2, State.OK: 2}
@@ -92,7 +94,9 @@ def test_the_failing_come_first_and_each_state_is_counted_whichever_is_shown() -
 
 def test_a_page_beyond_the_last_is_the_last() -> None:
     many = [a_sync(number, f"{number:04}") for number in range(1, A_PAGE * 2 + 2)]
-    assert len(board_of(many, {}, (), Wanted()).shown) == A_PAGE
+    first, second = (board_of(many, {}, (), Wanted(page=page)) for page in (1, 2))
+    assert (ids(first), first.page) == (list(range(1, A_PAGE + 1)), 1)
+    assert (ids(second), second.page) == (list(range(A_PAGE + 1, A_PAGE * 2 + 1)), 2)
     board = board_of(many, {}, (), Wanted(page=99))
     assert (ids(board), board.page, board.pages) == ([A_PAGE * 2 + 1], 3, 3)
     nothing = board_of([], {}, (), Wanted(page=3))
@@ -103,3 +107,10 @@ def test_a_link_holds_only_what_says_something() -> None:
     assert Wanted().query() == {}
     wanted = Wanted(name="a", state=State.NO_RUNS, workspace="eu", page=2)
     assert wanted.query() == {"name": "a", "state": "no-runs", "in": "eu", "page": "2"}
+    assert Wanted(label="team=growth", order="name").query() == {"label": "team=growth", "order": "name"}
+
+
+def test_what_may_be_filtered_by_are_the_labels_of_all_syncs_and_not_too_many() -> None:
+    assert board_of(SYNCS, {}, (), Wanted(name="none")).labels == ["team=growth", "tier=paid"]
+    many = [a_sync(number, labels={"owner": f"{number:03}"}) for number in range(60)]
+    assert board_of(many, {}, (), Wanted()).labels == [f"owner={number:03}" for number in range(50)]
