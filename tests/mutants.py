@@ -142,7 +142,8 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", default=[], help="test files beside those that are found")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that `judge` ends what it started
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))  # so that `judge` ends what it started
     failed = []
     for file in options.files or usual():
         tests = sorted({*tests_of(file.removesuffix(".py").replace("/", ".")), *options.tests})
