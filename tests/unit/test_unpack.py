@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.unpack import BrokenPack, Unpacker
+from notifier.unpack import MOST_MEMBERS, BrokenPack, Unpacker
 
 ENOUGH = 10_000
 MEMBERS = st.lists(st.binary(max_size=100), min_size=1, max_size=5)
@@ -55,3 +55,32 @@ def test_no_more_is_inflated_than_was_asked(members: list[bytes], most: int, siz
 def test_what_is_not_packed_is_broken_and_nothing_worse(body: bytes) -> None:
     with contextlib.suppress(BrokenPack):
         unpacked(body, 7)
+
+
+def test_members_that_come_together_are_no_way_around_what_was_asked() -> None:
+    assert Unpacker().feed(gzip.compress(b"a" * 10) * 5, 25) == b"a" * 25
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1_000])
+@pytest.mark.parametrize("behind", [b"x", b"\x1f", b"\x1fx", b"\x78\x9c", b"\0\0\0x", b"noise " * 20])
+def test_what_stands_behind_a_gzip_is_not_read(behind: bytes, size: int) -> None:
+    assert unpacked(gzip.compress(b"one") + gzip.compress(b"two") + behind, size) == b"onetwo"
+
+
+def test_a_body_of_more_members_than_anyone_makes_is_broken() -> None:
+    most = gzip.compress(b"") * MOST_MEMBERS
+    assert unpacked(most, 1_000) == b""
+    with pytest.raises(BrokenPack, match="^the compressed body is in too many pieces$"):
+        unpacked(most + gzip.compress(b""), 1_000)
+
+
+@pytest.mark.parametrize("body", [b"\x1f", b"\x1f\x8b", gzip.compress(b"abc")[:-1]])
+def test_a_body_that_broke_off_and_one_that_is_broken_say_so(body: bytes) -> None:
+    with pytest.raises(BrokenPack, match="^the compressed body broke off$"):
+        unpacked(body, 7)
+    with pytest.raises(BrokenPack, match="^the compressed body is broken$"):
+        unpacked(b"no such thing", 7)
+
+
+def test_nothing_at_all_is_an_empty_body() -> None:
+    assert unpacked(b"", 7) == b""
