@@ -361,6 +361,28 @@ def test_a_message_of_a_megabyte_is_looked_at_no_longer_than_it_is_long(piece: s
     assert len(likeness(Watched("failed", error_message=piece * (1_000_000 // len(piece))))) <= 1_000
 
 
+# --- what a run that completes may open ---
+
+
+@pytest.mark.parametrize(
+    ("checks", "bad"),
+    [
+        ({"rejected_records": RejectedRecords()}, {"rejected": 90}),
+        ({"record_count": RecordCount()}, {"sent": 1_000}),
+    ],
+    ids=["rejected_records", "record_count"],
+)
+def test_it_is_an_incident_of_one_run_and_names_the_good_run_before(
+    checks: dict[str, Any], bad: dict[str, int]
+) -> None:
+    course = Course(**checks)
+    course.completes(1, 2, 3)
+    course.completes(4, **bad)
+    assert (course.last.runs, course.last.last_run_id, course.last.last_good_run) == (1, 4, GoodRun(3, at(3)))
+    course.completes(5)
+    assert (course.last.reason, course.last.resolved_at) == (Reason.RECOVERED, at(5))
+
+
 # --- rejected_records ---
 
 
@@ -517,6 +539,34 @@ def test_the_next_run_that_is_within_resolves() -> None:
     assert course.since(2) == ["record_count resolved by 6"]
 
 
+def test_each_further_run_that_deviates_says_by_how_much() -> None:
+    course = Course(record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.completes(4, sent=1_000)
+    course.completes(5, sent=2_000)
+    assert course.last.summary == "2,000 records sent, the mean of the runs before is 100"
+
+
+def test_a_run_that_ends_after_a_younger_one_is_no_measure_for_itself() -> None:
+    course = Course(record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.fails(5)
+    course.completes(4, sent=151)  # with itself the mean would be 113
+    assert course.told == ["record_count opened by 4"]
+
+
+def test_a_row_of_runs_that_deviate_goes_on_when_what_they_were_compared_with_is_forgotten() -> None:
+    course = Course(record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.completes(4, sent=1_000)
+    for number in (1, 2, 3):
+        del course.results[number]
+    course.completes(5, 6, sent=1_000)
+    assert course.since(1) == []
+    course.completes(7, sent=1_000)
+    assert course.since(1) == ["record_count resolved by 7"]
+
+
 def test_a_run_that_deviated_is_no_measure_for_later_ones() -> None:
     course = Course(record_count=RecordCount())
     course.completes(1, 2, 3)
@@ -554,6 +604,15 @@ def test_the_very_next_run_is_compared_with_the_new_level() -> None:
     course.completes(8)
     assert course.told[-1] == "record_count opened by 8"
     assert course.last.summary == "100 records sent, the mean of the runs before is 1,000"
+
+
+def test_the_new_level_begins_with_the_first_of_the_row() -> None:
+    course = Course(record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.completes(4, sent=1_200)
+    course.completes(5, 6, 7, sent=1_000)
+    course.completes(8)
+    assert course.last.summary == "100 records sent, the mean of the runs before is 1,050"
 
 
 def test_two_in_a_row_that_deviated_are_no_new_level() -> None:
@@ -607,6 +666,14 @@ def test_a_run_is_slow_once_it_has_not_ended_in_time() -> None:
     course.still_runs(10)
     assert course.told == ["slow_run opened by 10"]
     assert course.last.summary == "running for more than 30 min"
+
+
+def test_a_slow_run_is_an_incident_of_one_run_and_names_the_good_run_before() -> None:
+    course = Course(slow_run=SlowRun(after=minutes(30)))
+    course.completes(1)
+    course.now = at(40)
+    course.still_runs(10)
+    assert (course.last.runs, course.last.last_run_id, course.last.last_good_run) == (1, 10, GoodRun(1, at(1)))
 
 
 @pytest.mark.parametrize("ends", [Course.completes, Course.fails])

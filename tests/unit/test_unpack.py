@@ -70,15 +70,15 @@ def test_what_stands_behind_a_gzip_is_not_read(behind: bytes, size: int) -> None
 def test_a_body_of_more_members_than_anyone_makes_is_broken() -> None:
     most = gzip.compress(b"") * MOST_MEMBERS
     assert unpacked(most, 1_000) == b""
-    with pytest.raises(BrokenPack, match="^the compressed body is in too many pieces$"):
+    with pytest.raises(BrokenPack, match=r"^the compressed body is in too many pieces$"):
         unpacked(most + gzip.compress(b""), 1_000)
 
 
 @pytest.mark.parametrize("body", [b"\x1f", b"\x1f\x8b", gzip.compress(b"abc")[:-1]])
 def test_a_body_that_broke_off_and_one_that_is_broken_say_so(body: bytes) -> None:
-    with pytest.raises(BrokenPack, match="^the compressed body broke off$"):
+    with pytest.raises(BrokenPack, match=r"^the compressed body broke off$"):
         unpacked(body, 7)
-    with pytest.raises(BrokenPack, match="^the compressed body is broken$"):
+    with pytest.raises(BrokenPack, match=r"^the compressed body is broken$"):
         unpacked(b"no such thing", 7)
 
 
