@@ -1,5 +1,6 @@
 """When an incident opens, changes, is told again and ends: the rules, one sentence each."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from notifier.config.checks import (
     WatchChecks,
 )
 from notifier.model import Check, CountedTo, GoodRun, Incident, Reason, Records, Standing, Watched
-from tests.builders import NOW, Course, at, minutes
+from tests.builders import NOW, Course, a_run, at, minutes
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -381,6 +382,24 @@ def test_it_is_an_incident_of_one_run_and_names_the_good_run_before(
     assert (course.last.runs, course.last.last_run_id, course.last.last_good_run) == (1, 4, GoodRun(3, at(3)))
     course.completes(5)
     assert (course.last.reason, course.last.resolved_at) == (Reason.RECOVERED, at(5))
+
+
+@pytest.mark.parametrize("younger", [{"sent": 90}, {"sent": 100}])
+def test_a_run_that_ends_after_a_younger_one_that_counted_its_records_opens_nothing(younger: dict[str, int]) -> None:
+    course = Course(rejected_records=RejectedRecords(), record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.completes(5, **younger)
+    course.completes(4, sent=1_000, rejected=900)
+    assert course.told == []
+
+
+def test_a_run_that_ends_after_younger_ones_that_counted_nothing_says_how_things_are() -> None:
+    course = Course(rejected_records=RejectedRecords(), record_count=RecordCount())
+    course.completes(1, 2, 3)
+    course.fails(5)
+    course.completes(6, sent=None, rejected=None, invalid=None)
+    course.completes(4, sent=1_000, rejected=900)
+    assert course.told == ["rejected_records opened by 4", "record_count opened by 4"]
 
 
 # --- rejected_records ---
@@ -751,6 +770,7 @@ def test_a_run_that_completes_resolves_it_and_one_that_fails_does_not() -> None:
     assert course.since(1) == []
     course.completes(2_001)
     assert course.since(1) == ["stale resolved by 2001"]
+    assert course.last.reason is Reason.RECOVERED
 
 
 @pytest.mark.parametrize("standing", [{"paused": True}, {"scheduled": False}, {"paused": True, "scheduled": False}])
@@ -934,6 +954,13 @@ def test_the_resolution_of_a_failing_sync_says_the_last_error_that_was_told() ->
     course.fails(3, code=None, message=None)
     course.completes(4)
     assert course.last.summary == course.last.wrong == "E2: the disk is full"
+
+
+def test_what_is_wrong_is_the_code_and_the_message_or_the_detail_where_there_is_no_message() -> None:
+    whole = Watched("failed", error_code="E1", error_message="no access", error_detail="to the table")
+    assert rules.wrong_with(a_run(watched=whole)) == "E1: no access"
+    assert rules.wrong_with(a_run(watched=replace(whole, error_message=None))) == "E1: to the table"
+    assert rules.wrong_with(None) is None
 
 
 def test_a_failure_without_an_error_leaves_nothing_to_say() -> None:
