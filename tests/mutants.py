@@ -2,7 +2,7 @@
 
 mutmut makes the mutants and runs the tests. This gives it a room for each module, `build/mutants/MODULE`, with a copy
 of the tree: the checkout is never touched, whatever happens. A room is kept: what was interrupted goes on where it was,
-and what was done is told again. A change to anything that the module or its tests could see makes the room anew.
+and what was done is told again. A change to the package, to these tests or to what they share makes the room anew.
 """
 
 import argparse
@@ -82,8 +82,8 @@ def room_for(file: str, tests: list[str]) -> Path:
     )
     whole = hashlib.sha256(settings.encode())
     for name in names:
-        another_test = Path(name).name.startswith("test_") and name not in tests
-        if name.startswith(("notifier/", "migrations/", "tests/")) and not another_test:
+        for_others = Path(name).name.startswith(("test_", "mutants.")) and name not in tests
+        if name.startswith(("notifier/", "migrations/", "tests/")) and not for_others:
             whole.update(name.encode() + b"\0" + (ROOT / name).read_bytes())
     stamp = room / ".made-of"
     if stamp.exists() and stamp.read_text() == whole.hexdigest():
@@ -142,6 +142,8 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", default=[], help="test files beside those that are found")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
+    if missing := [file for file in options.files + options.tests if not (ROOT / file).is_file()]:
+        parser.error(f"there is no {' and no '.join(missing)}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))  # so that `judge` ends what it started
     failed = []
