@@ -25,6 +25,7 @@ from notifier.findings import (
 from notifier.model import (
     Change,
     Check,
+    Event,
     EventType,
     GoodRun,
     PreviousRun,
@@ -110,6 +111,8 @@ def test_results_stand_as_their_runs_were_created_and_those_of_one_instant_as_th
     order = [result.run_id for result in newest_first(dict(reversed(results.items())), listed=[9, 5, 3, 4, 2, 1])]
     assert order == [5, 3, 4, 2, 1]
     assert [result.run_id for result in newest_first(results)] == [5, 4, 3, 2, 1]
+    without_times = {n: Result(n, None, completed=True) for n in (2, 1)}
+    assert [result.run_id for result in newest_first({3: results[3], **without_times})] == [3, 2, 1]
 
 
 # --- what is known of a sync ---
@@ -157,9 +160,11 @@ def test_a_page_keeps_an_incident_as_it_is_after_its_last_step_and_who_was_told(
     page, opened = Page(SyncState()), an_incident(told=frozenset({"a"}))
     page.take(Judged((Step(EventType.INCIDENT_OPENED, opened),)), a_run(1))
     page.take(Judged((Step(EventType.INCIDENT_CHANGED, replace(opened, runs=2)),)), a_run(2))
-    page.add((), {opened.id: frozenset({"b"})})
+    events = [Event(f"evt_{n}", EventType.FAILED, "production", 52, 93, at(n), b"{}", ()) for n in (1, 2)]
+    page.add(events[:1], {opened.id: frozenset({"b"})})
+    page.add(events[1:], {})
     known = replace(opened, runs=2, told=frozenset({"a", "b"}))
-    assert page.found() == Found(incidents=(known,), state=SyncState(open={Check.FAILING: known}))
+    assert page.found() == Found(tuple(events), (known,), state=SyncState(open={Check.FAILING: known}))
 
 
 def test_a_page_keeps_which_runs_sent_an_unusual_number_and_which_do_so_no_longer() -> None:

@@ -74,10 +74,10 @@ def test_a_body_of_more_members_than_anyone_makes_is_broken() -> None:
         unpacked(most + gzip.compress(b""), 1_000)
 
 
-@pytest.mark.parametrize("body", [b"\x1f", b"\x1f\x8b", gzip.compress(b"abc")[:-1]])
-def test_a_body_that_broke_off_and_one_that_is_broken_say_so(body: bytes) -> None:
-    with pytest.raises(BrokenPack, match=r"^the compressed body broke off$"):
-        unpacked(body, 7)
+def test_a_body_that_broke_off_and_one_that_is_broken_say_so() -> None:
+    for kept in (1, 2, 20, -1):
+        with pytest.raises(BrokenPack, match=r"^the compressed body broke off$"):
+            unpacked(gzip.compress(b"abc")[:kept], 7)
     with pytest.raises(BrokenPack, match=r"^the compressed body is broken$"):
         unpacked(b"no such thing", 7)
 
