@@ -71,7 +71,8 @@ def operations() -> str:
 
 
 @pytest.mark.parametrize(
-    ("script", "files"), [(dockerfile, "build worker"), (makefile, "dev mutants supply worker"), (operations, "build worker")]
+    ("script", "files"),
+    [(dockerfile, "build worker"), (makefile, "dev mutants supply worker"), (operations, "build worker")],
 )
 def test_pip_takes_from_an_index_only_wheels_whose_hash_is_committed(script: Callable[[], str], files: str) -> None:
     used: set[str] = set()
