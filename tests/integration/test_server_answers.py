@@ -336,6 +336,15 @@ def test_of_two_workspaces_each_is_shown_by_itself(stage: PageStage) -> None:
     assert (alone.status, "A rehearsal" in alone.body, "New Signups" in alone.body) == (200, True, False)
 
 
+def test_a_workspace_that_is_about_to_be_read_first_is_not_said_to_be_unreadable(stage: PageStage) -> None:
+    stage.workspaces["fresh"] = stage.workspaces["production"]
+    with stage.serving() as url:
+        page = ask(url, "/", HTML).body
+    assert "fresh" in page
+    assert "The notifier is well" in page
+    assert "can't be read" not in page.replace("&#39;", "'")
+
+
 def test_a_retry_of_what_nobody_can_take_says_so_and_leads_back_to_where_the_button_was(stage: PageStage) -> None:
     with_deliveries(stage, 1, receiver="gone")
     with stage.serving() as url:
