@@ -30,7 +30,7 @@ IDLE: Final = 75.0  # seconds that a connection is kept for its next request; pr
 LINGER: Final = 1.0  # seconds for a body that nobody reads
 LAST_BYTE: Final = 30.0  # seconds for a client to take an answer, and for what is left when its connection ends
 LAST_WORDS: Final = 1.0  # seconds for requests under way when the server ends
-GRACE: Final = 0.2  # seconds that a connection has, however full it is; whoever comes meanwhile waits to be accepted
+GRACE: Final = 0.2  # seconds that a new connection has, however full it is; whoever comes meanwhile waits to be accepted
 LOG_EVERY: Final = 60.0  # seconds between two lines that say that it is full
 PAUSE: Final = 0.1  # seconds until the next try to accept where no file could be opened
 BACKLOG: Final = 256
@@ -49,34 +49,34 @@ def most_connections() -> int:
 
 
 class House:
-    """All connections, those that spoke last at the end."""
+    """All connections."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._heard: dict[Connection, float] = {}  # when each was heard last: the loop's time
+        self._came: dict[Connection, float] = {}  # when each came, by the loop's time; who spoke last is the last
         self._left = asyncio.Event()
         self._ended = 0
         self._told_at: float | None = None
 
     def __len__(self) -> int:
-        return len(self._heard)
+        return len(self._came)
 
     def hear(self, connection: "Connection") -> None:
         """It is new, or has sent the head of a request."""
-        self._heard.pop(connection, None)
-        self._heard[connection] = asyncio.get_running_loop().time()
+        self._came[connection] = self._came.pop(connection, asyncio.get_running_loop().time())
 
     def leave(self, connection: "Connection") -> None:
         """It has ended."""
-        self._heard.pop(connection, None)
+        self._came.pop(connection, None)
         self._left.set()
 
     async def make_room(self) -> None:
         """Waits until there is room for one more. Where it is full, who has been silent longest goes; and a guest, who
-        has shown neither token nor session, before those who have."""
-        while len(self._heard) >= self.most:
-            eldest = next((each for each in self._heard if each.is_guest), next(iter(self._heard)))
-            patience = self._heard[eldest] + GRACE - asyncio.get_running_loop().time()
+        has shown neither token nor session, before those who have. Only who has just come is spared: chatter that never
+        ends shuts nobody out."""
+        while len(self._came) >= self.most:
+            eldest = next((each for each in self._came if each.is_guest), next(iter(self._came)))
+            patience = self._came[eldest] + GRACE - asyncio.get_running_loop().time()
             if patience > 0:
                 self._left.clear()
                 try:
@@ -155,10 +155,14 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         try:
             async with asyncio.timeout(LAST_BYTE):
-                return await super().finish_response(request, resp, start_time)
+                ended = await super().finish_response(request, resp, start_time)
         except TimeoutError:
             self.abort()
             return resp, True
+        # Everyone else has a turn after each request. From Python 3.12 on aiohttp begins a request's task at once, and one
+        # that waits for nothing is over then: whoever sent a thousand requests at once would have them all answered first.
+        await asyncio.sleep(0)
+        return ended
 
     def log_exception(self, *args: object, **kwargs: object) -> None:
         """What a stranger sent that is no HTTP is not worth a log line; see `handle_error` for the rest."""
@@ -271,11 +275,16 @@ async def _accept(listener: socket.socket, house: House, connection: Callable[[]
         try:
             await house.make_room()
             await loop.connect_accepted_socket(connection, accepted)
-        except BaseException as error:
+        except OSError as error:
             accepted.close()
-            if not isinstance(error, OSError):
-                raise
             log.debug("a connection could not be taken", error=str(error))
+        except Exception:  # or nobody would ever be accepted again
+            accepted.close()
+            log.exception(FAULT)
+            await asyncio.sleep(PAUSE)
+        except BaseException:
+            accepted.close()
+            raise
 
 
 def _why(error: OSError) -> str:

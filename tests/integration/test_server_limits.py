@@ -1,15 +1,17 @@
 """What strangers may do to the server: how many they may be, how long they may take, and what they can make it say."""
 
 import asyncio
+import itertools
 import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -213,7 +215,66 @@ def test_guests_go_before_those_who_have_shown_the_token(stage: PageStage, monke
         assert head_of(owner).startswith(b"HTTP/1.1 200")
 
 
+def test_chatter_that_never_ends_shuts_nobody_out(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All places are taken by strangers who ask again and again, each well within the grace."""
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 4)
+    monkeypatch.setattr(connections, "GRACE", 1.0)
+    over = threading.Event()
+
+    def chat(connection: socket.socket) -> None:
+        with suppress(*LOST):
+            while not over.is_set() and head_of(connection):
+                connection.sendall(HEALTHZ)
+
+    with served(stage) as address, ExitStack() as held:
+        chatter = [threading.Thread(target=chat, args=[held.enter_context(say(address, HEALTHZ))]) for _ in range(4)]
+        for each in chatter:
+            each.start()
+            held.callback(each.join)
+        held.callback(over.set)
+        with say(address, HEALTHZ) as connection:
+            assert head_of(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_a_fault_of_ours_with_one_connection_does_not_end_the_listening(
+    stage: PageStage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, faults = connections.Connection.__init__, iter([RuntimeError("canary")])
+
+    def made(self: connections.Connection, *args: Any) -> None:
+        for fault in faults:
+            raise fault
+        make(self, *args)
+
+    monkeypatch.setattr(connections.Connection, "__init__", made)
+    with served(stage) as address:
+        with say(address, HEALTHZ) as connection:
+            assert head_of(connection) == b""
+        with say(address, HEALTHZ) as connection:
+            assert head_of(connection).startswith(b"HTTP/1.1 200")
+    assert capsys.readouterr().out.count(FAULT) == 1
+
+
 # --- how long ---
+
+
+def test_whoever_asks_many_things_at_once_takes_turns_with_everyone(stage: PageStage) -> None:
+    """Of one connection no two requests are answered in the same turn of the event loop, which polling needs too. From
+    Python 3.12 on aiohttp would do so; before, this can't fail."""
+    turns, asked = itertools.count(), list[int]()
+
+    def ailment() -> None:
+        asked.append(next(turns))
+        asyncio.get_running_loop().call_soon(next, turns)
+
+    with served(stage) as address:
+        assert stage.reception is not None
+        stage.reception.insight = replace(stage.reception.insight, ailment=ailment)
+        with say(address, HEALTHZ * 100) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            all_of(connection)
+    assert asked == [2 * place for place in range(len(asked))]
+    assert len(asked) > 1
 
 
 @pytest.mark.parametrize(
