@@ -36,6 +36,7 @@ def worker_lock(database: Path) -> Iterator[None]:
     try:
         _acquire(descriptor, database)
         _close_to_others(database)
+        _open_to_readers(descriptor, database)
         with suppress(OSError):  # a full disk: the lock holds all the same, only its PID can't be named
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -53,6 +54,15 @@ def _close_to_others(database: Path) -> None:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & stat.S_IRWXO:
                 path.chmod(mode & ~stat.S_IRWXO)
+
+
+def _open_to_readers(descriptor: int, database: Path) -> None:
+    """Whoever is in a group that may read the database may see whether a worker runs, which needs the lock. SQLite gives
+    its other companions the database's mode by itself."""
+    with suppress(OSError):  # there is no database yet, or its group is not ours to give
+        wanted = database.stat()
+        os.fchown(descriptor, -1, wanted.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) | wanted.st_mode & stat.S_IRGRP)
 
 
 def _acquire(descriptor: int, database: Path) -> None:
@@ -73,9 +83,12 @@ def _holder(descriptor: int) -> int | None:
 
 
 def is_held(database: Path) -> bool:
-    """Whether a worker runs on the database now. Never waits."""
+    """Whether a worker runs on the database now. Never waits. Raises DatabaseUnusable to who may not look."""
+    path = lock_path(database)
     try:
-        descriptor = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError as error:
+        raise DatabaseUnusable(f"can't see whether a worker runs: {path}: {error.strerror}") from error
     except OSError:
         return False
     try:

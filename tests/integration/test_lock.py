@@ -41,7 +41,22 @@ def test_others_of_this_machine_can_neither_open_the_lock_nor_what_an_earlier_ve
         file.chmod(mode)
     with worker_lock(path):
         modes = [stat.S_IMODE(file.stat().st_mode) for file in (*kept, lock_path(path))]
-    assert modes == [0o660, 0o640, 0o600, 0o600]
+    assert modes == [0o660, 0o640, 0o600, 0o640]
+
+
+def test_a_group_that_may_read_the_database_may_see_whether_a_worker_runs(path: Path) -> None:
+    group = max(os.getgroups() + [os.getegid()]) if os.geteuid() else 12_345
+    path.touch(0o640)
+    os.chown(path, -1, group)
+    with worker_lock(path):
+        lock = lock_path(path).stat()
+    assert (stat.S_IMODE(lock.st_mode), lock.st_gid) == (0o640, group)
+
+
+def test_a_database_for_its_owner_alone_has_such_a_lock(path: Path) -> None:
+    path.touch(0o600)
+    with worker_lock(path):
+        assert stat.S_IMODE(lock_path(path).stat().st_mode) == 0o600
 
 
 def test_a_second_worker_is_told_the_pid_of_the_first(path: Path) -> None:
@@ -133,6 +148,20 @@ def test_looking_takes_nothing_from_a_holder(path: Path) -> None:
         with pytest.raises(AlreadyRunning) as caught, worker_lock(path):
             pytest.fail("two workers")
         assert caught.value.pid == first.pid
+
+
+def look_from_outside(path: str) -> None:
+    """Runs in a process of its own, as a user who may not open the lock."""
+    if os.geteuid() == 0:
+        os.seteuid(65_534)
+    with pytest.raises(DatabaseUnusable, match="can't see whether a worker runs: .*: Permission denied"):
+        is_held(Path(path))
+
+
+def test_who_may_not_look_is_told_so_and_not_that_no_worker_runs(path: Path) -> None:
+    with a_holder(path):
+        lock_path(path).chmod(0)
+        assert run_to_its_end(look_from_outside, str(path)) == 0
 
 
 def look_all_the_time(path: str, pipe: Any) -> None:
