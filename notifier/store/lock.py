@@ -57,12 +57,12 @@ def _close_to_others(database: Path) -> None:
 
 
 def _open_to_readers(descriptor: int, database: Path) -> None:
-    """Whoever is in a group that may read the database may see whether a worker runs, which needs the lock. SQLite gives
-    its other companions the database's mode by itself."""
-    with suppress(OSError):  # there is no database yet, or its group is not ours to give
-        wanted = database.stat()
-        os.fchown(descriptor, -1, wanted.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) | wanted.st_mode & stat.S_IRGRP)
+    """The group that may read the database may see whether a worker runs, which needs the lock. SQLite gives its other
+    companions the database's mode by itself; nor does it give them another group (the systemd unit allows no chown)."""
+    with suppress(OSError):  # there is no database yet
+        wanted, ours = database.stat(), os.fstat(descriptor)
+        if wanted.st_gid == ours.st_gid:
+            os.fchmod(descriptor, stat.S_IMODE(ours.st_mode) | wanted.st_mode & stat.S_IRGRP)
 
 
 def _acquire(descriptor: int, database: Path) -> None:
