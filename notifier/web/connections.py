@@ -30,7 +30,7 @@ IDLE: Final = 75.0  # seconds that a connection is kept for its next request; pr
 LINGER: Final = 1.0  # seconds for a body that nobody reads
 LAST_BYTE: Final = 30.0  # seconds for a client to take an answer, and for what is left when its connection ends
 LAST_WORDS: Final = 1.0  # seconds for requests under way when the server ends
-GRACE: Final = 0.2  # seconds that a new connection has, however full it is; whoever comes meanwhile waits to be accepted
+GRACE: Final = 0.2  # seconds that a new connection has, however full it is; whoever comes meanwhile waits
 LOG_EVERY: Final = 60.0  # seconds between two lines that say that it is full
 PAUSE: Final = 0.1  # seconds until the next try to accept where no file could be opened
 BACKLOG: Final = 256
@@ -159,8 +159,8 @@ class Connection(web.RequestHandler):
         except TimeoutError:
             self.abort()
             return resp, True
-        # Everyone else has a turn after each request. From Python 3.12 on aiohttp begins a request's task at once, and one
-        # that waits for nothing is over then: whoever sent a thousand requests at once would have them all answered first.
+        # Everyone else has a turn after each request. From Python 3.12 on aiohttp begins a request's task at once, and
+        # one that waits for nothing is over then: a thousand that came together would all be answered first.
         await asyncio.sleep(0)
         return ended
 

@@ -146,7 +146,7 @@ def look_from_outside(path: str) -> None:
     """Runs in a process of its own, as a user who may not open the lock."""
     if os.geteuid() == 0:
         os.seteuid(65_534)
-    with pytest.raises(DatabaseUnusable, match="can't see whether a worker runs: .*: Permission denied"):
+    with pytest.raises(DatabaseUnusable, match=r"can't see whether a worker runs: .*: Permission denied"):
         is_held(Path(path))
 
 
