@@ -68,6 +68,33 @@ class Strangers:
         finally:
             writer.close()
 
+    async def chatter(self) -> None:
+        """Asks again and again, so that it is never silent."""
+        reader, writer = await self.connect()
+        try:
+            async with asyncio.timeout(HOLD):
+                while True:
+                    writer.write(HEALTHZ)
+                    if not await reader.read(65_536):
+                        return
+                    await asyncio.sleep(0.1)
+        finally:
+            writer.close()
+
+    async def ask_without_end(self) -> None:
+        """Asks a thousand times at once, reads all answers, and begins anew."""
+        reader, writer = await self.connect()
+        try:
+            async with asyncio.timeout(HOLD):
+                while True:
+                    writer.write(HEALTHZ * 1_000)
+                    for _ in range(20):
+                        if not await reader.read(65_536):
+                            return
+                    await asyncio.sleep(0.5)
+        finally:
+            writer.close()
+
     async def drip(self, said: bytes, rest: bytes) -> None:
         """Says this at once, and the rest a byte a second."""
         reader, writer = await self.connect()
@@ -116,6 +143,8 @@ Way = Callable[[Strangers], Awaitable[None]]
 WAYS: Final[dict[str, tuple[Way, int, float]]] = {
     # the way, how many go it at once, and how many seconds each waits before the next time
     "keep the connection": (lambda s: s.keep(), 150, 0.2),
+    "chatter": (lambda s: s.chatter(), 60, 0.1),
+    "ask without end": (lambda s: s.ask_without_end(), 4, 0.5),
     "say nothing": (lambda s: s.drip(b"", b""), 20, 0.2),
     "drip a head": (lambda s: s.drip(b"GET /healthz HTTP/1.1\r\n", b"X-A: " + b"a" * 100), 30, 0.2),
     "drip a body to a webhook": (

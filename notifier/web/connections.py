@@ -209,6 +209,8 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
             for task in accepting:
                 task.cancel()
             await asyncio.gather(*accepting, return_exceptions=True)
+            for each in sockets:
+                each.close()
             await app.shutdown()  # what never ends by itself does now
             await server.shutdown(LAST_WORDS)
 
@@ -217,14 +219,17 @@ def _with_strangers(answer: Answer) -> Answer:
     """What comes before the application's own rules: who breaks off, and a header that aiohttp looks at by itself, and
     of which it repeats what it does not know, byte for byte."""
 
+    def last(response: web.Response) -> web.Response:
+        response.force_close()
+        return response
+
     async def answering(request: web.BaseRequest) -> web.StreamResponse:
-        headers = {"Server": NAME, "Connection": "close"}
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
-            return refusal(417, "Expect may be 100-continue", headers)
+            return last(refusal(417, "Expect may be 100-continue", {"Server": NAME}))
         try:
             return await answer(request)
         except BROKEN_OFF:  # nobody may be there to read it
-            return refusal(400, "the request broke off", headers)
+            return last(refusal(400, "the request broke off", {"Server": NAME}))
 
     return answering
 

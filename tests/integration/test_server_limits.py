@@ -422,6 +422,11 @@ def test_whatever_strangers_send_or_break_off_is_no_fault_of_ours(
     assert_no_fault(capsys)
 
 
+def test_who_expects_what_nobody_does_is_told_so_and_let_go(stage: PageStage) -> None:
+    with served(stage) as address, say(address, ODD["an odd Expect"]) as connection:
+        assert all_of(connection).startswith(b"HTTP/1.1 417")
+
+
 methods = st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT", "get"])
 paths = st.sampled_from(
     [
