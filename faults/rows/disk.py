@@ -18,6 +18,7 @@ from tests.acceptance.workplace import Workplace
 
 SYNCS = tuple(range(50, 60))
 MEGABYTE = 1_000_000
+HOLD = 15  # seconds for which the receiver asks to be left alone, in which the disk gets full
 COMMANDS = (("run",), ("run", "--once"))
 SETTLED = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
 EVENTS = "SELECT count(*) FROM events"
@@ -49,7 +50,7 @@ def must_be_told_once(workplace: Workplace, simulator: SimulatorThread, runs: li
     """In the end, of each run there is one message, whole, and nothing else."""
     database = workplace.directory / "n.db"
     workplace.wait_until(lambda: look(database, SETTLED) == [(len(runs),)], timeout=90)
-    ids = Counter(webhook.headers["webhook-id"] for webhook in simulator.sink.received)
+    ids = Counter(webhook.headers["webhook-id"] for webhook in simulator.sink.accepted)
     told = look(database, "SELECT run_id FROM events")
     must(sorted(told) == [(run,) for run in sorted(runs)], f"events tell of {len(told)} runs, not of {len(runs)}")
     must(set(ids.values()) == {1} and len(ids) == len(runs), f"{len(ids)} messages came, some again: {ids}")
@@ -86,15 +87,24 @@ def on_a_small_disk(size: int) -> Iterator[tuple[Workplace, SimulatorThread, Sma
 
 
 def a_full_disk(size: Size) -> str:
-    """Full while runs are recorded, freed; full while messages are under way, freed; full, killed, started, freed."""
+    """Full while runs are recorded and messages wait, freed; full while messages are under way, freed; full, killed,
+    started, freed."""
     each = size.pick(8, 40)
     with on_a_small_disk(16 * MEGABYTE) as (workplace, simulator, small):
         workplace.start_watching(*SYNCS)
+        simulator.sink.answer(503, times=1, headers={"Retry-After": str(HOLD)})
+        runs = [simulator.add_run(SYNCS[0], status="failed")["id"]]
+        workplace.wait_for_log("delivery failed; it is tried again")
+        (refused,) = simulator.sink.received
         small.fill(leave=64_000)
-        runs = fail_runs(simulator, each)
+        runs += fail_runs(simulator, each)
         workplace.wait_for_log(CANT_WRITE)
-        while_full = len(simulator.sink.received)
-        must(while_full < len(runs), "the disk was not full")
+        must(time.monotonic() < refused.at + HOLD, "the disk was full too late to tell what is sent meanwhile")
+        workplace.wait_until(lambda: time.monotonic() > refused.at + HOLD)
+        asked = simulator.request_count
+        workplace.wait_until(lambda: simulator.request_count > asked + 3 * len(SYNCS))
+        while_full = len(simulator.sink.received) - 1
+        must(not while_full, f"{while_full} were sent while no outcome could be kept")
         must_be_alive(workplace)
         workplace.json("status")
         small.free()
@@ -114,7 +124,7 @@ def a_full_disk(size: Size) -> str:
         asked = simulator.request_count
         workplace.wait_until(lambda: simulator.request_count > asked + 3 * len(SYNCS))  # it goes on, for three polls
         under_way = len(simulator.sink.received) - look(workplace.directory / "n.db", SETTLED)[0][0]
-        must(under_way <= AT_ONCE, f"{under_way} were sent whose outcome could not be kept")
+        must(under_way <= AT_ONCE, f"{under_way} were under way whose outcome could not be kept")
         small.free()
         must_be_told_once(workplace, simulator, runs)
 
@@ -131,7 +141,7 @@ def a_full_disk(size: Size) -> str:
         must_stop_well(workplace)
     outcome = "goes on" if ended is None else f"exit code {ended} with a reason"
     return (
-        f"{len(runs)} events, {while_full} came while none could be recorded, {under_way} while no outcome could be; "
+        f"{len(runs)} events, {while_full} came while the disk was full, {under_way} were under way when it became so; "
         f"a start on the full disk: {outcome}"
     )
 

@@ -21,7 +21,9 @@ def test_the_heartbeat_is_sent_while_the_workspace_is_read_and_held_back_while_i
     workplace.wait_until(lambda: pings(simulator) >= 3)
     outage = simulator.fault(Status(500))
     workplace.wait_for_log("heartbeat is held back: not all is well")
-    before = pings(simulator)
+    before, asked = pings(simulator), outage.hits
+    workplace.wait_until(lambda: outage.hits >= asked + 2)  # after a second or more, so for ten pings and more
+    assert pings(simulator) == before
     outage.clear()
     workplace.wait_for_log("heartbeat goes on: all is well")
     workplace.wait_until(lambda: pings(simulator) > before)

@@ -164,6 +164,22 @@ async def test_a_workspace_that_is_down_and_then_refuses_the_key_is_reported_aga
 
 
 @pytest.mark.asyncio
+async def test_while_it_is_down_another_error_is_kept_and_not_logged_again(
+    health: Health, saved: list[WorkspaceState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop_clock = LoopClock(monkeypatch)
+    errors = [f"HTTP {status}" for status in (500, 502, 503, 500)]
+    with capture_logs() as logs:
+        for number in range(2):
+            await health.failed(DEAD, of=number, among=3)
+        for error, wait in zip(errors, (1, 2, 4, 8), strict=True):
+            await health.failed(Unreachable(error), of=2, among=3)
+            await is_left_alone_for(health, loop_clock, wait)
+    assert [line["error"] for line in lines(logs, DOWN)] == ["HTTP 500"]
+    assert [state.last_error for state in saved] == errors
+
+
+@pytest.mark.asyncio
 async def test_recovery_is_logged_once_and_kept(health: Health, saved: list[WorkspaceState]) -> None:
     await health.refused(REFUSED)
     with capture_logs() as logs:

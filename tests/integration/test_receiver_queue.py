@@ -15,6 +15,7 @@ from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.turnstile import Turnstile
 from tests.integration.store_builders import MINUTE, NOW, an_event, an_observation, change
+from tests.integration.test_store_unavailable import LARGE, make_full
 from tests.integration.watching import UNDER_WAY, Clock, LoopClock, running, settled, until
 
 pytestmark = pytest.mark.standing_clock
@@ -540,6 +541,50 @@ async def test_a_trial_that_had_to_wait_for_a_gate_is_made_when_that_opens(
         assert receiver.sent == ["evt_1"]
         await stage.passes(seconds=40)
     assert receiver.sent == ["evt_1", "evt_1"]
+
+
+@pytest.mark.asyncio
+async def test_a_receiver_that_works_again_gets_at_once_what_waits_for_its_next_attempt(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500", for_all=False)))
+    await stage.record("evt_1a", "evt_1b", sync_id=1)
+    queue = stage.queue()
+    async with running(queue.run()):
+        await until_quiet()
+        await stage.passes(hours=1)  # its pause is ten minutes by now
+        stage.receiver.script = lambda i: Broken("HTTP 404") if i == "evt_2" else Retry("HTTP 500", for_all=False)
+        await stage.record("evt_2", sync_id=2)
+        queue.wake()
+        await until_quiet()
+        await stage.passes(minutes=5)
+        assert stage.receiver.take()[-2:] == ["evt_2", "evt_1a"]  # the trial, ten minutes before its next attempt
+        stage.receiver.script = lambda _: Delivered()
+        await stage.passes(minutes=5)
+        assert stage.receiver.take() == ["evt_2", "evt_1a", "evt_1b"]
+
+
+# --- a database that takes no writes ---
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("state", [None, ReceiverState("pipeline", broken_since=NOW)], ids=["works", "broken"])
+async def test_while_no_outcome_could_be_kept_nothing_is_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch, state: ReceiverState | None
+) -> None:
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
+    await stage.record("evt_1a", "evt_1b", sync_id=1)
+    await stage.record("evt_2", sync_id=2)
+    await make_full(store)
+    with pytest.raises(StoreUnavailable):
+        await store.record(LARGE)
+    async with running(stage.queue(state).run()):
+        await stage.passes(minutes=10)
+        assert stage.receiver.sent == []
+        await make_full(store, full=False)
+        await store.save_worker("1", NOW, NOW)  # as whoever looks after the database does
+        await stage.passes(step=1, seconds=5)
+    assert sorted(stage.receiver.sent) == ["evt_1a", "evt_1b", "evt_2"]
 
 
 # --- what may have been sent ---

@@ -543,11 +543,19 @@ async def test_intervals_that_ask_for_more_than_the_budget_stretch_and_the_log_s
                 await settled()
                 await loop_clock.advance(241)
                 await until(lambda: scene.asked("/syncs") >= number)  # noqa: B023 - awaited at once
+            await settled()
+            factor = watcher.health.state.stretch
+            scene.simulator.forget_requests()
+            for _ in range(100):
+                await loop_clock.advance(2 * 60 * factor / 100)
+            counts = [asked(scene, sync_id) for sync_id in range(1, 31)]
+    assert set(counts) <= {1, 2, 3}  # in two of the stretched intervals; it would be ten in as they were asked for
+    assert sum(counts) == pytest.approx(60, abs=3)
     (line,) = lines(logs, "intervals are stretched: the watchlist asks for more requests than max_requests_per_second")
     assert line["max_requests_per_second"] == 0.1
     assert line["needed_requests_per_second"] == pytest.approx(30 / 60 + 1 / 240, abs=0.01)
-    factor = watcher.health.state.stretch
     assert factor == line["factor"] > 1
+    assert watcher.longest_pause == timedelta(seconds=60 * factor)  # else all would not be well by it
     assert 0.09 < 30 / 60 / factor + 1 / 240 <= 0.1
     assert watcher.health.state.needed_rate == line["needed_requests_per_second"]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier.checks import likeness
@@ -166,10 +166,11 @@ def test_two_reminders_of_an_incident_are_never_closer_than_the_shortest_pause(
         latest[incident.id] = incident
 
 
-@given(st.text() | st.text(alphabet="a1.,:'\"`‘’“”«» -#\n"), st.text(max_size=5))
-def test_any_error_is_like_itself_and_short(message: str, code: str) -> None:
-    error = Watched("failed", error_code=code, error_message=message)
-    assert likeness(error) == likeness(error)
+@example("No access. ", "E1", 100)
+@given(st.text() | st.text(alphabet="a1.,:'\"`‘’“”«» -#\n"), st.text(max_size=5), st.integers(1, 1_000))
+def test_the_likeness_of_any_error_begins_with_its_code_and_is_short(message: str, code: str, times: int) -> None:
+    error = Watched("failed", error_code=code, error_message=message * times)
+    assert likeness(error).startswith(f"{code}: ")
     assert len(likeness(error)) <= 1_000
 
 

@@ -93,6 +93,25 @@ def test_an_exception_is_one_json_line(capfd: pytest.CaptureFixture[str]) -> Non
     assert "ValueError: inner" in str(line["exception"])
 
 
+@pytest.mark.parametrize("style", [LogFormat.CONSOLE, LogFormat.JSON])
+@pytest.mark.parametrize("on_a_terminal", [False, True])
+def test_a_traceback_shows_no_local_variables(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], style: LogFormat, on_a_terminal: bool
+) -> None:
+    if on_a_terminal:
+        monkeypatch.setattr(sys, "stderr", Terminal())
+    configure(style, LogLevel.INFO)
+    secret = "-".join(("canary", "of", "a", "token"))  # as a literal it would be in a line of source that may be shown
+    try:
+        raise ValueError("inner")
+    except ValueError:
+        structlog.get_logger().exception("poll failed")
+        logging.getLogger("aiohttp.server").exception("Error handling request")
+    written = said(capfd)
+    assert written.count("ValueError: inner") == 2
+    assert secret not in written
+
+
 def test_a_librarys_warning_is_one_json_line_too(capfd: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
     logging.getLogger("aiohttp.client").info("chatter")

@@ -24,12 +24,14 @@ def test_the_next_poll_is_in_the_future_and_never_later_than_one_interval(
         assert 0 < wait <= interval * factor + 1e-6
 
 
-@given(st.floats(0, 1e6), NUMBERS, st.floats(1, 3_600), st.booleans())
-def test_a_poller_keeps_its_place_in_the_interval(now: float, number: int, interval: float, active: bool) -> None:
-    intervals = Intervals(interval, interval)
+@given(st.floats(0, 1e6), NUMBERS, st.floats(1, 3_600), st.floats(1, 10), st.booleans())
+def test_a_poller_keeps_its_place_in_the_interval_stretched_or_not(
+    now: float, number: int, interval: float, factor: float, active: bool
+) -> None:
+    intervals = Intervals(interval, interval, factor)
     first = next_poll(now, number, intervals, active=active)
     second = next_poll(first + 0.1 * interval, number, intervals, active=active)  # a poll that was late or took long
-    assert second - first == pytest.approx(interval, abs=1e-5)
+    assert second - first == pytest.approx(interval * factor, abs=1e-5)
 
 
 @given(st.floats(0, 1e6), NUMBERS, st.floats(1, 3_600))

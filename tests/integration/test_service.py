@@ -1,0 +1,262 @@
+"""What `service` and `worker` wire together: the whole worker in this process, on a real file, an API and a sink."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from structlog.testing import capture_logs
+
+from notifier import service
+from notifier.config.source import WatchlistFile
+from notifier.ending import HARD_END
+from notifier.errors import DatabaseUnusable
+from notifier.model import Event
+from notifier.reload import Reloads
+from notifier.simulator import SimulatorThread
+from notifier.store import schema
+from notifier.store.migrate import migrate
+from notifier.store.sqlite import engine_for
+from notifier.store.store import Store, open_store
+from notifier.store.views import DeliveryFilter, read_deliveries
+from tests.acceptance.workplace import Workplace
+from tests.integration.store_builders import an_event, an_observation, rows
+from tests.integration.watching import lines, until
+
+DAY = timedelta(days=1)
+SOON = timedelta(milliseconds=20)
+RELOADED = "watchlist reloaded"
+
+
+@pytest.fixture
+def simulator() -> Iterator[SimulatorThread]:
+    with SimulatorThread() as running:
+        yield running
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    monkeypatch.chdir(tmp_path)
+    simulator.add_sync(id=52)
+    return Workplace(tmp_path, simulator)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """The watchlist's, of the newest schema and empty."""
+    path = tmp_path / "n.db"
+    migrate(path)
+    return path
+
+
+class Served:
+    """A service that runs: tell it to `stop`, or to look at its watchlist (`reloads.ask`)."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        source = WatchlistFile(workplace.directory / "watchlist.yaml", workplace.environment)
+        watchlist = source.load()
+        self.stop = asyncio.Event()
+        self.ended_by_itself = 0
+        self.reloads = Reloads(source, watchlist, every=60)
+        self.over = asyncio.create_task(service.serve(watchlist, self.stop, self.reloads, self._ends))
+
+    def _ends(self) -> None:
+        self.ended_by_itself += 1
+
+
+@asynccontextmanager
+async def served(workplace: Workplace) -> AsyncIterator[Served]:
+    """The service, from its start to its orderly end."""
+    running = Served(workplace)
+    try:
+        yield running
+    finally:
+        running.stop.set()
+        await running.over
+
+
+def events_of(database: Path) -> list[str]:
+    return [event_id for (event_id,) in rows(database, "SELECT id FROM events ORDER BY id")]
+
+
+def an_event_of(age: timedelta, name: str) -> Event:
+    return an_event(name, workspace="production", seen_at=datetime.now(UTC) - age)
+
+
+async def record(database: Path, *events: Event) -> None:
+    """Events that nobody was to hear of, from a worker before."""
+    async with open_store(database) as store:
+        await store.record(an_observation(*events, workspace="production"))
+
+
+def add_as_another_process(database: Path, event: Event) -> None:
+    """As `record`, beside a worker that runs."""
+    row = {name: getattr(event, name) for name in ("id", "type", "workspace", "sync_id", "run_id", "seen_at", "body")}
+    engine = engine_for(database, "command")
+    with engine.begin() as connection:
+        connection.execute(insert(schema.events), row)
+    engine.dispose()
+
+
+# --- retention ---
+
+
+@pytest.mark.asyncio
+async def test_what_is_older_than_retention_goes_at_a_start_and_nothing_else(
+    workplace: Workplace, database: Path
+) -> None:
+    workplace.write_watchlist(rest="retention: 7d")
+    await record(database, an_event_of(8 * DAY, "old"), an_event_of(6 * DAY, "young"))
+    async with served(workplace):
+        await until(lambda: events_of(database) == ["young"])
+
+
+@pytest.mark.asyncio
+async def test_retention_is_looked_after_again_while_the_worker_runs(
+    workplace: Workplace, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PRUNE_EVERY", SOON)
+    done, prune = [], Store.prune
+
+    async def pruned(store: Store, *given: Any) -> None:
+        await prune(store, *given)
+        done.append(given)
+
+    monkeypatch.setattr(Store, "prune", pruned)
+    workplace.write_watchlist(rest="retention: 7d")
+    async with served(workplace):
+        await until(lambda: len(done) > 0)
+        add_as_another_process(database, an_event_of(8 * DAY, "old"))
+        await until(lambda: events_of(database) == [])
+
+
+@pytest.mark.asyncio
+async def test_a_shorter_retention_takes_effect_with_a_reload(workplace: Workplace, database: Path) -> None:
+    workplace.write_watchlist(rest="retention: 9d")
+    await record(database, an_event_of(10 * DAY, "old"), an_event_of(8 * DAY, "middling"), an_event_of(DAY, "young"))
+    async with served(workplace) as running:
+        await until(lambda: events_of(database) == ["middling", "young"])
+        workplace.write_watchlist(rest="retention: 7d")
+        running.reloads.ask()
+        await until(lambda: events_of(database) == ["young"])
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_has_leapt_since_the_worker_before_removes_nothing_early(
+    workplace: Workplace, database: Path
+) -> None:
+    """Two months ago by the clock, a moment ago in truth: what was within retention then still is."""
+    then = datetime.now(UTC) - 60 * DAY
+    workplace.write_watchlist(rest="retention: 7d")
+    await record(database, an_event_of(68 * DAY, "old"), an_event_of(66 * DAY, "young"))
+    async with open_store(database) as store:
+        await store.save_worker("1", then, then)
+    async with served(workplace):
+        await until(lambda: events_of(database) == ["young"])
+
+
+# --- the end ---
+
+
+def states_of(database: Path) -> list[tuple[str, int]]:
+    """Each delivery's state and attempts, the oldest first."""
+    found = read_deliveries(database, DeliveryFilter(), 99)
+    return [(delivery.state, delivery.attempts) for delivery in reversed(found)]
+
+
+async def until_watching(workplace: Workplace) -> None:
+    """Until the sync has its baseline."""
+    await until(lambda: rows(workplace.directory / "n.db", "SELECT 1 FROM syncs WHERE marked") != [])
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_under_way_at_the_end_is_waited_for_and_no_other_begins(
+    workplace: Workplace, simulator: SimulatorThread, database: Path
+) -> None:
+    simulator.sink.answer(delay=1.0)
+    async with served(workplace) as running:
+        await until_watching(workplace)
+        for run_id in (1, 2):
+            simulator.add_run(52, id=run_id, status="failed")
+        await until(lambda: len(simulator.sink.received) == 1 and len(states_of(database)) == 2)
+        running.stop.set()
+    assert states_of(database) == [("delivered", 1), ("pending", 0)]
+    assert len(simulator.sink.received) == 1
+    assert running.ended_by_itself == 0
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_that_hangs_at_the_end_is_left_for_the_next_start(
+    workplace: Workplace, simulator: SimulatorThread, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.GRACE < HARD_END - 1  # there is time left to keep outcomes and to close
+    monkeypatch.setattr(service, "GRACE", 0.05)
+    hanging = simulator.sink.hang()
+    async with served(workplace):
+        await until_watching(workplace)
+        simulator.add_run(52, id=1, status="failed")
+        await until(lambda: len(simulator.sink.received) == 1)
+    assert states_of(database) == [("pending", 0)]
+    hanging.clear()
+    async with served(workplace):
+        await until(lambda: states_of(database) == [("delivered", 1)])
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_a_loop_of_its_own_ends_says_why_and_has_no_more_time_than_one_that_is_told_to(
+    workplace: Workplace, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STORE_CHECK", SOON)
+    running = Served(workplace)
+    await until_watching(workplace)
+    database.unlink()
+    with pytest.raises(DatabaseUnusable, match="was deleted or replaced"):
+        await asyncio.wait_for(running.over, 20)
+    assert running.ended_by_itself == 1
+
+
+# --- what is said at a start, and at a reload ---
+
+
+LOUD = "a Slack receiver would get queued or working of more than 10 syncs; name its events in a route"
+DEAF = "a workspace has a lifecycle_webhook, and no server to take it; set server.listen"
+NEVER = "a route names checks but no event of an incident, so that it never applies"
+PASSED_OVER = "a route never applies: incidents of a workspace go to routes without syncs and labels, which there are"
+DOUBTFUL = {
+    "receivers": "loud: {type: slack_webhook, url: 'http://127.0.0.1:1/services/T/B/x'}",
+    "workspace": "lifecycle_webhook: {secret: x}",
+    "rest": """
+routes:
+- {receivers: [loud]}
+- {events: [sync_run.failed], checks: [failing], receivers: [loud]}
+- {checks: [unreachable], syncs: [52], receivers: [loud]}
+""",
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("how", ["start", "reload"])
+async def test_what_its_author_may_not_have_meant_is_warned_of_at_a_start_and_at_a_reload(
+    workplace: Workplace, how: str
+) -> None:
+    if how == "start":
+        workplace.write_watchlist(**DOUBTFUL)
+    with capture_logs() as logs:
+        async with served(workplace) as running:
+            await until_watching(workplace)
+            if how == "reload":
+                assert not [line for line in logs if line["log_level"] == "warning"]
+                workplace.write_watchlist(**DOUBTFUL)
+                running.reloads.ask()
+                await until(lambda: lines(logs, RELOADED) != [])
+    found = [
+        (line["event"], line.get("receiver") or line.get("workspace") or line.get("route"))
+        for line in logs
+        if line["log_level"] == "warning"
+    ]
+    assert found == [(LOUD, "loud"), (DEAF, "production"), (NEVER, "routes[1]"), (PASSED_OVER, "routes[2]")]
