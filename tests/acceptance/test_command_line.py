@@ -330,6 +330,35 @@ def test_both_signals_end_the_worker_with_0_also_while_a_delivery_hangs(
     assert {way["state"] for way in workplace.json("deliveries")} == {"pending"}
 
 
+HANGS_AT_ITS_END = """
+import time
+from datetime import timedelta
+from notifier import ending, service
+from notifier.__main__ import main
+from notifier.foundation import Foundation
+ending.HARD_END, service.STORE_CHECK = 0.5, timedelta(seconds=0.1)
+Foundation.close = lambda _: time.sleep(60)
+main()
+"""
+"""The command, whose end hangs in the event loop, as a disk may; which is noticed sooner than after 9.5 seconds."""
+
+
+@pytest.mark.parametrize("how", ["told to end", "by itself"])
+def test_a_worker_whose_end_hangs_is_ended_by_force(workplace: Workplace, simulator: SimulatorThread, how: str) -> None:
+    simulator.add_sync(id=52)
+    with workplace.log.open("ab") as log:
+        command = [sys.executable, "-c", HANGS_AT_ITS_END, "run"]
+        workplace.worker = subprocess.Popen(command, cwd=workplace.directory, env=workplace.environment, stderr=log)
+    workplace.wait_for_baseline(52)
+    if how == "told to end":
+        workplace.worker.send_signal(signal.SIGTERM)
+    else:
+        (workplace.directory / "n.db").unlink()
+    assert workplace.worker.wait(timeout=30) == 1
+    workplace.worker = None
+    assert workplace.logged()[-1]["event"] == "something hangs; ending all the same"
+
+
 def end_and_count_cpu(worker: subprocess.Popen[bytes]) -> float:
     """SIGTERM; the processor's seconds that the worker needed to end."""
     times, ended = psutil.Process(worker.pid).cpu_times(), resource.getrusage(resource.RUSAGE_CHILDREN)
