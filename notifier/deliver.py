@@ -92,7 +92,7 @@ class Deliverer:
             if self._before is not None:
                 await self._before.over(name)
             state = await self._state_of(name)
-            if state is None:
+            if state is None or self._stopping.is_set():  # by now: a queue that is made later would not hear of it
                 return
             queue = self._queues[name] = self._builders[name](state)
             if self._before is not None and not self._before.unfinished():

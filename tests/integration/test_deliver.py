@@ -9,12 +9,12 @@ from structlog.testing import capture_logs
 
 from notifier.deliver import Deliverer
 from notifier.errors import DatabaseUnusable, StoreUnavailable
-from notifier.model import Delivered, DeliveryState, Outcome, Retry
+from notifier.model import Delivered, DeliveryState, Outcome, ReceiverState, Retry
 from notifier.receiver_queue import ReceiverQueue
 from notifier.store.store import Store
 from notifier.store.views import DeliveryFilter, read_deliveries, retry_deliveries
 from tests.integration.test_receiver_queue import Scripted, Stage, until_quiet
-from tests.integration.watching import UNDER_WAY, running
+from tests.integration.watching import UNDER_WAY, running, until
 
 pytestmark = pytest.mark.standing_clock
 
@@ -82,6 +82,28 @@ async def test_a_look_that_fails_by_a_fault_of_ours_is_told_and_made_again(
             await stage.passes(step=1, seconds=5)
             assert stage.receiver.take() == ["evt_1", "evt_1"]
     assert faults(said) == ["commands' changes can't be seen by a fault of the notifier; please report it"]
+
+
+# --- the end ---
+
+
+@pytest.mark.asyncio
+async def test_a_stop_while_a_receivers_state_is_read_begins_nothing_and_is_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload right after another; the first one's queue would go on for ever, beside or in place of the next."""
+    stage, _, deliverer = stage_of(store, monkeypatch)
+    await stage.record("evt_1", sync_id=1)
+    read = store.receivers
+
+    async def receivers() -> dict[str, ReceiverState]:
+        deliverer.stop()
+        return await read()
+
+    monkeypatch.setattr(store, "receivers", receivers)
+    async with running(deliverer.run()) as delivering:
+        await until(delivering.done)
+    assert stage.receiver.sent == []
 
 
 # --- a call that is lost ---
