@@ -16,6 +16,7 @@ from notifier.errors import NotifierError
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY: Final = 1.0  # seconds; a change that stays for so long is taken: an editor may still be writing
+OUR_FAULT: Final = "a fault of the notifier; see its log"
 
 
 class Report(Protocol):
@@ -93,6 +94,9 @@ class Reloads:
             await self.rehearse(new)
         except NotifierError as error:
             return error
+        except Exception:  # the border: what a new watchlist brings about must not end a worker that goes by a good one
+            log.exception("a changed watchlist can't be used by a fault of the notifier; please report it")
+            return NotifierError(OUR_FAULT)
         return new
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+from yarl import URL
 
 from notifier.config.durations import DURATION_PATTERN, parse_duration
 from notifier.config.nodes import HEADER_NAME
@@ -86,6 +87,10 @@ def split_url(value: str) -> SplitResult:
         raise ValueError("must be a URL with a host")
     if "@" in parts.netloc:
         raise ValueError("must be a URL without a user name and password before the host")
+    try:
+        URL(value)  # the client's own, which refuses more: what copying brings along and nobody sees, U+200B say
+    except ValueError:
+        raise ValueError("must be a URL whose host has no characters that no host has, invisible ones say") from None
     return parts
 
 

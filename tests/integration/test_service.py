@@ -12,6 +12,7 @@ from sqlalchemy import insert
 from structlog.testing import capture_logs
 
 from notifier import service
+from notifier.config.models import Watchlist
 from notifier.config.source import WatchlistFile
 from notifier.ending import HARD_END
 from notifier.errors import DatabaseUnusable
@@ -260,3 +261,38 @@ async def test_what_its_author_may_not_have_meant_is_warned_of_at_a_start_and_at
         if line["log_level"] == "warning"
     ]
     assert found == [(LOUD, "loud"), (DEAF, "production"), (NEVER, "routes[1]"), (PASSED_OVER, "routes[2]")]
+
+
+# --- reloads ---
+
+
+WRONG = "the changed watchlist is wrong; the one in force stays"
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("database")
+async def test_a_watchlist_that_fails_by_a_fault_of_ours_changes_nothing_and_the_next_one_is_taken(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    with capture_logs() as logs:
+        async with served(workplace) as running:
+            await until_watching(workplace)
+            rehearse = running.reloads.rehearse
+
+            async def fails(_: Watchlist) -> None:
+                raise KeyError("a fault of ours")
+
+            running.reloads.rehearse = fails
+            workplace.write_watchlist(rest="retention: 7d")
+            running.reloads.ask()
+            await until(lambda: lines(logs, WRONG) != [])
+            assert running.reloads.problem == "a fault of the notifier; see its log"
+            simulator.add_run(52, id=1, status="failed")
+            await until(lambda: len(simulator.sink.accepted) == 1)
+
+            running.reloads.rehearse = rehearse
+            running.reloads.ask()
+            await until(lambda: lines(logs, RELOADED) != [])
+            assert running.reloads.problem is None
+    (told,) = [line for line in logs if line.get("exc_info")]
+    assert told["event"] == "a changed watchlist can't be used by a fault of the notifier; please report it"

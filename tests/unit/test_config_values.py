@@ -1,6 +1,9 @@
 """URLs, secrets, headers and the rules that a model keeps even when no file is behind it."""
 
 import pytest
+import yarl
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from notifier.config.models import (
@@ -12,6 +15,7 @@ from notifier.config.models import (
     WebhookReceiver,
     Workspace,
 )
+from notifier.http import as_written, proxy_for
 
 URL = "https://example.com/hook"
 
@@ -49,11 +53,28 @@ def test_a_url_that_can_be_called_is_taken(url: str) -> None:
         "http://a..b/",
         "http://h\\x",
         "javascript:alert(1)",
+        "http://h\u200b/",
+        "https://hooks\u00ad.example.com/",
+        "http://[::1]x/",
     ],
 )
 def test_a_url_that_can_not_is_refused(url: str) -> None:
     with pytest.raises(ValidationError):
         WebhookReceiver(type="webhook", url=SecretStr(url))
+
+
+@given(
+    st.text(st.characters() | st.characters(categories=["Cf", "Mn", "Po"]), max_size=5),
+    st.sampled_from(["", "a_b", "xn--", "[::1]", "h:1"]),
+)
+def test_of_any_url_that_is_taken_the_client_can_make_one(host: str, prefix: str) -> None:
+    url = f"http://{prefix}{host}/x"
+    try:
+        WebhookReceiver(type="webhook", url=SecretStr(url))
+    except ValidationError:
+        return
+    proxy_for(url)
+    assert isinstance(as_written(url), yarl.URL)
 
 
 @pytest.mark.parametrize("secret", ["whsec_" + "QUJD" * 8, "whsec_" + "QUJD" * 20 + "QQ=="])
