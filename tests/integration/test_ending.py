@@ -74,3 +74,17 @@ def test_a_loop_that_hangs_is_ended_all_the_same_and_the_log_says_so(hang: str) 
     code, said = told_to_end(signal.SIGTERM, hang=hang, hard_end=0.1)
     assert code == 1
     assert json.loads(said)["event"] == "something hangs; ending all the same"
+
+
+def test_a_process_that_is_told_to_end_after_its_loop_has_closed_has_no_more_time_than_any() -> None:
+    script = SCRIPT.format(before="", hang="return", hard_end=0.1)
+    script += "print('closed', flush=True)\nthreading.Event().wait()\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["listening\n", "closed\n"]
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert json.loads(said)["event"] == "something hangs; ending all the same"

@@ -1,7 +1,7 @@
 """When what is polled, and that nothing that goes wrong with one target stops the others."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from notifier.errors import DatabaseUnusable, StoreUnavailable
 from notifier.meter import PollOutcome, WorkspaceMeter
 from notifier.model import Observation, WorkspaceState
 from notifier.poll import Observer
+from notifier.roster import Roster
 from notifier.scheduler import WorkspaceWatcher
 from notifier.simulator import Hang, Status, Transform
 from notifier.store.store import Store
@@ -737,3 +738,117 @@ async def test_a_workspace_that_is_down_is_left_alone_whatever_hints_come(
             watcher.poll_soon(52)
         await settled()
         assert len(scene.simulator.requests) == before
+
+
+@pytest.mark.asyncio
+async def test_a_sync_whose_polls_fail_is_left_alone_until_its_time_whatever_hints_come(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    failing = scene.simulator.fault(Status(500), path="/syncs/52/sync_runs")
+    clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: failing.hits == 1)
+        await settled()
+        watcher.poll_soon(52)
+        await settled()
+        assert failing.hits == 1
+        await clock.advance(1.01)
+        assert failing.hits == 2
+
+
+# --- whose trouble it is ---
+
+
+async def passes_until(clock: LoopClock, condition: Callable[[], bool]) -> None:
+    """Time passes, a second at a time, until it holds."""
+    for _ in range(5_000):
+        if condition():
+            return
+        await clock.advance(1)
+    raise AssertionError("what was waited for did not happen")
+
+
+@pytest.mark.asyncio
+async def test_that_the_workspace_is_down_is_found_out_by_others_before_their_turn(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL, poll_interval=timedelta(hours=1))
+    clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: all(asked(scene, sync_id) for sync_id in (51, 52, 53)))
+        await settled()
+        failing = scene.simulator.fault(Status(500), path="/syncs/*/sync_runs")
+        await passes_until(clock, lambda: failing.hits > 0)
+        for _ in range(10):  # after 1, 2 and 4 seconds the one that failed has failed three times more
+            await clock.advance(1)
+        assert watcher.health.is_down
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_failed_long_before_the_workspace_did_is_polled_in_its_turn_once_that_is_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    clock = LoopClock(monkeypatch)
+    alone = scene.simulator.fault(Status(500), path="/syncs/52/sync_runs")
+    async with running(watcher.run()):
+        await passes_until(clock, lambda: alone.hits == 9)  # after which it waits for more than four minutes
+        every = scene.simulator.fault(Status(500), path="/syncs/*/sync_runs")
+        await passes_until(clock, lambda: watcher.health.is_down)
+        every.clear()
+        alone.clear()
+        before = asked(scene)
+        await passes_until(clock, lambda: not watcher.health.is_down)
+        for _ in range(61):
+            await clock.advance(1)
+        assert asked(scene) > before
+
+
+@pytest.mark.asyncio
+async def test_a_listed_sync_whose_runs_are_not_found_is_looked_for_in_the_list_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in (51, 52, 53):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    clock = LoopClock(monkeypatch)
+    async with running(watcher.run()):
+        await until(lambda: all(asked(scene, sync_id) for sync_id in (51, 52, 53)))
+        await settled()
+        scene.simulator.remove_sync(52)
+        polled, listed = asked(scene), scene.asked("/syncs")
+        await passes_until(clock, lambda: asked(scene) > polled)
+        assert scene.asked("/syncs") == listed + 1
+
+
+@pytest.mark.asyncio
+async def test_listings_that_fail_by_a_fault_of_ours_are_told_and_count_as_unread(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+
+    async def fails(*_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(Roster, "apply", fails)
+    clock = LoopClock(monkeypatch)
+    with capture_logs() as logs:
+        async with running(watcher.run()):
+            for _ in range(10):
+                await clock.advance(1)
+            assert watcher.health.unlisted == "the list of syncs: a fault of the notifier; see its log"
+            assert asked(scene) == 1  # polls go on
+    assert lines(logs, "listing failed by a fault of the notifier; please report it")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from notifier.log import LogFormat, LogLevel, configure, flush, tell
+from notifier.log import OUTLET, LogFormat, LogLevel, configure, flush, tell
 
 
 class Terminal(io.StringIO):
@@ -59,6 +59,12 @@ def test_line_breaks_in_a_field_do_not_break_the_line(capfd: pytest.CaptureFixtu
     written = said(capfd)
     assert [json.loads(line)["label"] for line in written.splitlines()] == ['two\nlines "and" Grüße']
     assert "Grüße" in written
+
+
+def test_half_a_character_in_a_field_fails_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    configure(LogFormat.JSON, LogLevel.INFO)
+    structlog.get_logger().info("x", label="out \ud800 of luck")
+    assert [line["label"] for line in lines(capfd)] == ["out ? of luck"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,15 @@ def test_colors_are_for_terminals_that_want_them(
     configure(LogFormat.AUTO, LogLevel.INFO)
     structlog.get_logger().info("x")
     assert "\x1b[" not in said(capfd)
+
+
+def test_that_lines_were_dropped_is_a_line_as_any_other() -> None:
+    configure(LogFormat.JSON, LogLevel.INFO)
+    line = json.loads(OUTLET.notice(3))
+    assert str(line.pop("timestamp")).endswith("Z")
+    assert line == {"event": "log lines were dropped: their reader stood still", "level": "warning", "lines": 3}
+    configure(LogFormat.CONSOLE, LogLevel.INFO)
+    assert b"their reader stood still" in OUTLET.notice(3)
 
 
 def test_a_last_sentence_comes_after_what_was_logged_before(capfd: pytest.CaptureFixture[str]) -> None:

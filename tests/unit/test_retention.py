@@ -41,6 +41,19 @@ def test_a_day_of_sleep_is_no_leap_and_a_moment_more_is_one() -> None:
     assert SteadyPresent(NOON, 0.0).at(NOON + day + moment, 0.0) == NOON
 
 
+def test_a_leap_of_more_than_a_day_is_doubted_and_one_of_a_day_is_not() -> None:
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+    assert SteadyPresent(NOON, 0.0).at(NOON + day + minute, 60.0) == NOON + day + minute
+    assert SteadyPresent(NOON, 0.0).at(NOON + day + 2 * minute, 60.0) == NOON + minute
+
+
+def test_a_clock_that_was_mended_is_doubted_anew_when_it_leaps_again() -> None:
+    present = SteadyPresent(NOON, 0.0)
+    assert present.at(NOON + MONTH, 0.0) == NOON
+    assert present.at(NOON + timedelta(hours=2), 2 * HOUR) == NOON + timedelta(hours=2)
+    assert present.at(NOON + MONTH, 26 * HOUR) == NOON + timedelta(hours=26)
+
+
 def test_a_clock_that_is_mended_in_time_has_removed_nothing() -> None:
     present = SteadyPresent(NOON, 0.0)
     assert present.at(NOON + MONTH, 0.0) == NOON
