@@ -70,8 +70,8 @@ def test_a_row_that_does_not_hold_fails_with_the_evidence(run: object, evidence:
 def test_a_row_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     note = tmp_path / "child"
     monkeypatch.setenv("NOTE", str(note))
-    verdict = judge(a_row(hangs_with_a_child, limit=8), SIZE)
-    assert verdict.evidence == "it did not end within its 8 seconds"
+    verdict = judge(a_row(hangs_with_a_child, limit=12), SIZE)  # a busy machine takes seconds to start its process
+    assert verdict.evidence == "it did not end within its 12 seconds"
     status = Path(f"/proc/{note.read_text()}/stat")
     assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX"
 
