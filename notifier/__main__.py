@@ -17,7 +17,6 @@ def main() -> None:
         signal.signal(signal.SIGHUP, _wait)
     from notifier import cli
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
 
 
@@ -35,7 +34,8 @@ def _wait(_: int, __: object) -> None:
 
 
 def _end(number: int, _: object) -> None:
-    sys.exit(128 + number)
+    """A worker that is told to end before it has begun has done what it was told."""
+    sys.exit(0 if sys.argv[1:2] == ["run"] else 128 + number)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 from urllib.parse import urlencode
@@ -35,6 +36,9 @@ IN_TIME = 15.0
 """Seconds from a change in Census to its message. At rest it is one or two: a poll comes every second."""
 AFTERWARDS = 60.0
 """Seconds after the siege until the worker has no more files open than before it."""
+ANSWERED = 8.0
+"""Seconds for what its owner, a probe and Census ask, whoever else does."""
+MOST_UNSENT = 30_000_000
 TOKEN = "a-token-that-nobody-guesses"
 
 
@@ -47,6 +51,7 @@ class Watch:
     slowest: float = 0.0
     files: int = 0
     memory: int = 0
+    unsent: int = 0
 
 
 def siege(size: Size) -> Figures:
@@ -79,6 +84,7 @@ def siege(size: Size) -> Figures:
         "the owner's requests": f"{watch.asked}, the slowest {watch.slowest:.2f} s",
         "files, most": f"{watch.files} of {FILES}",
         "memory": f"{memory / 1e6:.0f} MB, at the peak {watch.memory / 1e6:.0f} MB",
+        "unread, in the system, most": f"{watch.unsent / 1e6:.1f} MB",
         "lines of the log about strangers": logged,
         "at rest again after": f"{recovered:.0f} s",
     }
@@ -133,6 +139,7 @@ def _look_on(address: tuple[str, int], process: psutil.Process, watch: Watch, ov
     while not over.wait(0.25):
         watch.files = max(watch.files, process.num_fds())
         watch.memory = max(watch.memory, process.memory_info().rss)
+        watch.unsent = max(watch.unsent, _unsent(address[1]))
         kind, asked = watch.asked % 4, time.monotonic()
         try:
             answered = str(_ask(address, kind))
@@ -144,9 +151,15 @@ def _look_on(address: tuple[str, int], process: psutil.Process, watch: Watch, ov
             watch.refused.append(f"{('a probe', 'a token', 'a webhook', 'a login')[kind]}: {answered}")
 
 
+def _unsent(port: int) -> int:
+    """Bytes of answers that the system holds for strangers, of connections that the worker has ended too."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[4].partition(":")[0], 16) for line in lines if int(line[1].rpartition(":")[2], 16) == port)
+
+
 def _ask(address: tuple[str, int], kind: int) -> int:
     """One of what its owner, its probe and Census ask: the status."""
-    connection = http.client.HTTPConnection(*address, timeout=30)
+    connection = http.client.HTTPConnection(*address, timeout=ANSWERED)
     try:
         if kind == 0:
             connection.request("GET", "/healthz")
@@ -208,6 +221,7 @@ def _must_have_held(workplace: Workplace, watch: Watch, latest: float, logged: f
         watch.asked >= 4 and not watch.refused, f"of {watch.asked} requests of the owner, refused: {watch.refused[:9]}"
     )
     must(watch.files <= MOST_FILES, f"{watch.files} files were open")
+    must(watch.unsent <= MOST_UNSENT, f"the system held {watch.unsent} bytes for strangers")
     must(watch.memory - memory <= MOST_MEMORY, f"memory grew from {memory} to {watch.memory}")
     must(logged <= MOST_LINES, f"{logged:.0f} lines a minute about strangers: {_about_strangers(workplace)[-9:]}")
     if bad := [line for line in workplace.logged() if line["level"] in ("error", "critical")]:
@@ -220,9 +234,10 @@ ROW = Row(
     number=21,
     title="strangers besiege the server in every way at once, while the worker may open 200 files",
     criterion=(
-        f"each change is told within {IN_TIME:g} s, and what its owner, a probe and Census ask is answered; never more "
-        f"than {MOST_FILES} files, {MOST_MEMORY // 1_000_000} MB more memory and {MOST_LINES} lines of log a minute "
-        "about them, no error; at rest again by itself"
+        f"each change is told within {IN_TIME:g} s, and what its owner, a probe and Census ask is answered within "
+        f"{ANSWERED:g} s; never more than {MOST_FILES} files, {MOST_MEMORY // 1_000_000} MB more memory, "
+        f"{MOST_UNSENT // 1_000_000} MB of answers that nobody reads in the system, and {MOST_LINES} lines of log a "
+        "minute about strangers, no error among them; at rest again by itself"
     ),
     run=siege,
     limits=(150, 900),

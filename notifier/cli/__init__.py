@@ -41,6 +41,8 @@ def options(
     ] = False,
 ) -> None:
     """Follows Census sync runs and tells Slack channels and webhooks what changed."""
+    if context.invoked_subcommand != "run":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # all is loaded: from here on it can be told in words
     if context.invoked_subcommand != "run" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -47,13 +47,14 @@ def worker_lock(database: Path) -> Iterator[None]:
 
 def _close_to_others(database: Path) -> None:
     """Takes from other users of this machine what an earlier version, or SQLite by itself, gave them: who may read the
-    index of the WAL, or open the lock, can hold it. What a group may do stays: someone will have wanted it."""
+    index of the WAL, or open the lock, can hold it. So did the group get its rights, unless it alone has them: then
+    someone wanted that, and they stay."""
     real = Path(os.path.realpath(database))
     for path in (lock_path(database), *(real.with_name(real.name + suffix) for suffix in ("", "-wal", "-shm"))):
         with suppress(OSError):  # it is not there yet, or another's: then it is not ours to say
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & stat.S_IRWXO:
-                path.chmod(mode & ~stat.S_IRWXO)
+                path.chmod(mode & stat.S_IRWXU)
 
 
 def _open_to_readers(descriptor: int, database: Path) -> None:

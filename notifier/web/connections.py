@@ -6,8 +6,12 @@ before someone has gone, so that strangers can't take the files that polling and
 
 import asyncio
 import errno
+import fcntl
 import resource
 import socket
+import struct
+import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -29,8 +33,10 @@ FIRST_WORD: Final = 10.0  # seconds until a new connection has sent the head of 
 IDLE: Final = 75.0  # seconds that a connection is kept for its next request; proxies let go after 60
 LINGER: Final = 1.0  # seconds for a body that nobody reads
 LAST_BYTE: Final = 30.0  # seconds for a client to take an answer, and for what is left when its connection ends
+NO_BYTE: Final = 10.0  # seconds in which it takes nothing at all; the system sees to that, for ended connections too
+SEND_BUFFER: Final = 64 * 1024  # bytes of an answer that the system holds; by itself it would take megabytes
 LAST_WORDS: Final = 1.0  # seconds for requests under way when the server ends
-GRACE: Final = 0.2  # seconds that a new connection has, however full it is; whoever comes meanwhile waits
+NEWCOMERS: Final = 1_000.0  # a second, at most, for whom others have to go
 LOG_EVERY: Final = 60.0  # seconds between two lines that say that it is full
 PAUSE: Final = 0.1  # seconds until the next try to accept where no file could be opened
 BACKLOG: Final = 256
@@ -53,6 +59,8 @@ class House:
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.grace = most / NEWCOMERS
+        """Seconds that a new connection has, however full it is. Who waited to be accepted has mostly asked by then."""
         self._came: dict[Connection, float] = {}  # when each came, by the loop's time; who spoke last is the last
         self._left = asyncio.Event()
         self._ended = 0
@@ -76,7 +84,7 @@ class House:
         ends shuts nobody out."""
         while len(self._came) >= self.most:
             eldest = next((each for each in self._came if each.is_guest), next(iter(self._came)))
-            patience = self._came[eldest] + GRACE - asyncio.get_running_loop().time()
+            patience = self._came[eldest] + self.grace - asyncio.get_running_loop().time()
             if patience > 0:
                 self._left.clear()
                 try:
@@ -113,6 +121,8 @@ class Connection(web.RequestHandler):
             auto_decompress=False,  # a signature is of the bytes that were sent, and a bomb stays small
         )
         self.is_guest = True
+        self.request: web.BaseRequest | None = None
+        self.has_said_all = False
         self._house = house
         self._socket: asyncio.BaseTransport | None = None  # aiohttp forgets its own before all is sent
         self._patience: asyncio.TimerHandle | None = None
@@ -137,17 +147,35 @@ class Connection(web.RequestHandler):
         if self._socket is not None:
             self._house.hear(self)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's has it so: true keeps our side open
+        """The client says no more, and may still listen: what it asked for in whole is answered."""
+        self.has_said_all = True
+        if self.request is not None:
+            self.look_for_more(self.request)
+        self.close()
+        return True
+
+    def look_for_more(self, request: web.BaseRequest) -> None:
+        """Ends the wait for the rest of a body that will never come."""
+        if self.has_said_all and not request.content.is_eof():
+            request.content.set_exception(ConnectionResetError("the client has said all"))
+
     def abort(self) -> None:
-        """Ends it now, whatever is still to be sent."""
+        """Ends it now. What is still to be sent goes too: the system would keep it for as long as the client likes."""
         # Not by isinstance: uvloop's transports are no asyncio.Transport.
         if self._socket is not None:
+            end: socket.socket = self._socket.get_extra_info("socket")
+            if _unsent(end) or self._socket.get_write_buffer_size():  # type: ignore[attr-defined] # see below
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._socket.abort()  # type: ignore[attr-defined] # all transports of sockets have it
 
     async def start(self) -> None:
         try:
             await super().start()
         finally:
-            # It is closed now, which waits until all is sent: for ever, if nobody reads.
+            if self._socket is not None:
+                self._socket.close()
+            # Which waits until all is sent: for ever, if nobody reads.
             self._be_patient(LAST_BYTE, self.abort)
 
     async def finish_response(
@@ -226,10 +254,16 @@ def _with_strangers(answer: Answer) -> Answer:
     async def answering(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
             return last(refusal(417, "Expect may be 100-continue", {"Server": NAME}))
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # noqa: S101 - there are no others
+        connection.request = request
+        connection.look_for_more(request)
         try:
             return await answer(request)
         except BROKEN_OFF:  # nobody may be there to read it
             return last(refusal(400, "the request broke off", {"Server": NAME}))
+        finally:
+            connection.request = None
 
     return answering
 
@@ -250,6 +284,10 @@ def _listen(address: Address) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Whoever is accepted has these too.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(NO_BYTE * 1_000))
             listener.bind((place[0], port, *place[2:]))
             listener.listen(BACKLOG)
         except OSError as error:
@@ -265,6 +303,14 @@ def _listen(address: Address) -> list[socket.socket]:
             listener.close()
         raise AddressUnusable(f"can't listen at {address}: {_why(problem or OSError())}") from problem
     return opened
+
+
+def _unsent(end: socket.socket) -> int:
+    """Bytes that the system holds and the client has not taken."""
+    try:
+        return int.from_bytes(fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, b"\0" * 4), sys.byteorder)
+    except OSError:  # it has just ended
+        return 0
 
 
 async def _accept(listener: socket.socket, house: House, connection: Callable[[], Connection]) -> None:

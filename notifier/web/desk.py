@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 LARGEST_FORM: Final = 16 * 1024
 MOST_FIELDS: Final = 20
+REMEDY: Final = "behind a proxy that asks by another name, set server.public_url"
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -107,7 +108,7 @@ class Desk:
         header = request.headers.get
         door = self._reception.door
         if not is_same_origin(header("Sec-Fetch-Site"), header("Origin"), header("Host"), door.public_url):
-            raise web.HTTPForbidden(reason="This form came from a page of another site")
+            raise web.HTTPForbidden(reason=f"This form came from a page of another site; {REMEDY}")
         body = bytearray()
         async for chunk in request.content.iter_any():
             body += chunk
@@ -184,7 +185,8 @@ class Desk:
 
     def _is_secure(self, request: web.Request) -> bool:
         public = self._reception.door.public_url or ""
-        return request.headers.get("X-Forwarded-Proto", "").lower() == "https" or public.startswith("https://")
+        asked_by = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()  # of the first proxy
+        return asked_by == "https" or public.startswith("https://")
 
 
 def is_browser(request: web.Request) -> bool:

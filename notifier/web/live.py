@@ -14,6 +14,7 @@ from aiohttp import web
 from notifier.errors import StoreError
 from notifier.store.page_views import open_pulse
 from notifier.web.answers import HEADERS, refusal
+from notifier.web.connections import Connection
 from notifier.web.reception import Reception
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,9 @@ class Listener:
 
     @property
     def is_gone(self) -> bool:
+        protocol = self.request.protocol
+        if isinstance(protocol, Connection) and protocol.has_said_all:
+            return True  # a browser that has gone: no other would end its side
         return self.request.transport is None or self.request.transport.is_closing()
 
 

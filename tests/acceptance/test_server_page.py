@@ -255,8 +255,10 @@ def test_the_token_makes_a_session_that_reads_everything(workplace: Workplace) -
 
 def test_a_session_behind_https_is_for_https_alone(workplace: Workplace) -> None:
     browser = Browser(serving(workplace, WITH_TOKEN))
-    given = browser.post("/login", {"token": TOKEN}, X_Forwarded_Proto="https")[2]
-    assert "Secure" in given["Set-Cookie"]
+    for proxies in ("https", "HTTPS, http", "https,https"):
+        given = browser.post("/login", {"token": TOKEN}, X_Forwarded_Proto=proxies)[2]
+        assert "Secure" in given["Set-Cookie"]
+    assert "Secure" not in browser.post("/login", {"token": TOKEN}, X_Forwarded_Proto="http, https")[2]["Set-Cookie"]
 
 
 def test_a_restart_ends_no_session_and_a_new_token_ends_them_all(workplace: Workplace) -> None:

@@ -35,13 +35,13 @@ def a_holder(path: Path) -> AbstractContextManager[BaseProcess]:
 
 
 def test_others_of_this_machine_can_neither_open_the_lock_nor_what_an_earlier_version_left_open(path: Path) -> None:
-    kept = {path: 0o664, path.with_name("notifier.db-wal"): 0o644, path.with_name("notifier.db-shm"): 0o600}
+    kept = {path: 0o664, path.with_name("notifier.db-wal"): 0o644, path.with_name("notifier.db-shm"): 0o660}
     for file, mode in kept.items():
         file.touch()
         file.chmod(mode)
     with worker_lock(path):
         modes = [stat.S_IMODE(file.stat().st_mode) for file in (*kept, lock_path(path))]
-    assert modes == [0o660, 0o640, 0o600, 0o640]
+    assert modes == [0o600, 0o600, 0o660, 0o600]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640])

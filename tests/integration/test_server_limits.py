@@ -131,6 +131,17 @@ def assert_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
     assert "never retrieved" not in said
 
 
+def held_by_the_system(port: int) -> list[int]:
+    """Of each connection to this port, whether the server still has it or not, the bytes that wait to be sent."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening, over = "0A", "06"
+    return [
+        int(queues.partition(":")[0], 16)
+        for _, local, _, state, queues, *_ in lines
+        if int(local.rpartition(":")[2], 16) == port and state not in (listening, over)
+    ]
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -180,7 +191,7 @@ def test_who_has_left_takes_no_place(
     stage: PageStage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
-    monkeypatch.setattr(connections, "GRACE", 3_600.0)
+    monkeypatch.setattr(connections, "NEWCOMERS", 1 / 3_600)
     with served(stage) as address:
         for _ in range(6):
             with say(address, HEALTHZ) as connection:
@@ -191,7 +202,7 @@ def test_who_has_left_takes_no_place(
 def test_a_full_house_lets_everyone_say_a_word(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has just come is not ended for the next one before there was time to ask."""
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
-    monkeypatch.setattr(connections, "GRACE", 0.5)
+    monkeypatch.setattr(connections, "NEWCOMERS", 4.0)  # so each has half a second
     with served(stage) as address, ExitStack() as held:
         slow = [held.enter_context(say(address)) for _ in range(6)]
         for each in slow:
@@ -201,7 +212,7 @@ def test_a_full_house_lets_everyone_say_a_word(stage: PageStage, monkeypatch: py
 
 def test_guests_go_before_those_who_have_shown_the_token(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
-    monkeypatch.setattr(connections, "GRACE", 0.0)
+    monkeypatch.setattr(connections, "NEWCOMERS", float("inf"))
     stage.door = Door(b"token", is_loopback=False)
     with served(stage) as address, ExitStack() as held:
         ask = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer token\r\n\r\n"
@@ -218,7 +229,7 @@ def test_guests_go_before_those_who_have_shown_the_token(stage: PageStage, monke
 def test_chatter_that_never_ends_shuts_nobody_out(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """All places are taken by strangers who ask again and again, each well within the grace."""
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 4)
-    monkeypatch.setattr(connections, "GRACE", 1.0)
+    monkeypatch.setattr(connections, "NEWCOMERS", 2.0)  # so each has a second or more
     over = threading.Event()
 
     def chat(connection: socket.socket) -> None:
@@ -336,6 +347,28 @@ def test_what_is_left_to_send_at_the_end_keeps_no_connection(stage: PageStage, m
     monkeypatch.setattr(connections.Connection, "connection_lost", lost)
     with served(stage) as address, say(address, request(b"GET /healthz") * 200, receive_buffer=1_024):
         assert ended.wait(PATIENCE)
+
+
+def test_what_nobody_reads_is_not_kept_by_the_system_either(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ended connection whose answers are unread would go on in the kernel, with all that was to be sent."""
+    monkeypatch.setattr(connections, "LAST_BYTE", 0.3)
+    monkeypatch.setattr(connections, "NO_BYTE", 1.0)
+    monkeypatch.setattr(connections, "IDLE", 0.3)
+    few, many = request(b"GET /metrics") * 3, request(b"GET /metrics") * 200
+    with served(stage) as address, ExitStack() as held:
+        for asked in (few, many):
+            held.enter_context(say(address, asked, receive_buffer=1_024))
+        until(lambda: len(held_by_the_system(address[1])) == 2)
+        assert sum(held_by_the_system(address[1])) < 2 * 4 * connections.SEND_BUFFER
+        until(lambda: not held_by_the_system(address[1]))
+
+
+def test_who_says_all_at_once_and_listens_is_answered(stage: PageStage) -> None:
+    with served(stage) as address:
+        for said, status in ((HEALTHZ, b"200"), (b"GET /healthz HTTP/1.0\r\n\r\n", b"200"), (SIGNED, b"202")):
+            with say(address, said) as connection:
+                connection.shutdown(socket.SHUT_WR)
+                assert all_of(connection)[9:12] == status
 
 
 @pytest.mark.parametrize(
