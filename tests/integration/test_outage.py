@@ -433,6 +433,27 @@ async def test_a_key_that_is_withdrawn_opens_it_and_one_that_is_given_back_resol
     assert [body["type"] for body in scene.bodies()] == ["incident.opened", "incident.resolved"]
 
 
+@pytest.mark.asyncio
+async def test_a_process_that_stood_still_tells_of_no_silence_that_it_did_not_hear(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that slept: nobody asked, so nobody failed to answer."""
+    scene.sync(52)
+    loop_clock = LoopClock(monkeypatch)
+    watcher = await watcher_with_outage(scene, Watch(sync=52))
+    async with running(watcher.run()):
+        await until(lambda: watcher.health.is_well)
+        scene.simulator.fault(Status(500))
+        for _ in range(120):
+            await loop_clock.advance(1)
+        assert watcher.health.is_down
+        await loop_clock.advance(HOUR.total_seconds())
+        assert scene.bodies() == []
+        for _ in range(240):
+            await loop_clock.advance(1)
+        await until(lambda: [body["type"] for body in scene.bodies()] == ["incident.opened"])
+
+
 # --- what is not its own, and an answer that did not last ---
 
 
