@@ -132,8 +132,8 @@ receivers:
         while time.monotonic() < end:
             if value := true():
                 return value
-            if self.worker is not None and self.worker.poll() is not None:
-                break
+            if self.worker is not None and (code := self.worker.poll()) is not None:
+                raise AssertionError(f"the worker ended with {code}; its log:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.05)
         raise AssertionError(f"not in {timeout} s; the worker's log:\n{self.log.read_text()[-4000:]}")
 

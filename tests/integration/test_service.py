@@ -259,6 +259,7 @@ async def test_a_worker_that_a_loop_of_its_own_ends_says_why_and_has_no_more_tim
 
 LOUD = "a Slack receiver would get queued or working of more than 10 syncs; name its events in a route"
 DEAF = "a workspace has a lifecycle_webhook, and no server to take it; set server.listen"
+SHORT = "a secret that strangers may try has less than 16 characters; take a longer one"
 NEVER = "a route names checks but no event of an incident, so that it never applies"
 PASSED_OVER = "a route never applies: incidents of a workspace go to routes without syncs and labels, which there are"
 DOUBTFUL = {
@@ -290,11 +291,12 @@ async def test_what_its_author_may_not_have_meant_is_warned_of_at_a_start_and_at
                 worker.reloads.ask()
                 await until(lambda: lines(logs, RELOADED) != [])
     found = [
-        (line["event"], line.get("receiver") or line.get("workspace") or line.get("route"))
+        (line["event"], line.get("receiver") or line.get("workspace") or line.get("secret") or line.get("route"))
         for line in logs
         if line["log_level"] == "warning"
     ]
-    assert found == [(LOUD, "loud"), (DEAF, "production"), (NEVER, "routes[1]"), (PASSED_OVER, "routes[2]")]
+    short = (SHORT, "workspaces.production.lifecycle_webhook.secret")
+    assert found == [(LOUD, "loud"), (DEAF, "production"), short, (NEVER, "routes[1]"), (PASSED_OVER, "routes[2]")]
 
 
 # --- reloads ---
