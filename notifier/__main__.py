@@ -34,8 +34,9 @@ def _wait(_: int, __: object) -> None:
 
 
 def _end(number: int, _: object) -> None:
-    """A worker that is told to end before it has begun has done what it was told."""
-    sys.exit(0 if sys.argv[1:2] == ["run"] else 128 + number)
+    """A worker that is told to end before it has begun has done what it was told; a round (`--once`) has not."""
+    is_worker = sys.argv[1:2] == ["run"] and "--once" not in sys.argv
+    sys.exit(0 if is_worker else 128 + number)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -83,6 +84,7 @@ def run(
         with asyncio.Runner(loop_factory=new_loop()) as runner:
             runner.run(service.run(watchlist, Reloads(source, watchlist)))
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with asyncio.Runner(loop_factory=new_loop()) as runner:
         done = runner.run(run_once(load(config)))
     for workspace, reason in done.unread.items():

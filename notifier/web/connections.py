@@ -13,7 +13,7 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -226,19 +226,15 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
         assert server is not None  # noqa: S101 - setup made it
         server.request_handler = _with_strangers(server.request_handler)
         house = House(most_connections())
-        sockets = _listen(address)
-        for each in sockets:
-            open_now.callback(each.close)
+        listener = open_now.enter_context(_listen(address))
         new = partial(Connection, server, loop, house)
-        accepting = [asyncio.create_task(_accept(each, house, new), name="accept connections") for each in sockets]
+        accepting = asyncio.create_task(_accept(listener, house, new), name="accept connections")
         try:
-            yield Address(address.host, sockets[0].getsockname()[1])
+            yield Address(address.host, listener.getsockname()[1])
         finally:
-            for task in accepting:
-                task.cancel()
-            await asyncio.gather(*accepting, return_exceptions=True)
-            for each in sockets:
-                each.close()
+            accepting.cancel()
+            await asyncio.gather(accepting, return_exceptions=True)
+            listener.close()
             await app.shutdown()  # what never ends by itself does now
             await server.shutdown(LAST_WORDS)
 
@@ -268,18 +264,14 @@ def _with_strangers(answer: Answer) -> Answer:
     return answering
 
 
-def _listen(address: Address) -> list[socket.socket]:
-    """A socket for each address that the host has, on one port. Raises AddressUnusable."""
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    opened: list[socket.socket] = []
-    port, problem = address.port, None
-    for family, kind, protocol, _, place in dict.fromkeys(found):
+def _listen(address: Address) -> socket.socket:
+    """Raises AddressUnusable."""
+    [(family, kind, protocol, _, place), *_] = socket.getaddrinfo(  # of a number: nobody is asked
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
+    )
+    with ExitStack() as undo:
         try:
-            listener = socket.socket(family, kind, protocol)
-        except OSError as error:  # a machine without IPv6
-            problem = error
-            continue
-        try:
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
             listener.setblocking(False)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
@@ -288,21 +280,12 @@ def _listen(address: Address) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(NO_BYTE * 1_000))
-            listener.bind((place[0], port, *place[2:]))
+            listener.bind(place)
             listener.listen(BACKLOG)
         except OSError as error:
-            listener.close()
-            problem = error
-            if error.errno != errno.EADDRNOTAVAIL:
-                break
-        else:
-            opened.append(listener)
-            port = listener.getsockname()[1]
-    if not opened or (problem is not None and problem.errno == errno.EADDRINUSE):
-        for listener in opened:
-            listener.close()
-        raise AddressUnusable(f"can't listen at {address}: {_why(problem or OSError())}") from problem
-    return opened
+            raise AddressUnusable(f"can't listen at {address}: {_why(error)}") from error
+        undo.pop_all()
+    return listener
 
 
 def _unsent(end: socket.socket) -> int:

@@ -1,6 +1,7 @@
 """The commands, as a person and a script see them: output, exit codes, and never a traceback."""
 
 import json
+import os
 import resource
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from notifier.simulator import SimulatorThread, Status
+from notifier.simulator import Hang, SimulatorThread, Status
 
 from .conftest import COMMAND, Workplace
 
@@ -523,16 +524,43 @@ def test_an_option_before_a_subcommand_is_refused_rather_than_forgotten(workplac
     assert workplace.run("deliveries", "retry", "--receiver", "hook", "--dead").returncode == 0
 
 
-def test_a_signal_while_it_is_still_loading_ends_it_without_a_traceback() -> None:
-    """As process 1 of a container it has no default for signals: a handler must be there before all that is loaded."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("command", "is_worker"), [("run", True), ("run --once", False), ("status", False)])
+def test_a_signal_while_it_is_still_loading_ends_it_without_a_traceback(
+    number: signal.Signals, command: str, is_worker: bool
+) -> None:
+    """As process 1 of a container it has no default for signals: a handler must be there before all that is loaded. A
+    worker that has not begun is ended, as it was told; a round or a look was not taken."""
     script = """
-import os, signal, sys, types
+import os, sys, types
 import notifier
 stub = types.ModuleType("notifier.cli")
-stub.main = lambda: os.kill(os.getpid(), signal.SIGTERM)
+stub.main = lambda: os.kill(os.getpid(), int(os.environ["NUMBER"]))
 sys.modules["notifier.cli"] = notifier.cli = stub
 from notifier.__main__ import main
 main()
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGTERM, "", "")
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *command.split()],
+        env={**os.environ, "NUMBER": str(int(number))},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0 if is_worker else 128 + number, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_round_that_is_broken_off_is_no_success(
+    workplace: Workplace, simulator: SimulatorThread, number: signal.Signals
+) -> None:
+    simulator.add_sync(id=52)
+    simulator.fault(Hang())
+    workplace.start("--once")
+    workplace.wait_until(lambda: simulator.request_count > 0)
+    assert workplace.worker is not None
+    workplace.worker.send_signal(number)
+    code, workplace.worker = workplace.worker.wait(timeout=20), None
+    assert code != 0
+    assert "Traceback" not in workplace.log.read_text()
