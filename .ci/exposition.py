@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from notifier.meter import DeliveryOutcome, PollOutcome
-from notifier.metrics import Metrics, Sources, WorkspaceGauges
-from notifier.model import Backlog
+from notifier.model.delivery import Backlog
+from notifier.model.meters import DeliveryOutcome, PollOutcome
+from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
 
 ROOT = Path(__file__).parents[1]
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests build the stage
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.ui import WebDriverWait
 
-from notifier.store.schema import deliveries, events
+from notifier.store.sql.schema import deliveries, events
 from tests.chromium import complaints, look, open_chromium
 from tests.page_stage import MINUTE, PageStage
 

@@ -19,9 +19,9 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any, Final
 
-from notifier.cli.slack_terminal import DATE, emoji
-from notifier.receivers.blocks import Rendered, render
-from notifier.receivers.thread_blocks import lines
+from notifier.cli.demo.slack_terminal import DATE, emoji
+from notifier.receivers.slack.blocks.run import Rendered, render
+from notifier.receivers.slack.blocks.thread import lines
 
 WIDTH: Final = 760  # pixels
 DAY: Final = datetime(2026, 11, 23, tzinfo=UTC)

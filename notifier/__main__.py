@@ -15,9 +15,9 @@ def main() -> None:
         signal.signal(number, _end)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else whoever started it wants it to be ignored
         signal.signal(signal.SIGHUP, _wait)
-    from notifier import cli
+    from notifier.cli import app
 
-    cli.main()
+    app.main()
 
 
 def _open_missing() -> None:

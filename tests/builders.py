@@ -7,21 +7,11 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from notifier import checks as rules
-from notifier.body import event_body
-from notifier.checks import Judged, SyncState
-from notifier.checks import Scene as CheckScene
-from notifier.config.checks import ChecksInForce
-from notifier.config.models import (
-    DeliverySettings,
-    Route,
-    SlackReceiver,
-    SlackWebhookReceiver,
-    SyncSelector,
-    Watch,
-    WebhookReceiver,
-)
-from notifier.model import (
+from notifier.judging import checks as rules
+from notifier.judging.body import event_body
+from notifier.judging.checks import Judged, SyncState
+from notifier.judging.checks import Scene as CheckScene
+from notifier.model.delivery import (
     Change,
     Check,
     EventType,
@@ -36,6 +26,16 @@ from notifier.model import (
     Result,
     SyncRun,
     Watched,
+)
+from notifier.watchlist.checks import ChecksInForce
+from notifier.watchlist.models import (
+    DeliverySettings,
+    Route,
+    SlackReceiver,
+    SlackWebhookReceiver,
+    SyncSelector,
+    Watch,
+    WebhookReceiver,
 )
 
 NOW: Final = datetime(2026, 11, 23, 10, 15, 30, 123_000, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from notifier.metrics import PREFIX, Metrics
+from notifier.service.metrics import PREFIX, Metrics
 
 Series = dict[str, float]
 

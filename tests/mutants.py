@@ -42,12 +42,13 @@ def usual() -> list[str]:
     """The modules that decide without I/O, as the import contract lists them, and the server's."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     pure = next(contract for contract in contracts if contract["name"] == "What decides does no I/O")["source_modules"]
-    server = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("notifier/web/[a-z]*.py"))]
-    return list(dict.fromkeys([name.replace(".", "/") + ".py" for name in pure] + server))
+    places = [ROOT / name.replace(".", "/") for name in [*pure, "notifier.web"]]
+    files = [file for place in places for file in (sorted(place.rglob("[a-z]*.py")) or [place.with_suffix(".py")])]
+    return list(dict.fromkeys(str(file.relative_to(ROOT)) for file in files))
 
 
 def tests_of(module: str) -> list[str]:
-    """Test files that are named for the module or import it: unit tests, or else integration tests. With none, those of
+    """Test files that mirror the module or import it: unit tests, or else integration tests. With none, those of
     the modules of its package that import it, and so on. Never tests/acceptance: their command is not the copy's.
     """
     graph = grimp.build_graph("notifier", cache_dir=None)
@@ -55,7 +56,7 @@ def tests_of(module: str) -> list[str]:
     around, seen = {module}, {module}
     while around:
         for tier in ("unit", "integration"):
-            files = sorted((ROOT / "tests" / tier).glob("test_*.py"))
+            files = sorted((ROOT / "tests" / tier).rglob("test_*.py"))
             if found := [str(file.relative_to(ROOT)) for file in files if any(_names(one, file) for one in around)]:
                 return found
         above = {name for one in around for name in graph.find_modules_that_directly_import(one)}
@@ -67,7 +68,8 @@ def tests_of(module: str) -> list[str]:
 def _names(module: str, file: Path) -> bool:
     parent, _, name = module.rpartition(".")
     imports = rf"^\s*(from {re.escape(module)} import|from {re.escape(parent)} import .*\b{name}\b)"
-    return file.stem == f"test_{name}" or re.search(imports, file.read_text(), re.MULTILINE) is not None
+    mirrors = file.stem == f"test_{name}" and file.parent.name in module.split(".")
+    return mirrors or re.search(imports, file.read_text(), re.MULTILINE) is not None
 
 
 def room_for(file: str, tests: list[str]) -> Path:

@@ -12,23 +12,23 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 
-from notifier.body import timestamp
-from notifier.checks import SyncState
 from notifier.cli.worker import new_loop
-from notifier.config.models import Workspace
-from notifier.config.server import Address
-from notifier.metrics import Metrics
-from notifier.model import Check, Incident, Standing
+from notifier.judging.body import timestamp
+from notifier.judging.checks import SyncState
+from notifier.model.delivery import Check, Incident, Standing
+from notifier.service.metrics import Metrics
 from notifier.store.migrate import migrate
-from notifier.store.rows import incident_row
-from notifier.store.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
-from notifier.store.sqlite import engine_for, open_here
-from notifier.target import SyncTarget
+from notifier.store.sql.rows import incident_row
+from notifier.store.sql.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
+from notifier.store.sqlite.files import engine_for, open_here
+from notifier.watching.target import SyncTarget
+from notifier.watchlist.models import Workspace
+from notifier.watchlist.server import Address
 from notifier.web.access import Door
 from notifier.web.app import make_app
-from notifier.web.connections import listening
 from notifier.web.insight import Insight
 from notifier.web.reception import Reception
+from notifier.web.socket import listening
 
 MINUTE = timedelta(minutes=1)
 

@@ -22,7 +22,16 @@ from faults.place import a_workplace
 from faults.row import Figures, Row, Size, fail, must
 from faults.seen import HEAD, must_stop, write
 from faults.slack_stories import HARMED, OTHER, STORIES, Stories
-from notifier.simulator import Accept, Drop, RateLimit, SimulatorThread, SlackError, SlackMessage, SlackRequest, Status
+from notifier.simulator import (
+    Accept,
+    Drop,
+    RateLimit,
+    SimulatorThread,
+    SlackError,
+    SlackMessage,
+    SlackRequest,
+    Status,
+)
 from notifier.simulator.faults import Body, Redirect
 from notifier.simulator.slack_faults import SlackFault
 from tests.acceptance.workplace import Workplace

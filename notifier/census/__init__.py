@@ -1,0 +1,1 @@
+"""The border in: the API's requests and answers, and its webhooks."""

@@ -1,6 +1,6 @@
 """The Census API over aiohttp: one session a workspace, one gate that all its requests pass.
 
-Raises the errors of `notifier.errors`; what to do about them is the scheduler's to say.
+Raises the errors of `notifier.model.errors`; what to do about them is the scheduler's to say.
 """
 
 import asyncio
@@ -16,11 +16,9 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-from notifier.answer import AnswerTooLarge
 from notifier.census import wire
-from notifier.config.models import Workspace
-from notifier.errors import Throttled, Unreachable, Unusable
-from notifier.http import (
+from notifier.http.answer import AnswerTooLarge
+from notifier.http.client import (
     Timeouts,
     as_written,
     date_of,
@@ -30,8 +28,10 @@ from notifier.http import (
     read_capped,
     retry_after,
 )
-from notifier.meter import DEAF_TO_WORKSPACE, WorkspaceMeter
-from notifier.model import SyncRun
+from notifier.model.delivery import SyncRun
+from notifier.model.errors import Throttled, Unreachable, Unusable
+from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.watchlist.models import Workspace
 
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each

@@ -5,10 +5,10 @@ from pathlib import Path
 import typer
 
 from notifier.cli.options import DEFAULT_CONFIG
-from notifier.config.compose import compose
-from notifier.config.nodes import MappingNode
-from notifier.errors import WatchlistError
-from notifier.model import EventType
+from notifier.model.delivery import EventType
+from notifier.model.errors import WatchlistError
+from notifier.watchlist.reading.compose import compose
+from notifier.watchlist.reading.nodes import MappingNode
 
 
 def receivers(context: typer.Context) -> list[str]:

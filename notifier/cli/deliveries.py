@@ -12,11 +12,11 @@ from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load, look_up
 from notifier.cli.terminal import MOST_SHOWN, ago, long, plain, print_json_array, short, show_newest, table
-from notifier.config.durations import parse_duration
-from notifier.documents import delivery_document
-from notifier.model import DeliveryState
-from notifier.spoken import counted
-from notifier.store.views import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
+from notifier.model.delivery import DeliveryState
+from notifier.model.times import counted
+from notifier.store.views.status import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
+from notifier.watchlist.durations import parse_duration
+from notifier.web.documents import delivery_document
 
 COLORS: Final = {DeliveryState.DELIVERED: "green", DeliveryState.PENDING: "yellow", DeliveryState.DEAD: "red"}
 EXAMPLES = examples(

@@ -8,16 +8,16 @@ from typing import Annotated, Any, Final
 import typer
 from rich.text import Text
 
-from notifier.body import parsed_time
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended, in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
-from notifier.documents import event_document, types_named
-from notifier.model import EventType
-from notifier.spoken import counted
-from notifier.store.views import EventFilter, EventView, read_events
+from notifier.judging.body import parsed_time
+from notifier.model.delivery import EventType
+from notifier.model.times import counted
+from notifier.store.views.status import EventFilter, EventView, read_events
+from notifier.web.documents import event_document, types_named
 
 PREFIX: Final = "sync_run."
 COLORS: Final[Mapping[str, str]] = {

@@ -8,17 +8,17 @@ from typing import Final
 import typer
 from rich.text import Text
 
-from notifier import log
+from notifier.cli.probe import Findings, examine
 from notifier.cli.terminal import brief, console, long, plain, short, table, waiting
 from notifier.cli.worker import new_loop
-from notifier.config.models import SyncSelector, Watch, Watchlist
-from notifier.coverage import idle_watches, unserved_syncs
-from notifier.errors import CensusError
-from notifier.model import Verdict
-from notifier.online import Findings, examine
-from notifier.roster import Listing
-from notifier.spoken import counted
-from notifier.watch import covered_syncs, watches_of
+from notifier.judging.coverage import idle_watches, unserved_syncs
+from notifier.model.delivery import Verdict
+from notifier.model.errors import CensusError
+from notifier.model.times import counted
+from notifier.service import log
+from notifier.watching.roster import Listing
+from notifier.watchlist.covers import covered_syncs, watches_of
+from notifier.watchlist.models import SyncSelector, Watch, Watchlist
 
 MOST_NAMED: Final = 10
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from notifier.config.load import load_watchlist
-from notifier.config.models import Watchlist
-from notifier.config.outline import Outline, read_outline
+from notifier.watchlist.models import Watchlist
+from notifier.watchlist.reading.load import load_watchlist
+from notifier.watchlist.reading.outline import Outline, read_outline
 
 Config = Annotated[
     Path,

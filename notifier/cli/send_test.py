@@ -7,20 +7,20 @@ from typing import Annotated, Final, assert_never
 
 import typer
 
-from notifier import log
-from notifier.body import TEST_TYPE
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.cli.probe import SentTest
+from notifier.cli.probe import send_test as send
 from notifier.cli.terminal import brief, plain, waiting
 from notifier.cli.worker import new_loop
-from notifier.config.models import Receiver, SlackReceiver, SlackWebhookReceiver, WebhookReceiver
-from notifier.config.wording import Quotes
-from notifier.errors import StoreError
-from notifier.model import Broken, Delivered, Outcome, Refused, Retry
-from notifier.online import SentTest
-from notifier.online import send_test as send
-from notifier.store.views import try_receiver
+from notifier.judging.body import TEST_TYPE
+from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
+from notifier.model.errors import StoreError
+from notifier.service import log
+from notifier.store.views.status import try_receiver
+from notifier.watchlist.models import Receiver, SlackReceiver, SlackWebhookReceiver, WebhookReceiver
+from notifier.watchlist.reading.wording import Quotes
 
 MOST_OF_ANSWER: Final = 300
 EXAMPLES = examples(("notifier send-test growth", "the receiver named growth in the watchlist"))

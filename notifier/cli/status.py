@@ -15,14 +15,13 @@ from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.cli.whereabouts import databases_in_use
-from notifier.config.outline import default_database
-from notifier.documents import status_document
-from notifier.errors import NotifierError, WatchlistError
-from notifier.model import Check
-from notifier.spoken import counted, spoken
-from notifier.store.incident_views import count_open
-from notifier.store.lock import is_held
-from notifier.store.views import (
+from notifier.model.delivery import Check
+from notifier.model.errors import NotifierError, WatchlistError
+from notifier.model.times import counted, spoken
+from notifier.service.vitals import SIGN_OF_LIFE_LASTS
+from notifier.store.sqlite.lock import is_held
+from notifier.store.views.incidents import count_open
+from notifier.store.views.status import (
     RunView,
     Status,
     SyncView,
@@ -30,7 +29,8 @@ from notifier.store.views import (
     read_status,
     require_recent_worker,
 )
-from notifier.well import SIGN_OF_LIFE_LASTS
+from notifier.watchlist.reading.outline import default_database
+from notifier.web.documents import status_document
 
 MOST_SYNCS: Final = 50
 EXAMPLES = examples(

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 
-from notifier.errors import OutputUnwritable, ReaderGone
+from notifier.model.errors import OutputUnwritable, ReaderGone
 
 
 class _Output(TextIOWrapper):

@@ -7,20 +7,20 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from notifier import log
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
+from notifier.cli.probe import read_listings
 from notifier.cli.terminal import brief, console, long, print_json_array, short, table, waiting
 from notifier.cli.worker import new_loop
-from notifier.config.models import Watchlist
-from notifier.config.wording import Quotes
-from notifier.documents import sync_document
-from notifier.errors import CensusError
-from notifier.model import Sync
-from notifier.online import read_listings
-from notifier.roster import Listing
-from notifier.watch import covered_syncs, watches_of
+from notifier.model.delivery import Sync
+from notifier.model.errors import CensusError
+from notifier.service import log
+from notifier.watching.roster import Listing
+from notifier.watchlist.covers import covered_syncs, watches_of
+from notifier.watchlist.models import Watchlist
+from notifier.watchlist.reading.wording import Quotes
+from notifier.web.documents import sync_document
 
 EXAMPLES = examples(
     ("notifier syncs", "all of them"),

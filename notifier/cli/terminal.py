@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from notifier.foreign import UNSAFE, disarmed_json, tidied
+from notifier.model.foreign import UNSAFE, disarmed_json, tidied
 
 MOST_SHOWN: Final = 50  # rows, where the command line does not say
 LONGEST_CELL: Final = 160  # characters; the whole text is in the JSON

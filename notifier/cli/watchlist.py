@@ -10,9 +10,9 @@ import typer
 from notifier.cli.help import Panel, examples
 from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
-from notifier.config.load import doubts, watchlist_schema
-from notifier.noise import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
-from notifier.spoken import counted
+from notifier.judging.advice import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
+from notifier.model.times import counted
+from notifier.watchlist.reading.load import doubts, watchlist_schema
 
 CHECK_EXAMPLES = examples(
     ("notifier check", "the watchlist here, or of NOTIFIER_CONFIG"),

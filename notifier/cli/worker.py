@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
-from notifier import log, service
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load, look_up
 from notifier.cli.terminal import plain
-from notifier.config.source import WatchlistFile
-from notifier.reload import Reloads
-from notifier.round import run_once
-from notifier.store.lock import worker_lock
+from notifier.service import log
+from notifier.service import run as service
+from notifier.service.reload import Reloads
+from notifier.service.round import run_once
 from notifier.store.migrate import migrate as migrate_database
+from notifier.store.sqlite.lock import worker_lock
+from notifier.watchlist.reading.source import WatchlistFile
 
 Format = Annotated[
     log.LogFormat,

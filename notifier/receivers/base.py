@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from notifier.model import Message, Outcome
-from notifier.turnstile import Turnstile
+from notifier.model.delivery import Message, Outcome
+from notifier.receivers.pace import Turnstile
 
 
 class Receiver(Protocol):

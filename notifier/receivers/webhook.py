@@ -8,11 +8,11 @@ import aiohttp
 from multidict import CIMultiDict
 from standardwebhooks import Webhook
 
-from notifier.config.models import WebhookReceiver
-from notifier.errors import status_in_words
-from notifier.http import as_written, describe, proxy_for, rest_of, retry_after
-from notifier.model import Broken, Delivered, Message, Outcome, Refused, Retry
-from notifier.turnstile import Turnstile
+from notifier.http.client import as_written, describe, proxy_for, rest_of, retry_after
+from notifier.model.delivery import Broken, Delivered, Message, Outcome, Refused, Retry
+from notifier.model.errors import status_in_words
+from notifier.receivers.pace import Turnstile
+from notifier.watchlist.models import WebhookReceiver
 
 CONCURRENCY: Final = 16
 MESSAGE_REFUSED: Final = frozenset({400, 413, 415, 422})

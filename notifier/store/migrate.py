@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import Connection, inspect
 
 import notifier
-from notifier.errors import DatabaseUnusable
-from notifier.store.sqlite import check_file, engine_for, explained
+from notifier.model.errors import DatabaseUnusable
+from notifier.store.sqlite.files import check_file, engine_for, explained
 
 if TYPE_CHECKING:
     from alembic.config import Config

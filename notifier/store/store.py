@@ -14,8 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, Row
 
-from notifier.errors import StoreUnavailable
-from notifier.model import (
+from notifier.model.delivery import (
     Backlog,
     CensusAlert,
     Check,
@@ -39,9 +38,9 @@ from notifier.model import (
     WatchedSync,
     WorkspaceState,
 )
-from notifier.store import statements as sql
-from notifier.store.reader import Reader, open_reader
-from notifier.store.rows import (
+from notifier.model.errors import StoreUnavailable
+from notifier.store.sql import order as sql
+from notifier.store.sql.rows import (
     alert_key,
     incident_of,
     mentions_of,
@@ -54,9 +53,10 @@ from notifier.store.rows import (
     snapshot_of,
     standing_row,
 )
-from notifier.store.schema import MICROSECOND, NONE
-from notifier.store.sqlite import engine_for, explained, identity, open_here, wait_for_lock
-from notifier.store.thread import OwnThread, own_thread
+from notifier.store.sql.schema import MICROSECOND, NONE
+from notifier.store.sqlite.files import engine_for, explained, identity, open_here, wait_for_lock
+from notifier.store.sqlite.reader import Reader, open_reader
+from notifier.store.sqlite.thread import OwnThread, own_thread
 from notifier.store.writer import Writer
 
 PRUNE_AT_ONCE = 1_000

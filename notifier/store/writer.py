@@ -15,9 +15,9 @@ import structlog
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 
-from notifier.errors import DatabaseUnusable, StoreError, StoreUnavailable
-from notifier.store.sqlite import explain
-from notifier.store.thread import OwnThread
+from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.store.sqlite.files import explain
+from notifier.store.sqlite.thread import OwnThread
 
 log = structlog.get_logger(__name__)
 

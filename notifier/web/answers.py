@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from notifier.foreign import disarmed_json
+from notifier.model.foreign import disarmed_json
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

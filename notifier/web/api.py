@@ -10,16 +10,8 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from notifier.config.values import LARGEST_ID
-from notifier.documents import (
-    delivery_document,
-    event_document,
-    incident_document,
-    status_document,
-    sync_document,
-)
-from notifier.store.incident_views import read_incidents
-from notifier.store.views import (
+from notifier.store.views.incidents import read_incidents
+from notifier.store.views.status import (
     DeliveryFilter,
     EventFilter,
     read_deliveries,
@@ -27,7 +19,15 @@ from notifier.store.views import (
     read_status,
     retry_deliveries,
 )
+from notifier.watchlist.values import LARGEST_ID
 from notifier.web.answers import answer, encoded, refusal, to_json
+from notifier.web.documents import (
+    delivery_document,
+    event_document,
+    incident_document,
+    status_document,
+    sync_document,
+)
 from notifier.web.query import Parameters, WrongParameter, flag_of, limit_of, parameters, state_of, sync_of, types_of
 from notifier.web.reception import Reception
 

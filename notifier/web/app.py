@@ -8,18 +8,18 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from notifier.config.models import Watchlist
-from notifier.errors import StoreError
+from notifier.model.errors import StoreError
+from notifier.watchlist.models import Watchlist
 from notifier.web.access import Admission, Door, is_passed_on
 from notifier.web.answers import HEADERS, answer
 from notifier.web.api import Api
-from notifier.web.connections import NAME, Connection
-from notifier.web.desk import Desk, is_browser
+from notifier.web.browser import Desk, is_browser
 from notifier.web.hooks import Hooks
-from notifier.web.live import Live
-from notifier.web.pages import Pages
+from notifier.web.page.live import Live
+from notifier.web.page.pages import Pages
 from notifier.web.query import WrongParameter
 from notifier.web.reception import Reception
+from notifier.web.socket import NAME, Connection
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from notifier.errors import StoreUnavailable
+from notifier.model.errors import StoreUnavailable
 from notifier.web.answers import refusal
 from notifier.web.insight import Hearing
 from notifier.web.reception import Reception

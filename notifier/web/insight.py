@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from notifier.config.models import Workspace
-from notifier.model import Sync
-from notifier.target import SyncTarget
+from notifier.model.delivery import Sync
+from notifier.watching.target import SyncTarget
+from notifier.watchlist.models import Workspace
 
 
 class Hearing(Protocol):

@@ -6,9 +6,9 @@ Whatever is wrong with one is a WrongParameter whose sentence is for the caller.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from notifier.config.values import LARGEST_ID
-from notifier.documents import types_named
-from notifier.model import DeliveryState, EventType
+from notifier.model.delivery import DeliveryState, EventType
+from notifier.watchlist.values import LARGEST_ID
+from notifier.web.documents import types_named
 
 USUAL_LIMIT: Final = 50
 LARGEST_LIMIT: Final = 200

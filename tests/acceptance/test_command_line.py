@@ -533,10 +533,10 @@ def test_a_signal_while_it_is_still_loading_ends_it_without_a_traceback(
     worker that has not begun is ended, as it was told; a round or a look was not taken."""
     script = """
 import os, sys, types
-import notifier
-stub = types.ModuleType("notifier.cli")
+import notifier.cli
+stub = types.ModuleType("notifier.cli.app")
 stub.main = lambda: os.kill(os.getpid(), int(os.environ["NUMBER"]))
-sys.modules["notifier.cli"] = notifier.cli = stub
+sys.modules["notifier.cli.app"] = notifier.cli.app = stub
 from notifier.__main__ import main
 main()
 """

@@ -10,7 +10,7 @@ import psutil
 from standardwebhooks import Webhook
 
 from notifier.simulator import Body, ReceivedWebhook, SimulatorThread, Status
-from tests.integration.store_builders import change
+from tests.integration.store.builders import change
 
 from .conftest import SECRET, Workplace
 

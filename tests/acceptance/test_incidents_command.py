@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Table, create_engine, insert
 from sqlalchemy.pool import NullPool
 
-from notifier.store.schema import deliveries, events, incidents, syncs
+from notifier.store.sql.schema import deliveries, events, incidents, syncs
 
 from .conftest import Workplace
 

@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from notifier.simulator import SimulatorThread
 from tests.acceptance.conftest import SECRET, Workplace
 from tests.acceptance.test_server import TOKEN, Server, alert, serving
-from tests.integration.store_builders import write_lock_held
+from tests.integration.store.builders import write_lock_held
 
 RELOADED = "watchlist reloaded"
 WRONG = "the changed watchlist is wrong; the one in force stays"

@@ -33,7 +33,7 @@ def test_the_wheel_brings_its_migrations_and_its_page_and_needs_no_checkout(tmp_
         [
             sys.executable,
             "-c",
-            "import notifier; print(notifier.__file__); from notifier.cli import main; main()",
+            "import notifier; print(notifier.__file__); from notifier.cli.app import main; main()",
             "migrate",
         ],
         cwd=tmp_path,

@@ -1,0 +1,78 @@
+"""The command line: one module a group of commands. Data goes to standard output, all else to standard error."""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+import notifier
+from notifier.cli import deliveries, events, incidents, send_test, status, streams, syncs, watchlist, worker
+from notifier.cli.demo import command as demo
+from notifier.cli.help import examples
+from notifier.cli.init import command as init
+from notifier.model.errors import NotifierError, OutputUnwritable, ReaderGone, WatchlistError
+from notifier.service import log
+
+app = typer.Typer(
+    name="notifier",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"census-notifier {notifier.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=examples(
+        ("notifier demo", "see it work, without an account"),
+        ("notifier init", "write a first watchlist, by questions"),
+        ("notifier check && notifier run", "validate the watchlist, then work"),
+        ("notifier events --help", "more about one command"),
+    )
+)
+def options(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback has done all
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Follows Census sync runs and tells Slack channels and webhooks what changed."""
+    if context.invoked_subcommand != "run":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # all is loaded: from here on it can be told in words
+    if context.invoked_subcommand != "run" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+for group in (worker, demo, init, watchlist, send_test, status, incidents, syncs, events, deliveries):
+    group.register(app)
+
+
+def main() -> None:
+    """Runs a command. Our own errors are sentences for the user, and exit codes: 2 for the watchlist, else 1."""
+    streams.set_up()
+    code: int | str | None = 0
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it may still fail
+    except SystemExit as end:
+        code = end.code
+    except WatchlistError as error:
+        log.tell(str(error))
+        code = 2
+    except ReaderGone:
+        streams.give_up_output()
+    except NotifierError as error:
+        log.tell(f"notifier: {error}")
+        code = 1
+        if isinstance(error, OutputUnwritable):
+            streams.give_up_output()
+    log.flush()
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""`notifier demo`: the worker between the simulators."""

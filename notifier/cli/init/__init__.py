@@ -1,0 +1,1 @@
+"""`notifier init`: a first watchlist."""

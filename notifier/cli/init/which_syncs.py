@@ -1,0 +1,77 @@
+"""Which syncs a new watchlist is to watch: from the command line, or chosen from those that there are."""
+
+from fnmatch import fnmatchcase
+from typing import Final
+
+import typer
+from rich.text import Text
+
+from notifier.cli.init.questions import Questions
+from notifier.cli.init.template import Selection
+from notifier.cli.terminal import MOST_SHOWN, brief, console, long, short, table
+from notifier.watching.roster import Listing
+
+ALL: Final = "all"
+
+
+def selected(questions: Questions, listing: Listing, given: list[str] | None) -> Selection:
+    """What the command line gave, or what a person chooses from the list."""
+    if given is not None:
+        words = [word for word in given if word.strip()]
+        if (complaint := _complaint(words, listing)) is not None:
+            raise typer.BadParameter(complaint, param_hint="--watch")
+        return _selection(words)
+    _show_syncs(listing)
+    if not listing.syncs:
+        return Selection()
+    answer = questions.text(
+        None,
+        "--watch",
+        "Which to watch, all or IDs and globs for labels such as Sales*, with commas between",
+        lambda answer: _complaint(answer.split(","), listing),
+        default=ALL,
+    )
+    return _selection(answer.split(","))
+
+
+def _selection(words: list[str]) -> Selection:
+    words = list(dict.fromkeys(word.strip() for word in words))
+    if ALL in words:
+        return Selection()
+    ids = tuple(int(word) for word in words if _is_id(word))
+    return Selection(ids, tuple(word for word in words if not _is_id(word)))
+
+
+def _is_id(word: str) -> bool:
+    return word.isascii() and word.isdigit()
+
+
+def _complaint(words: list[str], listing: Listing) -> str | None:
+    """The first word that fits nothing; an incomplete list proves nothing."""
+    words = [word.strip() for word in words]
+    if not all(words) or not words:
+        return "must be all, an ID or a glob for labels"
+    labels = [sync.label or "" for sync in listing.syncs.values()]
+    for word in words:
+        if word == ALL or not listing.complete:
+            continue
+        if _is_id(word) and int(word) not in listing.syncs:
+            return f"fits nothing: the workspace has no sync {brief(word)}"
+        if not _is_id(word) and not any(fnmatchcase(label, word) for label in labels):
+            return f'fits nothing: the workspace has no sync labelled "{brief(word)}"'
+    return None
+
+
+def _show_syncs(listing: Listing) -> None:
+    syncs = [listing.syncs[sync_id] for sync_id in sorted(listing.syncs)]
+    rows = [
+        (str(sync.id), brief(sync.label), sync.status or "", Text("paused" if sync.paused else "", "yellow"))
+        for sync in syncs[:MOST_SHOWN]
+    ]
+    shown = table(short("sync"), long("label"), long("status"), short("paused"), rows=rows)
+    err = console(stderr=True)
+    err.print(shown if rows else "The workspace has no syncs yet; all that appear will be watched.")
+    if len(syncs) > MOST_SHOWN:
+        err.print(f"… and {len(syncs) - MOST_SHOWN} more", style="dim")
+    if not listing.complete:
+        err.print("These may not be all: Census' list is not complete.", style="yellow")

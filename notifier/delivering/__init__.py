@@ -1,0 +1,1 @@
+"""What is sent when, to each receiver by itself."""

@@ -1,0 +1,1 @@
+"""What it means that something was seen, and who gets to know. Pure."""

@@ -1,0 +1,1 @@
+"""Slack by a bot token, and by an incoming webhook."""

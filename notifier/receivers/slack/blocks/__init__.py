@@ -1,0 +1,1 @@
+"""What a Slack message shows, as Block Kit. Pure."""

@@ -1,0 +1,96 @@
+"""Tells those who look at the worker from outside that it works: systemd, and whoever the heartbeat goes to."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+from notifier.service.heartbeat import Heartbeat, open_heartbeat
+from notifier.service.systemd import Systemd
+from notifier.service.vitals import Vitals, WorkspaceVitals, ailment, trouble
+from notifier.store.store import Store
+from notifier.watching.watcher import WorkspaceWatcher
+from notifier.watchlist.models import Watchlist
+
+
+class Lookout:
+    """Knows how the worker is. Times are the loop's, which no change of the clock moves."""
+
+    def __init__(self, store: Store, watchers: Sequence[WorkspaceWatcher], systemd: Systemd | None = None) -> None:
+        self._store = store
+        self._watchers = watchers
+        self._systemd = systemd or Systemd()
+        self._loops: tuple[asyncio.Task[None], ...] = ()
+        self.heartbeat: Heartbeat | None = None
+
+    def watch(self, *loops: "asyncio.Task[None]") -> None:
+        """These have to be alive."""
+        self._loops = loops
+
+    def vitals(self) -> Vitals:
+        """How the worker is now."""
+        return Vitals(
+            loops_alive=not any(loop.done() for loop in self._loops),
+            database_works=self._store.works,
+            written_before=self._store.idle,
+            workspaces=tuple(self._vitals_of(watcher) for watcher in self._watchers),
+        )
+
+    def ailment(self) -> str | None:
+        """Why the worker is not healthy; None while it is."""
+        return ailment(self.vitals())
+
+    def trouble(self) -> str | None:
+        """Why not all is well; None while all is."""
+        return trouble(self.vitals())
+
+    async def run(self) -> None:
+        """Tells systemd that the worker is ready, and goes on telling until cancelled."""
+        self._systemd.tell("READY=1")
+        async with asyncio.TaskGroup() as loops:
+            if self._systemd.watchdog is not None:
+                loops.create_task(self._feed(self._systemd.watchdog / 2), name="watchdog")
+            if self.heartbeat is not None:
+                loops.create_task(self.heartbeat.run(), name="heartbeat")
+
+    def reloading(self) -> None:
+        """Another watchlist is about to take effect; the lookout of its worker says when it has."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        self._systemd.tell(f"RELOADING=1\nMONOTONIC_USEC={now}")
+
+    def stopping(self) -> None:
+        """The worker was asked to stop, or has to."""
+        self._systemd.tell("STOPPING=1")
+
+    async def _feed(self, every: timedelta) -> None:
+        """A worker that is not healthy goes hungry, until systemd starts it anew."""
+        while True:
+            if self.ailment() is None:
+                self._systemd.tell("WATCHDOG=1")
+            await asyncio.sleep(every.total_seconds())
+
+    def _vitals_of(self, watcher: WorkspaceWatcher) -> WorkspaceVitals:
+        answered_at = watcher.health.answered_at
+        before = None if answered_at is None else self._since(answered_at)
+        return WorkspaceVitals(watcher.name, watcher.longest_pause, before, watcher.health.unlisted)
+
+    def _since(self, moment: float) -> timedelta:
+        return timedelta(seconds=self._now() - moment)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def open_lookout(
+    watchlist: Watchlist, store: Store, watchers: Sequence[WorkspaceWatcher]
+) -> AsyncIterator[Lookout]:
+    """A lookout as the watchlist and the environment have it. Raises ProxyUnusable."""
+    async with AsyncExitStack() as stack:
+        lookout = Lookout(store, watchers, Systemd.of(os.environ, os.getpid()))
+        if watchlist.heartbeat is not None:
+            heartbeat = open_heartbeat(watchlist.heartbeat, lookout.trouble)
+            lookout.heartbeat = await stack.enter_async_context(heartbeat)
+        yield lookout

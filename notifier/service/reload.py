@@ -1,0 +1,119 @@
+"""A new watchlist while the worker runs: when there is one, whether it is good, and what of it has to wait.
+
+Looked for on SIGHUP, and when the content of the watchlist or of a file that a `NAME_FILE` names has changed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+
+from notifier.model.errors import NotifierError
+from notifier.watchlist.models import Watchlist
+from notifier.watchlist.reading.source import WatchlistFile
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY: Final = 1.0  # seconds; a change that stays for so long is taken: an editor may still be writing
+OUR_FAULT: Final = "a fault of the notifier; see its log"
+
+
+class Report(Protocol):
+    """Who hears whether a watchlist that was read anew could be used."""
+
+    def __call__(self, *, successful: bool) -> None: ...
+
+
+Rehearsal = Callable[[Watchlist], Awaitable[None]]
+
+
+class Reloads:
+    """Hands out each good watchlist that differs from the one in force.
+
+    `report` is told whether the newest content could be used. `rehearse` finds what makes a watchlist useless that only
+    shows when it is used; it raises NotifierError.
+    """
+
+    def __init__(self, source: WatchlistFile, in_force: Watchlist, *, every: float = LOOK_EVERY) -> None:
+        self._source = source
+        self._in_force = in_force
+        self._every = every
+        self._asked = asyncio.Event()
+        self.problem: str | None = None
+        """What is wrong with the newest content; None while it is in force."""
+        self.report: Report = _nobody
+        self.rehearse: Rehearsal = _nothing
+
+    def ask(self) -> None:
+        """Someone wants it to be read now (SIGHUP)."""
+        self._asked.set()
+
+    async def next(self) -> Watchlist:
+        """Waits for a good watchlist that says something else than the one in force, which it is from then on."""
+        while True:
+            await self._until_changed()
+            if (new := await self._loaded()) is not None:
+                self._in_force = new
+                return new
+
+    async def _until_changed(self) -> None:
+        """Until it is asked for, or the same new content was there at two looks."""
+        before = self._source.fingerprint
+        while True:
+            try:
+                async with asyncio.timeout(self._every):
+                    await self._asked.wait()
+            except TimeoutError:
+                seen = await asyncio.to_thread(self._source.look)
+                if seen == before != self._source.fingerprint:
+                    return
+                before = seen
+            else:
+                self._asked.clear()
+                return
+
+    async def _loaded(self) -> Watchlist | None:
+        """The watchlist, if it is good and changes something."""
+        new = await self._read()
+        self.problem = str(new) if isinstance(new, NotifierError) else None
+        self.report(successful=self.problem is None)
+        if isinstance(new, NotifierError):
+            for problem in str(new).splitlines():
+                log.error("the changed watchlist is wrong; the one in force stays", problem=problem)
+            return None
+        new = _what_may_change(new, self._in_force)
+        if new == self._in_force:
+            log.info("watchlist was read again: nothing changes", watchlist=str(self._source.path))
+            return None
+        return new
+
+    async def _read(self) -> Watchlist | NotifierError:
+        try:
+            new = await asyncio.to_thread(self._source.load)
+            await self.rehearse(new)
+        except NotifierError as error:
+            return error
+        except Exception:  # the border: what a new watchlist brings about must not end a worker that goes by a good one
+            log.exception("a changed watchlist can't be used by a fault of the notifier; please report it")
+            return NotifierError(OUR_FAULT)
+        return new
+
+
+def _nobody(*, successful: bool) -> None:
+    """For those whose user does not care."""
+
+
+async def _nothing(_: Watchlist) -> None:
+    """For those that nothing can fail for."""
+
+
+def _what_may_change(new: Watchlist, old: Watchlist) -> Watchlist:
+    """The new watchlist, but for what a running worker can't change."""
+    if new.database_path != old.database_path:
+        log.warning("a change of database takes effect with a restart", in_force=str(old.database_path))
+    if new.server.address != old.server.address:
+        in_force = str(old.server.address) if old.server.address is not None else None
+        log.warning("a change of server.listen takes effect with a restart", in_force=in_force)
+    server = new.server.model_copy(update={"listen": old.server.listen})
+    return new.model_copy(update={"database": old.database, "server": server})

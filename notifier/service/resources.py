@@ -1,0 +1,94 @@
+"""What a reload leaves in place: the database and its lock, the counts, the pace of each destination, and the line to
+each workspace whose settings did not change."""
+
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+import notifier
+from notifier.census.client import CensusClient, client_of, new_census_session
+from notifier.model.delivery import WorkspaceState
+from notifier.model.errors import ProxyUnusable
+from notifier.model.meters import WorkspaceMeter
+from notifier.receivers.senders import Paces
+from notifier.service.metrics import Metrics
+from notifier.service.retention import SteadyPresent
+from notifier.store.migrate import migrate
+from notifier.store.sqlite.lock import worker_lock
+from notifier.store.store import Store, open_store
+from notifier.store.views.status import read_worker
+from notifier.watching.health import Health
+from notifier.watchlist.models import Watchlist, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way to one workspace's API: its connections, its request budget, and how it fares."""
+
+    settings: Workspace
+    session: aiohttp.ClientSession
+    client: CensusClient
+    health: Health
+    meter: WorkspaceMeter
+
+
+@dataclass(slots=True)
+class Foundation:
+    """Made by `open_foundation`."""
+
+    store: Store
+    tls: ssl.SSLContext
+    metrics: Metrics
+    started_at: datetime
+    present: SteadyPresent
+    paces: Paces = field(default_factory=Paces)
+    _lines: dict[str, Line] = field(default_factory=dict)
+
+    async def keep_only(self, watchlist: Watchlist) -> None:
+        """Closes the lines to workspaces that are gone or have other settings than before."""
+        for name, line in list(self._lines.items()):
+            if watchlist.workspaces.get(name) != line.settings:
+                del self._lines[name]
+                self.metrics.forget_workspace(name)
+                await line.session.close()
+
+    async def line(self, name: str, settings: Workspace, state: WorkspaceState, *, patient: bool) -> Line:
+        """The line to a workspace, as it was where nothing changed. Raises ProxyUnusable."""
+        if name not in self._lines:
+            health = Health(state, self.store.save_workspace)
+            session = new_census_session(settings, self.tls)
+            meter = self.metrics.workspace(name, state.last_polled_at)
+            try:
+                client = client_of(settings, session, patient=patient, on_throttled=health.throttled, meter=meter)
+            except ProxyUnusable:
+                await session.close()
+                raise
+            self._lines[name] = Line(settings, session, client, health, meter)
+        return self._lines[name]
+
+    async def close(self) -> None:
+        """Closes all lines."""
+        for line in self._lines.values():
+            await line.session.close()
+
+
+@asynccontextmanager
+async def open_foundation(path: Path) -> AsyncIterator[Foundation]:
+    """Locks, migrates and opens the database, and closes all of it again. Raises StoreError."""
+    with worker_lock(path):
+        migrate(path)
+        before = read_worker(path)
+        present = SteadyPresent(before.last_seen_at if before is not None else None, time.monotonic())
+        async with open_store(path) as store:
+            metrics = Metrics(notifier.__version__)
+            foundation = Foundation(store, ssl.create_default_context(), metrics, datetime.now(UTC), present)
+            try:
+                yield foundation
+            finally:
+                await foundation.close()

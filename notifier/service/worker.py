@@ -1,0 +1,214 @@
+"""One worker, made of a watchlist: the composition root. A reload makes another one on the same foundation."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import notifier
+from notifier.census.client import client_of, new_census_session
+from notifier.delivering.deliverer import Builder, Deliverer
+from notifier.delivering.queue import ReceiverQueue
+from notifier.judging.route import readers_of
+from notifier.model.delivery import ReceiverState, Sync, WorkspaceState
+from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.receivers.senders import open_senders
+from notifier.service.heartbeat import open_heartbeat
+from notifier.service.liveness import Lookout, open_lookout
+from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
+from notifier.service.resources import Foundation, Line
+from notifier.service.retention import SteadyPresent
+from notifier.store.store import Store
+from notifier.watching.health import Health
+from notifier.watching.inbox import Inbox
+from notifier.watching.outage import Outage
+from notifier.watching.poll import Observer
+from notifier.watching.record import Recorder
+from notifier.watching.roster import Listings, Roster
+from notifier.watching.target import SyncTarget
+from notifier.watching.watcher import WorkspaceWatcher
+from notifier.watchlist.checks import Checks, ChecksInForce
+from notifier.watchlist.covers import watches_of
+from notifier.watchlist.models import Receiver, Watchlist
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """All parts of a running worker."""
+
+    watchlist: Watchlist
+    store: Store
+    watchers: tuple[WorkspaceWatcher, ...]
+    deliverer: Deliverer
+    metrics: Metrics
+    started_at: datetime
+    """The process', which no reload moves."""
+    lookout: Lookout
+    inboxes: Mapping[str, Inbox]
+    present: SteadyPresent
+
+    def workspaces_now(self) -> dict[str, WorkspaceGauges]:
+        """How each workspace fares, for the metrics."""
+        return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
+
+    def not_ready(self) -> str | None:
+        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
+        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
+        return f"not polled yet: {', '.join(waiting)}" if waiting else None
+
+    def listed(self) -> Iterator[tuple[str, Sync, bool]]:
+        """Each workspace's syncs as Census last listed them, and whether they are watched."""
+        for watcher in self.watchers:
+            for sync, watched in watcher.listed():
+                yield watcher.name, sync, watched
+
+    def watched(self) -> Iterator[tuple[str, SyncTarget]]:
+        """The watched syncs of each workspace."""
+        for watcher in self.watchers:
+            for target in watcher.watched():
+                yield watcher.name, target
+
+    async def sign_of_life(self) -> None:
+        """Tells `status` that the worker is well, and what it knows of its workspaces."""
+        await self.try_database()
+        for watcher in self.watchers:
+            await self.store.save_workspace(watcher.health.state)
+
+    async def try_database(self) -> None:
+        """Writes the least there is. Raises StoreError."""
+        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
+
+    async def prune(self) -> None:
+        """Removes what is older than the watchlist's retention."""
+        now = self.present.at(datetime.now(UTC), time.monotonic())
+        await self.store.prune(now - self.watchlist.retention, self._raise_floor)
+
+    def _raise_floor(self, workspace: str, sync_id: int, floor: datetime) -> None:
+        for watcher in self.watchers:
+            if watcher.name == workspace:
+                watcher.raise_floor(sync_id, floor)
+
+
+@asynccontextmanager
+async def open_worker(
+    foundation: Foundation, watchlist: Watchlist, *, once: bool = False, before: Deliverer | None = None
+) -> AsyncIterator[Worker]:
+    """Brings the database in line with the watchlist, opens what differs, closes it again. Raises StoreError.
+
+    `before` is the deliverer of the worker that this one replaces; attempts of its may still be under way.
+    """
+    store, metrics = foundation.store, foundation.metrics
+    async with AsyncExitStack() as stack:
+        await foundation.keep_only(watchlist)
+        deliverer = Deliverer(await _builders(watchlist, foundation, stack, once=once), store, before)
+        leaving = before.unfinished() if before is not None else ()
+        await store.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
+        states = await store.workspaces()
+        for gone in states.keys() - watchlist.workspaces.keys():
+            await _let_go(watchlist, gone, store, deliverer)
+        watchers: list[WorkspaceWatcher] = []
+        inboxes: dict[str, Inbox] = {}
+        for name, settings in watchlist.workspaces.items():
+            state = states.get(name, WorkspaceState(name))
+            line = await foundation.line(name, settings, state, patient=not once)
+            watcher, inbox = _watcher(watchlist, name, line, store, deliverer, once=once)
+            watchers.append(watcher)
+            if inbox is not None:
+                inboxes[name] = inbox
+        lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
+        started_at, present = foundation.started_at, foundation.present
+        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes, present)
+        metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
+        yield worker
+
+
+async def rehearse(foundation: Foundation, watchlist: Watchlist) -> None:
+    """Makes whatever the watchlist may make fail, and throws it away. Raises ProxyUnusable."""
+    tls, timeout = foundation.tls, watchlist.delivery.timeout
+    async with AsyncExitStack() as stack:
+        senders = await stack.enter_async_context(open_senders(timeout, tls))
+        for name, receiver in watchlist.receivers.items():
+            senders.build(name, receiver)
+        for workspace in watchlist.workspaces.values():
+            session = new_census_session(workspace, tls)
+            stack.push_async_callback(session.close)
+            client_of(workspace, session, patient=False)
+        if watchlist.heartbeat is not None:
+            await stack.enter_async_context(open_heartbeat(watchlist.heartbeat, lambda: None))
+
+
+async def _builders(
+    watchlist: Watchlist, foundation: Foundation, stack: AsyncExitStack, *, once: bool
+) -> dict[str, Builder]:
+    senders = await stack.enter_async_context(
+        open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces, watchlist.server.public_url)
+    )
+    foundation.paces.disband()  # those of a watchlist before this one begin nothing any more
+
+    def builder(name: str, settings: Receiver) -> Builder:
+        def build(state: ReceiverState) -> ReceiverQueue:
+            sender = senders.build(name, settings, state.note)
+            meter = foundation.metrics.receiver(name)
+            return ReceiverQueue(sender, state, foundation.store, watchlist.delivery, once=once, meter=meter)
+
+        return build
+
+    return {name: builder(name, settings) for name, settings in watchlist.receivers.items()}
+
+
+def _watcher(
+    watchlist: Watchlist, name: str, line: Line, store: Store, deliverer: Deliverer, *, once: bool
+) -> tuple[WorkspaceWatcher, Inbox | None]:
+    settings, health = line.settings, line.health
+    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, line.meter)
+    checks = watchlist.checks or Checks()
+    roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
+    outage = Outage(health, recorder, store, ChecksInForce.of(checks))
+    observer = Observer(line.client, store, recorder, is_listed=lambda: health.is_listed, may_lag=not once)
+    watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage=outage, meter=line.meter)
+    if (hook := settings.lifecycle_webhook) is None:
+        return watcher, None
+    inbox = Inbox(
+        hook.secret.get_secret_value(),
+        settings.app_url,
+        roster,
+        recorder,
+        store,
+        loaded=watcher.loaded,
+        poll_soon=watcher.poll_soon,
+    )
+    return watcher, inbox
+
+
+async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
+    """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
+    incidents = await store.open_incidents(workspace)
+    told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
+    links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
+    recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
+    await Roster(workspace, (), store, recorder).load(Listings())
+    outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
+    await outage.load()
+    await outage.end()
+    await store.forget_workspace(workspace)
+
+
+def _recorder(
+    watchlist: Watchlist,
+    workspace: str,
+    app_url: str,
+    store: Store,
+    deliverer: Deliverer,
+    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+) -> Recorder:
+    return Recorder(
+        workspace,
+        app_url,
+        store,
+        routes=watchlist.routes,
+        readers=readers_of(watchlist.receivers),
+        recorded=deliverer.wake,
+        meter=meter,
+    )

@@ -1,0 +1,1 @@
+"""What only SQLite has: a file, its lock, a connection's thread."""

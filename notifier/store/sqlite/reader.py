@@ -1,0 +1,107 @@
+"""The one reader: what is asked for while it reads is read next, together, in a thread of its own.
+
+A read is a few hundred microseconds of work on rows that are found by their key; handing each statement of it to
+another thread by itself costs more than that. Who asks after a commit sees it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Row, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from notifier.model.errors import StoreUnavailable
+from notifier.store.sqlite.files import explain, explained, set_up, url
+from notifier.store.sqlite.thread import OwnThread, own_thread
+
+MOST_AT_ONCE = 100  # questions that are answered together: bounds how long the first waits for the last
+
+Rows = Sequence[Row[Any]]
+
+
+@dataclass(slots=True)
+class _Question:
+    statement: Executable
+    parameters: Mapping[str, object]
+    answer: "asyncio.Future[Rows]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Reader:
+    """Reads on one connection. Made by `open_reader`."""
+
+    def __init__(self, thread: OwnThread, path: Path) -> None:
+        self._thread = thread
+        self._path = path
+        self._waiting: list[_Question] = []
+        self._working: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def read(self, statement: Executable, parameters: Mapping[str, object]) -> Rows:
+        """All rows. Raises StoreError. Cancelling the caller leaves the others, and the connection, alone."""
+        if self._closing:
+            raise StoreUnavailable(f"{self._path}: closed")
+        question = _Question(statement, parameters)
+        self._waiting.append(question)
+        if self._working is None:
+            self._working = asyncio.create_task(self._work(), name="store reader")
+        return await question.answer
+
+    async def close(self) -> None:
+        """Answers what was asked before, then nothing any more."""
+        self._closing = True
+        if self._working is not None:
+            await self._working
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            answers = await self._thread.run(partial(self._answers, batch))
+            for question, answer in zip(batch, answers, strict=True):
+                if question.answer.done():  # its caller was cancelled
+                    continue
+                if isinstance(answer, Exception):
+                    question.answer.set_exception(answer)
+                else:
+                    question.answer.set_result(answer)
+        self._working = None
+
+    def _answers(self, batch: Sequence[_Question], connection: Connection) -> list[Rows | Exception]:
+        return [self._answer(question, connection) for question in batch]
+
+    def _answer(self, question: _Question, connection: Connection) -> Rows | Exception:
+        try:
+            return connection.execute(question.statement, dict(question.parameters)).all()
+        except DBAPIError as error:
+            return explain(error, self._path) or error
+        except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
+            return error
+
+
+@asynccontextmanager
+async def open_reader(path: Path) -> AsyncIterator[Reader]:
+    """A connection that only reads and never checkpoints. Raises DatabaseUnusable."""
+    engine = create_engine(
+        url(path, "ro"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",  # each read sees what was committed before it
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: SqliteConnection, _record: object) -> None:
+        set_up(connection, "reader")
+
+    async with AsyncExitStack() as connections:
+        with explained(path, opening=True):
+            thread = await connections.enter_async_context(own_thread(engine))
+        reader = Reader(thread, path)
+        try:
+            yield reader
+        finally:
+            await reader.close()

@@ -1,0 +1,1 @@
+"""When Census is asked what, and what was seen."""

@@ -1,0 +1,486 @@
+"""One observation of a sync: fetch, read to the mark, diff, route, record.
+
+The in-memory target only repeats what the database holds, so that a poll at rest costs one request and no query. It
+moves after the commit, never before.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+
+from notifier.census import wire
+from notifier.census.client import PAGE, CensusClient
+from notifier.http.client import date_of
+from notifier.judging.diff import NOTHING, changes_between, dated, is_baseline, mark_of, read_to_mark, with_floor_of
+from notifier.judging.judge import Sighting
+from notifier.model.delivery import Gap, Mark, Observation, PreviousRun, Reason, Snapshot, SyncRun
+from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
+from notifier.store.store import Store
+from notifier.watching.api_clock import ApiClock, ApiTime
+from notifier.watching.pace import back_off
+from notifier.watching.record import Recorder
+from notifier.watching.run_list import MOST_NEWS, RunList, RunListReader
+from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
+
+log = structlog.get_logger(__name__)
+
+NEWEST: Final = 5  # runs asked for by a poll at rest: enough to see a mark below a few new ones in one small answer
+DROP_AFTER: Final = timedelta(days=7)
+LONGEST_LAG: Final = timedelta(minutes=10)  # of one server of the API behind another
+TELL_AFTER: Final = 3  # failures in a row
+NONE_OUTSIDE: Final[frozenset[int]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
+
+
+class RunFate(Enum):
+    """What a poll of a run that is watched by its ID came to."""
+
+    GOES_ON = auto()
+    ENDED = auto()
+    LEFT_TO_ITS_SYNC = auto()
+
+
+class Observer:
+    """Polls the syncs and runs of one workspace and records what it finds.
+
+    `is_listed`: whether the workspace's listing answers. While it does not, a 404 says nothing of a run. `may_lag`:
+    there will be another poll soon that shows what an older view of a run hid.
+    """
+
+    def __init__(
+        self,
+        client: CensusClient,
+        store: Store,
+        recorder: Recorder,
+        *,
+        is_listed: Callable[[], bool] = lambda: True,
+        may_lag: bool = True,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.workspace = recorder.workspace
+        self.api_clock = ApiClock(self.workspace, clock)
+        self._client = client
+        self._store = store
+        self._recorder = recorder
+        self._reader = RunListReader(self.workspace, client, store)
+        self._is_listed = is_listed
+        self._may_lag = may_lag
+        self._clock = clock
+        self._jitter = jitter
+
+    async def poll_sync(self, target: SyncTarget) -> None:
+        """One poll. Raises CensusError, StoreError; what was recorded before stays, the rest is found again.
+
+        A run that is asked for by itself and can't be read fails by itself: `target.unread_run` tells.
+        """
+        per_page = NEWEST if target.mark is not None else PAGE
+        answer = await self._client.runs(target.sync_id, page=1, per_page=per_page)
+        answered = self.api_clock.read(date_of(answer.headers))
+        had_baseline = target.mark is not None
+        fingerprint = hash(answer.body)
+        if fingerprint != target.fingerprint:
+            taken = await self._read_list(target, wire.runs_page(answer.body, target.sync_id), answered)
+            target.fingerprint = fingerprint if taken else None
+        await self._poll_all_outside(target, answered)
+        await self._give_up(target, answered.now)
+        if had_baseline:
+            await self.pass_time(target, answered.now)
+
+    async def pass_time(self, target: SyncTarget, api_now: datetime | None = None) -> None:
+        """What time brought about, also where its runs could not be read. Raises StoreError."""
+        await self._recorder.pass_time(target, api_now or self.api_clock.now(), self._run_now)
+
+    async def not_read(self, target: SyncTarget, unread: Unread, error: str, *, is_told: bool) -> None:
+        """The runs of a sync, or one of them, can't be read, though its workspace answers. Raises StoreError.
+
+        Once it `is_told`, the database knows; when it has lasted too long, that is an incident.
+        """
+        why = error if unread.run_id is None else f"run {unread.run_id}: {error}"
+        if is_told and not unread.is_kept:
+            await self._store.save_unread(self.workspace, target.sync_id, unread.silence.since, why)
+            unread.is_kept = True
+            log.warning(
+                "sync can't be read; the others go on", workspace=self.workspace, sync_id=target.sync_id, error=why
+            )
+        await self._recorder.note_unread(target, unread, error, self.api_clock.now())
+
+    async def was_read(self, target: SyncTarget) -> None:
+        """The runs of a sync could be read again. Raises StoreError."""
+        await self._recorder.note_read(target, self.api_clock.now())
+        if target.unread is not None and target.unread.is_kept:
+            await self._store.save_unread(self.workspace, target.sync_id, None, None)
+            log.info("sync can be read again", workspace=self.workspace, sync_id=target.sync_id)
+        target.unread = None
+
+    async def _run_now(self, run_id: int) -> SyncRun | None:
+        try:
+            run, date = await self._client.run(run_id)
+        except CensusError:
+            return None
+        return dated(run, self.api_clock.read(date).latest)
+
+    async def _read_list(self, target: SyncTarget, page: wire.RunsPage, answered: ApiTime) -> bool:
+        """Reads a list from its first page on and records what is in it.
+
+        Whether all that the first page shows was taken, so that the same page has nothing new the next time. A walk saw
+        runs that it does not hold: the next poll has to find out which are outside of it.
+        """
+        self._note_unreadable(target, page.unreadable)
+        listed = tuple(dated(run, answered.latest) for run in page.runs)
+        if target.mark is None:
+            # Most runs have no snapshot yet and stay silent; one that was watched by its ID may have changed.
+            known = await self._store.snapshots(self.workspace, [run.id for run in listed])
+            read = RunList(listed, known, (), complete=True)
+        else:
+            read = await self._reader.read_back(
+                target.sync_id, replace(page, runs=listed), target.mark, answered.latest
+            )
+        mark = mark_of(read.listed, target.mark, answered.earliest)
+        gap = None
+        news = read.news
+        if len(news) > MOST_NEWS or (news and not read.complete):
+            news = news[-MOST_NEWS:]
+            gap = Gap(self._clock(), news[0].id)
+            mark = replace(mark, floor=news[0].created_at or mark.floor)
+        recorded = await self._record(target, read.listed, read.known, news, answered.now, mark=mark, gap=gap)
+        listed_ids = {run.id for run in read.listed}
+        looked_at = listed_ids | target.followed.keys() | target.watched_runs.keys()
+        target.held = {run_id: since for run_id, since in target.held.items() if run_id in looked_at}
+        outside = (target.followed.keys() | target.watched_runs.keys()) - listed_ids
+        target.outside = frozenset(outside) if outside else NONE_OUTSIDE
+        if gap is not None:
+            log.warning(
+                "older runs were skipped: too many came at once, or the list could not be read back to the last one",
+                workspace=self.workspace,
+                sync_id=target.sync_id,
+                oldest_reported_run_id=gap.oldest_reported_run_id,
+                reported=len(news),
+            )
+        return recorded and not read.walked and not target.held
+
+    async def _poll_all_outside(self, target: SyncTarget, answered: ApiTime) -> None:
+        """One run that can't be fetched keeps neither the others nor its sync from anything; it is tried again later
+        and later. Raises Unauthorized for a key that is refused, Throttled."""
+        now = asyncio.get_running_loop().time
+        for run_id in sorted(target.outside):
+            followed = target.followed.get(run_id)
+            if followed is not None and followed.retry_at > now():
+                continue
+            begun = now()
+            try:
+                await self._poll_outside(target, run_id, answered)
+            except (Unreachable, Unusable, Unauthorized) as error:
+                if isinstance(error, Unauthorized) and error.status == HTTPStatus.UNAUTHORIZED:
+                    raise
+                failed = target.followed.setdefault(run_id, Followed(answered.now))
+                wait = back_off(failed.failures + 1, self._jitter())
+                failed.failed(str(error), begun, now() + wait)
+                if failed.failures == TELL_AFTER:
+                    log.warning(
+                        "a run can't be read; the others go on",
+                        workspace=self.workspace,
+                        sync_id=target.sync_id,
+                        sync_run_id=run_id,
+                        error=str(error),
+                    )
+
+    async def _poll_outside(self, target: SyncTarget, run_id: int, answered: ApiTime) -> None:
+        """Fetches a run that the list no longer shows: one that has not ended, or one that is watched by its ID."""
+        followed = target.followed.get(run_id)
+        try:
+            run, _ = await self._client.run(run_id)
+        except NotFound:
+            missed = target.followed.setdefault(run_id, Followed(answered.now))
+            missed.failures, missed.error = 0, ""  # it was said, and not that it can't be
+            if self._is_listed():
+                missed.misses.note(asyncio.get_running_loop().time())
+            return
+        run = dated(run, answered.latest)
+        if followed is not None:
+            followed.found()
+        known = await self._store.snapshots(self.workspace, [run_id])
+        if target.mark is not None and run.created_at is not None and read_to_mark((run,), target.mark, known).news:
+            return  # newer than the list that was read: the next one shows it, and there it is news
+        await self._record(target, (run,), known, (), answered.now)
+
+    async def _give_up(self, target: SyncTarget, api_now: datetime) -> None:
+        now = asyncio.get_running_loop().time()
+        for run_id in [run_id for run_id, run in target.followed.items() if run.misses.is_gone(now)]:
+            await self._drop(target, run_id, "not found three times", Reason.DELETED, api_now)
+        for run_id in _stale(target, api_now):
+            await self._drop(target, run_id, "unchanged for seven days", Reason.UNWATCHED, api_now)
+
+    async def poll_run(
+        self, target: RunTarget, sync_label: Callable[[int], str | None], is_watched: Callable[[int], bool]
+    ) -> RunFate:
+        """One poll of a run that is watched by its ID. The first sight is silent.
+
+        Nothing is recorded of a run whose sync is watched: that sync's poll sees it, and knows whether it is news.
+        """
+        now = asyncio.get_running_loop().time
+        try:
+            run, date = await self._client.run(target.run_id)
+        except NotFound:
+            if self._is_listed():
+                target.misses.note(now())
+                since = self._clock() - timedelta(seconds=now() - target.misses.since)
+                await self._store.save_run_watch(
+                    *(self.workspace, target.run_id, target.sync_id, None, None),
+                    misses=target.misses.number,
+                    missing_since=since,
+                )
+            if not target.misses.is_gone(now()):
+                return RunFate.GOES_ON
+            await self.end_run_watch(target.run_id, target.sync_id, "not found three times")
+            return RunFate.ENDED
+        answered = self.api_clock.read(date)
+        run = dated(run, answered.latest)
+        if target.misses.number:
+            await self._store.save_run_watch(self.workspace, target.run_id, target.sync_id, None, None)
+        target.misses = Misses()
+        target.sync_id = run.sync_id
+        if is_watched(run.sync_id):
+            return RunFate.LEFT_TO_ITS_SYNC
+        known = await self._store.snapshots(self.workspace, [run.id])
+        alone = SyncTarget(run.sync_id, sync_label(run.sync_id), target.labels, None, held=target.held)
+        old = known.get(run.id)
+        older = await self._older_runs(run) if old is not None and old.watched != run.watched else ()
+        await self._record(alone, (run,), known, (), answered.now, older=older)
+        target.active = alone.is_active(answered.now)
+        reason = f"ended as {run.watched.status}" if run.ended else "unchanged for seven days"
+        if run.ended or _stale(alone, answered.now):
+            await self.end_run_watch(run.id, run.sync_id, reason)
+            return RunFate.ENDED
+        return RunFate.GOES_ON
+
+    async def _older_runs(self, run: SyncRun) -> tuple[SyncRun, ...]:
+        """What came before a run in its sync's list, newest first: nobody keeps snapshots of a sync not watched."""
+        try:
+            answer = await self._client.runs(run.sync_id, page=1, per_page=PAGE)
+        except NotFound:
+            return ()
+        listed = wire.runs_page(answer.body, run.sync_id).runs
+        place = next((place for place, other in enumerate(listed) if other.id == run.id), len(listed))
+        return listed[place + 1 :]
+
+    async def end_run_watch(self, run_id: int, sync_id: int | None, reason: str) -> None:
+        """A `sync_run` watch is over, for good."""
+        await self._store.save_run_watch(self.workspace, run_id, sync_id, self._clock(), reason)
+        log.info("watch of a sync run has ended", workspace=self.workspace, sync_run_id=run_id, reason=reason)
+
+    async def _record(
+        self,
+        target: SyncTarget,
+        listed: Sequence[SyncRun],
+        known: dict[int, Snapshot],
+        news: Sequence[SyncRun],
+        api_now: datetime,
+        *,
+        mark: Mark | None = None,
+        gap: Gap | None = None,
+        older: Sequence[SyncRun] = (),
+    ) -> bool:
+        """Keeps what differs from the snapshots, silently but for changes and news; `older` come below `listed`.
+
+        False, and nothing was kept, where the sync is no longer watched.
+        """
+        async with target.lock:
+            if target.gone:
+                return False
+            now = self._clock()
+            listed = self._as_known(target, listed, known)
+            # Retention may have moved the floor since the list was read.
+            fresh = {run.id for run in news if target.mark is None or not is_baseline(run, target.mark)}
+            snapshots: list[Snapshot] = []
+            sightings: list[Sighting] = []
+            for place, run in reversed(list(enumerate(listed))):
+                old = known.get(run.id)
+                seen = await self._sighting(target, run, old, [*listed[place + 1 :], *older], is_news=run.id in fresh)
+                if seen is not None:
+                    sightings.append(seen)
+                if old is not None and seen is None and old.created_at is None and run.created_at is not None:
+                    snapshots.append(replace(old, created_at=run.created_at))
+                elif old is None or seen is not None:
+                    is_told = seen is not None or run.id not in fresh
+                    snapshots.append(_snapshot(run, old, api_now, seen, is_told=is_told))
+            # The newest part of the list is whole where nothing newer is known: an answer may lag behind another.
+            is_whole = mark is not None and any(run.id == mark.run_id for run in listed)
+            found = await self._recorder.judge(target, sightings, listed, known, now, api_now, is_whole=is_whole)
+            if mark is not None and target.mark is not None:
+                mark = with_floor_of(mark, target.mark)
+            observation = Observation(
+                self.workspace,
+                target.sync_id,
+                target.label,
+                tuple(snapshots),
+                found.events,
+                mark=mark if mark != target.mark else None,
+                gap=gap,
+                incidents=found.incidents,
+                outliers=found.outliers,
+                regulars=found.regulars,
+                new_level_from=found.new_level_from,
+            )
+            if observation.mark or snapshots:
+                await self._store.record(observation)
+            if mark is not None:  # retention may have raised the floor meanwhile
+                target.mark = with_floor_of(mark, target.mark) if target.mark is not None else mark
+            target.state = found.state
+        self._recorder.announce(found.events)
+        await self._follow(target, listed, known, snapshots, api_now)
+        return True
+
+    def _as_known(
+        self, target: SyncTarget, listed: Sequence[SyncRun], known: dict[int, Snapshot]
+    ) -> tuple[SyncRun, ...]:
+        """The runs of an answer, created when they were first seen to be, with the status that was last told, without
+        those that it shows as they were before what is known of them: answers of servers that lag behind each other
+        would tell a change three times.
+
+        After ten minutes of it the answer is right, whatever its times say.
+        """
+        now, shown = asyncio.get_running_loop().time(), []
+        for run in listed:
+            old = known.get(run.id)
+            if old is not None and self._may_lag and _is_before(run, old):
+                if now - target.held.setdefault(run.id, now) < LONGEST_LAG.total_seconds():
+                    continue
+            else:
+                target.held.pop(run.id, None)
+            if old is not None and old.created_at is not None and run.created_at is not None:
+                run = replace(run, created_at=min(run.created_at, old.created_at))
+            if old is not None and run.watched.status is None:
+                run = replace(run, watched=replace(run.watched, status=old.watched.status))
+            shown.append(run)
+        return tuple(shown)
+
+    async def _sighting(
+        self, target: SyncTarget, run: SyncRun, old: Snapshot | None, before: Sequence[SyncRun], *, is_news: bool
+    ) -> Sighting | None:
+        """What is worth a look: a change, a full sync, an end, other counts of records. A first sight of what is no
+        news is silent, and so is a run that has no status yet."""
+        if (old is None and not is_news) or (
+            run.watched.status is None and (old is None or old.watched.status is None)
+        ):
+            return None
+        changes = changes_between(old.watched if old else None, run.watched)
+        full_sync = await self._turned_out_full(target, run, old, before)
+        seen = Sighting(run, old, changes, None, full_sync)
+        ended = old is not None and old.followed and run.ended
+        if not changes and not full_sync and not ended and not seen.has_new_counts:
+            return None
+        return replace(seen, previous_run=await self._previous_result(run, before))
+
+    async def _turned_out_full(
+        self, target: SyncTarget, run: SyncRun, old: Snapshot | None, before: Sequence[SyncRun]
+    ) -> bool:
+        """Whether a run is seen to be a full sync now, and the run before it was none. What ended long ago tells
+        nothing new: its snapshot may be from before the notifier looked at that."""
+        if not run.full_sync or target.mark is None or (old is not None and (old.full_sync or not old.followed)):
+            return False
+        for other in before:
+            if other.full_sync is not None:
+                return not other.full_sync
+        oldest = (before[-1] if before else run).created_at
+        if oldest is None:
+            return False
+        return await self._store.was_full_sync(self.workspace, run.sync_id, run.id, oldest) is False
+
+    async def _follow(
+        self,
+        target: SyncTarget,
+        listed: Iterable[SyncRun],
+        known: dict[int, Snapshot],
+        saved: Iterable[Snapshot],
+        api_now: datetime,
+    ) -> None:
+        latest = {**known, **{snapshot.run_id: snapshot for snapshot in saved}}
+        for run in listed:
+            snapshot = latest[run.id]
+            if snapshot.followed and not run.ended:
+                moved_at = max(snapshot.changed_at, _past(run.updated_at, api_now) or snapshot.changed_at)
+                target.followed[run.id] = Followed(moved_at, created_at=run.created_at)
+            else:
+                target.followed.pop(run.id, None)
+            if run.ended and run.id in target.watched_runs:
+                await self.end_run_watch(run.id, run.sync_id, f"ended as {run.watched.status}")
+                del target.watched_runs[run.id]
+        target.outside &= target.followed.keys() | target.watched_runs.keys()
+
+    async def _previous_result(self, run: SyncRun, older: Sequence[SyncRun]) -> PreviousRun | None:
+        """The last result before a run: in the same answer (`older`, newest first), else in the database."""
+        for before in older:
+            if before.watched.is_counted:
+                return PreviousRun(before.id, str(before.watched.status))
+        oldest = older[-1] if older else run
+        return await self._store.previous_result(
+            self.workspace, run.sync_id, oldest.created_at, [run.id, *(before.id for before in older)]
+        )
+
+    def _note_unreadable(self, target: SyncTarget, unreadable: int) -> None:
+        if unreadable > target.unreadable:
+            log.warning(
+                "some runs in an answer have no readable ID and can't be followed",
+                workspace=self.workspace,
+                sync_id=target.sync_id,
+                runs=unreadable,
+            )
+        target.unreadable = unreadable
+
+    async def _drop(self, target: SyncTarget, run_id: int, reason: str, end: Reason, api_now: datetime) -> None:
+        if run_id in target.watched_runs:
+            await self.end_run_watch(run_id, target.sync_id, reason)
+            del target.watched_runs[run_id]
+        await self._store.unfollow(self.workspace, run_id)
+        del target.followed[run_id]
+        target.outside -= {run_id}
+        await self._recorder.run_is_gone(target, run_id, end, api_now)
+        log.info(
+            "sync run is no longer followed",
+            workspace=self.workspace,
+            sync_id=target.sync_id,
+            sync_run_id=run_id,
+            reason=reason,
+        )
+
+
+def _snapshot(
+    run: SyncRun, old: Snapshot | None, api_now: datetime, seen: Sighting | None, *, is_told: bool
+) -> Snapshot:
+    """`is_told`: whether what it shows is known; what is not yet worth an event is kept as nothing, and is one then."""
+    changed = seen is not None and bool(seen.changes)
+    return Snapshot(
+        run_id=run.id,
+        sync_id=run.sync_id,
+        watched=run.watched if is_told else NOTHING,
+        created_at=run.created_at,
+        updated_at=run.updated_at,
+        changed_at=api_now if changed or old is None else old.changed_at,
+        followed=not run.ended and (changed or old is None or old.followed),
+        completed_at=run.completed_at,
+        records_sent=run.records.sent,
+        full_sync=run.full_sync,
+        counts=run.records,
+    )
+
+
+def _is_before(run: SyncRun, old: Snapshot) -> bool:
+    """Whether an answer shows a run as it was before its snapshot was taken."""
+    if run.updated_at is None or old.updated_at is None or run.watched == old.watched:
+        return False
+    return run.updated_at < old.updated_at
+
+
+def _stale(target: SyncTarget, api_now: datetime) -> list[int]:
+    return [run_id for run_id, run in target.followed.items() if api_now - run.moved_at >= DROP_AFTER]
+
+
+def _past(time: datetime | None, now: datetime) -> datetime | None:
+    return time if time is not None and time <= now else None

@@ -1,0 +1,464 @@
+"""What is polled in one workspace: the database's memory, the watchlist's watches and the API's listing, brought
+together."""
+
+import asyncio
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from notifier.census.client import CensusClient
+from notifier.judging.checks import SyncState
+from notifier.judging.diff import START
+from notifier.judging.judge import standing_after
+from notifier.model.delivery import (
+    Check,
+    Incident,
+    Labels,
+    Observation,
+    Reason,
+    RunWatch,
+    Standing,
+    Sync,
+    WatchedSync,
+    WorkspaceState,
+)
+from notifier.store.store import Store
+from notifier.watching.record import Recorder
+from notifier.watching.silence import Silence
+from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
+from notifier.watchlist.checks import NO_CHECKS, Checks, ChecksInForce
+from notifier.watchlist.covers import Coverage, labels_of_run, named_runs, named_syncs
+from notifier.watchlist.models import Watch
+
+log = structlog.get_logger(__name__)
+
+MOST_LISTING_PAGES: Final = 1_000
+LISTINGS_TO_FORGET: Final = 2
+DOUBTED_FROM: Final = 3  # watched syncs that a listing lacks at once, where that is half of them or more
+DOUBTED_FOR: Final = timedelta(hours=24)
+SHOWN_LATE: Final = timedelta(hours=1)  # how much later than it was created a listing may first show a sync
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One reading of a workspace's syncs. `listed_at`: by the API's clock.
+
+    `ended` if it was read to its end. `flaw`: why it may lack some; None where it provably lacks none.
+    """
+
+    syncs: dict[int, Sync]
+    ended: bool
+    flaw: str | None
+    pages: int
+    listed_at: datetime
+
+    @property
+    def complete(self) -> bool:
+        """Whether a sync that it lacks is not there."""
+        return self.flaw is None
+
+
+async def read_listing(client: CensusClient, now: datetime) -> Listing:
+    """Reads every page. Raises CensusError."""
+    syncs: dict[int, Sync] = {}
+    number, ended, repeats, unreadable = 0, False, False, 0
+    total: int | None = None
+    listed_at = now
+    while number < MOST_LISTING_PAGES and not ended:
+        number += 1
+        page, date = await client.syncs(page=number)
+        if number == 1:
+            listed_at = date or now
+        before = len(syncs)
+        syncs.update((sync.id, sync) for sync in page.syncs)
+        unreadable += page.unreadable
+        total = page.paging.total
+        ended = page.paging.more is False or (not page.syncs and not page.paging.more)
+        if len(syncs) == before:
+            repeats = page.paging.more is None  # an API that does not page repeats itself
+            break
+    flaw: str | None = None
+    if not ended:
+        flaw = f"it does not end, or repeats itself, after {len(syncs):,} syncs"
+    elif unreadable:
+        flaw = f"{unreadable:,} of {len(syncs) + unreadable:,} syncs in it have no ID that can be read"
+    elif total is not None and len(syncs) < total:
+        flaw = f"it holds {len(syncs):,} syncs, and says that there are {total:,}"
+    return Listing(syncs, ended or repeats, flaw, number, listed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """What the listings so far were: when the first one was, and the newest complete one, by the API's clock;
+    `doubted_since`: from when on they lacked more watched syncs than is believed."""
+
+    first_at: datetime | None = None
+    complete_at: datetime | None = None
+    doubted_since: datetime | None = None
+
+    @classmethod
+    def of(cls, state: WorkspaceState) -> "Listings":
+        """As the database remembers them."""
+        return cls(state.first_listed_at, state.listed_at, state.doubted_since)
+
+    def kept_in(self, state: WorkspaceState) -> WorkspaceState:
+        """The workspace's state with them."""
+        return replace(
+            state, first_listed_at=self.first_at, listed_at=self.complete_at, doubted_since=self.doubted_since
+        )
+
+    @property
+    def new_from(self) -> datetime | None:
+        """Syncs created since then, of which no listing told yet, are new: all their runs are news. None: none is."""
+        known = self.complete_at or self.first_at
+        return known - SHOWN_LATE if known is not None and self.first_at is not None else None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What came and what went."""
+
+    added: list[SyncTarget | RunTarget] = field(default_factory=list)
+    removed: list[SyncTarget | RunTarget] = field(default_factory=list)
+
+
+class Roster:
+    """The targets of one workspace. Every change is in the database before it is in memory."""
+
+    def __init__(
+        self,
+        workspace: str,
+        watches: Sequence[Watch],
+        store: Store,
+        recorder: Recorder,
+        *,
+        checks: Checks | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`checks`: those of every watch; without them, none is on."""
+        self.workspace = workspace
+        self.listings = Listings()
+        self.flaw: str | None = None  # why the last listing may lack some syncs, or is not believed to lack them
+        self._watches = watches
+        self._coverage = Coverage(watches)
+        self._store = store
+        self._recorder = recorder
+        self._checks = checks
+        self._in_force: dict[tuple[int, ...], ChecksInForce] = {}
+        self._clock = clock
+        self.syncs: dict[int, SyncTarget] = {}
+        self.runs: dict[int, RunTarget] = {}
+        self._labels: dict[int, str | None] = {}
+        self._known: set[int] = set()  # syncs that were seen before: covered now, they get a baseline
+        self._deleted: set[int] = set()  # of those, the ones that the listings no longer show
+        self._shown: set[int] = set()  # watched syncs that a listing has shown; a name that is wrong never was
+        self._missing: dict[int, int] = {}
+        self._reported: set[int] = set()
+        self._is_empty = False  # and that was reported
+        self._untold = Changes()
+        self.listed: Mapping[int, Sync] = {}  # all that the last listing held, watched or not
+
+    def sync_label(self, sync_id: int) -> str | None:
+        """The label of any sync of the workspace that was listed."""
+        return self._labels.get(sync_id)
+
+    def is_watched(self, sync_id: int) -> bool:
+        return sync_id in self.syncs
+
+    # --- from the database ---
+
+    async def load(self, listings: Listings) -> Changes:
+        """Takes up what the database remembers; syncs and runs that the watchlist no longer covers are forgotten."""
+        self.listings = listings
+        rows = await self._store.syncs(self.workspace)
+        self._known = {row.sync_id for row in rows}
+        self._deleted = {row.sync_id for row in rows if row.deleted}
+        self._labels = {row.sync_id: row.label for row in rows}
+        self._shown = {row.sync_id for row in rows if row.watched and row.label is not None}
+        marks = {row.sync_id: row.mark for row in rows if row.watched}
+        covered = self._coverage.labels_of({sync_id: self._labels[sync_id] for sync_id in marks})
+        self._missing = {row.sync_id: row.missing_listings for row in rows if row.missing_listings}
+        states = await self._states(rows)
+        unread = {row.sync_id: row.unread_since for row in rows if row.unread_since is not None}
+        troubled = {sync_id for sync_id, state in states.items() if state.open}
+        await self._let_go(states, sorted((marks.keys() | troubled) - covered.keys()))
+        for sync_id, labels in covered.items():
+            target = SyncTarget(sync_id, self._labels[sync_id], labels, marks[sync_id])
+            target.checks = self._checks_of(sync_id)
+            target.state = states.get(sync_id, target.state)
+            if sync_id in unread:
+                target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True, is_remembered=True)
+            self.syncs[sync_id] = target
+            await self._recorder.drop_checks_turned_off(target)
+        for sync_id, run_id, changed_at, created_at in await self._store.followed(self.workspace):
+            if sync_id in self.syncs:
+                self.syncs[sync_id].followed[run_id] = Followed(changed_at, created_at=created_at)
+        await self._load_runs()
+        return Changes(added=[*self.syncs.values(), *self.runs.values()])
+
+    async def _states(self, rows: Iterable[WatchedSync]) -> dict[int, SyncState]:
+        """What the checks remember of each sync, also of one whose workspace was out of the watchlist for a while."""
+        incidents: dict[int, dict[Check, Incident]] = {}
+        for incident in await self._store.open_incidents(self.workspace):
+            if incident.sync_id is not None:
+                incidents.setdefault(incident.sync_id, {})[incident.check] = incident
+        counted_to = await self._store.counted_to(self.workspace)
+        standings = dict.fromkeys(incidents, Standing()) | {row.sync_id: row.standing for row in rows}
+        return {
+            sync_id: SyncState(incidents.get(sync_id, {}), counted_to.get(sync_id), None, standing)
+            for sync_id, standing in standings.items()
+        }
+
+    async def _let_go(self, states: Mapping[int, SyncState], sync_ids: Sequence[int]) -> None:
+        """Forgets syncs that an edit of the watchlist covers no more."""
+        labels = {i: incident.sync_label for i in sync_ids for incident in states[i].open.values()} | self._labels
+        left = [SyncTarget(sync_id, labels[sync_id], {}, None, state=states[sync_id]) for sync_id in sync_ids]
+        last = [await self._recorder.last_words(target, Reason.UNWATCHED) for target in left if target.state.open]
+        await self._store.forget_syncs(self.workspace, sync_ids, last)
+        self._recorder.announce(event for observation in last for event in observation.events)
+
+    def _checks_of(self, sync_id: int) -> ChecksInForce:
+        """The checks that hold for a sync; thousands of syncs have those of the same few watches."""
+        if self._checks is None:
+            return NO_CHECKS
+        places = self._coverage.places(sync_id, self._labels.get(sync_id))
+        if places not in self._in_force:
+            self._in_force[places] = ChecksInForce.of(self._checks, [self._watches[place].checks for place in places])
+        return self._in_force[places]
+
+    async def _load_runs(self) -> None:
+        wanted = named_runs(self._watches)
+        stored = await self._store.run_watches(self.workspace)
+        dropped = {run_id: watch.sync_id for run_id, watch in stored.items() if run_id not in wanted}
+        await self._store.drop_run_watches(self.workspace, dropped)
+        for run_id, of_sync in dropped.items():
+            if of_sync not in self.syncs:  # else the sync's polls follow it
+                await self._store.unfollow(self.workspace, run_id)
+        for run_id in sorted(wanted):
+            watch = stored.get(run_id, RunWatch())
+            if watch.ended:
+                continue
+            sync_id = watch.sync_id
+            target = RunTarget(run_id, self._run_labels(sync_id, run_id), sync_id)
+            if watch.missing_since is not None:
+                missing_for = max(self._clock() - watch.missing_since, timedelta(0))
+                since = asyncio.get_running_loop().time() - missing_for.total_seconds()
+                target.misses = Misses(watch.misses, since)
+            if sync_id is None or not self.take_run(target):
+                self.runs[run_id] = target
+
+    def _run_labels(self, sync_id: int | None, run_id: int) -> Labels:
+        return labels_of_run(self._watches, sync_id or 0, self._labels.get(sync_id or 0), run_id)
+
+    # --- from a listing ---
+
+    async def apply(self, listing: Listing) -> Changes:
+        """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
+        first = self.listings.first_at is None
+        listing, doubted_since = self._believed(listing)
+        self._shown |= listing.syncs.keys()
+        self.flaw = listing.flaw
+        self.listed = listing.syncs
+        self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
+        self._deleted -= listing.syncs.keys()
+        candidates = {sync.id: sync.label for sync in listing.syncs.values()}
+        candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
+        if not listing.complete:
+            candidates |= {i: self._labels.get(i) for i in self._named_and_not_deleted() if i not in candidates}
+        covered = self._coverage.labels_of(candidates)
+        gone = await self._count_missing(listing) if listing.complete else set()
+        await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
+        await self._update_known(listing, covered)
+        new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}
+        await self._add(new, listing, first=first)
+        await self._note_shown(listing)
+        if listing.complete:
+            self._report_unlisted(listing)
+        self.listings = Listings(
+            listing.listed_at if first and listing.ended else self.listings.first_at,
+            listing.listed_at if listing.complete else self.listings.complete_at,
+            doubted_since,
+        )
+        return self.take_changes()
+
+    def _believed(self, listing: Listing) -> tuple[Listing, datetime | None]:
+        """The listing, and since when it is doubted. A filter, a lost right or an empty answer looks just as if most
+        syncs had been deleted at once; that is believed after a day of it."""
+        known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.mark is not None}
+        watched = [sync_id for sync_id in self.syncs if sync_id in known]
+        lacking = sum(sync_id not in listing.syncs for sync_id in watched)
+        is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
+        if listing.flaw is not None:
+            return listing, self.listings.doubted_since
+        if not is_half and (listing.syncs or not lacking):
+            return listing, None
+        since = self.listings.doubted_since or listing.listed_at
+        if listing.listed_at - since >= DOUBTED_FOR:
+            return listing, since
+        flaw = f"it lacks {lacking:,} of {len(watched):,} watched syncs at once"
+        if not listing.syncs:
+            flaw = f"it is empty, though {lacking:,} of its syncs are watched"
+        return replace(listing, flaw=f"{flaw}; believed from {since + DOUBTED_FOR:%Y-%m-%d %H:%M} UTC on"), since
+
+    def _named_and_not_deleted(self) -> set[int]:
+        return named_syncs(self._watches) - self._deleted
+
+    async def _note_shown(self, listing: Listing) -> None:
+        """Keeps that a young sync was shown and nobody watched it: watched later, it is no longer new."""
+        known, listed_at = self.listings.new_from, listing.listed_at - SHOWN_LATE
+        young = min(known, listed_at) if known is not None else listed_at
+        shown = {
+            sync.id: sync.label
+            for sync in listing.syncs.values()
+            if sync.id not in self._known and sync.created_at is not None and sync.created_at > young
+        }
+        await self._store.save_shown(self.workspace, shown)
+        self._known |= shown.keys()
+
+    def take_changes(self) -> Changes:
+        """What came and went and was not told yet: `apply` may fail after part of it was kept."""
+        changes, self._untold = self._untold, Changes()
+        return changes
+
+    async def apply_failure(self) -> Changes:
+        """The listing can't be read, and perhaps never can: syncs that are named by ID need none."""
+        new = [i for i in self._named_and_not_deleted() if i not in self.syncs]
+        covered = self._coverage.labels_of({sync_id: self._labels.get(sync_id) for sync_id in new})
+        empty = Listing({}, ended=False, flaw="there is none", pages=0, listed_at=self._clock())
+        await self._add(covered, empty, first=True)
+        return self.take_changes()
+
+    async def _count_missing(self, listing: Listing) -> set[int]:
+        """Counts the listings in a row that lack a watched sync; those that are gone for good."""
+        rows = []
+        for sync_id, target in self.syncs.items():
+            missing = 0 if sync_id in listing.syncs else self._missing.get(sync_id, 0) + 1
+            if missing != self._missing.get(sync_id, 0):
+                rows.append((sync_id, target.label, missing))
+        await self._store.save_listed(self.workspace, rows)
+        self._missing |= {sync_id: missing for sync_id, _, missing in rows}
+        return {i for i in self.syncs if self._missing.get(i, 0) >= LISTINGS_TO_FORGET}
+
+    async def _forget(self, sync_ids: Iterable[int], deleted: Container[int], listing: Listing) -> None:
+        sync_ids = sorted(sync_ids)
+        for sync_id in sync_ids:
+            self.syncs[sync_id].gone = True
+        for sync_id in sync_ids:
+            async with self.syncs[sync_id].lock:  # what is being recorded of it comes first; nothing will after that
+                pass
+        are_forgotten = False
+        try:
+            last = [
+                await self._recorder.last_words(
+                    self.syncs[sync_id], Reason.DELETED if sync_id in deleted else Reason.UNWATCHED, listing.listed_at
+                )
+                for sync_id in sync_ids
+            ]
+            await self._store.forget_syncs(self.workspace, sync_ids, last, deleted=deleted)
+            are_forgotten = True
+        finally:
+            if not are_forgotten:
+                for sync_id in sync_ids:
+                    self.syncs[sync_id].gone = False
+        self._recorder.announce(event for observation in last for event in observation.events)
+        for sync_id in sync_ids:
+            target = self.syncs.pop(sync_id)
+            self._missing.pop(sync_id, None)
+            if sync_id in deleted:
+                self._deleted.add(sync_id)
+            self._untold.removed.append(target)
+            for run_id in target.watched_runs:
+                run = RunTarget(run_id, self._run_labels(sync_id, run_id), sync_id)
+                self.runs[run_id] = run
+                self._untold.added.append(run)
+            log.info("sync is no longer watched", workspace=self.workspace, sync_id=sync_id, label=target.label)
+
+    async def _update_known(self, listing: Listing, covered: dict[int, Labels]) -> None:
+        renamed = []
+        for sync_id, target in self.syncs.items():
+            target.labels, target.checks = covered[sync_id], self._checks_of(sync_id)
+            sync = listing.syncs.get(sync_id)
+            if sync is not None and sync.label != target.label:
+                renamed.append((sync_id, sync.label, 0))
+        await self._store.save_listed(self.workspace, renamed)
+        for sync_id, label, _ in renamed:
+            self.syncs[sync_id].label = label
+        for target in self.syncs.values():
+            if target.state.open:  # a new name may have brought it under a watch with other checks
+                await self._recorder.drop_checks_turned_off(target)
+        await self._note_standings(listing)
+
+    async def _note_standings(self, listing: Listing) -> None:
+        """Which syncs are paused or never scheduled; a change of that is told, the first sight is not."""
+        first: dict[int, Standing] = {}
+        for sync_id, target in self.syncs.items():
+            sync, old = listing.syncs.get(sync_id), target.state.standing
+            if sync is None or (old.paused, old.scheduled) == (sync.paused, sync.scheduled):
+                continue
+            rests = sync.paused or not sync.scheduled
+            if old.paused is None and not (rests and target.state.open):
+                first[sync_id] = standing_after(old, sync, listing.listed_at)
+            else:
+                await self._recorder.note_listed(target, sync, listing.listed_at)
+        await self._store.save_standings(self.workspace, first)
+        for sync_id, standing in first.items():
+            async with self.syncs[sync_id].lock:  # or what is being recorded of it would put back the old one
+                self.syncs[sync_id].state = replace(self.syncs[sync_id].state, standing=standing)
+
+    async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> None:
+        added: list[SyncTarget] = []
+        plain = []
+        for sync_id, labels in new.items():
+            target = SyncTarget(sync_id, self._labels.get(sync_id), labels, None)
+            target.checks = self._checks_of(sync_id)
+            if not first and sync_id not in self._known and self._is_newborn(listing.syncs.get(sync_id)):
+                # Its mark is stored before it is first polled: a crash in between must not make it a baseline.
+                target.mark = START
+                await self._store.record(Observation(self.workspace, sync_id, target.label, (), (), mark=START))
+            else:
+                plain.append((sync_id, target.label, 0))
+            added.append(target)
+        await self._store.save_listed(self.workspace, plain)
+        self.syncs |= {target.sync_id: target for target in added}
+        self._known |= self.syncs.keys()
+        self._untold.added += added  # whatever becomes of what is kept next: no later listing brings them again
+        await self._note_standings(listing)
+
+    def _is_newborn(self, sync: Sync | None) -> bool:
+        """Whether it is younger than the newest complete listing that did not show it, or not much older."""
+        new_from = self.listings.new_from
+        return sync is not None and sync.created_at is not None and new_from is not None and sync.created_at > new_from
+
+    def _report_unlisted(self, listing: Listing) -> None:
+        for sync_id in sorted(named_syncs(self._watches) - listing.syncs.keys() - self._reported):
+            self._reported.add(sync_id)
+            log.warning("watched sync is not in its workspace", workspace=self.workspace, sync_id=sync_id)
+        if not listing.syncs and not self._is_empty:
+            log.warning("the workspace has no syncs, so that there is nothing to watch", workspace=self.workspace)
+        self._is_empty = not listing.syncs
+
+    # --- runs that are watched by their ID ---
+
+    def take_run(self, target: RunTarget) -> bool:
+        """Hands a run over to its sync's poll, where that sync is watched."""
+        sync = self.syncs.get(target.sync_id or 0)
+        if sync is None:
+            return False
+        sync.watched_runs[target.run_id] = self._run_labels(sync.sync_id, target.run_id)
+        sync.outside |= {target.run_id}
+        self.runs.pop(target.run_id, None)
+        return True
+
+    async def hand_over(self, target: RunTarget) -> bool:
+        """As `take_run`, once the run's sync has become known, and kept for the next start.
+
+        False when the sync is no longer watched after all: a listing may have come in between.
+        """
+        await self._store.save_run_watch(self.workspace, target.run_id, target.sync_id, None, None)
+        return self.take_run(target)
+
+    def end_run(self, target: RunTarget) -> None:
+        self.runs.pop(target.run_id, None)

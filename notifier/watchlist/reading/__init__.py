@@ -1,0 +1,1 @@
+"""From YAML to the values, with the places of mistakes."""

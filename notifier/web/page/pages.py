@@ -1,0 +1,207 @@
+"""GET /: the status page, and the page of one sync. And its one button, POST /retry.
+
+What a page needs of the worker's memory is copied on the event loop; the database is read, and the page made, in a
+thread, a few at a time.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from notifier.store.views.page import MOST_INCIDENTS, RUNS_SHOWN, SyncKey, WorkspaceHealth, looked_at
+from notifier.store.views.status import DeliveryFilter, retry_deliveries
+from notifier.watchlist.values import LARGEST_ID
+from notifier.web.browser import Desk, see
+from notifier.web.insight import Insight
+from notifier.web.page.chart import chart_of
+from notifier.web.page.syncs import NAMED, State, Wanted, WatchedNow, board_of, state_of
+from notifier.web.page.words import Links, event_line, incident_line, sync_name, verdict_of
+from notifier.web.query import Parameters, WrongParameter, sync_of
+from notifier.web.reception import Reception
+from notifier.web.render import query
+from notifier.web.session import local_path
+
+T = TypeVar("T")
+MOST_AT_ONCE: Final = 2  # threads that look at the database and make pages
+BARS: Final = RUNS_SHOWN
+ORDERS: Final = ("", NAMED)
+LONGEST_FILTER: Final = 200  # characters
+
+
+class Pages:
+    """The handlers. Each raises WrongParameter, and StoreError where the database can't be read or written now."""
+
+    def __init__(self, reception: Reception, desk: Desk) -> None:
+        self._reception = reception
+        self._desk = desk
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def front(self, request: web.Request) -> web.Response:
+        """GET /, and GET /?sync=52&workspace=production."""
+        given = {name: value for name, value in request.query.items() if value}
+        seen = self._reception.insight
+        watched = [
+            WatchedNow(name, target.sync_id, target.label, target.labels, target.state.standing.paused)
+            for name, target in seen.watched()
+        ]
+        common = {
+            "form": self._desk.form_token(request),
+            "in_session": self._desk.in_session(request),
+            "here": request.path_qs,
+            "retried": _retried(given),
+        }
+        if "sync" in given:
+            key = _key_of(given, seen, watched)
+            return await self._page(lambda: self._sync_page(seen, watched, key, common))
+        wanted = _wanted(given)
+        troubles = seen.ailment(), seen.not_ready(), seen.not_in_force()
+        return await self._page(lambda: self._front_page(seen, watched, wanted, troubles, common))
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """POST /retry: tries one delivery again, and goes back to where the button was."""
+        form = await self._desk.form(request)
+        number, after = form.get("id", ""), local_path(form.get("next"))
+        delivery = int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0
+        if not 0 < delivery <= LARGEST_ID:
+            raise WrongParameter("id must be the number of a delivery")
+        wanted, seen = DeliveryFilter(ids=[delivery]), self._reception.insight
+        found = await self._in_thread(
+            lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
+        )
+        return see(
+            _with(after, f"retried={delivery if found.ids else 'gone' if found.left else 'none'}") + "#deliveries"
+        )
+
+    async def _page(self, make: Callable[[], bytes]) -> web.Response:
+        return self._desk.answer(200, await self._in_thread(make))
+
+    async def _in_thread(self, act: Callable[[], T]) -> T:
+        async with self._places:
+            return await asyncio.to_thread(act)
+
+    def _front_page(
+        self,
+        seen: Insight,
+        watched: Sequence[WatchedNow],
+        wanted: Wanted,
+        troubles: tuple[str | None, str | None, str | None],
+        common: Mapping[str, Any],
+    ) -> bytes:
+        now, links = datetime.now(UTC), Links(seen.workspaces)
+        with looked_at(seen.database) as look:
+            health = look.health(seen.receivers)
+            incidents = [incident_line(each, links) for each in look.open_incidents()]
+            last_runs = look.last_runs()
+            with_incident = {each.key for each in incidents if each.key is not None}
+            unread = look.unread()
+            board = board_of(watched, last_runs, with_incident, wanted, unread.keys())
+            runs = look.runs([sync.key for sync, _ in board.shown])
+            waiting, dead, events = look.waiting(), look.dead(), look.newest_events()
+        workspaces = [health.workspaces.get(name, _never_read(name)) for name in seen.workspaces]
+        receivers = list(health.receivers.values())
+        return self._desk.page(
+            "front.html",
+            now=now,
+            worker=health.worker,
+            verdict=verdict_of(*troubles, workspaces, receivers, unread),
+            workspaces=workspaces,
+            receivers=receivers,
+            many_workspaces=len(workspaces) > 1,
+            incidents=incidents,
+            most_incidents=MOST_INCIDENTS,
+            board=board,
+            rows=[(sync, state, chart_of(runs[sync.key], BARS, now)) for sync, state in board.shown],
+            states=tuple(State),
+            unread=unread,
+            wanted=wanted,
+            link=lambda **changes: query({**wanted.query(), **changes}),
+            sync_url=links.sync,
+            waiting=waiting,
+            dead=dead,
+            sync_name=sync_name,
+            events=[event_line(each, links) for each in events],
+            **common,
+        )
+
+    def _sync_page(
+        self, seen: Insight, watched: Sequence[WatchedNow], key: SyncKey, common: Mapping[str, Any]
+    ) -> bytes:
+        now, links = datetime.now(UTC), Links(seen.workspaces)
+        sync = next((each for each in watched if each.key == key), None)
+        with looked_at(seen.database) as look:
+            label = sync.label if sync is not None else look.sync_label(key)
+            runs = look.runs([key])[key]
+            last = look.last_runs_of(key)
+            happenings = look.happenings(key)
+            unread = look.unread().get(key)
+        is_open = any(incident.is_open for incident in happenings.incidents)
+        return self._desk.page(
+            "sync.html",
+            now=now,
+            key=key,
+            label=label,
+            sync=sync,
+            state=state_of(sync, last, is_open, is_unread=unread is not None) if sync is not None else None,
+            unread=unread,
+            url=links.sync(*key),
+            run_url=lambda run: links.run(*key, run.id),
+            many_workspaces=len(seen.workspaces) > 1,
+            chart=chart_of(runs, BARS, now),
+            incidents=[incident_line(each, links) for each in happenings.incidents],
+            waiting=happenings.waiting,
+            dead=happenings.dead,
+            sync_name=sync_name,
+            events=[event_line(each, links) for each in happenings.events],
+            **common,
+        )
+
+
+def _never_read(name: str) -> WorkspaceHealth:
+    return WorkspaceHealth(name, True, None, None, None, 1.0, None)
+
+
+def _wanted(given: Parameters) -> Wanted:
+    """The filters of a page. Parameters that are no filter are none of our business; wrong values are."""
+    state, page, order = given.get("state"), given.get("page", "1"), given.get("order", "")
+    if state is not None and state not in tuple(State):
+        raise WrongParameter(f"state must be one of {', '.join(State)}")
+    if order not in ORDERS:
+        raise WrongParameter(f"order must be {NAMED}, or not be given")
+    if not (page.isascii() and page.isdigit() and len(page) < 10 and int(page) > 0):
+        raise WrongParameter("page must be a whole number from 1")
+    name, label, workspace = (given.get(each, "")[:LONGEST_FILTER].strip() for each in ("name", "label", "in"))
+    return Wanted(name, label, State(state) if state is not None else None, workspace, order, int(page))
+
+
+def _key_of(given: Parameters, seen: Insight, watched: Sequence[WatchedNow]) -> SyncKey:
+    """Which sync is meant; the workspace may be left out where only one has it."""
+    sync_id = sync_of(given) or 0
+    name = given.get("workspace")
+    if name is not None and name not in seen.workspaces:
+        raise WrongParameter("no workspace has this name")
+    having = [each.workspace for each in watched if each.id == sync_id] or list(seen.workspaces)
+    if name is None and len(having) > 1:
+        raise WrongParameter("several workspaces may have this sync; say which: workspace=NAME")
+    return name or having[0], sync_id
+
+
+def _retried(given: Parameters) -> str | None:
+    """What to say of a retry that a form has just asked for."""
+    number = given.get("retried", "")
+    if number == "none":
+        return "That delivery is no longer waiting or dead: there is nothing to try again."
+    if number == "gone":
+        return "The receiver of that delivery is no longer in the watchlist: it can't be tried again."
+    if number.isascii() and number.isdigit() and len(number) < 20:
+        return f"Delivery {number} is tried again within 5 seconds."
+    return None
+
+
+def _with(path: str, parameter: str) -> str:
+    """The path with a parameter more; an earlier retry's is dropped."""
+    base, _, rest = path.partition("#")[0].partition("?")
+    kept = [each for each in rest.split("&") if each and not each.startswith("retried=")]
+    return f"{base}?{'&'.join([*kept, parameter])}"

@@ -1,0 +1,151 @@
+"""Which of the watched syncs the status page shows, in which order, and what is said of each. Pure."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Final
+
+from notifier.model.delivery import Labels
+from notifier.store.views.page import LastRuns, SyncKey
+
+A_PAGE: Final = 50
+NAMED: Final = "name"  # the other order than the failing first
+
+
+class State(StrEnum):
+    """How a sync is; the first that fits. The order is that of the page."""
+
+    FAILING = "failing"
+    RUNNING = "running"
+    PAUSED = "paused"
+    OK = "ok"
+    NO_RUNS = "no-runs"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedNow:
+    """A watched sync as the worker's memory has it. `paused`: None where no listing told yet."""
+
+    workspace: str
+    id: int
+    label: str | None
+    labels: Labels
+    paused: bool | None
+
+    @property
+    def key(self) -> SyncKey:
+        return self.workspace, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to show. `name`: part of a sync's name, or a glob, case aside, or its ID; `label`: `key` or `key=value`."""
+
+    name: str = ""
+    label: str = ""
+    state: State | None = None
+    workspace: str = ""
+    order: str = ""
+    page: int = 1
+
+    def query(self) -> Mapping[str, str]:
+        """As parameters of a link; only what says something."""
+        given = {
+            "name": self.name,
+            "label": self.label,
+            "state": self.state or "",
+            "in": self.workspace,
+            "order": self.order,
+            "page": str(self.page) if self.page > 1 else "",
+        }
+        return {name: str(value) for name, value in given.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One page of syncs. `counts`: how many there are of each state, whichever is shown; `found`: of what is shown;
+    `watched`: of all."""
+
+    shown: Sequence[tuple[WatchedNow, State]]
+    counts: Mapping[State, int]
+    found: int
+    watched: int
+    page: int
+    pages: int
+    labels: Sequence[str] = ()
+
+    @property
+    def all(self) -> int:
+        """Of every state."""
+        return sum(self.counts.values())
+
+
+def board_of(
+    watched: Collection[WatchedNow],
+    last_runs: Mapping[SyncKey, LastRuns],
+    with_incident: Collection[SyncKey],
+    wanted: Wanted,
+    unread: Collection[SyncKey] = (),
+) -> Board:
+    """The page that is asked for, or the last one where there are not so many."""
+    named = [each for each in watched if _fits(each, wanted)]
+    judged = [
+        (each, state_of(each, last_runs.get(each.key), each.key in with_incident, is_unread=each.key in unread))
+        for each in named
+    ]
+    found = [(each, state) for each, state in judged if wanted.state in (None, state)]
+    ranks = {state: rank for rank, state in enumerate(State)} if wanted.order != NAMED else dict.fromkeys(State, 0)
+    found.sort(key=lambda one: (ranks[one[1]], (one[0].label or "").casefold(), one[0].workspace, one[0].id))
+    pages = max(1, -(-len(found) // A_PAGE))
+    page = min(max(wanted.page, 1), pages)
+    return Board(
+        shown=found[(page - 1) * A_PAGE : page * A_PAGE],
+        counts=Counter(state for _, state in judged),
+        found=len(found),
+        watched=len(watched),
+        page=page,
+        pages=pages,
+        labels=_labels(watched),
+    )
+
+
+def state_of(sync: WatchedNow, last: LastRuns | None, has_incident: bool, *, is_unread: bool = False) -> State:
+    """Failing: an incident is open, it can't be read, or the last run that completed or failed did fail."""
+    if has_incident or is_unread or (last is not None and last.failed):
+        return State.FAILING
+    if last is not None and last.newest in RUNNING:
+        return State.RUNNING
+    if sync.paused:
+        return State.PAUSED
+    return State.OK if last is not None else State.NO_RUNS
+
+
+RUNNING: Final = frozenset({"queued", "working", "preparing", "running"})
+
+
+def _fits(sync: WatchedNow, wanted: Wanted) -> bool:
+    if wanted.workspace and sync.workspace != wanted.workspace:
+        return False
+    return _is_labelled(sync.labels, wanted.label) and _is_named(sync, wanted.name.casefold())
+
+
+def _is_labelled(labels: Labels, wanted: str) -> bool:
+    key, has_value, value = wanted.partition("=")
+    if not key:
+        return True
+    return key in labels and (not has_value or labels[key] == value)
+
+
+def _is_named(sync: WatchedNow, wanted: str) -> bool:
+    if not wanted or wanted == str(sync.id):
+        return True
+    name = (sync.label or "").casefold()
+    return fnmatchcase(name, wanted) if any(sign in wanted for sign in "*?[") else wanted in name
+
+
+def _labels(watched: Iterable[WatchedNow], most: int = 50) -> Sequence[str]:
+    """What may be filtered by: some of the labels that there are."""
+    shared = {id(each.labels): each.labels for each in watched}  # thousands have those of the same few watches
+    return sorted({f"{key}={value}" for labels in shared.values() for key, value in labels.items()})[:most]

@@ -1,0 +1,183 @@
+"""What the status page says of events, incidents and of the notifier itself. Pure."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from notifier.model.delivery import Check, EventType, Incident
+from notifier.model.foreign import error_line
+from notifier.model.times import counted
+from notifier.store.views.page import ReceiverHealth, SyncKey, Unfinished, WorkspaceHealth
+from notifier.store.views.status import EventView
+from notifier.watchlist.models import Workspace
+
+CHECK_WORDS: Final = {
+    Check.FAILING: "runs fail",
+    Check.REJECTED_RECORDS: "records are rejected",
+    Check.RECORD_COUNT: "unusual number of records",
+    Check.SLOW_RUN: "a run takes long",
+    Check.STALE: "no run completes",
+    Check.UNREACHABLE: "the workspace can't be read",
+    Check.UNREADABLE: "its runs can't be read",
+}
+
+
+class Mood(StrEnum):
+    """How much something should draw the eye."""
+
+    WELL = "well"
+    WAITING = "waiting"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the notifier is well, in a line, and why not."""
+
+    mood: Mood
+    title: str
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One event in a line. `note`: what there is to say beside old and new."""
+
+    id: str
+    at: datetime
+    type: str
+    sync: str | None
+    key: SyncKey | None
+    workspace: str
+    run_id: int | None
+    run_url: str | None
+    old: str | None
+    new: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentLine:
+    """An incident in a line; `url` leads to its last run, or its sync, in Census."""
+
+    incident: Incident
+    words: str
+    key: SyncKey | None
+    url: str | None
+
+
+class Links:
+    """Where things are in Census: only in workspaces of the watchlist, which says to which host."""
+
+    def __init__(self, workspaces: Mapping[str, Workspace]) -> None:
+        self._hosts = {name: workspace.app_url for name, workspace in workspaces.items()}
+
+    def sync(self, workspace: str, sync_id: int | None) -> str | None:
+        host = self._hosts.get(workspace)
+        return f"{host}/syncs/{sync_id}/history" if host is not None and sync_id is not None else None
+
+    def run(self, workspace: str, sync_id: int | None, run_id: int | None) -> str | None:
+        sync = self.sync(workspace, sync_id)
+        return f"{sync}?sync_run_id={run_id}" if sync is not None and run_id is not None else sync
+
+
+def verdict_of(
+    ailment: str | None,
+    not_ready: str | None,
+    not_in_force: str | None,
+    workspaces: Sequence[WorkspaceHealth],
+    receivers: Sequence[ReceiverHealth],
+    unread: Collection[SyncKey] = (),
+) -> Verdict:
+    """The worst first: what a restart may mend, then what only people can, then what just began. `unread`: the syncs
+    that can't be read; where that is the whole workspace, it alone is named."""
+    down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
+    answering = {each.name for each in workspaces if each.ok}
+    if silent := sum(workspace in answering for workspace, _ in unread):
+        down.append(f"{counted(silent, 'sync')} can't be read")
+    broken = [f"{each.name} takes no messages" for each in receivers if not each.works]
+    wrong = _outdated(not_in_force)
+    if ailment is not None:
+        return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])
+    if down or broken:
+        return Verdict(Mood.BAD, "The notifier works, but not everywhere", [*down, *broken, *wrong])
+    if wrong:
+        return Verdict(Mood.BAD, "The notifier works by the watchlist before", wrong)
+    if not_ready is not None:
+        return Verdict(Mood.WAITING, "The notifier is starting", [not_ready])
+    return Verdict(Mood.WELL, "The notifier is well", [])
+
+
+def _outdated(not_in_force: str | None) -> list[str]:
+    """The first mistake of a watchlist that is not in force."""
+    if not_in_force is None:
+        return []
+    first, *others = not_in_force.splitlines()
+    more = f" (and {len(others)} more)" if others else ""
+    return [f"the changed watchlist is wrong, the one before is in force: {first}{more}"]
+
+
+def event_line(event: EventView, links: Links) -> EventLine:
+    """What the event's own body says."""
+    data = json.loads(event.body)["data"]
+    sync = data.get("sync") or {}
+    change = _change_of(data.get("changes") or ())
+    alert = data.get("alert") or {}
+    note = _summary(event.type, data) or alert.get("message") or alert.get("details")
+    return EventLine(
+        id=event.id,
+        at=event.seen_at,
+        type=event.type,
+        sync=_name(sync.get("label"), event.sync_id),
+        key=(event.workspace, event.sync_id) if event.sync_id is not None else None,
+        workspace=event.workspace,
+        run_id=event.run_id,
+        run_url=links.run(event.workspace, event.sync_id, event.run_id),
+        old=_value(change.get("old")) if change else None,
+        new=_value(change.get("new")) if change else None,
+        note=str(note) if note else _error_of(data),
+    )
+
+
+def incident_line(incident: Incident, links: Links) -> IncidentLine:
+    """Its check in words."""
+    return IncidentLine(
+        incident,
+        CHECK_WORDS[incident.check],
+        (incident.workspace, incident.sync_id) if incident.sync_id is not None else None,
+        links.run(incident.workspace, incident.sync_id, incident.last_run_id),
+    )
+
+
+def sync_name(delivery: Unfinished) -> str | None:
+    """What a delivery is about; None where it is about no sync."""
+    return _name(delivery.sync_label, delivery.sync_id)
+
+
+def _name(label: object, sync_id: int | None) -> str | None:
+    return None if sync_id is None else str(label or f"sync {sync_id}")
+
+
+def _change_of(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The status', else the first."""
+    return next((change for change in changes if change.get("field") == "status"), changes[0] if changes else None)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _summary(kind: str, data: Mapping[str, Any]) -> str | None:
+    """What an incident's event says; at its end, that it is no longer so."""
+    summary = data.get("summary")
+    return f"it was: {summary}" if summary and kind == EventType.INCIDENT_RESOLVED else summary
+
+
+def _error_of(data: Mapping[str, Any]) -> str | None:
+    run = data.get("sync_run") or {}
+    return error_line(run.get("error_code"), run.get("error_message"), run.get("error_detail")) or None

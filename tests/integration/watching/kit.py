@@ -1,0 +1,350 @@
+"""What the tests of watching build: a simulated workspace, a database, a clock, and what lies between them."""
+
+import asyncio
+import json
+import sqlite3
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import pytest
+from pydantic import SecretStr
+
+from notifier.census.client import TIMEOUTS, CensusClient, Gate
+from notifier.http.client import new_session
+from notifier.judging.route import Reader
+from notifier.model.delivery import Observation, WorkspaceState
+from notifier.model.errors import StoreUnavailable
+from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.simulator import CensusSimulator
+from notifier.store.store import Store
+from notifier.watching.api_clock import ApiClock
+from notifier.watching.health import Health
+from notifier.watching.outage import Outage
+from notifier.watching.poll import Observer
+from notifier.watching.record import Recorder
+from notifier.watching.roster import Changes, Listings, Roster, read_listing
+from notifier.watching.target import SyncTarget
+from notifier.watching.watcher import WorkspaceWatcher
+from notifier.watchlist.checks import Checks, ChecksInForce
+from notifier.watchlist.models import Route, Watch, Workspace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+WORKSPACE = "production"
+START_OF_TIME = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+"""When the first run of a test was created; run N was created N seconds later."""
+LONG_AGO = "2020-01-01T00:00:00.000Z"
+LATER = "2100-01-01T00:00:00.000Z"
+"""After any listing of the tests, whose `Date` is the real one."""
+
+
+def created(number: float) -> str:
+    """When run `number` was created, as the API writes it."""
+    return (START_OF_TIME + timedelta(seconds=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Clock:
+    """A clock that stands until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = START_OF_TIME + timedelta(hours=6)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **units: float) -> None:
+        self.now += timedelta(**units)
+
+
+class LoopClock:
+    """The running loop's own clock: it stands still, and jumps when a test says so. Sockets and threads go on.
+
+    Its tests are marked `standing_clock`.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, asyncio.BaseEventLoop), "uvloop's timers do not ask it: mark the test standing_clock"
+        self.now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+
+    async def advance(self, seconds: float) -> None:
+        """Puts it forward and lets what is due then have its turn."""
+        self.now += seconds
+        await settled()
+
+    async def advance_to_the_middle_of(self, interval: float) -> None:
+        """To halfway between two of the first poller's places in that interval."""
+        await self.advance(1.5 * interval - self.now % interval)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for what another task of this loop will bring about; the loop's clock may stand still meanwhile."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        await asyncio.sleep(0)
+
+
+class UnderWay:
+    """How many requests and database statements are under way: what a test waits out before it moves the clock."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def counting(self, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        async def counted(*given: P.args, **named: P.kwargs) -> T:
+            self.number += 1
+            try:
+                return await call(*given, **named)
+            finally:
+                self.number -= 1
+
+        return counted
+
+    def count(self, thing: object, *methods: str) -> None:
+        """Counts calls of these methods of one object from now on."""
+        for name in methods:
+            setattr(thing, name, self.counting(getattr(thing, name)))
+
+
+UNDER_WAY = UnderWay()
+
+
+async def settled() -> None:
+    """Lets all other tasks go on until each of them waits for the clock, or for the test."""
+    deadline = time.monotonic() + 20
+    quiet = 0
+    while quiet < 50:
+        assert time.monotonic() < deadline, "something never comes to rest"
+        await asyncio.sleep(0)
+        quiet = 0 if UNDER_WAY.number else quiet + 1
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Something that runs until cancelled, beside the test; if it ended before by an error, that is raised."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class Scene:
+    """One workspace and one database. `observer`, `roster` and `watcher` make new objects, as a restart does."""
+
+    def __init__(self, simulator: CensusSimulator, base_url: str, client: CensusClient, store: Store) -> None:
+        self.simulator = simulator
+        self.base_url = base_url
+        self.client = client
+        self.store = store
+        self.workspace = WORKSPACE
+        self.clock = Clock()
+        simulator.date = START_OF_TIME - timedelta(seconds=1)  # until there are runs; then when the newest was created
+        self.woken: list[str] = []
+        self.observer = self.new_observer()
+
+    # --- what happens in Census ---
+
+    def sync(self, sync_id: int = 52, **fields: Any) -> int:
+        fields.setdefault("created_at", LONG_AGO)
+        self.simulator.add_sync(id=sync_id, **fields)
+        return sync_id
+
+    def run(self, number: int, status: str = "completed", *, sync_id: int = 52, **fields: Any) -> None:
+        if "created_at" in fields:
+            self.simulator.date = None  # the test has times of its own, of the real clock
+        else:
+            self.api_is_no_earlier_than(number)
+            self._api_is_no_earlier_than_what(fields)
+        fields.setdefault("created_at", created(number))
+        self.simulator.add_run(sync_id, id=number, status=status, **fields)
+
+    def runs(self, numbers: Iterable[int], status: str = "completed", *, sync_id: int = 52) -> None:
+        for number in numbers:
+            self.run(number, status, sync_id=sync_id)
+
+    def becomes(self, number: int, status: str, **fields: Any) -> None:
+        self._api_is_no_earlier_than_what(fields)
+        if self.simulator.date is not None:
+            fields.setdefault("updated_at", self.simulator.date.isoformat())
+        self.simulator.update_run(number, status=status, **fields)
+
+    def _api_is_no_earlier_than_what(self, fields: Mapping[str, Any]) -> None:
+        """A run that was updated or completed was so by the API's clock, unless a test gives it a time of no clock."""
+        for name in ("updated_at", "completed_at"):
+            if isinstance(value := fields.get(name), str) and self.simulator.date is not None:
+                time_ = datetime.fromisoformat(value)
+                if time_ < self.simulator.date + timedelta(days=1):
+                    self.simulator.date = max(self.simulator.date, time_)
+
+    def api_is_no_earlier_than(self, number: float) -> None:
+        """The API's clock has come to the time at which run `number` was created."""
+        if self.simulator.date is not None:
+            self.simulator.date = max(self.simulator.date, START_OF_TIME + timedelta(seconds=number))
+
+    def api_passes(self, **units: float) -> None:
+        """Time goes on by the API's clock."""
+        assert self.simulator.date is not None
+        self.simulator.date += timedelta(**units)
+
+    # --- the notifier ---
+
+    def new_observer(
+        self, *, routes: Sequence[Route] | None = None, receivers: Sequence[str] = ("pipeline",)
+    ) -> Observer:
+        def wake(names: Collection[str]) -> None:
+            self.woken.extend(names)
+
+        self.recorder = Recorder(
+            self.workspace,
+            "https://app.getcensus.com",
+            self.store,
+            routes=routes,
+            readers=[Reader(name) for name in receivers],
+            recorded=wake,
+            clock=self.clock,
+        )
+        observer = Observer(self.client, self.store, self.recorder, clock=self.clock, jitter=lambda: 0.0)
+        observer.api_clock = ApiClock(self.workspace, self._our_clock)
+        return observer
+
+    def _our_clock(self) -> datetime:
+        return datetime.now(UTC) if self.simulator.date is None else self.clock()
+
+    def target(self, sync_id: int = 52, label: str | None = "Leads", **labels: str) -> SyncTarget:
+        return SyncTarget(sync_id, label, labels, None)
+
+    async def watched(self, sync_id: int = 52) -> SyncTarget:
+        """A sync whose baseline is set."""
+        target = self.target(sync_id)
+        await self.poll(target)
+        return target
+
+    async def poll(self, target: SyncTarget, times: int = 1) -> None:
+        for _ in range(times):
+            await self.observer.poll_sync(target)
+
+    async def restarted(self, target: SyncTarget, checks: Checks | None = None) -> SyncTarget:
+        """The same sync as a new process finds it in the database."""
+        self.observer = self.new_observer()
+        roster, _ = await self.roster(Watch(sync=target.sync_id, labels=dict(target.labels)), checks=checks)
+        return roster.syncs[target.sync_id]
+
+    async def roster(self, *watches: Watch, checks: Checks | None = None) -> tuple[Roster, Changes]:
+        """A roster that has loaded what the database remembers."""
+        roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
+        state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
+        return roster, await roster.load(Listings.of(state))
+
+    async def listed(self, roster: Roster) -> Changes:
+        """What one listing of the workspace changes, kept as the scheduler keeps it."""
+        changes = await roster.apply(await read_listing(self.client, self.clock()))
+        await self.store.save_workspace(roster.listings.kept_in(WorkspaceState(self.workspace)))
+        return changes
+
+    async def watcher(
+        self,
+        *watches: Watch,
+        observer: Observer | None = None,
+        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        checks: Checks | None = None,
+        **settings: Any,
+    ) -> WorkspaceWatcher:
+        """As the worker makes it. Its workspace's incident is looked after where there are `checks`."""
+        given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
+        workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
+        state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
+        roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
+        health = Health(state, self.store.save_workspace, clock=self.clock, jitter=lambda: 0.0)
+        self.observer._is_listed = lambda: health.is_listed
+        outage = None
+        if checks is not None:
+            outage = Outage(health, self.recorder, self.store, ChecksInForce.of(checks), clock=self.clock)
+        return WorkspaceWatcher(
+            workspace,
+            self.client,
+            observer or self.observer,
+            roster,
+            health,
+            outage=outage,
+            meter=meter,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+    # --- what came of it ---
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """A look at the file, past the store."""
+        return rows(self.store.path, query, *parameters)
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """The bodies of all events, in the order in which they were recorded."""
+        return [json.loads(body) for (body,) in self.rows("SELECT body FROM events ORDER BY seq")]
+
+    def events(self) -> list[tuple[int, str]]:
+        """Each event as the run's ID and the last word of its type."""
+        found = self.rows("SELECT run_id, type FROM events ORDER BY seq")
+        return [(run_id, kind.removeprefix("sync_run.")) for run_id, kind in found]
+
+    def asked(self, path: str) -> int:
+        """How many requests there were for a path."""
+        return sum(request.path == path for request in self.simulator.requests)
+
+
+def rows(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query, parameters).fetchall()
+
+
+@asynccontextmanager
+async def a_scene(store: Store) -> AsyncIterator[Scene]:
+    """A scene with an empty workspace."""
+    simulator = CensusSimulator()
+    async with (
+        simulator.serve() as base_url,
+        new_session(timeouts=TIMEOUTS, tls=tls(), connections=16, keep_idle=timedelta(minutes=5)) as session,
+    ):
+        client = CensusClient(session, base_url, simulator.api_key, Gate(10_000, 16), patient=False)
+        UNDER_WAY.number = 0
+        UNDER_WAY.count(client, "_get")
+        UNDER_WAY.count(store, "_read")
+        UNDER_WAY.count(store._writer, "write")
+        yield Scene(simulator, base_url, client, store)
+
+
+class FailingRecord:
+    """`store.record` as a full disk leaves it: the next `times` calls raise, and nothing of theirs is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Store, times: int = 1) -> None:
+        self._record = store.record
+        self.left = times
+        self.failed: list[Observation] = []
+        monkeypatch.setattr(store, "record", self)
+
+    async def __call__(self, observation: Observation) -> None:
+        if self.left:
+            self.left -= 1
+            self.failed.append(observation)
+            raise StoreUnavailable("the disk is full")
+        await self._record(observation)
+
+
+def lines(logs: Sequence[Any], sentence: str) -> list[Any]:
+    """The captured log lines of one sentence."""
+    return [line for line in logs if line["event"] == sentence]

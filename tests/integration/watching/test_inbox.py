@@ -1,0 +1,38 @@
+"""Signed webhooks of Census that come at the same moment."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from notifier.store.store import Store
+from notifier.watching.inbox import Inbox
+from notifier.watchlist.models import Watch
+from tests.integration.watching.kit import Scene, a_scene
+
+
+@pytest_asyncio.fixture
+async def scene(store: Store) -> AsyncIterator[Scene]:
+    async with a_scene(store) as made:
+        yield made
+
+
+def alert(number: int, word: str = "raised") -> bytes:
+    return json.dumps({"event": f"sync.alert.{word}", "sync_id": 52, "alert_instance_id": number}).encode()
+
+
+@pytest.mark.asyncio
+async def test_equal_alerts_at_the_same_moment_are_one_event(scene: Scene) -> None:
+    """Census sends one again that was not answered in time, while the first may still be under way."""
+    scene.sync(52)
+    roster, _ = await scene.roster(Watch(sync=52))
+    await scene.listed(roster)
+    loaded, hints = asyncio.Event(), list[int]()
+    loaded.set()
+    inbox = Inbox("x", "https://x", roster, scene.recorder, scene.store, loaded=loaded, poll_soon=hints.append)
+    await asyncio.gather(*(inbox.take(body) for body in [alert(1), alert(2), alert(1, "resolved")] * 5))
+    told = [(body["type"], body["data"]["alert"]["id"]) for body in scene.bodies()]
+    assert sorted(told) == [("census_alert.raised", 1), ("census_alert.raised", 2), ("census_alert.resolved", 1)]
+    assert hints == [52] * 15

@@ -1,0 +1,58 @@
+"""The text of a new watchlist: good as it is, whatever was answered."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from notifier.cli.init.template import Draft, Selection, To, watchlist_text
+from notifier.watchlist.models import SyncSelector, Watchlist
+from notifier.watchlist.reading.load import load_watchlist
+
+ENV = {
+    "CENSUS_API_KEY": "key-canary",
+    "SLACK_BOT_TOKEN": "xoxb-canary",
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
+    "WEBHOOK_URL": "https://example.com/hook",
+    "WEBHOOK_SECRET": "whsec_" + "QUJD" * 8,
+}
+
+
+def load(directory: Path, draft: Draft) -> Watchlist:
+    path = directory / "watchlist.yaml"
+    path.write_text(watchlist_text(draft), encoding="utf-8")
+    return load_watchlist(path, {name: ENV[name] for name in draft.variables})
+
+
+@pytest.mark.parametrize(("kind", "signed", "base_url"), [*product(To, (True, False), ("", "http://127.0.0.1:1/api"))])
+def test_every_kind_of_draft_loads_with_the_variables_that_it_says(
+    tmp_path: Path, kind: To, signed: bool, base_url: str
+) -> None:
+    draft = Draft(region="eu", base_url=base_url, kind=kind, channel="#data-syncs", signed=signed)
+    loaded = load(tmp_path, draft)
+    workspace = loaded.workspaces["production"]
+    assert workspace.api_url == (base_url or "https://app-eu.getcensus.com/api/v1")
+    assert [watch.syncs for watch in loaded.watches] == ["all"]
+    assert [*loaded.receivers] == [draft.receiver]
+    assert loaded.receivers[draft.receiver].type == kind
+    (route,) = loaded.routes or ()
+    assert route.receivers == (draft.receiver,)
+    assert (route.events is None) is (kind is To.WEBHOOK)
+
+
+def test_the_lines_fit_an_editor() -> None:
+    text = watchlist_text(Draft(selection=Selection((52,)), labels={52: "x" * 200}, channel="#data-syncs"))
+    assert max(map(len, text.splitlines())) <= 120
+    assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(glob=st.text(min_size=1), label=st.text())
+def test_any_glob_and_any_label_stay_what_they_are(tmp_path: Path, glob: str, label: str) -> None:
+    draft = Draft(selection=Selection((52,), (glob,)), labels={52: label}, channel="#data-syncs")
+    by_id, by_label = load(tmp_path, draft).watches
+    assert by_id.sync == 52
+    assert isinstance(by_label.syncs, SyncSelector)
+    assert by_label.syncs.label == (glob,)

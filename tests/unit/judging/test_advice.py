@@ -1,0 +1,156 @@
+"""Which Slack receivers a watchlist would flood, and which of its routes no event takes."""
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from notifier.judging.advice import dead_routes, noisy_receivers, passed_over_routes, short_secrets
+from notifier.watchlist.models import (
+    Receiver,
+    Route,
+    SlackReceiver,
+    SlackWebhookReceiver,
+    Watch,
+    Watchlist,
+    Workspace,
+)
+from notifier.watchlist.server import LifecycleWebhook
+from tests.builders import a_label_watch, a_route, a_run_watch, a_sync_watch, a_watch_of_all, a_webhook
+
+SLACK = SlackReceiver(type="slack", token=SecretStr("xoxb-1"), channel="C1")
+INCOMING = SlackWebhookReceiver(type="slack_webhook", url=SecretStr("https://hooks.slack.com/services/T/B/x"))
+
+
+def a_watchlist(
+    *watches: Watch, routes: tuple[Route, ...] | None = None, receivers: dict[str, Receiver] | None = None
+) -> Watchlist:
+    given: dict[str, Any] = {} if routes is None else {"routes": routes}
+    return Watchlist(
+        version=1,
+        workspaces={"production": Workspace(api_key=SecretStr("k")), "staging": Workspace(api_key=SecretStr("k"))},
+        watches=watches,
+        receivers=receivers if receivers is not None else {"growth": SLACK},
+        **given,
+    )
+
+
+def some_syncs(count: int, **labels: str) -> list[Watch]:
+    return [a_sync_watch(number, **labels) for number in range(1, count + 1)]
+
+
+def test_the_starts_of_ten_syncs_are_bearable_and_of_eleven_are_not() -> None:
+    assert noisy_receivers(a_watchlist(*some_syncs(10))) == ()
+    assert noisy_receivers(a_watchlist(*some_syncs(11))) == ("growth",)
+
+
+@pytest.mark.parametrize(
+    ("length", "found"), [(15, ["server.token", "workspaces.staging.lifecycle_webhook.secret"]), (16, [])]
+)
+def test_a_secret_that_strangers_may_try_is_long(length: int, found: list[str]) -> None:
+    secret = SecretStr("x" * length)
+    plain = a_watchlist(a_watch_of_all())
+    watched = plain.workspaces["staging"].model_copy(update={"lifecycle_webhook": LifecycleWebhook(secret=secret)})
+    server = plain.server.model_copy(update={"token": secret})
+    given = plain.model_copy(update={"server": server, "workspaces": {**plain.workspaces, "staging": watched}})
+    assert list(short_secrets(given)) == found
+    assert short_secrets(plain) == ()
+
+
+@pytest.mark.parametrize("watch", [a_watch_of_all(), a_label_watch("Salesforce *"), a_label_watch(exclude="x")])
+def test_a_watch_of_many_syncs_is_too_much_by_itself(watch: Watch) -> None:
+    assert noisy_receivers(a_watchlist(watch)) == ("growth",)
+
+
+def test_the_number_of_syncs_behind_a_watch_counts_where_it_is_known() -> None:
+    assert noisy_receivers(a_watchlist(a_watch_of_all()), many=10) == ()
+    assert noisy_receivers(a_watchlist(a_watch_of_all(), a_sync_watch(1)), many=10) == ("growth",)
+
+
+def test_single_runs_are_never_noise() -> None:
+    assert noisy_receivers(a_watchlist(*(a_run_watch(number) for number in range(1, 50)))) == ()
+
+
+def test_only_slack_receivers_are_named_in_the_watchlists_order() -> None:
+    receivers: dict[str, Receiver] = {"z": INCOMING, "pipeline": a_webhook(), "a": SLACK}
+    assert noisy_receivers(a_watchlist(a_watch_of_all(), receivers=receivers)) == ("z", "a")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        (["sync_run.failed", "sync_run.canceled"], ()),
+        (["sync_run.completed"], ()),
+        (["sync_run.queued"], ("growth",)),
+        (["sync_run.working"], ("growth",)),
+        (["sync_run.*"], ("growth",)),
+        (["sync_run.[qx]*"], ("growth",)),
+    ],
+)
+def test_only_routes_that_let_queued_or_working_pass_are_noisy(events: list[str], expected: tuple[str, ...]) -> None:
+    assert noisy_receivers(a_watchlist(a_watch_of_all(), routes=(a_route("growth", events=events),))) == expected
+
+
+def test_a_sync_that_reaches_a_receiver_by_both_types_counts_once() -> None:
+    routes = (a_route("growth", events=["sync_run.queued"]), a_route("growth", events=["sync_run.working"]))
+    assert noisy_receivers(a_watchlist(*some_syncs(10), routes=routes)) == ()
+
+
+def test_routes_by_label_workspace_and_sync_share_the_load() -> None:
+    watches = [*some_syncs(8, team="growth"), *(a_sync_watch(n, workspace="staging") for n in range(20, 28))]
+    receivers: dict[str, Receiver] = {"growth": SLACK, "rest": INCOMING}
+    apart = (a_route("growth", labels={"team": "growth"}), a_route("rest", workspaces=["staging"]))
+    assert noisy_receivers(a_watchlist(*watches, routes=apart, receivers=receivers)) == ()
+    together = (*apart, a_route("rest", syncs=[1, 2, 3]))
+    assert noisy_receivers(a_watchlist(*watches, routes=together, receivers=receivers)) == ("rest",)
+
+
+def test_incidents_and_other_events_are_no_noise() -> None:
+    quiet = (
+        a_route("growth", events=["incident.*", "sync.*", "sync_run.full_sync"]),
+        Route(checks=("failing",), receivers=("growth",)),
+    )
+    assert noisy_receivers(a_watchlist(a_watch_of_all(), routes=quiet)) == ()
+
+
+@pytest.mark.parametrize(
+    ("events", "checks", "is_dead"),
+    [
+        (("sync_run.*",), ("failing",), True),
+        (("sync_run.failed", "sync.paused"), ("failing", "stale"), True),
+        (("sync_run.*", "incident.opened"), ("failing",), False),
+        (("*",), ("failing",), False),
+        (("incident.res*",), ("failing",), False),
+        (None, ("failing",), False),
+        (("sync_run.*",), None, False),
+    ],
+)
+def test_a_route_of_checks_without_an_event_of_an_incident_is_dead(
+    events: tuple[str, ...] | None, checks: tuple[str, ...] | None, is_dead: bool
+) -> None:
+    routes = (a_route("growth"), a_route("growth", events=events, checks=checks))
+    assert dead_routes(a_watchlist(a_sync_watch(1), routes=routes)) == ((1,) if is_dead else ())
+
+
+@pytest.mark.parametrize(
+    ("route", "others", "is_passed_over"),
+    [
+        ({"labels": {"team": "growth"}}, [{}], True),
+        ({"syncs": [52]}, [{"events": ["incident.*"]}], True),
+        ({"syncs": ["Leads*"]}, [{"workspaces": ["production"]}, {"workspaces": ["staging"]}], True),
+        ({"syncs": [52], "workspaces": ["staging"]}, [{"workspaces": ["staging"]}], True),
+        ({"syncs": [52]}, [], False),
+        ({"syncs": [52]}, [{"workspaces": ["production"]}], False),
+        ({"syncs": [52]}, [{"labels": {"team": "growth"}}], False),
+        ({"syncs": [52]}, [{"events": ["sync_run.*", "incident.resolved"]}], False),
+        ({"syncs": [52]}, [{"checks": ["failing"]}], False),
+        ({"syncs": [52], "checks": ["failing", "unreachable"]}, [{}], False),
+        ({"syncs": [52], "checks": None}, [{}], False),
+        ({}, [{}], False),
+    ],
+)
+def test_a_route_for_workspaces_incidents_of_some_syncs_is_passed_over_where_another_takes_them_all(
+    route: dict[str, Any], others: list[dict[str, Any]], is_passed_over: bool
+) -> None:
+    routes = (a_route("growth", **{"checks": ["unreachable"], **route}), *(a_route("growth", **o) for o in others))
+    assert passed_over_routes(a_watchlist(a_sync_watch(1), routes=routes)) == ((0,) if is_passed_over else ())

@@ -1,0 +1,78 @@
+"""The README's `make test` on a machine without a browser: the other tests run, one line says which did not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+LINE = "not run: tests/browser"
+
+
+def outcome(tmp_path: Path, *paths: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs these tests where no program is to be found."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_without_a_browser_the_other_tests_run_and_the_last_line_says_which_did_not(
+    tmp_path: Path, workers: str
+) -> None:
+    ended = outcome(tmp_path, "-n", workers, "tests/browser", "tests/unit/receivers/test_pace.py")
+    assert ended.returncode == 0, ended.stdout
+    lines = ended.stdout.splitlines()
+    assert [line for line in lines if LINE in line] == lines[-1:]
+    assert "chromium, chromium-driver" in lines[-1]
+    assert " passed" in lines[-2]
+
+
+def test_ci_demands_a_browser(tmp_path: Path) -> None:
+    ended = outcome(tmp_path, "tests/browser", CI="true")
+    assert ended.returncode == 1
+    assert "chromium is missing; install chromium and chromedriver" in ended.stdout
+    assert LINE not in ended.stdout
+
+
+def test_who_asks_for_other_tests_hears_nothing_of_a_browser(tmp_path: Path) -> None:
+    ended = outcome(tmp_path, "tests/unit/receivers/test_pace.py")
+    assert (ended.returncode, LINE in ended.stdout) == (0, False)
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_where_a_browser_can_not_be_installed_only_ci_fails(tmp_path: Path, ci: str, code: int) -> None:
+    (tmp_path / "id").symlink_to("/usr/bin/id")
+    ended = subprocess.run(
+        ["/bin/sh", ROOT / "tests/browser/chromium"],
+        env={**os.environ, "PATH": str(tmp_path), "CI": ci},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, "FAILED" in ended.stderr) == (code, bool(code))
+
+
+def test_ci_decides_on_a_change_and_not_on_its_luck_even_where_the_machine_is_bare(tmp_path: Path) -> None:
+    """`.ci/bare` takes CI away, and with it the profile of the properties, unless `.ci/run` names it."""
+    for program in ("bash", "env", "mktemp", "ln", "rm"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    exports = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("export ")]
+    asked = "import tests.conftest; from hypothesis import settings; print(settings.get_current_profile_name())"
+    ended = subprocess.run(
+        [tmp_path / "bash", "-c", "\n".join([*exports, '.ci/bare "$0" -c "$1"']), sys.executable, asked],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout.strip(), ended.returncode) == ("ci", 0), ended.stderr
