@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests build the stage
 
 from selenium.webdriver.support.ui import WebDriverWait
 
-from notifier.model.delivery import Check
+from notifier.model.incident import Check
 from tests.chromium import complaints, look, open_chromium
 from tests.page_stage import MINUTE, PageStage
 

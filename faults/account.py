@@ -16,7 +16,7 @@ from pathlib import Path
 from faults.database import look, must_be_sound, pending
 from faults.row import Figures, must
 from notifier.simulator import SimulatorThread
-from notifier.simulator.slack_workspace import DEFAULT_TOKEN
+from notifier.simulator.slack.workspace import DEFAULT_TOKEN
 from tests.acceptance.story import Story, last_told
 from tests.acceptance.workplace import Workplace
 

@@ -11,22 +11,11 @@ from notifier.judging import checks as rules
 from notifier.judging.body import event_body
 from notifier.judging.checks import Judged, SyncState
 from notifier.judging.checks import Scene as CheckScene
-from notifier.model.delivery import (
-    Change,
-    Check,
-    EventType,
-    GoodRun,
-    Incident,
-    Labels,
-    Mark,
-    Message,
-    PendingDelivery,
-    Reason,
-    Records,
-    Result,
-    SyncRun,
-    Watched,
-)
+from notifier.model.delivery import Message, PendingDelivery
+from notifier.model.event import EventType
+from notifier.model.incident import Check, Incident, Reason
+from notifier.model.run import Change, GoodRun, Records, Result, SyncRun, Watched
+from notifier.model.sync import Labels, Mark
 from notifier.watchlist.checks import ChecksInForce
 from notifier.watchlist.models import (
     DeliverySettings,

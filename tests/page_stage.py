@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 
 from notifier.cli.worker import new_loop
-from notifier.judging.body import timestamp
 from notifier.judging.checks import SyncState
-from notifier.model.delivery import Check, Incident, Standing
+from notifier.model.incident import Check, Incident
+from notifier.model.sync import Standing
+from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics
 from notifier.store.migrate import migrate
 from notifier.store.sql.rows import incident_row

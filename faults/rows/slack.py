@@ -33,7 +33,7 @@ from notifier.simulator import (
     Status,
 )
 from notifier.simulator.faults import Body, Redirect
-from notifier.simulator.slack_faults import SlackFault
+from notifier.simulator.slack.faults import SlackFault
 from tests.acceptance.workplace import Workplace
 
 CRITERION: Final = (

@@ -28,9 +28,9 @@ from notifier.http.client import (
     read_capped,
     retry_after,
 )
-from notifier.model.delivery import SyncRun
 from notifier.model.errors import Throttled, Unreachable, Unusable
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.run import SyncRun
 from notifier.watchlist.models import Workspace
 
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from notifier.model.delivery import CensusAlert, EventType
+from notifier.model.event import CensusAlert, EventType
 from notifier.watchlist.values import LARGEST_ID, split_url
 
 ALERTS: Final[Mapping[str, EventType]] = {

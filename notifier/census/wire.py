@@ -14,9 +14,10 @@ from typing import Annotated, Any, Final
 import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from notifier.judging.body import parsed_time
-from notifier.model.delivery import Records, Sync, SyncRun, Watched
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable, status_in_words
+from notifier.model.run import Records, SyncRun, Watched
+from notifier.model.sync import Sync
+from notifier.model.times import parsed_time
 
 DEEPEST: Final = 100  # levels; what Python's json can write again ends below a thousand, wherever it is called
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")

@@ -5,8 +5,8 @@ from pathlib import Path
 import typer
 
 from notifier.cli.options import DEFAULT_CONFIG
-from notifier.model.delivery import EventType
 from notifier.model.errors import WatchlistError
+from notifier.model.event import EventType
 from notifier.watchlist.reading.compose import compose
 from notifier.watchlist.reading.nodes import MappingNode
 

@@ -11,7 +11,8 @@ from rich.text import Text
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
-from notifier.model.delivery import GoodRun, Incident, Reason
+from notifier.model.incident import Incident, Reason
+from notifier.model.run import GoodRun
 from notifier.model.times import spoken
 from notifier.store.views.incidents import read_incidents
 from notifier.web.documents import incident_document

@@ -8,6 +8,7 @@ from typing import Final
 import typer
 from rich.text import Text
 
+from notifier.census.listing import Listing
 from notifier.cli.probe import Findings, examine
 from notifier.cli.terminal import brief, console, long, plain, short, table, waiting
 from notifier.cli.worker import new_loop
@@ -16,7 +17,6 @@ from notifier.model.delivery import Verdict
 from notifier.model.errors import CensusError
 from notifier.model.times import counted
 from notifier.service import log
-from notifier.watching.roster import Listing
 from notifier.watchlist.covers import covered_syncs, watches_of
 from notifier.watchlist.models import SyncSelector, Watch, Watchlist
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from notifier.census.client import CensusClient, client_of, new_census_session
+from notifier.census.listing import Listing, read_listing
 from notifier.http.client import proxy_for
-from notifier.judging.body import TEST_TYPE, body_of_test
+from notifier.judging.body import body_of_test
 from notifier.model.delivery import Message, Outcome, Verdict
 from notifier.model.errors import CensusError, NotFound
+from notifier.model.event import TEST_TYPE
 from notifier.receivers.senders import open_senders
 from notifier.receivers.webhook_answer import echo
-from notifier.watching.roster import Listing, read_listing
 from notifier.watchlist.covers import named_runs, watches_of
 from notifier.watchlist.models import Watchlist, WebhookReceiver
 

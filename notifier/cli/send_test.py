@@ -14,9 +14,9 @@ from notifier.cli.probe import SentTest
 from notifier.cli.probe import send_test as send
 from notifier.cli.terminal import brief, plain, waiting
 from notifier.cli.worker import new_loop
-from notifier.judging.body import TEST_TYPE
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
 from notifier.model.errors import StoreError
+from notifier.model.event import TEST_TYPE
 from notifier.service import log
 from notifier.store.views.status import try_receiver
 from notifier.watchlist.models import Receiver, SlackReceiver, SlackWebhookReceiver, WebhookReceiver

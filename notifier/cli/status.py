@@ -15,8 +15,8 @@ from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.cli.whereabouts import databases_in_use
-from notifier.model.delivery import Check
 from notifier.model.errors import NotifierError, WatchlistError
+from notifier.model.incident import Check
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.sqlite.lock import is_held

@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from notifier.census.listing import Listing
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.probe import read_listings
 from notifier.cli.terminal import brief, console, long, print_json_array, short, table, waiting
 from notifier.cli.worker import new_loop
-from notifier.model.delivery import Sync
 from notifier.model.errors import CensusError
+from notifier.model.sync import Sync
 from notifier.service import log
-from notifier.watching.roster import Listing
 from notifier.watchlist.covers import covered_syncs, watches_of
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.wording import Quotes

@@ -3,7 +3,8 @@
 from typing import Final
 
 from notifier.judging.route import Subject, is_any, is_for_workspaces, matches, receivers_of
-from notifier.model.delivery import Check, EventType
+from notifier.model.event import EventType
+from notifier.model.incident import Check
 from notifier.watchlist.models import SlackReceiver, SlackWebhookReceiver, Watch, Watchlist
 
 QUIET: Final = 10  # syncs whose every start a channel can bear

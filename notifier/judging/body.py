@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
-from notifier.model.delivery import CensusAlert, Change, EventType, Incident, Labels, PreviousRun, SyncRun
+from notifier.model.event import TEST_TYPE, CensusAlert, EventType
+from notifier.model.foreign import ELLIPSIS
+from notifier.model.incident import Incident
+from notifier.model.run import Change, PreviousRun, SyncRun
+from notifier.model.sync import Labels
+from notifier.model.times import timestamp
 
 LARGEST: Final = 256 * 1024  # bytes
 SHORTEST_CUT: Final = 1_000  # characters: no string is cut below this
-ELLIPSIS: Final = "…"
-TEST_TYPE: Final = "notifier.test"
 
 
 def event_body(
@@ -85,22 +88,6 @@ def body_of_test(receiver: str, sent_at: datetime) -> bytes:
     message = "This is a test message. No sync did anything."
     data = {"receiver": receiver, "message": message}
     return encoded({"type": TEST_TYPE, "timestamp": timestamp(sent_at), "data": data})
-
-
-def timestamp(time: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds: 2026-11-23T10:15:30.123Z."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def parsed_time(value: object) -> datetime | None:
-    """An aware time in UTC from what the API or a body gives for one; None for what can't be read as a time."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value.strip())
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):  # OverflowError: the year 1 or 9999, moved by its offset
-        return None
 
 
 def encoded(document: dict[str, Any]) -> bytes:

@@ -12,20 +12,11 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Final
 
-from notifier.model.delivery import (
-    Check,
-    CountedTo,
-    EventType,
-    GoodRun,
-    Incident,
-    Reason,
-    Records,
-    Result,
-    Standing,
-    SyncRun,
-    Watched,
-)
+from notifier.model.event import EventType
 from notifier.model.foreign import error_line
+from notifier.model.incident import Check, CountedTo, Incident, Reason
+from notifier.model.run import GoodRun, Records, Result, SyncRun, Watched
+from notifier.model.sync import Standing
 from notifier.model.times import counted, spoken
 from notifier.watchlist.checks import ChecksInForce, Failing, RecordCount, RejectedRecords, Reminders
 

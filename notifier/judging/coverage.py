@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from notifier.judging.route import Subject, receivers_of
-from notifier.model.delivery import Check, EventType
+from notifier.model.event import EventType
+from notifier.model.incident import Check
 from notifier.watchlist.checks import ChecksInForce
 from notifier.watchlist.covers import Coverage, covers, watches_of
 from notifier.watchlist.models import Watch, Watchlist

@@ -4,7 +4,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from notifier.model.delivery import CANCELED_STATUSES, WATCHED_FIELDS, Change, EventType, Mark, SyncRun, Watched
+from notifier.model.event import EventType
+from notifier.model.run import CANCELED_STATUSES, WATCHED_FIELDS, Change, SyncRun, Watched
+from notifier.model.sync import Mark
 
 NOTHING = Watched()
 # The mark of a sync without a baseline, because it is newer than the watch: all its runs are news.

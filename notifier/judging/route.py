@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
-from notifier.model.delivery import Addressee, Check, EventType, Incident, Labels
+from notifier.model.event import Addressee, EventType
+from notifier.model.incident import Check, Incident
+from notifier.model.sync import Labels
 from notifier.watchlist.models import Receiver, Route, SlackReceiver, SlackWebhookReceiver
 
 

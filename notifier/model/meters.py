@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 
-from notifier.model.delivery import Broken, DeliveryState, EventType, Outcome
+from notifier.model.delivery import Broken, DeliveryState, Outcome
 from notifier.model.errors import CensusError, NotFound, Throttled, Unauthorized, Unreachable
+from notifier.model.event import EventType
 
 
 class PollOutcome(StrEnum):

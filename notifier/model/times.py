@@ -1,7 +1,7 @@
 """Lengths of time and counts in words. Pure."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
@@ -31,3 +31,19 @@ def length_of(words: str) -> timedelta | None:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """ "1 sync", "2 syncs", "1,200 deliveries"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: 2026-11-23T10:15:30.123Z."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def parsed_time(value: object) -> datetime | None:
+    """An aware time in UTC from what the API or a body gives for one; None for what can't be read as a time."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: the year 1 or 9999, moved by its offset
+        return None

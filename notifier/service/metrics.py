@@ -23,8 +23,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from notifier.model.delivery import Backlog, Check, EventType
+from notifier.model.delivery import Backlog
 from notifier.model.errors import StoreError
+from notifier.model.event import EventType
+from notifier.model.incident import Check
 from notifier.model.meters import DeliveryOutcome, PollOutcome, ReceiverMeter, WorkspaceMeter
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which Prometheus' own text format has no use for

@@ -12,8 +12,9 @@ from notifier.census.client import client_of, new_census_session
 from notifier.delivering.deliverer import Builder, Deliverer
 from notifier.delivering.queue import ReceiverQueue
 from notifier.judging.route import readers_of
-from notifier.model.delivery import ReceiverState, Sync, WorkspaceState
+from notifier.model.delivery import ReceiverState
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
 from notifier.service.liveness import Lookout, open_lookout

@@ -23,9 +23,9 @@ from notifier.simulator.faults import (
 from notifier.simulator.scenario import Scenario, ScenarioError, Step, play
 from notifier.simulator.scenario_file import load_scenario
 from notifier.simulator.sink import ReceivedWebhook, WebhookSink
-from notifier.simulator.slack import SlackRequest, SlackSimulator
-from notifier.simulator.slack_faults import Accept, Drop, RateLimit, SlackError
-from notifier.simulator.slack_workspace import SlackMessage
+from notifier.simulator.slack.faults import Accept, Drop, RateLimit, SlackError
+from notifier.simulator.slack.simulator import SlackRequest, SlackSimulator
+from notifier.simulator.slack.workspace import SlackMessage
 from notifier.simulator.thread import SimulatorThread
 from notifier.simulator.workspace import UnknownObjectError
 

@@ -15,8 +15,8 @@ from notifier.simulator.census import CensusSimulator, RecordedRequest
 from notifier.simulator.defaults import GENERATED, Marker
 from notifier.simulator.faults import Fault, FaultHandle
 from notifier.simulator.sink import ReceivedWebhook, Wanted, WebhookSink
-from notifier.simulator.slack import SlackSimulator
-from notifier.simulator.slack_facade import SlackFacade
+from notifier.simulator.slack.facade import SlackFacade
+from notifier.simulator.slack.simulator import SlackSimulator
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

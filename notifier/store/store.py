@@ -14,31 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, Row
 
-from notifier.model.delivery import (
-    Backlog,
-    CensusAlert,
-    Check,
-    CountedTo,
-    GoodRun,
-    Incident,
-    Mark,
-    Message,
-    Observation,
-    PendingDelivery,
-    Posted,
-    PreviousRun,
-    ReceiverState,
-    Result,
-    RunWatch,
-    Settlement,
-    Shown,
-    Snapshot,
-    Standing,
-    Story,
-    WatchedSync,
-    WorkspaceState,
-)
+from notifier.model.delivery import Backlog, Message, PendingDelivery, Posted, ReceiverState, Settlement, Shown, Story
 from notifier.model.errors import StoreUnavailable
+from notifier.model.event import CensusAlert, Observation, run_story
+from notifier.model.incident import Check, CountedTo, Incident
+from notifier.model.run import GoodRun, PreviousRun, Result, Snapshot
+from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql import order as sql
 from notifier.store.sql.rows import (
     alert_key,
@@ -48,7 +29,6 @@ from notifier.store.sql.rows import (
     pending_of,
     receiver_row,
     result_of,
-    run_story,
     settlement_row,
     snapshot_of,
     standing_row,

@@ -14,8 +14,8 @@ from typing import Final
 
 import structlog
 
-from notifier.model.delivery import WorkspaceState
 from notifier.model.errors import CensusError, StoreUnavailable, Throttled, Unauthorized
+from notifier.model.sync import WorkspaceState
 from notifier.watching.pace import back_off
 from notifier.watching.silence import Silence
 

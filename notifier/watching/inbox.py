@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from notifier.census.lifecycle import is_signed, notice_of
-from notifier.model.delivery import CensusAlert
+from notifier.model.event import CensusAlert
 from notifier.store.store import Store
 from notifier.watching.record import Recorder
 from notifier.watching.roster import Roster

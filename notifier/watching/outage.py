@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from notifier.judging import checks as rules
-from notifier.model.delivery import Check, Incident, Reason
+from notifier.model.incident import Check, Incident, Reason
 from notifier.model.times import spoken
 from notifier.store.store import Store
 from notifier.watching.health import Health

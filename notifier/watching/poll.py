@@ -19,9 +19,12 @@ from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.http.client import date_of
 from notifier.judging.diff import NOTHING, changes_between, dated, is_baseline, mark_of, read_to_mark, with_floor_of
-from notifier.judging.judge import Sighting
-from notifier.model.delivery import Gap, Mark, Observation, PreviousRun, Reason, Snapshot, SyncRun
+from notifier.judging.sightings import Sighting
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
+from notifier.model.event import Observation
+from notifier.model.incident import Reason
+from notifier.model.run import PreviousRun, Snapshot, SyncRun
+from notifier.model.sync import Gap, Mark
 from notifier.store.store import Store
 from notifier.watching.api_clock import ApiClock, ApiTime
 from notifier.watching.pace import back_off

@@ -15,40 +15,25 @@ import structlog
 from notifier.judging import checks as rules
 from notifier.judging.body import event_body
 from notifier.judging.checks import Judged, Scene, Step, SyncState
-from notifier.judging.judge import (
-    Draft,
-    Found,
-    Page,
-    Sighting,
-    draft_of,
+from notifier.judging.judge import Draft, Found, Page, draft_of, run_drafts
+from notifier.judging.results import (
     known_result,
     last_good_of,
     newer,
     newest_first,
     result_of,
-    run_drafts,
     standing_after,
     take_new_level,
     with_good_run,
 )
 from notifier.judging.route import Finding, Reader, Subject, addressed, who_knows
-from notifier.model.delivery import (
-    CensusAlert,
-    Check,
-    Event,
-    EventType,
-    Incident,
-    Observation,
-    Reason,
-    Result,
-    Snapshot,
-    Standing,
-    Sync,
-    SyncRun,
-)
+from notifier.judging.sightings import Sighting
+from notifier.model.event import CensusAlert, Event, EventType, Observation, run_story
+from notifier.model.incident import Check, Incident, Reason
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.run import Result, Snapshot, SyncRun
+from notifier.model.sync import Standing, Sync
 from notifier.model.times import spoken
-from notifier.store.sql.rows import run_story
 from notifier.store.store import Store
 from notifier.watching.target import SyncTarget, Unread
 from notifier.watchlist.models import Route

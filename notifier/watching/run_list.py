@@ -7,8 +7,9 @@ from typing import Final
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.judging.diff import Reading, dated, read_to_mark
-from notifier.model.delivery import Mark, Snapshot, SyncRun
 from notifier.model.errors import Unusable
+from notifier.model.run import Snapshot, SyncRun
+from notifier.model.sync import Mark
 from notifier.store.store import Store
 
 MOST_NEWS: Final = 1_000

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from notifier.judging.checks import SyncState
-from notifier.model.delivery import Labels, Mark
+from notifier.model.sync import Labels, Mark
 from notifier.watching.silence import Silence
 from notifier.watchlist.checks import NO_CHECKS, ChecksInForce
 

@@ -17,15 +17,17 @@ from typing import Final
 import structlog
 
 from notifier.census.client import CensusClient
+from notifier.census.listing import read_listing
 from notifier.judging.diff import with_floor_of
-from notifier.model.delivery import Check, Sync
 from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
+from notifier.model.incident import Check
 from notifier.model.meters import DEAF_TO_WORKSPACE, PollOutcome, WorkspaceMeter, poll_outcome
+from notifier.model.sync import Sync
 from notifier.watching import pace
 from notifier.watching.health import AUTH_CONFIRM, AUTH_RETRY, Health
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer, RunFate
-from notifier.watching.roster import Changes, Listings, Roster, read_listing
+from notifier.watching.roster import Changes, Listings, Roster
 from notifier.watching.silence import Silence
 from notifier.watching.target import RunTarget, SyncTarget, Unread
 from notifier.watchlist.models import Workspace

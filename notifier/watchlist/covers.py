@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from notifier.model.delivery import Labels
+from notifier.model.sync import Labels
 from notifier.watchlist.models import SyncSelector, Watch
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from notifier.model.delivery import EventType
+from notifier.model.event import EventType
 from notifier.watchlist.checks import Checks, WatchChecks
 from notifier.watchlist.part import Part
 from notifier.watchlist.scalars import as_number

@@ -15,9 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 from yarl import URL
 
-from notifier.model.delivery import Check, EventType
+from notifier.model.event import EventType
+from notifier.model.incident import Check
 from notifier.watchlist.durations import DURATION_PATTERN, parse_duration
-from notifier.watchlist.reading.nodes import HEADER_NAME
 from notifier.watchlist.scalars import as_number
 
 SQLITE_PREFIX: Final = "sqlite:///"
@@ -231,3 +231,6 @@ HeaderValue = Annotated[SecretStr, AfterValidator(_header_value), WithJsonSchema
 Database = Annotated[
     str, AfterValidator(_database), WithJsonSchema(_interpolable({"type": "string", "pattern": "^sqlite:///."}))
 ]
+
+
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2

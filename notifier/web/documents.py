@@ -6,8 +6,11 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from notifier.judging.body import incident_json, timestamp
-from notifier.model.delivery import EventType, Incident, Sync
+from notifier.judging.body import incident_json
+from notifier.model.event import EventType
+from notifier.model.incident import Incident
+from notifier.model.sync import Sync
+from notifier.model.times import timestamp
 from notifier.store.views.status import DeliveryView, EventView, ReceiverView, Status, SyncView, WorkspaceView
 from notifier.watchlist.models import Workspace
 from notifier.watchlist.reading.wording import closest

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from notifier.model.delivery import Sync
+from notifier.model.sync import Sync
 from notifier.watching.target import SyncTarget
 from notifier.watchlist.models import Workspace
 

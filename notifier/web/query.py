@@ -6,7 +6,8 @@ Whatever is wrong with one is a WrongParameter whose sentence is for the caller.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from notifier.model.delivery import DeliveryState, EventType
+from notifier.model.delivery import DeliveryState
+from notifier.model.event import EventType
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.documents import types_named
 

@@ -16,9 +16,8 @@ from urllib.parse import urlencode
 from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from notifier.judging.body import timestamp
 from notifier.model.foreign import error_line, tidied
-from notifier.model.times import counted, spoken
+from notifier.model.times import counted, spoken, timestamp
 
 CONTENT_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 LONGEST: Final = 200  # characters of what others wrote, unless told otherwise

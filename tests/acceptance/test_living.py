@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from notifier.simulator import Hang, SimulatorThread, SlackMessage, Status
-from notifier.simulator.slack_faults import UPDATE, Accept, Drop, SlackError
+from notifier.simulator.slack.faults import UPDATE, Accept, Drop, SlackError
 
 from .conftest import Workplace
 

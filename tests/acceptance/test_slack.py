@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from notifier.simulator import Hang, SimulatorThread, SlackMessage, Status
-from notifier.simulator.slack_faults import Accept
+from notifier.simulator.slack.faults import Accept
 
 from .conftest import SECRET, Workplace
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from notifier.census.listing import Listing
 from notifier.cli.help import Panel, examples
 from notifier.cli.init.questions import Questions, as_value_of
 from notifier.cli.init.template import (
@@ -30,7 +31,6 @@ from notifier.cli.terminal import plain, waiting
 from notifier.cli.worker import new_loop
 from notifier.model.errors import CensusError, Problem, Unauthorized, WatchlistError
 from notifier.service import log
-from notifier.watching.roster import Listing
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 from notifier.watchlist.values import BaseUrl, Credential, SecretUrl

@@ -6,10 +6,10 @@ from typing import Final
 import typer
 from rich.text import Text
 
+from notifier.census.listing import Listing
 from notifier.cli.init.questions import Questions
 from notifier.cli.init.template import Selection
 from notifier.cli.terminal import MOST_SHOWN, brief, console, long, short, table
-from notifier.watching.roster import Listing
 
 ALL: Final = "all"
 

@@ -14,12 +14,12 @@ from notifier.model.errors import status_in_words
 from notifier.receivers.pace import Turnstile
 from notifier.receivers.slack.blocks.page_link import with_page
 from notifier.receivers.slack.blocks.run import render
-from notifier.receivers.slack.blocks.text import line
 from notifier.receivers.slack.client import ErrorCodes, HalfRead, NotSlacks, outcome_of_failure, webhook_client
 from notifier.receivers.slack.draft import Draft
 from notifier.receivers.slack.post import LeftOut, post_arguments
 from notifier.receivers.slack.story import is_announced
 from notifier.receivers.webhook_answer import STAND_IN, echo
+from notifier.receivers.words.event import line
 from notifier.watchlist.models import SlackWebhookReceiver
 
 LONGEST_ECHO: Final = 100  # characters of an answer that are shown

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from notifier.model.delivery import EventType, Message, Posted, Reason, Story
+from notifier.model.delivery import Message, Posted, Story
+from notifier.model.event import EventType
+from notifier.model.incident import Reason
 from notifier.receivers.slack.blocks.run import Rendered, render
 from notifier.receivers.slack.blocks.thread import lines
 

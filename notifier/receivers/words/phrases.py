@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from notifier.judging.body import parsed_time
-from notifier.model.delivery import Check, EventType, Reason
-from notifier.model.times import counted, length_of, spoken
-from notifier.receivers.slack.blocks.text import LONGEST_CODE, RunError, count_of, line
+from notifier.model.event import EventType
+from notifier.model.incident import Check, Reason
+from notifier.model.times import counted, length_of, parsed_time, spoken
+from notifier.receivers.words.event import LONGEST_CODE, RunError, count_of, line
 
 GOOD: Final = "white_check_mark"
 PARTLY: Final = "large_yellow_circle"

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from notifier.model.delivery import RUN_STORY
+from notifier.model.event import RUN_STORY
 from notifier.store.sql.schema import (
     NONE,
     Time,

@@ -5,25 +5,11 @@ from typing import Any
 
 from sqlalchemy import Executable, Row
 
-from notifier.model.delivery import (
-    RUN_STORY,
-    CensusAlert,
-    Check,
-    CountedTo,
-    DeliveryState,
-    GoodRun,
-    Incident,
-    Observation,
-    PendingDelivery,
-    Reason,
-    ReceiverState,
-    Records,
-    Result,
-    Settlement,
-    Snapshot,
-    Standing,
-    Watched,
-)
+from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
+from notifier.model.event import CensusAlert, Observation
+from notifier.model.incident import Check, CountedTo, Incident, Reason
+from notifier.model.run import GoodRun, Records, Result, Snapshot, Watched
+from notifier.model.sync import Standing
 from notifier.store.sql import order as sql
 from notifier.store.sql.schema import NONE
 
@@ -57,11 +43,6 @@ def result_of(row: Row[Any]) -> Result:
         records_sent=row.records_sent,
         outlier=row.outlier,
     )
-
-
-def run_story(workspace: str, sync_id: int | None, run_id: int) -> str:
-    """The story of a run by itself. Two workspaces, as of two regions, count their runs each by themselves."""
-    return f"{RUN_STORY}{run_id}:{sync_id or NONE}:{workspace}"
 
 
 def mentions_of(text: str | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from notifier.model.delivery import Check, Incident
+from notifier.model.incident import Check, Incident
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import incidents
 from notifier.store.views.status import open_database

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, tuple_
 
-from notifier.model.delivery import DeliveryState, Incident
+from notifier.model.delivery import DeliveryState
 from notifier.model.errors import StoreUnavailable
+from notifier.model.incident import Incident
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import (
     NONE,

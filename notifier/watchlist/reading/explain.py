@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from notifier.model.delivery import Check
+from notifier.model.incident import Check
 from notifier.watchlist.checks import SETTINGS, Checks, WatchChecks
 from notifier.watchlist.models import (
     API_URLS,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from notifier.watchlist.values import HEADER_NAME
+
 Path: TypeAlias = tuple[str | int, ...]
 """The way from the root to a value: keys and list indices."""
 
@@ -96,7 +98,6 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Position:
     return key if at_key or nothing else node.position
 
 
-HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _BARE: Final = re.compile(r"[\w-]+")
 
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from notifier.model.delivery import CANCELED_STATUSES
 from notifier.model.foreign import error_line
+from notifier.model.run import CANCELED_STATUSES
 from notifier.model.times import counted, spoken
 from notifier.store.views.page import RunSummary
 from notifier.web.page.syncs import RUNNING

@@ -7,7 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from notifier.model.delivery import Labels
+from notifier.model.sync import Labels
 from notifier.store.views.page import LastRuns, SyncKey
 
 A_PAGE: Final = 50

@@ -7,8 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from notifier.model.delivery import Check, EventType, Incident
+from notifier.model.event import EventType
 from notifier.model.foreign import error_line
+from notifier.model.incident import Check, Incident
 from notifier.model.times import counted
 from notifier.store.views.page import ReceiverHealth, SyncKey, Unfinished, WorkspaceHealth
 from notifier.store.views.status import EventView

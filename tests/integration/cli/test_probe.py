@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from notifier.census.listing import Listing
 from notifier.cli.probe import read_listings
 from notifier.model.errors import ProxyUnusable, Throttled, Unauthorized
 from notifier.simulator import CensusSimulator, Delay, Status
-from notifier.watching.roster import Listing
 from notifier.watchlist.models import Watchlist
 
 

@@ -14,8 +14,8 @@ from notifier.receivers.base import Receiver
 from notifier.receivers.senders import Senders, open_senders
 from notifier.receivers.slack.sender import SlackSender
 from notifier.simulator import SlackMessage, SlackSimulator
-from notifier.simulator.slack import SlackRequest
-from notifier.simulator.slack_faults import POST_MESSAGE, SlackFault
+from notifier.simulator.slack.faults import POST_MESSAGE, SlackFault
+from notifier.simulator.slack.simulator import SlackRequest
 from tests.builders import TOKEN, a_message, a_slack_channel, a_slack_webhook, an_event_body
 
 TLS: Final = ssl.create_default_context()

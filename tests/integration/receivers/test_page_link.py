@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from notifier.receivers.slack.blocks.page_link import with_page
 from notifier.receivers.slack.blocks.run import render
-from notifier.simulator.slack_faults import POST_MESSAGE
+from notifier.simulator.slack.faults import POST_MESSAGE
 from tests.builders import NOW, an_event_body
 from tests.integration.receivers.desk import BOTH, Desk, an_event, open_desk, without_proxies
 from tests.integration.receivers.test_slack_living import begun, changed, chapter

@@ -14,7 +14,7 @@ from notifier.model.errors import status_in_words
 from notifier.receivers.slack.client import LARGEST_ANSWER
 from notifier.simulator import Status, WebhookSink
 from notifier.simulator.faults import Body, Hang, Redirect
-from notifier.simulator.slack_faults import POST_MESSAGE, Accept, Drop, RateLimit, SlackFault
+from notifier.simulator.slack.faults import POST_MESSAGE, Accept, Drop, RateLimit, SlackFault
 from tests.builders import a_slack_channel, a_slack_webhook
 from tests.integration.receivers.desk import BOTH, SHORT, WEBHOOK, Canned, Desk, an_event, open_desk, without_proxies
 

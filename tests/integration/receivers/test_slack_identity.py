@@ -9,7 +9,7 @@ import pytest_asyncio
 from notifier.model.delivery import Broken, Posted, Retry
 from notifier.receivers.slack.identity import Identity
 from notifier.simulator import Status
-from notifier.simulator.slack_faults import POST_MESSAGE, UPDATE, Drop, RateLimit, SlackError, SlackFault
+from notifier.simulator.slack.faults import POST_MESSAGE, UPDATE, Drop, RateLimit, SlackError, SlackFault
 from tests.integration.receivers.desk import Desk, an_event, open_desk, without_proxies
 from tests.integration.receivers.test_slack_living import (
     begun,

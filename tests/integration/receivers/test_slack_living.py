@@ -9,23 +9,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from notifier.model.delivery import (
-    Broken,
-    Delivered,
-    EventType,
-    Message,
-    Outcome,
-    Posted,
-    Reason,
-    Refused,
-    Retry,
-    Story,
-)
+from notifier.model.delivery import Broken, Delivered, Message, Outcome, Posted, Refused, Retry, Story
+from notifier.model.event import EventType
+from notifier.model.incident import Reason
 from notifier.receivers.base import Receiver
 from notifier.receivers.slack.story import Reference
 from notifier.simulator import SlackMessage, Status
 from notifier.simulator.faults import Body
-from notifier.simulator.slack_faults import POST_MESSAGE, UPDATE, Accept, Drop, RateLimit, SlackError
+from notifier.simulator.slack.faults import POST_MESSAGE, UPDATE, Accept, Drop, RateLimit, SlackError
 from tests.builders import NOW, an_event_body, an_incident, an_incident_body
 from tests.integration.receivers.desk import Desk, open_desk, without_proxies
 

@@ -15,7 +15,7 @@ from notifier.receivers.slack.check import NO_HISTORY
 from notifier.receivers.slack.lookup import HISTORY_PAGE, MOST_HISTORY_PAGES
 from notifier.simulator import Status
 from notifier.simulator.faults import Body, Hang, Redirect
-from notifier.simulator.slack_faults import POST_MESSAGE, Drop, RateLimit, SlackError, SlackFault
+from notifier.simulator.slack.faults import POST_MESSAGE, Drop, RateLimit, SlackError, SlackFault
 from tests.builders import NOW, TOKEN, a_slack_channel, a_slack_webhook
 from tests.integration.receivers.desk import (
     HISTORY,

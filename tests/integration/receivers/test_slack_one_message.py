@@ -8,8 +8,9 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from notifier.model.delivery import Broken, Delivered, EventType, Message, Posted, Refused, Retry
-from notifier.simulator.slack_faults import POST_MESSAGE, UPDATE, Accept, Drop, SlackError
+from notifier.model.delivery import Broken, Delivered, Message, Posted, Refused, Retry
+from notifier.model.event import EventType
+from notifier.simulator.slack.faults import POST_MESSAGE, UPDATE, Accept, Drop, SlackError
 from tests.integration.receivers.desk import BOTH, WEBHOOK, Desk, an_event, open_desk, pauses_noted, without_proxies
 from tests.integration.receivers.test_slack_living import (
     begun,

@@ -16,7 +16,7 @@ from notifier.receivers.slack.incoming import SlackWebhookSender
 from notifier.receivers.slack.sender import SlackSender
 from notifier.simulator import Status
 from notifier.simulator.faults import Body, Redirect
-from notifier.simulator.slack_faults import POST_MESSAGE, Accept, Drop, RateLimit, SlackError, SlackFault
+from notifier.simulator.slack.faults import POST_MESSAGE, Accept, Drop, RateLimit, SlackError, SlackFault
 from tests.builders import TOKEN, a_slack_channel, a_slack_webhook
 from tests.integration.receivers.desk import (
     BOTH,

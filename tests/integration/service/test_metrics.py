@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from notifier.model.delivery import Backlog, Check, DeliveryState, Incident, Labels
+from notifier.model.delivery import Backlog, DeliveryState
+from notifier.model.incident import Check, Incident
 from notifier.model.meters import PollOutcome, WorkspaceMeter
+from notifier.model.sync import Labels
 from notifier.service.resources import open_foundation
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import Body, CensusSimulator, Fault, Reset, Status, WebhookSink

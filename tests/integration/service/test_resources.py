@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from notifier.model.delivery import WorkspaceState
 from notifier.model.errors import AlreadyRunning
+from notifier.model.sync import WorkspaceState
 from notifier.service.resources import open_foundation
 from notifier.service.worker import open_worker
 from notifier.store.sqlite.lock import is_held

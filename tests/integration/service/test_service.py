@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import insert
 from structlog.testing import capture_logs
 
-from notifier.model.delivery import Event
 from notifier.model.errors import DatabaseUnusable
+from notifier.model.event import Event
 from notifier.service import run as service
 from notifier.service.ending import HARD_END
 from notifier.service.reload import Reloads

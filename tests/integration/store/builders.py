@@ -16,19 +16,10 @@ from typing import Any
 
 import aiosqlite
 
-from notifier.model.delivery import (
-    Addressee,
-    DeliveryState,
-    Event,
-    EventType,
-    Mark,
-    Observation,
-    PendingDelivery,
-    ReceiverState,
-    Settlement,
-    Snapshot,
-    Watched,
-)
+from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
+from notifier.model.event import Addressee, Event, EventType, Observation
+from notifier.model.run import Snapshot, Watched
+from notifier.model.sync import Mark
 from notifier.store.sql import order as statements
 from notifier.store.store import Store
 from notifier.store.writer import Writer

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Table, create_engine, insert
 from sqlalchemy.pool import NullPool
 
-from notifier.model.delivery import Check, GoodRun, Incident, Reason
 from notifier.model.errors import DatabaseUnusable
+from notifier.model.incident import Check, Incident, Reason
+from notifier.model.run import GoodRun
 from notifier.store.sql.schema import deliveries, events, incidents
 from notifier.store.views.incidents import count_open, read_incidents
 from notifier.store.views.status import DeliveryFilter, EventFilter, read_deliveries, read_events

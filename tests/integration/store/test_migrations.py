@@ -19,9 +19,9 @@ from sqlalchemy.pool import NullPool
 
 from faults import old_database
 from notifier.model.errors import DatabaseUnusable
+from notifier.model.event import run_story
 from notifier.store import migrate as migrations
 from notifier.store.migrate import check_current, migrate
-from notifier.store.sql.rows import run_story
 from notifier.store.sql.schema import metadata
 from tests.integration.store.builders import DeathAt, change, processes, rows, run_to_its_end, schema_of
 

@@ -13,8 +13,8 @@ from urllib.request import urlopen
 import pytest
 from sqlalchemy import text
 
-from notifier.model.delivery import Check
 from notifier.model.errors import DatabaseUnusable
+from notifier.model.incident import Check
 from notifier.store.sql.schema import snapshots
 from notifier.store.sqlite import files as sqlite
 from notifier.store.sqlite.files import Role

@@ -7,20 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from notifier.judging.judge import last_good_of
-from notifier.model.delivery import (
-    DeliveryState,
-    EventType,
-    Gap,
-    Mark,
-    PreviousRun,
-    ReceiverState,
-    RunWatch,
-    Snapshot,
-    Watched,
-    WatchedSync,
-    WorkspaceState,
-)
+from notifier.judging.results import last_good_of
+from notifier.model.delivery import DeliveryState, ReceiverState
+from notifier.model.event import EventType
+from notifier.model.run import PreviousRun, Snapshot, Watched
+from notifier.model.sync import Gap, Mark, RunWatch, WatchedSync, WorkspaceState
 from notifier.store.migrate import migrate
 from notifier.store.sqlite.files import Role, engine_for
 from notifier.store.store import Store, open_store

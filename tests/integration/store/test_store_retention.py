@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from notifier.model.delivery import CensusAlert, DeliveryState, Event, EventType, Mark, Observation, WatchedSync
+from notifier.model.delivery import DeliveryState
+from notifier.model.event import CensusAlert, Event, EventType, Observation
+from notifier.model.sync import Mark, WatchedSync
 from notifier.store.store import Store, open_store
 from tests.integration.store.builders import (
     DAY,

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from notifier.model.delivery import Observation, ReceiverState, RunWatch, WorkspaceState
+from notifier.model.delivery import ReceiverState
 from notifier.model.errors import StoreUnavailable
+from notifier.model.event import Observation
+from notifier.model.sync import RunWatch, WorkspaceState
 from notifier.store.migrate import migrate
 from notifier.store.sql import order as sql
 from notifier.store.sqlite.files import BUSY_TIMEOUT

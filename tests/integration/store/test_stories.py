@@ -10,12 +10,8 @@ import pytest
 
 from notifier.delivering.queue import ReceiverQueue
 from notifier.model.delivery import (
-    Addressee,
-    Check,
     Delivered,
     DeliveryState,
-    Event,
-    EventType,
     Message,
     Outcome,
     PendingDelivery,
@@ -25,6 +21,8 @@ from notifier.model.delivery import (
     Retry,
     Shown,
 )
+from notifier.model.event import Addressee, Event, EventType
+from notifier.model.incident import Check
 from notifier.receivers.pace import Turnstile
 from notifier.store.store import Store
 from notifier.watchlist.models import DeliverySettings

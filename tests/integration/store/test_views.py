@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from notifier.model.delivery import DeliveryState, EventType, Gap, Mark, ReceiverState, WorkspaceState
+from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.errors import DatabaseUnusable
+from notifier.model.event import EventType
+from notifier.model.sync import Gap, Mark, WorkspaceState
 from notifier.store.sql.schema import syncs
 from notifier.store.store import Store, open_store
 from notifier.store.views.status import (

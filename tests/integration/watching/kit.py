@@ -16,11 +16,13 @@ import pytest
 from pydantic import SecretStr
 
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
+from notifier.census.listing import read_listing
 from notifier.http.client import new_session
 from notifier.judging.route import Reader
-from notifier.model.delivery import Observation, WorkspaceState
 from notifier.model.errors import StoreUnavailable
+from notifier.model.event import Observation
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.sync import WorkspaceState
 from notifier.simulator import CensusSimulator
 from notifier.store.store import Store
 from notifier.watching.api_clock import ApiClock
@@ -28,7 +30,7 @@ from notifier.watching.health import Health
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
-from notifier.watching.roster import Changes, Listings, Roster, read_listing
+from notifier.watching.roster import Changes, Listings, Roster
 from notifier.watching.target import SyncTarget
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, ChecksInForce

@@ -10,8 +10,8 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from notifier.census import wire
-from notifier.model.delivery import Mark
 from notifier.model.errors import StoreUnavailable, Unusable
+from notifier.model.sync import Mark
 from notifier.simulator import Status, Transform
 from notifier.store.store import Store
 from notifier.watching.roster import Roster

@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
-from notifier.model.delivery import Check, WorkspaceState
 from notifier.model.errors import Unauthorized, Unreachable
+from notifier.model.incident import Check
+from notifier.model.sync import WorkspaceState
 from notifier.simulator import FaultHandle, Status
 from notifier.store.store import Store
 from notifier.watching.health import Health

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from notifier.model.delivery import WorkspaceState
 from notifier.model.errors import StoreUnavailable, Unauthorized, Unreachable
+from notifier.model.sync import WorkspaceState
 from notifier.simulator import FaultHandle, Status
 from notifier.store.store import Store
 from notifier.watching.health import Health

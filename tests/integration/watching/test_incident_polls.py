@@ -14,10 +14,11 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from notifier.judging.judge import standing_after
+from notifier.judging.results import standing_after
 from notifier.judging.route import Reader
-from notifier.model.delivery import Reason, Standing, Sync
 from notifier.model.errors import StoreUnavailable
+from notifier.model.incident import Reason
+from notifier.model.sync import Standing, Sync
 from notifier.simulator import Status
 from notifier.store.store import Store
 from notifier.watching.poll import RunFate

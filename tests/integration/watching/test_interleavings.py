@@ -16,8 +16,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 
-from notifier.model.delivery import Observation
 from notifier.model.errors import CensusError, StoreUnavailable
+from notifier.model.event import Observation
 from notifier.simulator import Status
 from notifier.store.store import Store
 from notifier.watching import poll, run_list

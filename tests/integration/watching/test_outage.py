@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from notifier.model.delivery import Check, Observation, WorkspaceState
 from notifier.model.errors import StoreUnavailable, Throttled, Unauthorized, Unusable
 from notifier.model.errors import Unreachable as NoAnswer
+from notifier.model.event import Observation
+from notifier.model.incident import Check
+from notifier.model.sync import WorkspaceState
 from notifier.simulator import Status
 from notifier.store.store import Store
 from notifier.watching.health import Health

@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from notifier.model.delivery import Mark, RunWatch, Sync
+from notifier.census.listing import Listing
 from notifier.model.errors import StoreUnavailable
+from notifier.model.sync import Mark, RunWatch, Sync
 from notifier.simulator import ABSENT, Status, Transform
 from notifier.store.store import Store
 from notifier.store.views.status import SyncView, read_status
-from notifier.watching.roster import Listing
 from notifier.watching.target import SyncTarget
 from notifier.watchlist.models import Route, Watch
 from tests.integration.watching.kit import START_OF_TIME, FailingRecord, LoopClock, Scene, a_scene, created, lines

@@ -7,11 +7,12 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from notifier.census.listing import read_listing
 from notifier.model.errors import CensusError, StoreUnavailable
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
 from notifier.watching.poll import RunFate
-from notifier.watching.roster import Changes, Roster, read_listing
+from notifier.watching.roster import Changes, Roster
 from notifier.watching.target import RunTarget, SyncTarget
 from notifier.watchlist.models import SyncSelector, Watch
 from tests.integration.watching.kit import LATER, LONG_AGO, LoopClock, Scene, a_scene, created, lines

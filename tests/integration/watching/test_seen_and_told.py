@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from notifier.census import wire
 from notifier.census.client import Answer
 from notifier.judging.route import Reader
-from notifier.model.delivery import WorkspaceState
+from notifier.model.sync import WorkspaceState
 from notifier.store.migrate import migrate
 from notifier.store.store import open_store
 from notifier.watching.health import Health

@@ -10,9 +10,10 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from notifier.census.client import Gate
-from notifier.model.delivery import Observation, WorkspaceState
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
+from notifier.model.event import Observation
 from notifier.model.meters import PollOutcome, WorkspaceMeter
+from notifier.model.sync import WorkspaceState
 from notifier.simulator import Hang, Status, Transform
 from notifier.store.store import Store
 from notifier.watching.poll import Observer

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from notifier.judging.route import Reader
-from notifier.model.delivery import WorkspaceState
 from notifier.model.errors import Unreachable as NoAnswer
+from notifier.model.sync import WorkspaceState
 from notifier.store.store import Store
 from notifier.watching.health import Health
 from notifier.watching.outage import Outage

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.model.delivery import Sync
+from notifier.model.sync import Sync
 from notifier.store.sqlite import files as sqlite
 from notifier.watchlist.server import Address
 from notifier.web import api

@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 
 import notifier.simulator
 from notifier.census import wire
-from notifier.model.delivery import Sync, SyncRun, Watched
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
+from notifier.model.run import SyncRun, Watched
+from notifier.model.sync import Sync
 
 OPENAPI = YAML(typ="safe").load(Path(notifier.simulator.__file__).with_name("census-openapi.yaml"))
 

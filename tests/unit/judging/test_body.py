@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.judging.body import encoded, event_body, timestamp
-from notifier.model.delivery import Change, EventType, PreviousRun
+from notifier.judging.body import encoded, event_body
+from notifier.model.event import EventType
+from notifier.model.run import Change, PreviousRun
+from notifier.model.times import timestamp
 from tests.builders import NOW, a_run
 
 LIMIT = 262_144  # 256 KiB

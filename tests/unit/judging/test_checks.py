@@ -8,7 +8,9 @@ import pytest
 
 from notifier.judging import checks as rules
 from notifier.judging.checks import SyncState, likeness, lost_records
-from notifier.model.delivery import Check, CountedTo, GoodRun, Incident, Reason, Records, Standing, Watched
+from notifier.model.incident import Check, CountedTo, Incident, Reason
+from notifier.model.run import GoodRun, Records, Watched
+from notifier.model.sync import Standing
 from notifier.watchlist.checks import (
     Checks,
     ChecksInForce,

@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier.judging.checks import likeness
-from notifier.model.delivery import Check, Incident, Reason, Standing, Watched
+from notifier.model.incident import Check, Incident, Reason
+from notifier.model.run import Watched
+from notifier.model.sync import Standing
 from notifier.watchlist.checks import (
     ChecksInForce,
     Failing,

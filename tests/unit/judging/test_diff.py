@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.judging.diff import START, changes_between, dated, event_type, mark_of, read_to_mark, with_floor_of
-from notifier.model.delivery import Change, EventType, Mark, SyncRun, Watched
+from notifier.model.event import EventType
+from notifier.model.run import Change, SyncRun, Watched
+from notifier.model.sync import Mark
 from tests.builders import NOW, a_mark, a_run, at
 
 TEXTS = st.none() | st.sampled_from(["queued", "working", "completed", "failed", "canceled", "retrying", "x"])

@@ -6,36 +6,22 @@ from datetime import datetime
 import pytest
 
 from notifier.judging.checks import Judged, Step, SyncState
-from notifier.judging.judge import (
-    Draft,
-    Found,
-    Page,
-    Sighting,
-    draft_of,
+from notifier.judging.judge import Draft, Found, Page, draft_of, run_drafts
+from notifier.judging.results import (
     known_result,
     last_good_of,
     newer,
     newest_first,
     result_of,
-    run_drafts,
     standing_after,
     take_new_level,
     with_good_run,
 )
-from notifier.model.delivery import (
-    Change,
-    Check,
-    Event,
-    EventType,
-    GoodRun,
-    PreviousRun,
-    Records,
-    Result,
-    Snapshot,
-    Standing,
-    Sync,
-    Watched,
-)
+from notifier.judging.sightings import Sighting
+from notifier.model.event import Event, EventType
+from notifier.model.incident import Check
+from notifier.model.run import Change, GoodRun, PreviousRun, Records, Result, Snapshot, Watched
+from notifier.model.sync import Standing, Sync
 from tests.builders import a_run, an_incident, at
 
 COMPLETED, FAILED = Watched("completed"), Watched("failed")

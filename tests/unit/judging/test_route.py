@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from notifier.judging.route import Subject, matches, receivers_of
-from notifier.model.delivery import EventType
+from notifier.model.event import EventType
 from tests.builders import a_route
 
 FAILED = Subject(EventType.FAILED, "production", 52, "New Signups to Leads", {"team": "growth", "tier": "1"})

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from notifier.judging.body import event_body
-from notifier.model.delivery import CensusAlert, EventType
+from notifier.model.event import CensusAlert, EventType
 from notifier.receivers.slack.blocks.run import render
 
 SEEN_AT = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)

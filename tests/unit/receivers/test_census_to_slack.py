@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from notifier.census.wire import one_run
 from notifier.judging.body import LARGEST, event_body
-from notifier.model.delivery import Change, EventType
+from notifier.model.event import EventType
+from notifier.model.run import Change
 from notifier.receivers.slack.blocks.run import Rendered, render
-from notifier.simulator.block_kit import problems_of, text_length
+from notifier.simulator.slack.block_kit import problems_of, text_length
 from tests.builders import NOW
 
 LINK: Final = "https://app.getcensus.com/syncs/52/history?sync_run_id=93"

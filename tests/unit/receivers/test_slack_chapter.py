@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from notifier.model.delivery import Check, EventType, Message, Posted, Reason, Story
+from notifier.model.delivery import Message, Posted, Story
+from notifier.model.event import EventType
+from notifier.model.incident import Check, Reason
 from notifier.receivers.slack.story import Chapter, Reference, is_announced
 from tests.builders import NOW, an_event_body, an_incident, an_incident_body
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.judging.body import timestamp
-from notifier.model.delivery import Check, EventType, Reason
+from notifier.model.event import EventType
+from notifier.model.incident import Check, Reason
+from notifier.model.times import timestamp
 from notifier.receivers.slack.blocks.run import render
 from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.blocks.thread import lines

@@ -7,17 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifier.model import meters as meter
-from notifier.model.delivery import (
-    Backlog,
-    Broken,
-    Check,
-    Delivered,
-    DeliveryState,
-    EventType,
-    Outcome,
-    Refused,
-    Retry,
-)
+from notifier.model.delivery import Backlog, Broken, Delivered, DeliveryState, Outcome, Refused, Retry
 from notifier.model.errors import (
     CensusError,
     NotFound,
@@ -27,6 +17,8 @@ from notifier.model.errors import (
     Unreachable,
     Unusable,
 )
+from notifier.model.event import EventType
+from notifier.model.incident import Check
 from notifier.model.meters import DeliveryOutcome, PollOutcome, delivery_outcome, poll_outcome
 from notifier.service import metrics
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges

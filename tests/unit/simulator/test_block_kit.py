@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from notifier.simulator.block_kit import problems_of, text_length
+from notifier.simulator.slack.block_kit import problems_of, text_length
 
 Block = dict[str, Any]
 

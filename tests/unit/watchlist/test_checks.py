@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from notifier.model.delivery import Check
 from notifier.model.errors import WatchlistError
+from notifier.model.incident import Check
 from notifier.watchlist.checks import (
     SETTINGS,
     Checks,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from notifier.model.delivery import DeliveryState, EventType
+from notifier.model.delivery import DeliveryState
+from notifier.model.event import EventType
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.query import (
     Parameters,

@@ -12,26 +12,28 @@ from slack_sdk.models.blocks import (
     RichTextSectionElement,
 )
 
-from notifier.judging.body import parsed_time
-from notifier.model.delivery import EventType
+from notifier.model.event import EventType
+from notifier.model.times import parsed_time
 from notifier.receivers.slack.blocks.text import (
     BOLD,
-    LONGEST_CODE,
-    LONGEST_DETAIL,
-    LONGEST_LABEL,
     Rendered,
     Text,
-    When,
-    Whose,
-    cleaned,
     emoji,
     grey,
-    lateness,
-    line,
     linked,
     mentioned,
     rendered,
     spelled,
+)
+from notifier.receivers.words.event import (
+    LONGEST_CODE,
+    LONGEST_DETAIL,
+    LONGEST_LABEL,
+    When,
+    Whose,
+    cleaned,
+    lateness,
+    line,
 )
 
 ALERT_EMOJI: Final[Mapping[EventType, str]] = {

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from notifier.receivers.slack.blocks.text import LONGEST_URL, Rendered, escaped
+from notifier.receivers.slack.blocks.text import Rendered, escaped
+from notifier.receivers.words.event import LONGEST_URL
 
 
 def with_page(rendered: Rendered, body: bytes, public_url: str | None) -> Rendered:

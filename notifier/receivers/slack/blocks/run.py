@@ -10,33 +10,35 @@ from typing import Any, Final
 
 from slack_sdk.models.blocks import Block, RichTextBlock, RichTextElement, RichTextSectionElement
 
-from notifier.judging.body import TEST_TYPE, parsed_time
-from notifier.model.delivery import EventType
-from notifier.model.times import spoken
+from notifier.model.event import TEST_TYPE, EventType
+from notifier.model.times import parsed_time, spoken
 from notifier.receivers.slack.blocks.alert import ALERT_EMOJI, alert_message
 from notifier.receivers.slack.blocks.incident import IncidentStory
 from notifier.receivers.slack.blocks.text import (
     BOLD,
-    LONGEST_CODE,
     LONGEST_FACTS,
-    LONGEST_LABEL,
-    Parts,
     Rendered,
-    RunError,
     Text,
-    When,
-    Whose,
-    cleaned,
-    count_of,
     emoji,
+    error_below,
     grey,
-    happened_at,
-    lateness,
-    line,
     linked,
     mentioned,
     rendered,
     spelled,
+)
+from notifier.receivers.words.event import (
+    LONGEST_CODE,
+    LONGEST_LABEL,
+    Parts,
+    RunError,
+    When,
+    Whose,
+    cleaned,
+    count_of,
+    happened_at,
+    lateness,
+    line,
 )
 from notifier.receivers.words.phrases import PARTLY, VERBS, has_completed, rejects, run_words
 
@@ -211,7 +213,7 @@ class _Story:
 
     def _blocks(self, mentions: Sequence[str]) -> Iterator[Block]:
         headline = RichTextSectionElement(elements=[*self._headline(), *mentioned(mentions)])
-        yield RichTextBlock(elements=[headline, *self.error.elements()])
+        yield RichTextBlock(elements=[headline, *error_below(self.error)])
         if facts := self.facts():
             yield grey([facts])
         yield grey(self._footer())

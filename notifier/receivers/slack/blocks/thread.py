@@ -11,29 +11,25 @@ from typing import Any, Final
 
 from slack_sdk.models.blocks import RichTextBlock, RichTextElement, RichTextElementParts, RichTextSectionElement
 
-from notifier.model.delivery import Check, EventType
+from notifier.model.event import EventType
+from notifier.model.incident import Check
 from notifier.model.times import counted
-from notifier.receivers.slack.blocks.incident import Incident
 from notifier.receivers.slack.blocks.run import EMOJI, records_of
 from notifier.receivers.slack.blocks.text import (
     BOLD,
     CODE,
     LARGEST_TEXT,
-    LONGEST_URL,
     Rendered,
-    RunError,
     Text,
-    Whose,
     emoji,
     escaped,
-    happened_at,
     in_bytes,
-    lateness,
-    line,
     linked,
     mentioned,
     rendered,
 )
+from notifier.receivers.words.event import LONGEST_URL, RunError, Whose, happened_at, lateness, line
+from notifier.receivers.words.incident import IncidentWords
 from notifier.receivers.words.phrases import SILENT, behind, end_of_run, has_completed, run_words
 
 LARGEST_REPLY: Final = LARGEST_TEXT - 400  # bytes; older lines give way to newer ones
@@ -122,7 +118,7 @@ class _Told:
         self._run: Mapping[str, Any] = data.get("sync_run") or {}
         self._run_name = f"run {line(self._run['id'], 40)}" if self._run.get("id") is not None else ""
         if "incident" in data:
-            incident = Incident(event, now)
+            incident = IncidentWords(event, now)
             self._emoji, self._url = incident.emoji, incident.url
             self._line, happened = _of_incident(incident), incident.happened_at
         else:
@@ -190,7 +186,7 @@ class _Told:
 # --- the words of an incident's events ---
 
 
-def _of_incident(incident: Incident) -> _Line:
+def _of_incident(incident: IncidentWords) -> _Line:
     match incident.type:
         case EventType.INCIDENT_OPENED:
             return _opened(incident)
@@ -202,7 +198,7 @@ def _of_incident(incident: Incident) -> _Line:
             return _changed(incident)
 
 
-def _opened(incident: Incident) -> _Line:
+def _opened(incident: IncidentWords) -> _Line:
     run, condition, why = incident.run_name or "a run", incident.condition(), incident.explanation()
     match incident.check:
         case Check.UNREACHABLE:
@@ -219,7 +215,7 @@ def _opened(incident: Incident) -> _Line:
             return _Line(f"{run}{f': {why}' if why else f' {condition}'}", f" {_with(condition, why)}")
 
 
-def _changed(incident: Incident) -> _Line:
+def _changed(incident: IncidentWords) -> _Line:
     run = incident.run_name or "a run"
     if incident.check in SILENT:
         return _opened(incident)
@@ -233,7 +229,7 @@ def _changed(incident: Incident) -> _Line:
     return _Line(f"{run} failed too")
 
 
-def _reminder(incident: Incident) -> _Line:
+def _reminder(incident: IncidentWords) -> _Line:
     after, more = incident.lasted(incident.seen_at), incident.lasted(incident.seen_at, "more than ")
     so_long = incident.so_long() or more
     match incident.check:
@@ -254,7 +250,7 @@ def _reminder(incident: Incident) -> _Line:
             return _Line(told, f" {told}")
 
 
-def _resolved(incident: Incident) -> _Line:
+def _resolved(incident: IncidentWords) -> _Line:
     """The end; and what was wrong, where the thread had no line of it."""
     ending, wrong = incident.ending(), incident.what_was_wrong if incident.runs <= 1 else ""
     if not incident.recovered:
@@ -273,7 +269,7 @@ def _resolved(incident: Incident) -> _Line:
     return _Line(_also(told, wrong), behind(_also(told, wrong)))
 
 
-def _ended(incident: Incident) -> _Line:
+def _ended(incident: IncidentWords) -> _Line:
     """How a slow run ended, and what it did."""
     run, (_, ending) = incident.run, end_of_run(incident.run)
     did = records_of(run) if has_completed(run) else ""

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from notifier.simulator.slack_call import Answer, Call, json_answer
-from notifier.simulator.slack_content import Refused, calls_all, flag, invalid_arguments, read_content
-from notifier.simulator.slack_edits import read_edit
-from notifier.simulator.slack_paging import between, page
-from notifier.simulator.slack_workspace import (
+from notifier.simulator.slack.call import Answer, Call, json_answer
+from notifier.simulator.slack.content import Refused, calls_all, flag, invalid_arguments, read_content
+from notifier.simulator.slack.edits import read_edit
+from notifier.simulator.slack.paging import between, page
+from notifier.simulator.slack.workspace import (
     BOT_ID,
     BOT_USER,
     TEAM_ID,

@@ -7,8 +7,8 @@ import math
 import time
 from typing import Final
 
-from notifier.simulator.slack_call import Call
-from notifier.simulator.slack_faults import POST_MESSAGE, UPDATE
+from notifier.simulator.slack.call import Call
+from notifier.simulator.slack.faults import POST_MESSAGE, UPDATE
 
 EDITS_PER_WINDOW: Final = 50
 EDIT_WINDOW: Final = 60.0

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from notifier.simulator.block_kit import problems_of, text_length
-from notifier.simulator.slack_workspace import Content
+from notifier.simulator.slack.block_kit import problems_of, text_length
+from notifier.simulator.slack.workspace import Content
 
 LONGEST_TEXT: Final = 4_000
 LONGEST_BLOCKS: Final = 9_000

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from notifier.simulator.slack_content import Refused, flag
-from notifier.simulator.slack_workspace import SlackMessage
+from notifier.simulator.slack.content import Refused, flag
+from notifier.simulator.slack.workspace import SlackMessage
 
 DEFAULT_LIMIT: Final = 100
 LARGEST_LIMIT: Final = 999

@@ -5,9 +5,9 @@ from concurrent.futures import Future
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from notifier.simulator.faults import FaultHandle
-from notifier.simulator.slack import SlackRequest, SlackSimulator, SlackWanted
-from notifier.simulator.slack_faults import POST_MESSAGE, SlackFault, SlackFaults
-from notifier.simulator.slack_workspace import DEFAULT_SCOPES, SlackMessage
+from notifier.simulator.slack.faults import POST_MESSAGE, SlackFault, SlackFaults
+from notifier.simulator.slack.simulator import SlackRequest, SlackSimulator, SlackWanted
+from notifier.simulator.slack.workspace import DEFAULT_SCOPES, SlackMessage
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

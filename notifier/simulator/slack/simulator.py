@@ -14,12 +14,13 @@ from typing import Any, assert_never
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from notifier.simulator import slack_webhook, wire
+from notifier.simulator import wire
 from notifier.simulator.faults import Board, Body, FaultHandle, Hang, Redirect, Status
 from notifier.simulator.listener import Listener
-from notifier.simulator.slack_api import SlackApi
-from notifier.simulator.slack_call import API, Answer, Call, json_answer, read_call, text_answer
-from notifier.simulator.slack_faults import (
+from notifier.simulator.slack import webhook as slack_webhook
+from notifier.simulator.slack.api import SlackApi
+from notifier.simulator.slack.call import API, Answer, Call, json_answer, read_call, text_answer
+from notifier.simulator.slack.faults import (
     POST_MESSAGE,
     Accept,
     Drop,
@@ -29,8 +30,8 @@ from notifier.simulator.slack_faults import (
     SlackFault,
     SlackFaults,
 )
-from notifier.simulator.slack_pace import EDIT_WINDOW, EDITS_PER_WINDOW, Pace
-from notifier.simulator.slack_workspace import DEFAULT_SCOPES, SlackMessage, SlackWorkspace
+from notifier.simulator.slack.pace import EDIT_WINDOW, EDITS_PER_WINDOW, Pace
+from notifier.simulator.slack.workspace import DEFAULT_SCOPES, SlackMessage, SlackWorkspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from notifier.simulator.slack_content import Refused, read_content
-from notifier.simulator.slack_workspace import Content, SlackMessage
+from notifier.simulator.slack.content import Refused, read_content
+from notifier.simulator.slack.workspace import Content, SlackMessage
 
 LONGEST_EDIT: Final = 4_000
 """Bytes of the text, after escaping."""

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from notifier.simulator.slack_call import Answer, Call, text_answer
-from notifier.simulator.slack_content import Refused, calls_all, read_content
-from notifier.simulator.slack_workspace import SlackWorkspace
+from notifier.simulator.slack.call import Answer, Call, text_answer
+from notifier.simulator.slack.content import Refused, calls_all, read_content
+from notifier.simulator.slack.workspace import SlackWorkspace
 
 # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling-errors
 STATUS_OF: Final = {

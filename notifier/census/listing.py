@@ -1,0 +1,58 @@
+"""One reading of a workspace's list of syncs, page by page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from notifier.census.client import CensusClient
+from notifier.model.sync import Sync
+
+MOST_LISTING_PAGES: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One reading of a workspace's syncs. `listed_at`: by the API's clock.
+
+    `ended` if it was read to its end. `flaw`: why it may lack some; None where it provably lacks none.
+    """
+
+    syncs: dict[int, Sync]
+    ended: bool
+    flaw: str | None
+    pages: int
+    listed_at: datetime
+
+    @property
+    def complete(self) -> bool:
+        """Whether a sync that it lacks is not there."""
+        return self.flaw is None
+
+
+async def read_listing(client: CensusClient, now: datetime) -> Listing:
+    """Reads every page. Raises CensusError."""
+    syncs: dict[int, Sync] = {}
+    number, ended, repeats, unreadable = 0, False, False, 0
+    total: int | None = None
+    listed_at = now
+    while number < MOST_LISTING_PAGES and not ended:
+        number += 1
+        page, date = await client.syncs(page=number)
+        if number == 1:
+            listed_at = date or now
+        before = len(syncs)
+        syncs.update((sync.id, sync) for sync in page.syncs)
+        unreadable += page.unreadable
+        total = page.paging.total
+        ended = page.paging.more is False or (not page.syncs and not page.paging.more)
+        if len(syncs) == before:
+            repeats = page.paging.more is None  # an API that does not page repeats itself
+            break
+    flaw: str | None = None
+    if not ended:
+        flaw = f"it does not end, or repeats itself, after {len(syncs):,} syncs"
+    elif unreadable:
+        flaw = f"{unreadable:,} of {len(syncs) + unreadable:,} syncs in it have no ID that can be read"
+    elif total is not None and len(syncs) < total:
+        flaw = f"it holds {len(syncs):,} syncs, and says that there are {total:,}"
+    return Listing(syncs, ended or repeats, flaw, number, listed_at)

@@ -1,0 +1,71 @@
+"""Results of runs, in their order, and the last good one. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from notifier.judging.checks import SyncState
+from notifier.model.run import GoodRun, Result, Snapshot, SyncRun
+from notifier.model.sync import Standing, Sync
+
+
+def standing_after(old: Standing, sync: Sync, listed_at: datetime) -> Standing:
+    """What is known of a sync once a listing showed it. Time in which no run was due is held against no sync."""
+    begins_to_be_due = (old.paused and not sync.paused) or (old.scheduled is False and sync.scheduled)
+    return Standing(sync.paused, sync.scheduled, listed_at if begins_to_be_due else old.stale_from)
+
+
+def with_good_run(state: SyncState, run: SyncRun, now: datetime) -> SyncState:
+    """The state after a run was seen: if it completed, it may be the last good one."""
+    if run.watched.status != "completed" or run.watched.is_canceled:
+        return state
+    good = GoodRun(run.id, run.completed_at or run.updated_at or now)
+    return replace(state, last_good=newer(state.last_good, good))
+
+
+def last_good_of(snapshots: Iterable[Snapshot]) -> GoodRun | None:
+    """Of these runs, the newest that completed."""
+    good = {s.run_id: known_result(s) for s in snapshots if s.watched.is_counted and s.watched.status == "completed"}
+    newest = newest_first(good)
+    return GoodRun(newest[0].run_id, newest[0].completed_at) if newest else None
+
+
+def newer(one: GoodRun | None, other: GoodRun | None) -> GoodRun | None:
+    """The one that completed later."""
+    if one is None or other is None:
+        return one or other
+    if one.completed_at is None or other.completed_at is None:
+        return other
+    return other if other.completed_at >= one.completed_at else one
+
+
+def result_of(run: SyncRun) -> Result:
+    """The result of a run that completed or failed."""
+    completed = run.watched.status == "completed"
+    return Result(run.id, run.created_at, completed, run.completed_at or run.updated_at, run.records.sent)
+
+
+def known_result(snapshot: Snapshot) -> Result:
+    """The result that a snapshot holds."""
+    completed = snapshot.watched.status == "completed"
+    ended = snapshot.completed_at or snapshot.updated_at
+    return Result(snapshot.run_id, snapshot.created_at, completed, ended, snapshot.records_sent)
+
+
+def take_new_level(results: dict[int, Result], level_from: datetime) -> None:
+    """As the database does it: what was usual before is no measure any more, what came since is."""
+    for result in results.values():
+        is_before = result.created_at is not None and result.created_at < level_from
+        results[result.run_id] = replace(result, outlier=is_before)
+
+
+def newest_first(results: Mapping[int, Result], listed: Iterable[int] = ()) -> list[Result]:
+    """In the order in which the runs were created, turned round. Those of one instant stand as they are `listed`, those
+    that are not behind them, as they are given; both newest first. One without a time stands above the one below it.
+    """
+    in_order = {run_id: results[run_id] for run_id in listed if run_id in results} | dict(results)
+    times: dict[int, datetime] = {}
+    below = datetime.min.replace(tzinfo=UTC)
+    for result in reversed(in_order.values()):
+        below = times[result.run_id] = result.created_at or below
+    return sorted(in_order.values(), key=lambda result: times[result.run_id], reverse=True)

@@ -1,0 +1,125 @@
+"""A run of a sync, as the API gave it and as it is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+WatchedValue: TypeAlias = str | bool | None
+WATCHED_FIELDS: Final = ("status", "canceled", "error_code", "error_message", "error_detail")
+CANCELED_STATUSES: Final = frozenset({"canceled", "cancelled"})
+ENDED_STATUSES: Final = frozenset({"completed", "failed", "skipped"}) | CANCELED_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The fields of a run whose change is an event.
+
+    An absent field, null and "" are all None; `canceled` is True or None, because false is the same as absent.
+    """
+
+    status: str | None = None
+    canceled: bool | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_detail: str | None = None
+
+    @property
+    def is_canceled(self) -> bool:
+        """Canceled by its flag or by its status: Census' own sample has a completed run that was canceled."""
+        return bool(self.canceled) or self.status in CANCELED_STATUSES
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is a result to compare with: completed or failed. What was canceled is neither."""
+        return self.status in ("completed", "failed") and not self.is_canceled
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """How many records a run sent, and of them or beside them which did not arrive; None is unknown."""
+
+    sent: int | None = None
+    rejected: int | None = None
+    invalid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRun:
+    """One sync run as an answer of the API gave it; `fields` is the whole JSON object, unknown fields too.
+
+    `full_sync` is None where the answer does not say.
+    """
+
+    id: int
+    sync_id: int
+    watched: Watched
+    created_at: datetime | None
+    updated_at: datetime | None
+    completed_at: datetime | None
+    fields: Mapping[str, Any] = field(repr=False)
+    records: Records = Records()
+    full_sync: bool | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more is expected of it. An unknown status has not ended unless `completed_at` says so."""
+        return self.watched.is_canceled or self.watched.status in ENDED_STATUSES or self.completed_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The last recorded state of a run. `followed`: not ended, and not given up on. `counts`: its records, as far as
+    the API told; None where an older version kept the run."""
+
+    run_id: int
+    sync_id: int
+    watched: Watched
+    created_at: datetime | None
+    updated_at: datetime | None
+    changed_at: datetime
+    followed: bool
+    completed_at: datetime | None = None
+    records_sent: int | None = None
+    full_sync: bool | None = None
+    counts: Records | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run that completed (and was not canceled) or failed.
+
+    `outlier`: it sent far more or fewer records than usual.
+    """
+
+    run_id: int
+    created_at: datetime | None
+    completed: bool
+    completed_at: datetime | None = None
+    records_sent: int | None = None
+    outlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRun:
+    """A run that completed; `completed_at` as the API says."""
+
+    id: int
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One watched field whose value differs from the snapshot."""
+
+    field: str
+    old: WatchedValue
+    new: WatchedValue
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousRun:
+    """The last result of a sync before a run."""
+
+    id: int
+    status: str

@@ -1,0 +1,107 @@
+"""A watched sync, its place in the workspace and what is remembered of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+Labels: TypeAlias = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One sync of a workspace's list. `scheduled` unless its schedule is `never`."""
+
+    id: int
+    label: str | None
+    status: str | None
+    paused: bool
+    created_at: datetime | None
+    scheduled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a watched sync beside its runs; None is unknown.
+
+    `stale_from`: before that, in the API's time, no completed run was due: watching or its schedule began then.
+    """
+
+    paused: bool | None = None
+    scheduled: bool | None = None
+    stale_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a sync's list of runs has been read.
+
+    `run_id` is None where the list was empty. Nothing created at or before `floor` is ever news: it is the baseline,
+    moved up past what retention removed.
+    """
+
+    run_id: int | None
+    created_at: datetime | None
+    floor: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Runs that came while nobody looked and were too many to report: all below `oldest_reported_run_id`."""
+
+    noticed_at: datetime
+    oldest_reported_run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedSync:
+    """A sync that is, was or could be watched, as the database knows it. No mark: it was forgotten, or was never read.
+
+    `deleted`: two listings lacked it, and none has shown it since. `unread_since`: its runs could not be read from then
+    on.
+    """
+
+    sync_id: int
+    label: str | None
+    watched: bool
+    mark: Mark | None
+    missing_listings: int
+    standing: Standing = Standing()
+    deleted: bool = False
+    unread_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunWatch:
+    """A watch of a single run, as the database knows it. `misses`: how often in a row it was not found, from
+    `missing_since` on."""
+
+    sync_id: int | None = None
+    ended: bool = False
+    misses: int = 0
+    missing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceState:
+    """A workspace as the database knows it.
+
+    `first_listed_at` and `listed_at` are in the API's own time, of the first listing and of the newest complete one.
+    `doubted_since`: from when on listings lacked more than is believed. `stretch` is the factor by which
+    its intervals are longer than asked for, `needed_rate` the requests a second that the intervals ask for.
+    `silent_since`: when it first gave no usable answer, and has given none since; `unlisted_since` likewise of its
+    listing. `refusals`: answers in a row that refused the key.
+    """
+
+    name: str
+    ok: bool = True
+    last_error: str | None = None
+    last_polled_at: datetime | None = None
+    first_listed_at: datetime | None = None
+    stretch: float = 1.0
+    needed_rate: float | None = None
+    silent_since: datetime | None = None
+    listed_at: datetime | None = None
+    unlisted_since: datetime | None = None
+    doubted_since: datetime | None = None
+    refusals: int = 0

@@ -1,0 +1,1 @@
+"""A Slack: its Web API and incoming webhooks, as its documentation has them."""
