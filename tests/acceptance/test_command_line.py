@@ -334,10 +334,10 @@ def test_both_signals_end_the_worker_with_0_also_while_a_delivery_hangs(
 HANGS_AT_ITS_END = """
 import time
 from datetime import timedelta
-from notifier import ending, service
 from notifier.__main__ import main
-from notifier.foundation import Foundation
-ending.HARD_END, service.STORE_CHECK = 0.5, timedelta(seconds=0.1)
+from notifier.service import ending, run
+from notifier.service.resources import Foundation
+ending.HARD_END, run.STORE_CHECK = 0.5, timedelta(seconds=0.1)
 Foundation.close = lambda _: time.sleep(60)
 main()
 """

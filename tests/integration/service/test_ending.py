@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import asyncio, os, signal, threading
-from notifier import ending, log
+from notifier.service import ending, log
 {before}
 ending.HARD_END = {hard_end}
 log.configure(log.LogFormat.JSON, log.LogLevel.INFO)

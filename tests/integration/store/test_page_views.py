@@ -152,8 +152,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from notifier.errors import StoreUnavailable
-from notifier.store.page_views import open_pulse
+from notifier.model.errors import StoreUnavailable
+from notifier.store.views.page import open_pulse
 
 with ThreadPoolExecutor(1) as pool:
     for _ in range(300):
