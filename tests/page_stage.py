@@ -13,23 +13,19 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 
 from notifier.cli.worker import new_loop
-from notifier.judging.checks import SyncState
 from notifier.model.incident import Check, Incident
-from notifier.model.sync import Standing
 from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics
 from notifier.store.migrate import migrate
 from notifier.store.sql.rows import incident_row
 from notifier.store.sql.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
 from notifier.store.sqlite.files import engine_for, open_here
-from notifier.watching.target import SyncTarget
 from notifier.watchlist.models import Workspace
 from notifier.watchlist.server import Address
 from notifier.web.access import Door
 from notifier.web.app import make_app
-from notifier.web.insight import Insight
-from notifier.web.reception import Reception
 from notifier.web.socket import listening
+from notifier.web.worker import InForce, WatchedNow, WorkerFacts
 
 MINUTE = timedelta(minutes=1)
 
@@ -40,14 +36,14 @@ class PageStage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.now = datetime.now(UTC).replace(microsecond=0)
-        self.targets: list[tuple[str, SyncTarget]] = []
+        self.watched: list[WatchedNow] = []
         self.workspaces: dict[str, Workspace] = {}
         self.receivers: list[str] = []
         self.ailment: str | None = None
         self.not_ready: str | None = None
         self.not_in_force: str | None = None
         self.door = Door(None, is_loopback=True)
-        self.reception: Reception | None = None
+        self.in_force: InForce | None = None
         migrate(path)
 
     # --- filling ---
@@ -86,9 +82,7 @@ class PageStage:
         rows = []
         for sync in given:
             name, paused = sync.get("workspace", "production"), sync.get("paused", False)
-            target = SyncTarget(sync["id"], sync["label"], sync.get("labels", {}), None)
-            target.state = SyncState(standing=Standing(paused=paused))
-            self.targets.append((name, target))
+            self.watched.append(WatchedNow(name, sync["id"], sync["label"], sync.get("labels", {}), paused))
             rows.append(
                 {
                     "workspace": name,
@@ -183,8 +177,13 @@ class PageStage:
 
     # --- serving ---
 
-    def insight(self) -> Insight:
-        return Insight(
+    def facts(self) -> WorkerFacts:
+        metrics = Metrics("0.1.0")
+
+        async def exposition() -> tuple[bytes, str]:
+            return metrics.exposition()
+
+        return WorkerFacts(
             database=self.path,
             workspaces=self.workspaces,
             receivers=tuple(self.receivers),
@@ -192,9 +191,10 @@ class PageStage:
             not_ready=lambda: self.not_ready,
             not_in_force=lambda: self.not_in_force,
             listed=lambda: (),
-            watched=lambda: iter(self.targets),
-            hearings={},
-            metrics=Metrics("0.1.0"),
+            watched=lambda: self.watched,
+            inboxes={},
+            exposition=exposition,
+            token_refused=metrics.token_refused,
         )
 
     @contextmanager
@@ -205,8 +205,8 @@ class PageStage:
 
         async def serve() -> None:
             loop.append(asyncio.get_running_loop())
-            self.reception = Reception(self.insight(), self.door)
-            async with listening(make_app(self.reception), Address("127.0.0.1", port)) as bound:
+            self.in_force = InForce(self.facts(), self.door)
+            async with listening(make_app(self.in_force), Address("127.0.0.1", port)) as bound:
                 address.append(bound)
                 started.set()
                 await stop.wait()

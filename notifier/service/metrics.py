@@ -63,7 +63,6 @@ class Metrics:
     def __init__(self, version: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._registry = registry = CollectorRegistry()
-        self._sources: Sources | None = None
         self._memory: tuple[Mapping[str, WorkspaceGauges], Mapping[str, bool]] = {}, {}
         self._backlog: Backlog | None = None
         self._read_at: float | None = None
@@ -131,21 +130,15 @@ class Metrics:
 
     # --- what is read when somebody asks ---
 
-    def read_from(self, sources: Sources) -> None:
-        """Says where the gauges are."""
-        self._sources = sources
-
-    async def refresh(self) -> None:
+    async def refresh(self, sources: Sources) -> None:
         """Reads the gauges, the database's at most once a second. Where it can't say, they are left out."""
-        if self._sources is None:
-            return
-        self._memory = self._sources.workspaces(), self._sources.receivers()
+        self._memory = sources.workspaces(), sources.receivers()
         try:
             async with asyncio.timeout(PATIENCE), self._reading:
                 now = asyncio.get_running_loop().time()
                 if self._read_at is not None and now - self._read_at < FRESH:
                     return
-                self._backlog = await self._sources.backlog()
+                self._backlog = await sources.backlog()
                 self._read_at = now
         except (StoreError, TimeoutError):
             self._backlog = self._read_at = None

@@ -25,9 +25,8 @@ from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.store.store import Store
 from notifier.watchlist.models import Watchlist
 from notifier.web.app import door_of, make_app
-from notifier.web.insight import Insight
-from notifier.web.reception import Reception
 from notifier.web.socket import listening
+from notifier.web.worker import InForce, WorkerFacts
 
 log = structlog.get_logger(__name__)
 
@@ -66,20 +65,21 @@ async def serve(
             reloads.rehearse = partial(rehearse, foundation)
         life = AsyncExitStack()
         worker = await life.enter_async_context(open_worker(foundation, watchlist))
-        reception = Reception(insight_of(worker, reloads), door_of(watchlist))
+        in_force = InForce(facts_of(worker, reloads), door_of(watchlist))
         try:
-            listen = await server.enter_async_context(_open_server(reception, watchlist))
+            listen = await server.enter_async_context(_open_server(in_force, watchlist))
             _log_start(worker, listen)
             _warn(watchlist)
             await _recall_what_is_bad(worker)
             await worker.sign_of_life()
-            while (following := await _work(worker, stop, reloads, reception, replaced, life, on_end)) is not None:
+            while (following := await _work(worker, stop, reloads, in_force, replaced, life, on_end)) is not None:
                 opened = await _open_next(foundation, following, worker.deliverer, stop)
                 if opened is None:
                     await replaced.end(GRACE)
                     break
                 life, worker = opened
-                reception.reopen(insight_of(worker, reloads), door_of(following))
+                in_force.worker, in_force.door = facts_of(worker, reloads), door_of(following)
+                in_force.taking.release()
                 log.info("watchlist reloaded", **_figures(following))
                 _warn(following)
         finally:
@@ -141,7 +141,7 @@ async def _work(
     worker: Worker,
     stop: asyncio.Event,
     reloads: Reloads | None,
-    reception: Reception,
+    in_force: InForce,
     replaced: _Replaced,
     life: AsyncExitStack,
     on_end: Callable[[], None],
@@ -157,7 +157,7 @@ async def _work(
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not any(task.done() for task in (watching, delivering, stopping)):
             worker.lookout.reloading()
-            await reception.close()
+            await in_force.taking.acquire()
             worker.lookout.watch()
             worker.deliverer.stop()
             await _end(watching)
@@ -200,10 +200,10 @@ async def _next_watchlist(worker: Worker, reloads: Reloads | None) -> Watchlist:
             return watchlist
 
 
-def insight_of(worker: Worker, reloads: Reloads | None) -> Insight:
+def facts_of(worker: Worker, reloads: Reloads | None) -> WorkerFacts:
     """What the server knows of a worker, and of a watchlist that is not in force."""
     watchlist = worker.watchlist
-    return Insight(
+    return WorkerFacts(
         database=worker.store.path,
         workspaces=watchlist.workspaces,
         receivers=tuple(watchlist.receivers),
@@ -212,19 +212,20 @@ def insight_of(worker: Worker, reloads: Reloads | None) -> Insight:
         not_in_force=lambda: reloads.problem if reloads is not None else None,
         listed=worker.listed,
         watched=worker.watched,
-        hearings=worker.inboxes,
-        metrics=worker.metrics,
+        inboxes=worker.inboxes,
+        exposition=worker.exposition,
+        token_refused=worker.metrics.token_refused,
     )
 
 
 @asynccontextmanager
-async def _open_server(reception: Reception, watchlist: Watchlist) -> AsyncIterator[str | None]:
+async def _open_server(in_force: InForce, watchlist: Watchlist) -> AsyncIterator[str | None]:
     """The server, if the watchlist wants one; gives its address. Raises AddressUnusable."""
     address = watchlist.server.address
     if address is None:
         yield None
         return
-    async with listening(make_app(reception), address) as bound:
+    async with listening(make_app(in_force), address) as bound:
         yield str(bound)
 
 

@@ -1,5 +1,6 @@
 """One worker, made of a watchlist: the composition root. A reload makes another one on the same foundation."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -28,11 +29,11 @@ from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
 from notifier.watching.roster import Listings, Roster
-from notifier.watching.target import SyncTarget
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import watches_of
 from notifier.watchlist.models import Receiver, Watchlist
+from notifier.web.worker import WatchedNow
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,18 @@ class Worker:
             for sync, watched in watcher.listed():
                 yield watcher.name, sync, watched
 
-    def watched(self) -> Iterator[tuple[str, SyncTarget]]:
-        """The watched syncs of each workspace."""
-        for watcher in self.watchers:
-            for target in watcher.watched():
-                yield watcher.name, target
+    def watched(self) -> list[WatchedNow]:
+        """The watched syncs of all workspaces, as they are at this moment."""
+        return [
+            WatchedNow(watcher.name, target.sync_id, target.label, target.labels, target.state.standing.paused)
+            for watcher in self.watchers
+            for target in watcher.watched()
+        ]
+
+    async def exposition(self) -> tuple[bytes, str]:
+        """All metrics as Prometheus' text, and the text's content type."""
+        await self.metrics.refresh(Sources(self.workspaces_now, self.deliverer.working, self.store.backlog))
+        return await asyncio.to_thread(self.metrics.exposition)
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -120,9 +128,7 @@ async def open_worker(
                 inboxes[name] = inbox
         lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
         started_at, present = foundation.started_at, foundation.present
-        worker = Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes, present)
-        metrics.read_from(Sources(worker.workspaces_now, deliverer.working, store.backlog))
-        yield worker
+        yield Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes, present)
 
 
 async def rehearse(foundation: Foundation, watchlist: Watchlist) -> None:

@@ -29,7 +29,7 @@ from notifier.web.documents import (
     sync_document,
 )
 from notifier.web.query import Parameters, WrongParameter, flag_of, limit_of, parameters, state_of, sync_of, types_of
-from notifier.web.reception import Reception
+from notifier.web.worker import InForce
 
 T = TypeVar("T")
 MOST_AT_ONCE: Final = 2  # threads that look at the database
@@ -38,33 +38,33 @@ MOST_AT_ONCE: Final = 2  # threads that look at the database
 class Api:
     """The handlers. Each raises WrongParameter, and DatabaseUnusable where it can't be read or written now."""
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def status(self, request: web.Request) -> web.Response:
         _given(request)
-        seen = self._reception.insight
+        seen = self._in_force.worker
         return await self._document(lambda: status_document(read_status(seen.database, seen.receivers), running=True))
 
     async def syncs(self, request: web.Request) -> web.Response:
         """As Census last listed them: it is not asked each time."""
         name = _given(request, "workspace").get("workspace")
-        if name is not None and name not in self._reception.insight.workspaces:
+        if name is not None and name not in self._in_force.worker.workspaces:
             raise WrongParameter("no workspace has this name")
-        listed = self._reception.insight.listed()
+        listed = self._in_force.worker.listed()
         return answer(200, [sync_document(of, sync, watched) for of, sync, watched in listed if name in (None, of)])
 
     async def events(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "sync", "type")
         wanted, limit = EventFilter(sync_id=sync_of(given), types=types_of(given)), limit_of(given)
         return await self._array(
-            lambda: map(event_document, read_events(self._reception.insight.database, wanted, limit))
+            lambda: map(event_document, read_events(self._in_force.worker.database, wanted, limit))
         )
 
     async def incidents(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "all")
-        seen, limit, everything = self._reception.insight, limit_of(given), flag_of(given, "all")
+        seen, limit, everything = self._in_force.worker, limit_of(given), flag_of(given, "all")
         return await self._array(
             lambda: (
                 incident_document(incident, seen.workspaces)
@@ -76,7 +76,7 @@ class Api:
         given = _given(request, "limit", "state", "receiver")
         wanted, limit = DeliveryFilter(state=state_of(given), receiver=given.get("receiver")), limit_of(given)
         return await self._array(
-            lambda: map(delivery_document, read_deliveries(self._reception.insight.database, wanted, limit))
+            lambda: map(delivery_document, read_deliveries(self._in_force.worker.database, wanted, limit))
         )
 
     async def retry(self, request: web.Request) -> web.Response:
@@ -84,7 +84,7 @@ class Api:
         _given(request)
         digits = request.match_info["id"]
         number = int(digits) if len(digits) < 20 else 0
-        wanted, seen = DeliveryFilter(ids=[number] if 0 < number <= LARGEST_ID else []), self._reception.insight
+        wanted, seen = DeliveryFilter(ids=[number] if 0 < number <= LARGEST_ID else []), self._in_force.worker
         found = await self._looked_up(
             lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
         )

@@ -13,9 +13,9 @@ from aiohttp import web
 
 from notifier.web.access import Door
 from notifier.web.answers import refusal
-from notifier.web.reception import Reception
 from notifier.web.render import Renderer, ago, lasting, static_files, utc
 from notifier.web.session import COOKIE, LASTS, Patience, Seal, is_same_origin, local_path
+from notifier.web.worker import InForce
 
 log = structlog.get_logger(__name__)
 
@@ -34,11 +34,11 @@ FOR_GOOD: Final = "public, max-age=31536000, immutable"
 Form = Mapping[str, str]
 
 
-class Desk:
+class Browsers:
     """Makes pages, and knows sessions. The handlers of the login and of static files are its own."""
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
         self._own_secret = secrets.token_bytes(32)  # where there is no token to make keys from
         self._patience = Patience()
         self._unlogged = 0
@@ -86,17 +86,17 @@ class Desk:
 
     def in_session(self, request: web.Request) -> bool:
         """Whether the request brings a session of someone who gave the token."""
-        door = self._reception.door
+        door = self._in_force.door
         return door.token is not None and self._seal(door).is_session(request.cookies.get(COOKIE), datetime.now(UTC))
 
     def form_token(self, request: web.Request) -> str:
         """For the forms of the page that answers this request."""
-        return self._seal(self._reception.door).form(request.cookies.get(COOKIE, ""), secrets.token_bytes(16))
+        return self._seal(self._in_force.door).form(request.cookies.get(COOKIE, ""), secrets.token_bytes(16))
 
     async def form(self, request: web.Request) -> Form:
         """A form that a page of ours was sent with; else raises HTTPForbidden."""
         given = await self._fields(request)
-        seal = self._seal(self._reception.door)
+        seal = self._seal(self._in_force.door)
         if not seal.is_form(given.get("form", ""), request.cookies.get(COOKIE, "")):
             raise web.HTTPForbidden(reason="This form is too old, or not of this page: load the page and try again")
         return given
@@ -106,7 +106,7 @@ class Desk:
 
     async def _fields(self, request: web.Request) -> Form:
         header = request.headers.get
-        door = self._reception.door
+        door = self._in_force.door
         if not is_same_origin(header("Sec-Fetch-Site"), header("Origin"), header("Host"), door.public_url):
             raise web.HTTPForbidden(reason=f"This form came from a page of another site; {REMEDY}")
         body = bytearray()
@@ -130,13 +130,13 @@ class Desk:
     async def login_page(self, request: web.Request) -> web.Response:
         """GET /login"""
         after = local_path(request.query.get("next"))
-        if self._reception.door.token is None or self.in_session(request):
+        if self._in_force.door.token is None or self.in_session(request):
             return see(after)
         return self._login(200, after)
 
     async def login(self, request: web.Request) -> web.Response:
         """POST /login"""
-        door, given = self._reception.door, await self._fields(request)
+        door, given = self._in_force.door, await self._fields(request)
         after = local_path(given.get("next"))
         if door.token is None:
             return see(after)
@@ -167,7 +167,7 @@ class Desk:
 
     def note_wrong_token(self, request: web.Request) -> float:
         """Counts it and logs it, ten a minute at most; 0, or seconds until there are less than ten again."""
-        self._reception.insight.metrics.token_refused()
+        self._in_force.worker.token_refused()
         now = time.monotonic()
         if wait := self._patience.wait(now):
             self._unlogged += 1
@@ -184,7 +184,7 @@ class Desk:
         return self.answer(status, self.page("login.html", after=after, problem=problem), headers)
 
     def _is_secure(self, request: web.Request) -> bool:
-        public = self._reception.door.public_url or ""
+        public = self._in_force.door.public_url or ""
         asked_by = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()  # of the first proxy
         return asked_by == "https" or public.startswith("https://")
 

@@ -10,8 +10,7 @@ from aiohttp import web
 
 from notifier.model.errors import StoreUnavailable
 from notifier.web.answers import refusal
-from notifier.web.insight import Hearing
-from notifier.web.reception import Reception
+from notifier.web.worker import InForce, WebhookInbox
 
 LARGEST_BODY: Final = 64 * 1024  # of each connection one at most is in memory
 IN_TIME: Final = 10.0  # seconds for a body to arrive, and again for it to be taken
@@ -24,13 +23,13 @@ class TooLarge(Exception):
 class Hooks:
     """`take` is the route's handler."""
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
 
     async def take(self, request: web.Request) -> web.Response:
         """202, 401, 404, 413; 408 and 503 for what comes too slowly or can't be kept now."""
         workspace = request.match_info["workspace"]
-        if self._hearing(workspace) is None:
+        if self._inbox(workspace) is None:
             return _unknown()
         if (request.content_length or 0) > LARGEST_BODY:
             return _too_large()
@@ -43,23 +42,23 @@ class Hooks:
             return refusal(408, "the body took too long", {"Connection": "close"})
         return await self._judge(workspace, body, request)
 
-    def _hearing(self, workspace: str) -> Hearing | None:
-        return self._reception.insight.hearings.get(workspace)
+    def _inbox(self, workspace: str) -> WebhookInbox | None:
+        return self._in_force.worker.inboxes.get(workspace)
 
     async def _judge(self, workspace: str, body: bytes, request: web.Request) -> web.Response:
-        hearing = self._hearing(workspace)
-        if hearing is None:
+        inbox = self._inbox(workspace)
+        if inbox is None:
             return _unknown()
         signature = request.headers.get("X-Signature")
         raw = signature.encode("utf-8", "surrogateescape") if signature is not None else None
-        if not hearing.is_signed(body, raw):
+        if not inbox.is_signed(body, raw):
             return refusal(401, "X-Signature must be the base64 of the body's HMAC-SHA256 with the webhook's secret")
         try:
-            async with asyncio.timeout(IN_TIME), self._reception.taking:
-                hearing = self._hearing(workspace)  # which a reload may have replaced while this one waited
-                if hearing is None:
+            async with asyncio.timeout(IN_TIME), self._in_force.taking:
+                inbox = self._inbox(workspace)  # which a reload may have replaced while this one waited
+                if inbox is None:
                     return _unknown()
-                await hearing.take(body)
+                await inbox.take(body)
         except (StoreUnavailable, TimeoutError):
             return refusal(503, "it can't be kept now; send it again")
         return web.Response(status=202)

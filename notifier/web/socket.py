@@ -1,4 +1,4 @@
-"""The server's sockets: how many connections there may be, whom a full house ends, and how long anything may take.
+"""The server's sockets: how many connections there may be, which end for new ones, and how long anything may take.
 
 The listening is ours rather than `loop.create_server`'s, which accepts whatever comes: at the limit nobody is accepted
 before someone has gone, so that strangers can't take the files that polling and delivery need.
@@ -54,8 +54,8 @@ def most_connections() -> int:
     return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files // SHARE_OF_FILES)
 
 
-class House:
-    """All connections."""
+class Connections:
+    """All connections that are open."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -108,7 +108,7 @@ class House:
 class Connection(web.RequestHandler):
     """One connection. What is no HTTP is answered without a word about the libraries."""
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, house: House) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, connections: Connections) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -123,19 +123,19 @@ class Connection(web.RequestHandler):
         self.is_guest = True
         self.request: web.BaseRequest | None = None
         self.has_said_all = False
-        self._house = house
+        self._connections = connections
         self._socket: asyncio.BaseTransport | None = None  # aiohttp forgets its own before all is sent
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._socket = transport
-        self._house.hear(self)
+        self._connections.hear(self)
         self._be_patient(FIRST_WORD, self.force_close)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._socket = None
-        self._house.leave(self)
+        self._connections.leave(self)
         self.has_spoken()
         super().connection_lost(exc)
 
@@ -145,7 +145,7 @@ class Connection(web.RequestHandler):
             self._patience.cancel()
             self._patience = None
         if self._socket is not None:
-            self._house.hear(self)
+            self._connections.hear(self)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's has it so: true keeps our side open
         """The client says no more, and may still listen: what it asked for in whole is answered."""
@@ -225,10 +225,10 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
         server = runner.server
         assert server is not None  # noqa: S101 - setup made it
         server.request_handler = _with_strangers(server.request_handler)
-        house = House(most_connections())
+        connections = Connections(most_connections())
         listener = open_now.enter_context(_listen(address))
-        new = partial(Connection, server, loop, house)
-        accepting = asyncio.create_task(_accept(listener, house, new), name="accept connections")
+        new = partial(Connection, server, loop, connections)
+        accepting = asyncio.create_task(_accept(listener, connections, new), name="accept connections")
         try:
             yield Address(address.host, listener.getsockname()[1])
         finally:
@@ -296,7 +296,7 @@ def _unsent(end: socket.socket) -> int:
         return 0
 
 
-async def _accept(listener: socket.socket, house: House, connection: Callable[[], Connection]) -> None:
+async def _accept(listener: socket.socket, connections: Connections, connection: Callable[[], Connection]) -> None:
     """Takes connections, one after the other, as there is room. One more than that at most is open."""
     loop = asyncio.get_running_loop()
     while True:
@@ -307,7 +307,7 @@ async def _accept(listener: socket.socket, house: House, connection: Callable[[]
             await asyncio.sleep(PAUSE)
             continue
         try:
-            await house.make_room()
+            await connections.make_room()
             await loop.connect_accepted_socket(connection, accepted)
         except OSError as error:
             accepted.close()

@@ -335,9 +335,9 @@ HANGS_AT_ITS_END = """
 import time
 from datetime import timedelta
 from notifier.__main__ import main
-from notifier.service import ending, run
+from notifier.service import ending, run as service
 from notifier.service.resources import Foundation
-ending.HARD_END, run.STORE_CHECK = 0.5, timedelta(seconds=0.1)
+ending.HARD_END, service.STORE_CHECK = 0.5, timedelta(seconds=0.1)
 Foundation.close = lambda _: time.sleep(60)
 main()
 """

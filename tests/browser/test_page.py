@@ -284,9 +284,9 @@ def test_a_session_that_ends_sends_an_open_page_to_the_login(stage: PageStage, b
     with opened(stage, browser, live=False):
         browser.find_element(By.NAME, "token").send_keys("canary-token", Keys.ENTER)
         until(browser, is_live)
-        assert stage.reception is not None
-        stage.reception.door = replace(stage.door, token=b"another")
-        stage.reception.insight = stage.insight()
+        assert stage.in_force is not None
+        stage.in_force.door = replace(stage.door, token=b"another")
+        stage.in_force.worker = stage.facts()
         until(browser, lambda seen: "/login" in seen.current_url)
 
 

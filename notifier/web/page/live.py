@@ -14,8 +14,8 @@ from aiohttp import web
 from notifier.model.errors import StoreError
 from notifier.store.views.page import open_pulse
 from notifier.web.answers import HEADERS, refusal
-from notifier.web.reception import Reception
 from notifier.web.socket import Connection
+from notifier.web.worker import InForce
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +48,8 @@ class Listener:
 class Live:
     """`listen` is the route's handler."""
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
         self._listeners: set[Listener] = set()
         self._looking: asyncio.Task[None] | None = None
         self._ended = False
@@ -81,7 +81,7 @@ class Live:
             await asyncio.gather(self._looking, return_exceptions=True)
 
     async def _tell(self, listener: Listener, response: web.StreamResponse) -> None:
-        door, loop = self._reception.door, asyncio.get_running_loop()
+        door, loop = self._in_force.door, asyncio.get_running_loop()
         end = loop.time() + LONGEST
         await _write(response, HELLO)
         while not listener.is_gone and loop.time() < end:
@@ -89,7 +89,7 @@ class Live:
                 async with asyncio.timeout(BEAT):
                     await listener.bell.wait()
             listener.bell.clear()
-            if self._ended or self._reception.door is not door or listener.is_gone:
+            if self._ended or self._in_force.door is not door or listener.is_gone:
                 return
             await _write(response, CHANGED if listener.news else STILL_HERE)
             listener.news = False
@@ -102,10 +102,10 @@ class Live:
         """Until nobody listens any more."""
         while self._listeners:
             try:
-                with open_pulse(self._reception.insight.database) as pulse:
+                with open_pulse(self._in_force.worker.database) as pulse:
                     last = None
                     while self._listeners:
-                        seen = self._reception.insight
+                        seen = self._in_force.worker
                         troubles = seen.ailment(), seen.not_ready(), seen.not_in_force()
                         now = id(seen), await asyncio.to_thread(pulse), troubles
                         self._ring(news=last not in (None, now))

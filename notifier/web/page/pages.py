@@ -14,15 +14,14 @@ from aiohttp import web
 from notifier.store.views.page import MOST_INCIDENTS, RUNS_SHOWN, SyncKey, WorkspaceHealth, looked_at
 from notifier.store.views.status import DeliveryFilter, retry_deliveries
 from notifier.watchlist.values import LARGEST_ID
-from notifier.web.browser import Desk, see
-from notifier.web.insight import Insight
+from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
-from notifier.web.page.syncs import NAMED, State, Wanted, WatchedNow, board_of, state_of
+from notifier.web.page.syncs import NAMED, State, Wanted, board_of, state_of
 from notifier.web.page.words import Links, event_line, incident_line, sync_name, verdict_of
 from notifier.web.query import Parameters, WrongParameter, sync_of
-from notifier.web.reception import Reception
 from notifier.web.render import query
 from notifier.web.session import local_path
+from notifier.web.worker import InForce, WatchedNow, WorkerFacts
 
 T = TypeVar("T")
 MOST_AT_ONCE: Final = 2  # threads that look at the database and make pages
@@ -34,22 +33,19 @@ LONGEST_FILTER: Final = 200  # characters
 class Pages:
     """The handlers. Each raises WrongParameter, and StoreError where the database can't be read or written now."""
 
-    def __init__(self, reception: Reception, desk: Desk) -> None:
-        self._reception = reception
-        self._desk = desk
+    def __init__(self, in_force: InForce, browsers: Browsers) -> None:
+        self._in_force = in_force
+        self._browsers = browsers
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def front(self, request: web.Request) -> web.Response:
         """GET /, and GET /?sync=52&workspace=production."""
         given = {name: value for name, value in request.query.items() if value}
-        seen = self._reception.insight
-        watched = [
-            WatchedNow(name, target.sync_id, target.label, target.labels, target.state.standing.paused)
-            for name, target in seen.watched()
-        ]
+        seen = self._in_force.worker
+        watched = seen.watched()
         common = {
-            "form": self._desk.form_token(request),
-            "in_session": self._desk.in_session(request),
+            "form": self._browsers.form_token(request),
+            "in_session": self._browsers.in_session(request),
             "here": request.path_qs,
             "retried": _retried(given),
         }
@@ -62,12 +58,12 @@ class Pages:
 
     async def retry(self, request: web.Request) -> web.Response:
         """POST /retry: tries one delivery again, and goes back to where the button was."""
-        form = await self._desk.form(request)
+        form = await self._browsers.form(request)
         number, after = form.get("id", ""), local_path(form.get("next"))
         delivery = int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0
         if not 0 < delivery <= LARGEST_ID:
             raise WrongParameter("id must be the number of a delivery")
-        wanted, seen = DeliveryFilter(ids=[delivery]), self._reception.insight
+        wanted, seen = DeliveryFilter(ids=[delivery]), self._in_force.worker
         found = await self._in_thread(
             lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
         )
@@ -76,7 +72,7 @@ class Pages:
         )
 
     async def _page(self, make: Callable[[], bytes]) -> web.Response:
-        return self._desk.answer(200, await self._in_thread(make))
+        return self._browsers.answer(200, await self._in_thread(make))
 
     async def _in_thread(self, act: Callable[[], T]) -> T:
         async with self._places:
@@ -84,7 +80,7 @@ class Pages:
 
     def _front_page(
         self,
-        seen: Insight,
+        seen: WorkerFacts,
         watched: Sequence[WatchedNow],
         wanted: Wanted,
         troubles: tuple[str | None, str | None, str | None],
@@ -102,7 +98,7 @@ class Pages:
             waiting, dead, events = look.waiting(), look.dead(), look.newest_events()
         workspaces = [health.workspaces.get(name, _never_read(name)) for name in seen.workspaces]
         receivers = list(health.receivers.values())
-        return self._desk.page(
+        return self._browsers.page(
             "front.html",
             now=now,
             worker=health.worker,
@@ -127,7 +123,7 @@ class Pages:
         )
 
     def _sync_page(
-        self, seen: Insight, watched: Sequence[WatchedNow], key: SyncKey, common: Mapping[str, Any]
+        self, seen: WorkerFacts, watched: Sequence[WatchedNow], key: SyncKey, common: Mapping[str, Any]
     ) -> bytes:
         now, links = datetime.now(UTC), Links(seen.workspaces)
         sync = next((each for each in watched if each.key == key), None)
@@ -138,7 +134,7 @@ class Pages:
             happenings = look.happenings(key)
             unread = look.unread().get(key)
         is_open = any(incident.is_open for incident in happenings.incidents)
-        return self._desk.page(
+        return self._browsers.page(
             "sync.html",
             now=now,
             key=key,
@@ -176,7 +172,7 @@ def _wanted(given: Parameters) -> Wanted:
     return Wanted(name, label, State(state) if state is not None else None, workspace, order, int(page))
 
 
-def _key_of(given: Parameters, seen: Insight, watched: Sequence[WatchedNow]) -> SyncKey:
+def _key_of(given: Parameters, seen: WorkerFacts, watched: Sequence[WatchedNow]) -> SyncKey:
     """Which sync is meant; the workspace may be left out where only one has it."""
     sync_id = sync_of(given) or 0
     name = given.get("workspace")

@@ -9,6 +9,7 @@ from typing import Final
 
 from notifier.model.sync import Labels
 from notifier.store.views.page import LastRuns, SyncKey
+from notifier.web.worker import WatchedNow
 
 A_PAGE: Final = 50
 NAMED: Final = "name"  # the other order than the failing first
@@ -22,21 +23,6 @@ class State(StrEnum):
     PAUSED = "paused"
     OK = "ok"
     NO_RUNS = "no-runs"
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedNow:
-    """A watched sync as the worker's memory has it. `paused`: None where no listing told yet."""
-
-    workspace: str
-    id: int
-    label: str | None
-    labels: Labels
-    paused: bool | None
-
-    @property
-    def key(self) -> SyncKey:
-        return self.workspace, self.id
 
 
 @dataclass(frozen=True, slots=True)

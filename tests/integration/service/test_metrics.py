@@ -69,7 +69,7 @@ receivers:
         ):
             await worker.watchers[0].run_once()
             await worker.deliverer.drain_once()
-            await worker.metrics.refresh()
+            await worker.exposition()
             yield worker
 
 

@@ -405,13 +405,13 @@ async def test_what_retention_forgets_is_below_the_floor_of_the_watcher_too(work
     """It holds the mark in memory: what retention removes would be news to it."""
     old = datetime.now(UTC) - 60 * DAY
     async with opened(workplace) as worker, running(worker.watchers[0].run()):
-        await until(lambda: any(target.mark is not None for _, target in worker.watched()))
+        await until(lambda: any(target.mark is not None for target in worker.watchers[0].watched()))
         snapshots = tuple(
             a_snapshot(number, "completed", created_at=old + timedelta(seconds=number), updated_at=old, changed_at=old)
             for number in range(1, 102)  # of which the newest hundred stay
         )
         await worker.store.record(an_observation(workspace="production", snapshots=snapshots))
-        ((_, target),) = worker.watched()
+        (target,) = worker.watchers[0].watched()
         assert target.mark is not None
         target.mark = replace(target.mark, floor=old)
         await worker.prune()

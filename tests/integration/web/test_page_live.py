@@ -110,8 +110,8 @@ def test_another_worker_is_told_though_it_has_written_nothing_yet(
 ) -> None:
     monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
     with stage.serving() as url, watching(url) as connection:
-        assert stage.reception is not None
-        stage.reception.insight = stage.insight()
+        assert stage.in_force is not None
+        stage.in_force.worker = stage.facts()
         assert b"event: changed" in heard(connection, b"changed")
 
 
@@ -159,6 +159,6 @@ def test_a_new_door_is_passed_anew(stage: PageStage, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(live, "BEAT", 0.2)
     with stage.serving() as url, listening(url) as connection:
         assert b"event: hello" in heard(connection, b"hello")
-        assert stage.reception is not None
-        stage.reception.door = Door(b"token", is_loopback=True)
+        assert stage.in_force is not None
+        stage.in_force.door = Door(b"token", is_loopback=True)
         assert heard(connection, b"0\r\n\r\n").endswith(b"0\r\n\r\n")

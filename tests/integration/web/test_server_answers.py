@@ -25,8 +25,8 @@ from notifier.web import api
 from notifier.web.access import Door
 from notifier.web.app import make_app
 from notifier.web.page import pages
-from notifier.web.reception import Reception
 from notifier.web.socket import FAULT, listening
+from notifier.web.worker import InForce
 from tests.page_stage import PageStage
 
 TOKEN = "canary-token-4711"
@@ -186,8 +186,8 @@ def test_a_fault_of_ours_is_logged_and_its_words_go_to_nobody(
     def broken() -> str | None:
         raise RuntimeError("canary: what an exception says")
 
-    insight = replace(stage.insight(), ailment=broken)
-    monkeypatch.setattr(stage, "insight", lambda: insight)
+    facts = replace(stage.facts(), ailment=broken)
+    monkeypatch.setattr(stage, "facts", lambda: facts)
     with capture_logs() as logs, stage.serving() as url:
         answer = ask(url, path, headers)
     assert answer.status == 500
@@ -320,10 +320,10 @@ def test_of_two_workspaces_each_is_shown_by_itself(stage: PageStage) -> None:
         (name, Sync(52, label, "ready", paused=False, created_at=None), True)
         for name, label in (("production", "New Signups to Leads"), ("staging", "A rehearsal"))
     ]
-    insight = replace(stage.insight(), listed=lambda: listed)
+    facts = replace(stage.facts(), listed=lambda: listed)
     with stage.serving() as url:
-        assert stage.reception is not None
-        stage.reception.insight = insight
+        assert stage.in_force is not None
+        stage.in_force.worker = facts
         labels = {
             query: [each["label"] for each in json.loads(ask(url, f"/api/syncs{query}").body)]
             for query in ("", "?workspace=staging")
@@ -382,18 +382,18 @@ def test_a_wrong_method_is_told_the_right_one(url: str) -> None:
 
 def test_all_that_is_shown_is_of_the_worker_after_a_reload(stage: PageStage) -> None:
     with stage.serving() as url:
-        assert stage.reception is not None
+        assert stage.in_force is not None
         ask(url, "/")
         ask(url, "/api/status")
         after = replace(
-            stage.insight(),
+            stage.facts(),
             workspaces={},
             receivers=("after",),
             watched=lambda: (),
             ailment=lambda: "ill",
             not_ready=lambda: "not polled yet: after",
         )
-        stage.reception.insight = after
+        stage.in_force.worker = after
         page, status, incidents = (ask(url, path) for path in ("/", "/api/status", "/api/incidents"))
         healthy, ready = ask(url, "/healthz"), ask(url, "/readyz")
     assert "after" in page.body
@@ -420,20 +420,20 @@ class Ear:
 
 
 @asynccontextmanager
-async def reception_of(stage: PageStage, ear: Ear) -> AsyncIterator[tuple[Reception, str]]:
-    reception = Reception(replace(stage.insight(), hearings={"production": ear}), stage.door)
-    async with listening(make_app(reception), Address("127.0.0.1", 0)) as address:
-        yield reception, f"http://{address}"
+async def served_by(stage: PageStage, ear: Ear) -> AsyncIterator[tuple[InForce, str]]:
+    in_force = InForce(replace(stage.facts(), inboxes={"production": ear}), stage.door)
+    async with listening(make_app(in_force), Address("127.0.0.1", 0)) as address:
+        yield in_force, f"http://{address}"
 
 
 @pytest.mark.asyncio
 async def test_a_webhook_that_waits_out_a_reload_is_taken_by_the_worker_after_it(stage: PageStage) -> None:
     before, after = Ear(), Ear()
-    async with reception_of(stage, before) as (reception, url), aiohttp.ClientSession() as session:
-        await reception.close()
-        sending = asyncio.create_task(session.post(f"{url}/webhooks/census/production", data=b"said"))
-        await asyncio.wait_for(before.looked.wait(), 20)
-        reception.reopen(replace(reception.insight, hearings={"production": after}), stage.door)
+    async with served_by(stage, before) as (in_force, url), aiohttp.ClientSession() as session:
+        async with in_force.taking:  # as a reload does
+            sending = asyncio.create_task(session.post(f"{url}/webhooks/census/production", data=b"said"))
+            await asyncio.wait_for(before.looked.wait(), 20)
+            in_force.worker = replace(in_force.worker, inboxes={"production": after})
         async with await sending as answer:
             assert answer.status == 202
     assert (before.taken, after.taken) == ([], [b"said"])
@@ -442,11 +442,11 @@ async def test_a_webhook_that_waits_out_a_reload_is_taken_by_the_worker_after_it
 @pytest.mark.asyncio
 async def test_a_webhook_of_a_workspace_that_a_reload_took_away_is_nobodys(stage: PageStage) -> None:
     before = Ear()
-    async with reception_of(stage, before) as (reception, url), aiohttp.ClientSession() as session:
-        await reception.close()
-        sending = asyncio.create_task(session.post(f"{url}/webhooks/census/production", data=b"said"))
-        await asyncio.wait_for(before.looked.wait(), 20)
-        reception.reopen(replace(reception.insight, hearings={}), stage.door)
+    async with served_by(stage, before) as (in_force, url), aiohttp.ClientSession() as session:
+        async with in_force.taking:  # as a reload does
+            sending = asyncio.create_task(session.post(f"{url}/webhooks/census/production", data=b"said"))
+            await asyncio.wait_for(before.looked.wait(), 20)
+            in_force.worker = replace(in_force.worker, inboxes={})
         async with await sending as answer:
             assert answer.status == 404
     assert before.taken == []

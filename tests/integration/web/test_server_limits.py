@@ -71,8 +71,8 @@ def stage(tmp_path: Path) -> PageStage:
 def served(stage: PageStage) -> Iterator[tuple[str, int]]:
     """The server's address; it takes webhooks of the workspace production."""
     with stage.serving() as url:
-        assert stage.reception is not None
-        stage.reception.insight = replace(stage.reception.insight, hearings={"production": Hearing()})
+        assert stage.in_force is not None
+        stage.in_force.worker = replace(stage.in_force.worker, inboxes={"production": Hearing()})
         address = urlsplit(url)
         yield address.hostname or "", address.port or 0
 
@@ -280,8 +280,8 @@ def test_whoever_asks_many_things_at_once_takes_turns_with_everyone(stage: PageS
         asyncio.get_running_loop().call_soon(next, turns)
 
     with served(stage) as address:
-        assert stage.reception is not None
-        stage.reception.insight = replace(stage.reception.insight, ailment=ailment)
+        assert stage.in_force is not None
+        stage.in_force.worker = replace(stage.in_force.worker, ailment=ailment)
         with say(address, HEALTHZ * 100) as connection:
             connection.shutdown(socket.SHUT_WR)
             all_of(connection)
@@ -393,8 +393,8 @@ def test_a_body_that_never_comes_is_not_waited_for(
 def test_a_handler_that_hangs_is_given_up(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "LONGEST_ANSWER", 0.1)
     with served(stage) as address:
-        assert stage.reception is not None
-        monkeypatch.setattr(stage.reception, "taking", Held())  # as while a reload goes on
+        assert stage.in_force is not None
+        monkeypatch.setattr(stage.in_force, "taking", Held())  # as while a reload goes on
         with say(address, SIGNED) as connection:
             assert head_of(connection).startswith(b"HTTP/1.1 503")
 

@@ -42,8 +42,8 @@ def told() -> set[str]:
     workspace = metrics.workspace("production")
     workspace.poll_ended(PollOutcome.OK, 0.1)
     metrics.receiver("hook").attempt_ended(DeliveryOutcome.DELIVERED, 1)
-    metrics.read_from(Sources(lambda: {"production": WorkspaceGauges(True, 1)}, lambda: {"hook": True}, backlog))
-    asyncio.run(metrics.refresh())
+    sources = Sources(lambda: {"production": WorkspaceGauges(True, 1)}, lambda: {"hook": True}, backlog)
+    asyncio.run(metrics.refresh(sources))
     return names(metrics)
 
 

@@ -76,8 +76,7 @@ async def test_what_the_interface_promises_is_there_by_name_and_label_before_any
     told = some_metrics()
     told.workspace("production")
     told.receiver("hook")
-    told.read_from(sources(lambda: NOTHING))
-    await told.refresh()
+    await told.refresh(sources(lambda: NOTHING))
     found = {
         sample.name.removesuffix("_count"): sorted(sample.labels)
         for family in text_string_to_metric_families(told.exposition()[0].decode())
@@ -246,7 +245,7 @@ def test_the_deaf_meters_take_all_that_the_others_take() -> None:
 @pytest.mark.asyncio
 async def test_gauges_show_every_configured_name_and_no_other() -> None:
     told = some_metrics()
-    told.read_from(
+    await told.refresh(
         sources(
             lambda: Backlog(
                 pending={"slack": 3, "gone": 9},
@@ -256,7 +255,6 @@ async def test_gauges_show_every_configured_name_and_no_other() -> None:
             )
         )
     )
-    await told.refresh()
     assert series(told, "workspace_up") == {"production": 0}
     assert series(told, "watched_syncs") == {"production": 7}
     assert series(told, "receiver_up") == {"hook": 1, "slack": 0}
@@ -271,8 +269,7 @@ async def test_gauges_show_every_configured_name_and_no_other() -> None:
 @pytest.mark.asyncio
 async def test_a_delivery_from_the_future_has_waited_for_no_time() -> None:
     told = some_metrics()
-    told.read_from(sources(lambda: Backlog({"hook": 1}, {"hook": NOW + timedelta(hours=1)}, {}, {})))
-    await told.refresh()
+    await told.refresh(sources(lambda: Backlog({"hook": 1}, {"hook": NOW + timedelta(hours=1)}, {}, {})))
     assert series(told, "oldest_pending_delivery_seconds") == {"hook": 0, "slack": 0}
 
 
@@ -285,12 +282,11 @@ async def test_what_a_database_can_not_say_is_left_out_and_the_rest_is_told() ->
             raise StoreUnavailable("locked")
         return NOTHING
 
-    told.read_from(sources(backlog))
-    await told.refresh()
+    await told.refresh(sources(backlog))
     assert series(told, "deliveries_pending") == {"hook": 0, "slack": 0}
     full[0] = True
     told._read_at = None  # a second later
-    await told.refresh()
+    await told.refresh(sources(backlog))
     assert series(told, "deliveries_pending") == {}
     assert series(told, "receiver_up") == {"hook": 1, "slack": 0}
 
@@ -304,8 +300,7 @@ async def test_a_scrape_does_not_wait_for_a_database_that_hangs(monkeypatch: pyt
         await asyncio.Event().wait()
         raise AssertionError
 
-    told.read_from(Sources(dict, dict, hang))
-    await told.refresh()
+    await told.refresh(Sources(dict, dict, hang))
     assert "census_notifier_deliveries_pending" not in names(told)
 
 
@@ -317,15 +312,14 @@ async def test_the_database_is_asked_once_however_many_ask_at_once() -> None:
         asked.append(1)
         return NOTHING
 
-    told.read_from(sources(backlog))
-    await asyncio.gather(*(told.refresh() for _ in range(20)))
+    read = sources(backlog)
+    await asyncio.gather(*(told.refresh(read) for _ in range(20)))
     assert len(asked) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_worker_without_sources_yet_tells_what_it_counts() -> None:
     told = some_metrics()
-    await told.refresh()
     assert "census_notifier_build_info" in names(told)
     assert "census_notifier_workspace_up" not in names(told)
 
@@ -334,8 +328,7 @@ async def test_a_worker_without_sources_yet_tells_what_it_counts() -> None:
 async def test_the_text_can_be_made_in_a_thread_while_the_worker_counts_on() -> None:
     told = some_metrics()
     hears = told.workspace("production")
-    told.read_from(sources(lambda: NOTHING))
-    await told.refresh()
+    await told.refresh(sources(lambda: NOTHING))
     making = [asyncio.to_thread(told.exposition) for _ in range(3)]
     for status in range(200, 260):
         hears.request_ended(status)

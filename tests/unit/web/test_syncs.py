@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from notifier.store.views.page import LastRuns
-from notifier.web.page.syncs import A_PAGE, Board, State, Wanted, WatchedNow, board_of, state_of
+from notifier.web.page.syncs import A_PAGE, Board, State, Wanted, board_of, state_of
+from notifier.web.worker import WatchedNow
 
 GOOD, BAD = LastRuns("completed", failed=False), LastRuns("failed", failed=True)
 

@@ -1,0 +1,77 @@
+"""The worker behind the server, as questions: the server knows none of its parts.
+
+A reload puts another worker behind the same socket. Whoever answers a request asks `InForce`, and keeps nothing of it
+for the next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from notifier.model.sync import Labels, Sync
+from notifier.store.views.page import SyncKey
+from notifier.watchlist.models import Workspace
+from notifier.web.access import Door
+
+
+class WebhookInbox(Protocol):
+    """Takes the signed webhooks of one workspace."""
+
+    def is_signed(self, body: bytes, signature: bytes | None) -> bool:
+        """Whether Census sent it."""
+
+    async def take(self, body: bytes) -> None:
+        """Raises StoreUnavailable where it can't be kept now."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedNow:
+    """A watched sync, copied from the worker's memory."""
+
+    workspace: str
+    id: int
+    label: str | None
+    labels: Labels
+    paused: bool | None
+    """None until a listing has told."""
+
+    @property
+    def key(self) -> SyncKey:
+        return self.workspace, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What the server knows of one worker. All that may change is a function; each is called on the event loop."""
+
+    database: Path
+    workspaces: Mapping[str, Workspace]
+    receivers: tuple[str, ...]
+    ailment: Callable[[], str | None]
+    """Why the worker is not healthy; None while it is."""
+    not_ready: Callable[[], str | None]
+    """Which workspaces were not polled yet; None once all were."""
+    not_in_force: Callable[[], str | None]
+    """What is wrong with the newest watchlist: one line for each mistake, none with a secret."""
+    listed: Callable[[], Iterable[tuple[str, Sync, bool]]]
+    """Each workspace's syncs as Census last listed them, and whether each is watched."""
+    watched: Callable[[], Sequence[WatchedNow]]
+    inboxes: Mapping[str, WebhookInbox]
+    """By workspace; only of those with a `lifecycle_webhook`."""
+    exposition: Callable[[], Awaitable[tuple[bytes, str]]]
+    """All metrics as Prometheus' text, and the text's content type."""
+    token_refused: Callable[[], None]
+    """Counts a wrong token."""
+
+
+@dataclass(slots=True)
+class InForce:
+    """What the server goes by now."""
+
+    worker: WorkerFacts
+    door: Door
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a webhook is taken. A reload holds it from before the old worker ends until the new one is here, so
+    that webhooks wait meanwhile."""
