@@ -1,4 +1,4 @@
-"""A dead man's switch: GETs an address while all is well. Whoever watches the address raises the alarm otherwise."""
+"""A dead man's switch: GETs an address while all is well, so that a monitor raises the alarm when that stops."""
 
 import asyncio
 import ssl
@@ -21,30 +21,24 @@ LOOK_AGAIN: Final = 1.0  # seconds between two looks while not all is well
 
 
 class Heartbeat:
-    """Pings by itself; it delays nothing else, and nothing that the other side does ends it.
+    """Pings by itself; it delays nothing else, and nothing that the other side does ends it."""
 
-    `trouble` says why not all is well, None while all is.
-    """
-
-    def __init__(
-        self, settings: HeartbeatSettings, session: aiohttp.ClientSession, trouble: Callable[[], str | None]
-    ) -> None:
+    def __init__(self, settings: HeartbeatSettings, session: aiohttp.ClientSession) -> None:
         """Raises ProxyUnusable."""
         url = settings.url.get_secret_value()
         self._url = as_written(url)
         self._every = settings.every.total_seconds()
         self._proxy = proxy_for(url)
         self._session = session
-        self._trouble = trouble
         self._failing = False
         self._held_back = False
 
-    async def run(self) -> None:
-        """Pings until cancelled."""
+    async def run(self, trouble: Callable[[], str | None]) -> None:
+        """Pings until cancelled. `trouble` says why not all is well; None while all is."""
         now = asyncio.get_running_loop().time
         due = now()
         while True:
-            reason = self._trouble()
+            reason = trouble()
             if reason is None:
                 due = now() + self._every
                 self._goes_on()
@@ -88,7 +82,7 @@ class Heartbeat:
 
 
 @asynccontextmanager
-async def open_heartbeat(settings: HeartbeatSettings, trouble: Callable[[], str | None]) -> AsyncIterator[Heartbeat]:
+async def open_heartbeat(settings: HeartbeatSettings) -> AsyncIterator[Heartbeat]:
     """A heartbeat with a session of its own. Raises ProxyUnusable."""
     async with sending_session(TIMEOUT, ssl.create_default_context()) as session:
-        yield Heartbeat(settings, session, trouble)
+        yield Heartbeat(settings, session)

@@ -15,18 +15,20 @@ from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.models import Watchlist
 
 
-class Lookout:
+class Liveness:
     """Knows how the worker is. Times are the loop's, which no change of the clock moves."""
 
-    def __init__(self, store: Store, watchers: Sequence[WorkspaceWatcher], systemd: Systemd | None = None) -> None:
+    def __init__(
+        self, store: Store, watchers: Sequence[WorkspaceWatcher], systemd: Systemd, heartbeat: Heartbeat | None
+    ) -> None:
         self._store = store
         self._watchers = watchers
-        self._systemd = systemd or Systemd()
+        self._systemd = systemd
+        self._heartbeat = heartbeat
         self._loops: tuple[asyncio.Task[None], ...] = ()
-        self.heartbeat: Heartbeat | None = None
 
     def watch(self, *loops: "asyncio.Task[None]") -> None:
-        """These have to be alive."""
+        """From now on the worker is healthy only while all of these are alive."""
         self._loops = loops
 
     def vitals(self) -> Vitals:
@@ -52,11 +54,11 @@ class Lookout:
         async with asyncio.TaskGroup() as loops:
             if self._systemd.watchdog is not None:
                 loops.create_task(self._feed(self._systemd.watchdog / 2), name="watchdog")
-            if self.heartbeat is not None:
-                loops.create_task(self.heartbeat.run(), name="heartbeat")
+            if self._heartbeat is not None:
+                loops.create_task(self._heartbeat.run(self.trouble), name="heartbeat")
 
     def reloading(self) -> None:
-        """Another watchlist is about to take effect; the lookout of its worker says when it has."""
+        """Another watchlist is about to take effect; the next worker's `run` tells that it has."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
         self._systemd.tell(f"RELOADING=1\nMONOTONIC_USEC={now}")
 
@@ -65,7 +67,7 @@ class Lookout:
         self._systemd.tell("STOPPING=1")
 
     async def _feed(self, every: timedelta) -> None:
-        """A worker that is not healthy goes hungry, until systemd starts it anew."""
+        """Feeds the watchdog while the worker is healthy. systemd restarts one that does not feed it in time."""
         while True:
             if self.ailment() is None:
                 self._systemd.tell("WATCHDOG=1")
@@ -84,13 +86,12 @@ class Lookout:
 
 
 @asynccontextmanager
-async def open_lookout(
+async def open_liveness(
     watchlist: Watchlist, store: Store, watchers: Sequence[WorkspaceWatcher]
-) -> AsyncIterator[Lookout]:
-    """A lookout as the watchlist and the environment have it. Raises ProxyUnusable."""
+) -> AsyncIterator[Liveness]:
+    """With the watchlist's heartbeat, and the systemd of the environment. Raises ProxyUnusable."""
     async with AsyncExitStack() as stack:
-        lookout = Lookout(store, watchers, Systemd.of(os.environ, os.getpid()))
+        heartbeat = None
         if watchlist.heartbeat is not None:
-            heartbeat = open_heartbeat(watchlist.heartbeat, lookout.trouble)
-            lookout.heartbeat = await stack.enter_async_context(heartbeat)
-        yield lookout
+            heartbeat = await stack.enter_async_context(open_heartbeat(watchlist.heartbeat))
+        yield Liveness(store, watchers, Systemd.of(os.environ, os.getpid()), heartbeat)

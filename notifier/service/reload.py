@@ -20,20 +20,17 @@ OUR_FAULT: Final = "a fault of the notifier; see its log"
 
 
 class Report(Protocol):
-    """Who hears whether a watchlist that was read anew could be used."""
+    """Is told, each time that the watchlist was read, whether it could be used."""
 
     def __call__(self, *, successful: bool) -> None: ...
 
 
 Rehearsal = Callable[[Watchlist], Awaitable[None]]
+"""Finds what makes a watchlist useless that only shows when it is used; raises NotifierError."""
 
 
 class Reloads:
-    """Hands out each good watchlist that differs from the one in force.
-
-    `report` is told whether the newest content could be used. `rehearse` finds what makes a watchlist useless that only
-    shows when it is used; it raises NotifierError.
-    """
+    """Hands out each good watchlist that differs from the one in force."""
 
     def __init__(self, source: WatchlistFile, in_force: Watchlist, *, every: float = LOOK_EVERY) -> None:
         self._source = source
@@ -42,18 +39,19 @@ class Reloads:
         self._asked = asyncio.Event()
         self.problem: str | None = None
         """What is wrong with the newest content; None while it is in force."""
-        self.report: Report = _nobody
-        self.rehearse: Rehearsal = _nothing
 
     def ask(self) -> None:
         """Someone wants it to be read now (SIGHUP)."""
         self._asked.set()
 
-    async def next(self) -> Watchlist:
+    async def next(self, rehearse: Rehearsal, report: Report) -> Watchlist:
         """Waits for a good watchlist that says something else than the one in force, which it is from then on."""
         while True:
             await self._until_changed()
-            if (new := await self._loaded()) is not None:
+            read = await self._read(rehearse)
+            self.problem = str(read) if isinstance(read, NotifierError) else None
+            report(successful=self.problem is None)
+            if (new := self._change_of(read)) is not None:
                 self._in_force = new
                 return new
 
@@ -73,39 +71,28 @@ class Reloads:
                 self._asked.clear()
                 return
 
-    async def _loaded(self) -> Watchlist | None:
-        """The watchlist, if it is good and changes something."""
-        new = await self._read()
-        self.problem = str(new) if isinstance(new, NotifierError) else None
-        self.report(successful=self.problem is None)
-        if isinstance(new, NotifierError):
-            for problem in str(new).splitlines():
+    def _change_of(self, read: Watchlist | NotifierError) -> Watchlist | None:
+        """What of a watchlist that was read takes effect; None where nothing does. The log says what became of it."""
+        if isinstance(read, NotifierError):
+            for problem in str(read).splitlines():
                 log.error("the changed watchlist is wrong; the one in force stays", problem=problem)
             return None
-        new = _what_may_change(new, self._in_force)
+        new = _what_may_change(read, self._in_force)
         if new == self._in_force:
             log.info("watchlist was read again: nothing changes", watchlist=str(self._source.path))
             return None
         return new
 
-    async def _read(self) -> Watchlist | NotifierError:
+    async def _read(self, rehearse: Rehearsal) -> Watchlist | NotifierError:
         try:
             new = await asyncio.to_thread(self._source.load)
-            await self.rehearse(new)
+            await rehearse(new)
         except NotifierError as error:
             return error
         except Exception:  # the border: what a new watchlist brings about must not end a worker that goes by a good one
             log.exception("a changed watchlist can't be used by a fault of the notifier; please report it")
             return NotifierError(OUR_FAULT)
         return new
-
-
-def _nobody(*, successful: bool) -> None:
-    """For those whose user does not care."""
-
-
-async def _nothing(_: Watchlist) -> None:
-    """For those that nothing can fail for."""
 
 
 def _what_may_change(new: Watchlist, old: Watchlist) -> Watchlist:

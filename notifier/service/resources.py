@@ -39,8 +39,8 @@ class Line:
 
 
 @dataclass(slots=True)
-class Foundation:
-    """Made by `open_foundation`."""
+class Resources:
+    """Made by `open_resources`."""
 
     store: Store
     tls: ssl.SSLContext
@@ -79,7 +79,7 @@ class Foundation:
 
 
 @asynccontextmanager
-async def open_foundation(path: Path) -> AsyncIterator[Foundation]:
+async def open_resources(path: Path) -> AsyncIterator[Resources]:
     """Locks, migrates and opens the database, and closes all of it again. Raises StoreError."""
     with worker_lock(path):
         migrate(path)
@@ -87,8 +87,8 @@ async def open_foundation(path: Path) -> AsyncIterator[Foundation]:
         present = SteadyPresent(before.last_seen_at if before is not None else None, time.monotonic())
         async with open_store(path) as store:
             metrics = Metrics(notifier.__version__)
-            foundation = Foundation(store, ssl.create_default_context(), metrics, datetime.now(UTC), present)
+            resources = Resources(store, ssl.create_default_context(), metrics, datetime.now(UTC), present)
             try:
-                yield foundation
+                yield resources
             finally:
-                await foundation.close()
+                await resources.close()

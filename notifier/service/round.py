@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from notifier.model.errors import StoreError, first_of
-from notifier.service.resources import open_foundation
+from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.watching.health import Health
 from notifier.watchlist.models import Watchlist
@@ -25,10 +25,10 @@ async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
         async with (
-            open_foundation(watchlist.database_path) as foundation,
-            open_worker(foundation, watchlist, once=True) as worker,
+            open_resources(watchlist.database_path) as resources,
+            open_worker(resources, watchlist, once=True) as worker,
         ):
-            await rehearse(foundation, watchlist)
+            await rehearse(resources, watchlist)
             return await _round(worker)
     except BaseExceptionGroup as group:
         raise first_of(group, StoreError) or group from group

@@ -1,4 +1,4 @@
-"""One worker, made of a watchlist: the composition root. A reload makes another one on the same foundation."""
+"""One worker, made of a watchlist: the composition root. A reload makes another one on the same resources."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
-from notifier.service.liveness import Lookout, open_lookout
+from notifier.service.liveness import Liveness, open_liveness
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
-from notifier.service.resources import Foundation, Line
+from notifier.service.resources import Line, Resources
 from notifier.service.retention import SteadyPresent
 from notifier.store.store import Store
 from notifier.watching.health import Health
@@ -47,7 +47,7 @@ class Worker:
     metrics: Metrics
     started_at: datetime
     """The process', which no reload moves."""
-    lookout: Lookout
+    liveness: Liveness
     inboxes: Mapping[str, Inbox]
     present: SteadyPresent
 
@@ -102,16 +102,16 @@ class Worker:
 
 @asynccontextmanager
 async def open_worker(
-    foundation: Foundation, watchlist: Watchlist, *, once: bool = False, before: Deliverer | None = None
+    resources: Resources, watchlist: Watchlist, *, once: bool = False, before: Deliverer | None = None
 ) -> AsyncIterator[Worker]:
     """Brings the database in line with the watchlist, opens what differs, closes it again. Raises StoreError.
 
     `before` is the deliverer of the worker that this one replaces; attempts of its may still be under way.
     """
-    store, metrics = foundation.store, foundation.metrics
+    store, metrics = resources.store, resources.metrics
     async with AsyncExitStack() as stack:
-        await foundation.keep_only(watchlist)
-        deliverer = Deliverer(await _builders(watchlist, foundation, stack, once=once), store, before)
+        await resources.keep_only(watchlist)
+        deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store, before)
         leaving = before.unfinished() if before is not None else ()
         await store.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
         states = await store.workspaces()
@@ -121,19 +121,19 @@ async def open_worker(
         inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
             state = states.get(name, WorkspaceState(name))
-            line = await foundation.line(name, settings, state, patient=not once)
+            line = await resources.line(name, settings, state, patient=not once)
             watcher, inbox = _watcher(watchlist, name, line, store, deliverer, once=once)
             watchers.append(watcher)
             if inbox is not None:
                 inboxes[name] = inbox
-        lookout = await stack.enter_async_context(open_lookout(watchlist, store, watchers))
-        started_at, present = foundation.started_at, foundation.present
-        yield Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, lookout, inboxes, present)
+        liveness = await stack.enter_async_context(open_liveness(watchlist, store, watchers))
+        started_at, present = resources.started_at, resources.present
+        yield Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, liveness, inboxes, present)
 
 
-async def rehearse(foundation: Foundation, watchlist: Watchlist) -> None:
+async def rehearse(resources: Resources, watchlist: Watchlist) -> None:
     """Makes whatever the watchlist may make fail, and throws it away. Raises ProxyUnusable."""
-    tls, timeout = foundation.tls, watchlist.delivery.timeout
+    tls, timeout = resources.tls, watchlist.delivery.timeout
     async with AsyncExitStack() as stack:
         senders = await stack.enter_async_context(open_senders(timeout, tls))
         for name, receiver in watchlist.receivers.items():
@@ -143,22 +143,22 @@ async def rehearse(foundation: Foundation, watchlist: Watchlist) -> None:
             stack.push_async_callback(session.close)
             client_of(workspace, session, patient=False)
         if watchlist.heartbeat is not None:
-            await stack.enter_async_context(open_heartbeat(watchlist.heartbeat, lambda: None))
+            await stack.enter_async_context(open_heartbeat(watchlist.heartbeat))
 
 
 async def _builders(
-    watchlist: Watchlist, foundation: Foundation, stack: AsyncExitStack, *, once: bool
+    watchlist: Watchlist, resources: Resources, stack: AsyncExitStack, *, once: bool
 ) -> dict[str, Builder]:
     senders = await stack.enter_async_context(
-        open_senders(watchlist.delivery.timeout, foundation.tls, foundation.paces, watchlist.server.public_url)
+        open_senders(watchlist.delivery.timeout, resources.tls, resources.paces, watchlist.server.public_url)
     )
-    foundation.paces.disband()  # those of a watchlist before this one begin nothing any more
+    resources.paces.disband()  # those of a watchlist before this one begin nothing any more
 
     def builder(name: str, settings: Receiver) -> Builder:
         def build(state: ReceiverState) -> ReceiverQueue:
             sender = senders.build(name, settings, state.note)
-            meter = foundation.metrics.receiver(name)
-            return ReceiverQueue(sender, state, foundation.store, watchlist.delivery, once=once, meter=meter)
+            meter = resources.metrics.receiver(name)
+            return ReceiverQueue(sender, state, resources.store, watchlist.delivery, once=once, meter=meter)
 
         return build
 

@@ -335,10 +335,10 @@ HANGS_AT_ITS_END = """
 import time
 from datetime import timedelta
 from notifier.__main__ import main
-from notifier.service import ending, run as service
-from notifier.service.resources import Foundation
-ending.HARD_END, service.STORE_CHECK = 0.5, timedelta(seconds=0.1)
-Foundation.close = lambda _: time.sleep(60)
+from notifier.service import ending, loops
+from notifier.service.resources import Resources
+ending.HARD_END, loops.STORE_CHECK = 0.5, timedelta(seconds=0.1)
+Resources.close = lambda _: time.sleep(60)
 main()
 """
 """The command, whose end hangs in the event loop, as a disk may; which is noticed sooner than after 9.5 seconds."""

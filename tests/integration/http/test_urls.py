@@ -67,8 +67,8 @@ async def test_apis_are_asked_below_their_url_to_the_byte() -> None:
 async def test_the_heartbeat_is_sent_to_its_url_to_the_byte() -> None:
     async with listening() as (origin, targets):
         settings = HeartbeatSettings(url=SecretStr(origin + SIGNED), every=WAIT)
-        async with open_heartbeat(settings, lambda: None) as heartbeat:
-            beating = asyncio.create_task(heartbeat.run())
+        async with open_heartbeat(settings) as heartbeat:
+            beating = asyncio.create_task(heartbeat.run(lambda: None))
             assert await targets.get() == SIGNED
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)

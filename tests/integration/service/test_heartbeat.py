@@ -48,8 +48,8 @@ class Ward:
     @asynccontextmanager
     async def beating(self, *, url: str = "", every: float = 0.02) -> AsyncIterator[None]:
         settings = HeartbeatSettings(url=SecretStr(url or f"{self.url}/ping/canary"), every=timedelta(seconds=every))
-        async with open_heartbeat(settings, lambda: self.trouble) as heartbeat:
-            running = asyncio.create_task(heartbeat.run())
+        async with open_heartbeat(settings) as heartbeat:
+            running = asyncio.create_task(heartbeat.run(lambda: self.trouble))
             try:
                 yield
             finally:

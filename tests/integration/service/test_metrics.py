@@ -15,7 +15,7 @@ from notifier.model.delivery import Backlog, DeliveryState
 from notifier.model.incident import Check, Incident
 from notifier.model.meters import PollOutcome, WorkspaceMeter
 from notifier.model.sync import Labels
-from notifier.service.resources import open_foundation
+from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import Body, CensusSimulator, Fault, Reset, Status, WebhookSink
 from notifier.store.sql import order as sql
@@ -64,8 +64,8 @@ receivers:
         database = self._file.with_name("n.db")
         watchlist = watchlist.model_copy(update={"database": f"sqlite:///{database}"})
         async with (
-            open_foundation(watchlist.database_path) as foundation,
-            open_worker(foundation, watchlist, once=True) as worker,
+            open_resources(watchlist.database_path) as resources,
+            open_worker(resources, watchlist, once=True) as worker,
         ):
             await worker.watchers[0].run_once()
             await worker.deliverer.drain_once()

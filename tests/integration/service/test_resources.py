@@ -6,7 +6,7 @@ import pytest
 
 from notifier.model.errors import AlreadyRunning
 from notifier.model.sync import WorkspaceState
-from notifier.service.resources import open_foundation
+from notifier.service.resources import open_resources
 from notifier.service.worker import open_worker
 from notifier.store.sqlite.lock import is_held
 from notifier.watchlist.models import Watchlist
@@ -27,34 +27,34 @@ def a_watchlist(directory: Path, *workspaces: str) -> Watchlist:
 @pytest.mark.asyncio
 async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path: Path) -> None:
     first = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k}", "c: {api_key: k}")
-    async with open_foundation(first.database_path) as foundation:
+    async with open_resources(first.database_path) as resources:
         lines = {
-            name: await foundation.line(name, settings, WorkspaceState(name), patient=True)
+            name: await resources.line(name, settings, WorkspaceState(name), patient=True)
             for name, settings in first.workspaces.items()
         }
         second = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k, poll_interval: 61s}")
-        await foundation.keep_only(second)
+        await resources.keep_only(second)
         again = {
-            name: await foundation.line(name, settings, WorkspaceState(name), patient=True)
+            name: await resources.line(name, settings, WorkspaceState(name), patient=True)
             for name, settings in second.workspaces.items()
         }
         assert again["a"] is lines["a"]
         assert again["b"] is not lines["b"]
         assert [line.session.closed for line in lines.values()] == [False, True, True]
         # A gauge of a workspace that is gone would raise an alarm for ever.
-        assert set(series(foundation.metrics, "last_successful_poll_timestamp_seconds")) == {"a", "b"}
-        assert set(series(foundation.metrics, "poll_lag_seconds")) == {"a", "b"}
-        assert series(foundation.metrics, "requests_total")["200/c"] == 0
+        assert set(series(resources.metrics, "last_successful_poll_timestamp_seconds")) == {"a", "b"}
+        assert set(series(resources.metrics, "poll_lag_seconds")) == {"a", "b"}
+        assert series(resources.metrics, "requests_total")["200/c"] == 0
     assert again["a"].session.closed
 
 
 @pytest.mark.asyncio
 async def test_the_lock_is_held_as_long_as_the_foundation_lasts(tmp_path: Path) -> None:
     watchlist = a_watchlist(tmp_path, "a: {api_key: k}")
-    async with open_foundation(watchlist.database_path):
+    async with open_resources(watchlist.database_path):
         assert is_held(watchlist.database_path)
         with pytest.raises(AlreadyRunning):
-            async with open_foundation(watchlist.database_path):
+            async with open_resources(watchlist.database_path):
                 pass
     assert not is_held(watchlist.database_path)
 
@@ -64,15 +64,15 @@ async def test_a_receiver_that_is_gone_keeps_no_turn_at_its_destination(tmp_path
     """Each that shared a pace once would cost the others a little of it, for the life of the process."""
     url = "http://127.0.0.1:1/services/T/B/x"
     path = tmp_path / "watchlist.yaml"
-    async with open_foundation(tmp_path / "n.db") as foundation:
+    async with open_resources(tmp_path / "n.db") as resources:
         for number in range(5):
             path.write_text(
                 f"version: 1\ndatabase: sqlite:///{tmp_path}/n.db\nworkspaces: {{a: {{api_key: k}}}}\n"
                 f"watches: [{{syncs: all}}]\nreceivers:\n  name_{number}: {{type: slack_webhook, url: '{url}'}}\n"
             )
-            async with open_worker(foundation, load_watchlist(path, {})):
+            async with open_worker(resources, load_watchlist(path, {})):
                 pass
-        channel = foundation.paces.messages.of(url)
+        channel = resources.paces.messages.of(url)
         assert channel.opens_at("name_4") < 10.0
         channel.enter("name_4", 10.0).leave(10.5)
         assert channel.opens_at("name_4") == 11.5

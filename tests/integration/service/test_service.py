@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.event import Event
+from notifier.service import loops
 from notifier.service import run as service
 from notifier.service.ending import HARD_END
 from notifier.service.reload import Reloads
-from notifier.service.resources import open_foundation
+from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import SimulatorThread, Status
 from notifier.store.migrate import migrate
@@ -26,7 +27,6 @@ from notifier.store.sql import schema
 from notifier.store.sqlite.files import engine_for
 from notifier.store.store import Store, open_store
 from notifier.store.views.status import DeliveryFilter, read_deliveries
-from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 from notifier.watchlist.reading.source import WatchlistFile
 from tests.acceptance.workplace import Workplace
@@ -127,7 +127,7 @@ async def test_what_is_older_than_retention_goes_at_a_start_and_nothing_else(
 async def test_retention_is_looked_after_again_while_the_worker_runs(
     workplace: Workplace, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "PRUNE_EVERY", SOON)
+    monkeypatch.setattr(loops, "PRUNE_EVERY", SOON)
     done, prune = [], Store.prune
 
     async def pruned(store: Store, *given: Any) -> None:
@@ -188,7 +188,7 @@ async def test_the_database_knows_all_along_when_the_worker_and_its_workspace_we
     workplace: Workplace, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which `status` shows; a poll at rest writes nothing by itself."""
-    monkeypatch.setattr(service, "SIGN_OF_LIFE", SOON)
+    monkeypatch.setattr(loops, "SIGN_OF_LIFE", SOON)
     async with served(workplace):
         for query in ("SELECT last_seen_at FROM worker", "SELECT last_polled_at FROM workspaces"):
             await until(Progress(database, query).is_made)
@@ -228,8 +228,8 @@ async def test_an_attempt_under_way_at_the_end_is_waited_for_and_no_other_begins
 async def test_an_attempt_that_hangs_at_the_end_is_left_for_the_next_start(
     workplace: Workplace, simulator: SimulatorThread, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert service.GRACE < HARD_END - 1  # there is time left to keep outcomes and to close
-    monkeypatch.setattr(service, "GRACE", 0.05)
+    assert loops.GRACE < HARD_END - 1  # there is time left to keep outcomes and to close
+    monkeypatch.setattr(loops, "GRACE", 0.05)
     hanging = simulator.sink.hang()
     async with served(workplace):
         await until_watching(workplace)
@@ -245,7 +245,7 @@ async def test_an_attempt_that_hangs_at_the_end_is_left_for_the_next_start(
 async def test_a_worker_that_a_loop_of_its_own_ends_says_why_and_has_no_more_time_than_one_that_is_told_to(
     workplace: Workplace, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "STORE_CHECK", SOON)
+    monkeypatch.setattr(loops, "STORE_CHECK", SOON)
     worker = Served(workplace)
     await until_watching(workplace)
     database.unlink()
@@ -308,25 +308,23 @@ WRONG = "the changed watchlist is wrong; the one in force stays"
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("database")
 async def test_a_watchlist_that_fails_by_a_fault_of_ours_changes_nothing_and_the_next_one_is_taken(
-    workplace: Workplace, simulator: SimulatorThread
+    workplace: Workplace, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise KeyError("a fault of ours")
+
     with capture_logs() as logs:
         async with served(workplace) as worker:
             await until_watching(workplace)
-            rehearse = worker.reloads.rehearse
+            with monkeypatch.context() as broken:
+                broken.setattr("notifier.service.worker.client_of", fails)  # which a rehearsal calls
+                workplace.write_watchlist(rest="retention: 7d")
+                worker.reloads.ask()
+                await until(lambda: lines(logs, WRONG) != [])
+                assert worker.reloads.problem == "a fault of the notifier; see its log"
+                simulator.add_run(52, id=1, status="failed")
+                await until(lambda: len(simulator.sink.accepted) == 1)
 
-            async def fails(_: Watchlist) -> None:
-                raise KeyError("a fault of ours")
-
-            worker.reloads.rehearse = fails
-            workplace.write_watchlist(rest="retention: 7d")
-            worker.reloads.ask()
-            await until(lambda: lines(logs, WRONG) != [])
-            assert worker.reloads.problem == "a fault of the notifier; see its log"
-            simulator.add_run(52, id=1, status="failed")
-            await until(lambda: len(simulator.sink.accepted) == 1)
-
-            worker.reloads.rehearse = rehearse
             worker.reloads.ask()
             await until(lambda: lines(logs, RELOADED) != [])
             assert worker.reloads.problem is None
@@ -396,7 +394,7 @@ async def test_a_workspace_that_leaves_the_watchlist_is_forgotten_and_its_incide
 async def opened(workplace: Workplace) -> AsyncIterator[Worker]:
     """The worker's parts, none of which runs."""
     watchlist = load_watchlist(workplace.directory / "watchlist.yaml", workplace.environment)
-    async with open_foundation(watchlist.database_path) as foundation, open_worker(foundation, watchlist) as worker:
+    async with open_resources(watchlist.database_path) as resources, open_worker(resources, watchlist) as worker:
         yield worker
 
 

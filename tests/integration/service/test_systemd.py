@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.service.liveness import Lookout
+from notifier.service.liveness import Liveness
 from notifier.service.systemd import Systemd
 from notifier.store.store import Store
 from tests.integration.store.builders import NOW
@@ -102,8 +102,8 @@ async def test_the_watchdog_is_fed_at_half_its_time_while_the_worker_is_healthy(
     path = f"{tmp_path}/notify"
     with manager(path) as receiver:
         systemd = Systemd.of({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000000"}, 1)
-        lookout = Lookout(store, (), systemd)
-        running = asyncio.create_task(lookout.run())
+        liveness = Liveness(store, (), systemd, heartbeat=None)
+        running = asyncio.create_task(liveness.run())
         await settled()
         assert heard(receiver) == ["READY=1", "WATCHDOG=1"]
         await clock.advance(9.9)
@@ -119,10 +119,10 @@ async def test_the_watchdog_is_fed_at_half_its_time_while_the_worker_is_healthy(
         assert heard(receiver) == ["WATCHDOG=1"]
         ended = asyncio.create_task(asyncio.sleep(0))
         await ended
-        lookout.watch(ended)
+        liveness.watch(ended)
         await clock.advance(31)
         assert heard(receiver) == []
-        lookout.stopping()
+        liveness.stopping()
         assert heard(receiver) == ["STOPPING=1"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

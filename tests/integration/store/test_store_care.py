@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifier.model.errors import StoreUnavailable
-from notifier.service import run as service
+from notifier.service import loops
 from notifier.store.store import Store
 from tests.integration.store.builders import NOW, write_lock_held
 
@@ -17,12 +17,12 @@ from tests.integration.store.builders import NOW, write_lock_held
 @pytest.fixture(autouse=True)
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("notifier.store.sqlite.files.BUSY_TIMEOUT", 0.01)
-    monkeypatch.setattr(service, "STORE_CHECK", timedelta(milliseconds=5))
+    monkeypatch.setattr(loops, "STORE_CHECK", timedelta(milliseconds=5))
 
 
 @asynccontextmanager
 async def looked_after(store: Store) -> AsyncIterator[None]:
-    looking = asyncio.create_task(service.look_after_store(store, lambda: store.save_worker("1", NOW, NOW)))
+    looking = asyncio.create_task(loops.look_after_store(store, lambda: store.save_worker("1", NOW, NOW)))
     yield
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
@@ -53,9 +53,9 @@ async def test_a_database_that_was_written_just_now_is_not_tried(store: Store, m
         tried.append(1)
 
     monkeypatch.setattr(Store, "idle", timedelta(0))
-    looking = asyncio.create_task(service.look_after_store(store, note))
+    looking = asyncio.create_task(loops.look_after_store(store, note))
     for _ in range(5):
-        await asyncio.sleep(service.STORE_CHECK.total_seconds())
+        await asyncio.sleep(loops.STORE_CHECK.total_seconds())
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
     assert tried == []

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from notifier.service.liveness import Lookout
+from notifier.service.liveness import Liveness
+from notifier.service.systemd import Systemd
 from notifier.service.vitals import Vitals, trouble
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
@@ -114,10 +115,10 @@ async def test_a_list_of_syncs_that_can_not_be_read_whole_is_told_though_polls_w
 async def test_while_the_list_can_not_be_read_not_all_is_well(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = await begun(scene)
     loop_clock = LoopClock(monkeypatch)
-    lookout = Lookout(scene.store, [watcher])
+    liveness = Liveness(scene.store, [watcher], Systemd(), heartbeat=None)
 
     def reason() -> str | None:
-        vitals = lookout.vitals()
+        vitals = liveness.vitals()
         return trouble(Vitals(True, True, timedelta(0), vitals.workspaces))
 
     async with running(watcher.run()):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.service import run as service
+from notifier.service import loops
 from notifier.service.ending import HARD_END
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.watchlist.durations import parse_duration
@@ -77,7 +77,7 @@ def duration(key: str) -> timedelta:
 
 def test_its_times_fit_the_worker() -> None:
     assert duration("TimeoutStopSec") > timedelta(seconds=HARD_END)
-    assert duration("WatchdogSec") / 2 > service.SIGN_OF_LIFE
+    assert duration("WatchdogSec") / 2 > loops.SIGN_OF_LIFE
     assert duration("WatchdogSec") >= SIGN_OF_LIFE_LASTS
     assert settings("Type") == ["notify"]
     assert settings("RestartPreventExitStatus") == ["2"]

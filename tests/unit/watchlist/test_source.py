@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from notifier.service.reload import Reloads
+from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.source import WatchlistFile
 
 GOOD = """version: 1
@@ -13,6 +14,14 @@ workspaces: {production: {api_key: "${KEY}"}}
 watches: [{syncs: all}]
 receivers: {hook: {type: webhook, url: "${HOOK:-http://127.0.0.1:1/}"}}
 """
+
+
+async def nothing_fails(_: Watchlist) -> None:
+    """As a rehearsal of a watchlist that can be used."""
+
+
+def nobody_hears(*, successful: bool) -> None:
+    """As of a service without metrics."""
 
 
 def a_file(directory: Path, **env: str) -> WatchlistFile:
@@ -71,7 +80,7 @@ async def test_a_change_is_taken_only_when_two_looks_see_the_same(tmp_path: Path
     reloads = Reloads(restless, source.load(), every=0.001)
     source.path.write_text(GOOD + "retention: 3d\n")
     async with asyncio.timeout(10):
-        assert (await reloads.next()).retention.days == 3
+        assert (await reloads.next(nothing_fails, nobody_hears)).retention.days == 3
     assert looks == 5  # 1, 2, 3, 3 and the load's own
     assert reloads.problem is None
 
@@ -85,9 +94,8 @@ async def test_an_unreadable_file_is_a_problem_until_it_is_back(tmp_path: Path) 
         heard.append(successful)
 
     reloads = Reloads(source, source.load(), every=0.001)
-    reloads.report = hear
     source.path.unlink()
-    waiting = asyncio.create_task(reloads.next())
+    waiting = asyncio.create_task(reloads.next(nothing_fails, hear))
     async with asyncio.timeout(10):
         while reloads.problem is None:
             await asyncio.sleep(0.001)
