@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from notifier.service.metrics import PREFIX, Metrics
+from notifier.service.metrics import NAMESPACE, Metrics
 
 Series = dict[str, float]
 
@@ -14,7 +14,7 @@ def series(metrics: Metrics, name: str) -> Series:
     return {
         "/".join(value for _, value in sorted(sample.labels.items())): sample.value
         for sample in samples
-        if sample.name == f"{PREFIX}_{name}"
+        if sample.name == f"{NAMESPACE}_{name}"
     }
 
 

@@ -18,7 +18,7 @@ from notifier.model.times import counted, parsed_time
 from notifier.store.views.status import EventFilter, EventView, read_events
 from notifier.web.documents import event_document, types_named
 
-PREFIX: Final = "sync_run."
+OF_RUNS: Final = "sync_run."
 COLORS: Final[Mapping[str, str]] = {
     EventType.COMPLETED: "green",
     EventType.FAILED: "red",
@@ -95,7 +95,7 @@ def _rows(found: Sequence[EventView]) -> Iterator[tuple[str | Text, ...]]:
         data = json.loads(event.body)["data"]
         yield (
             ago(event.seen_at, now),
-            Text(event.type.removeprefix(PREFIX), COLORS.get(event.type, "")),
+            Text(event.type.removeprefix(OF_RUNS), COLORS.get(event.type, "")),
             NOTHING if event.sync_id is None else str(event.sync_id),
             _label(event.workspace, data["sync"], several),
             NOTHING if event.run_id is None else str(event.run_id),

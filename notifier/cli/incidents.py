@@ -23,7 +23,7 @@ EXAMPLES = examples(
     ("notifier incidents --json | jq '.[].sync.url'", "where to look"),
 )
 OVER: Final = "over"  # where no reason is known
-Limit = Annotated[
+IncidentLimit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="At most so many; otherwise all, but 50 in a table of --all."),
 ]
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def incidents(
     config: Config = DEFAULT_CONFIG,
     everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
-    limit: Limit = None,
+    limit: IncidentLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """What is wrong with syncs and workspaces, and since when.

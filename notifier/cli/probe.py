@@ -79,13 +79,13 @@ async def examine(watchlist: Watchlist) -> Findings:
     )
 
 
-async def send_test(watchlist: Watchlist, receiver: str) -> SentTest:
+async def send_test_message(watchlist: Watchlist, receiver: str) -> SentTest:
     """Sends a message marked as a test to a receiver of the watchlist. Raises ProxyUnusable."""
     message = Message(f"test_{uuid.uuid4().hex}", TEST_TYPE, body_of_test(receiver, datetime.now(UTC)))
-    async with open_senders(watchlist.delivery.timeout, ssl.create_default_context()) as senders:
+    heard: list[bytes] = []
+    tls = ssl.create_default_context()
+    async with open_senders(watchlist.delivery.timeout, tls, heard=heard.append) as senders:
         settings = watchlist.receivers[receiver]
-        heard: list[bytes] = []
-        senders.heard = heard.append
         sender = senders.build(receiver, settings)
         began = time.monotonic()
         outcome = await sender.send(message)

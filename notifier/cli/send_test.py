@@ -10,8 +10,7 @@ import typer
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
-from notifier.cli.probe import SentTest
-from notifier.cli.probe import send_test as send
+from notifier.cli.probe import SentTest, send_test_message
 from notifier.cli.terminal import brief, plain, waiting
 from notifier.cli.worker import new_loop
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
@@ -46,7 +45,7 @@ def send_test(
         unknown = Quotes(()).unknown("receiver", receiver, watchlist.receivers)
         raise typer.BadParameter(unknown, param_hint="RECEIVER")
     with waiting(f"Sending a test to {receiver} …"), asyncio.Runner(loop_factory=new_loop()) as runner:
-        sent = runner.run(send(watchlist, receiver))
+        sent = runner.run(send_test_message(watchlist, receiver))
     typer.echo(f"{receiver}: {plain(_told(sent.outcome))} ({sent.took.total_seconds():.2f} s)")
     for line in _details(watchlist.receivers[receiver], sent):
         typer.echo(f"  {line}")

@@ -75,7 +75,11 @@ class Senders:
 
 @asynccontextmanager
 async def open_senders(
-    timeout: timedelta, tls: ssl.SSLContext, paces: Paces | None = None, public_url: str | None = None
+    timeout: timedelta,
+    tls: ssl.SSLContext,
+    paces: Paces | None = None,
+    public_url: str | None = None,
+    heard: Callable[[bytes], None] | None = None,
 ) -> AsyncIterator[Senders]:
     """Opens the sessions and closes them again. `timeout` is of one request; `paces` may outlast them."""
     async with (
@@ -83,4 +87,4 @@ async def open_senders(
         api_session(timeout, tls) as slack_api,
         webhook_session(timeout, tls) as slack_webhooks,
     ):
-        yield Senders(plain, slack_api, slack_webhooks, paces or Paces(), public_url)
+        yield Senders(plain, slack_api, slack_webhooks, paces or Paces(), public_url, heard)

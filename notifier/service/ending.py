@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 HARD_END: Final = 9.5  # seconds after which the process ends whatever hangs (a DNS look-up can)
-LAST_WORDS: Final = 0.3  # seconds for the reader of the log to take them
+LOG_PATIENCE: Final = 0.3  # seconds for the reader of the log to take them
 
 
 class Ending:
@@ -63,5 +63,5 @@ class Ending:
 def _end_in_time() -> None:
     time.sleep(HARD_END)
     log.error("something hangs; ending all the same")
-    door.flush(LAST_WORDS)
+    door.flush(LOG_PATIENCE)
     os._exit(1)

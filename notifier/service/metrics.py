@@ -31,9 +31,9 @@ from notifier.model.meters import DeliveryOutcome, PollOutcome, ReceiverMeter, W
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which Prometheus' own text format has no use for
 
-PREFIX: Final = "census_notifier"
+NAMESPACE: Final = "census_notifier"
 FRESH: Final = 1.0  # seconds for which what the database said is good enough, however many ask
-PATIENCE: Final = 5.0  # seconds: a scrape does not wait longer for the database
+DATABASE_PATIENCE: Final = 5.0  # seconds: a scrape does not wait longer for the database
 POLL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DELIVERY_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 
@@ -134,7 +134,7 @@ class Metrics:
         """Reads the gauges, the database's at most once a second. Where it can't say, they are left out."""
         self._memory = sources.workspaces(), sources.receivers()
         try:
-            async with asyncio.timeout(PATIENCE), self._reading:
+            async with asyncio.timeout(DATABASE_PATIENCE), self._reading:
                 now = asyncio.get_running_loop().time()
                 if self._read_at is not None and now - self._read_at < FRESH:
                     return
@@ -180,7 +180,7 @@ class Metrics:
             "oldest_pending_delivery_seconds", "How long the oldest delivery has waited; 0: none.", "receiver", oldest
         )
         incidents = GaugeMetricFamily(
-            f"{PREFIX}_incidents_open", "Incidents that are open.", labels=["workspace", "check"]
+            f"{NAMESPACE}_incidents_open", "Incidents that are open.", labels=["workspace", "check"]
         )
         for workspace in workspaces:
             for check in Check:
@@ -255,21 +255,21 @@ class _AtScrape(Collector):
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
-    return Counter(name, text, labels, namespace=PREFIX, registry=registry)
+    return Counter(name, text, labels, namespace=NAMESPACE, registry=registry)
 
 
 def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Gauge:
-    return Gauge(name, text, labels, namespace=PREFIX, registry=registry)
+    return Gauge(name, text, labels, namespace=NAMESPACE, registry=registry)
 
 
 def _histogram(
     registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], *labels: str
 ) -> Histogram:
-    return Histogram(name, text, labels, namespace=PREFIX, registry=registry, buckets=buckets)
+    return Histogram(name, text, labels, namespace=NAMESPACE, registry=registry, buckets=buckets)
 
 
 def _family(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=[label])
+    family = GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=[label])
     for value_of, value in values.items():
         family.add_metric([value_of], value)
     return family

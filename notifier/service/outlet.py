@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 MOST_WAITING: Final = 1_048_576  # bytes
-AT_ONCE: Final = 65_536  # bytes in one write, about
+LARGEST_WRITE: Final = 65_536  # bytes in one write, about
 PATIENCE: Final = 1.0  # seconds in which a reader has to take something, when the process wants to end
 
 
@@ -84,7 +84,7 @@ class Outlet:
     def _take(self) -> list[bytes]:
         lines: list[bytes] = []
         size = 0
-        while self._waiting and size < AT_ONCE:
+        while self._waiting and size < LARGEST_WRITE:
             lines.append(self._waiting.popleft())
             size += len(lines[-1])
         return lines

@@ -12,10 +12,10 @@ HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 
 def answer(status: int, document: object, headers: dict[str, str] | None = None) -> web.Response:
     """A document as JSON."""
-    return encoded(status, to_json(document), headers)
+    return answer_encoded(status, to_json(document), headers)
 
 
-def encoded(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
+def answer_encoded(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
     """JSON that is made already."""
     all_headers = {**HEADERS, **(headers or {})}
     return web.Response(status=status, body=body, content_type="application/json", charset="utf-8", headers=all_headers)

@@ -1,12 +1,7 @@
-"""/api/…: what the commands show with --json, from the same functions, and `deliveries retry` for one delivery.
+"""/api/…: what the commands show with --json, from the same functions, and `deliveries retry` for one delivery."""
 
-The database is read in threads, a few at a time, so that whoever asks much delays neither polling nor delivery.
-"""
-
-import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -20,7 +15,7 @@ from notifier.store.views.status import (
     retry_deliveries,
 )
 from notifier.watchlist.values import LARGEST_ID
-from notifier.web.answers import answer, encoded, refusal, to_json
+from notifier.web.answers import answer, answer_encoded, refusal, to_json
 from notifier.web.documents import (
     delivery_document,
     event_document,
@@ -28,11 +23,18 @@ from notifier.web.documents import (
     status_document,
     sync_document,
 )
-from notifier.web.query import Parameters, WrongParameter, flag_of, limit_of, parameters, state_of, sync_of, types_of
+from notifier.web.query import (
+    Parameters,
+    WrongParameter,
+    delivery_state_of,
+    flag_of,
+    limit_of,
+    parameters,
+    sync_of,
+    types_of,
+)
+from notifier.web.threads import Threads
 from notifier.web.worker import InForce
-
-T = TypeVar("T")
-MOST_AT_ONCE: Final = 2  # threads that look at the database
 
 
 class Api:
@@ -40,7 +42,7 @@ class Api:
 
     def __init__(self, in_force: InForce) -> None:
         self._in_force = in_force
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._threads = Threads()
 
     async def status(self, request: web.Request) -> web.Response:
         _given(request)
@@ -74,7 +76,7 @@ class Api:
 
     async def deliveries(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "state", "receiver")
-        wanted, limit = DeliveryFilter(state=state_of(given), receiver=given.get("receiver")), limit_of(given)
+        wanted, limit = DeliveryFilter(state=delivery_state_of(given), receiver=given.get("receiver")), limit_of(given)
         return await self._array(
             lambda: map(delivery_document, read_deliveries(self._in_force.worker.database, wanted, limit))
         )
@@ -85,7 +87,7 @@ class Api:
         digits = request.match_info["id"]
         number = int(digits) if len(digits) < 20 else 0
         wanted, seen = DeliveryFilter(ids=[number] if 0 < number <= LARGEST_ID else []), self._in_force.worker
-        found = await self._looked_up(
+        found = await self._threads.run(
             lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
         )
         if found.left:
@@ -98,11 +100,7 @@ class Api:
         return await self._document(lambda: list(read()))
 
     async def _document(self, read: Callable[[], object]) -> web.Response:
-        return encoded(200, await self._looked_up(lambda: to_json(read())))
-
-    async def _looked_up(self, look: Callable[[], T]) -> T:
-        async with self._places:
-            return await asyncio.to_thread(look)
+        return answer_encoded(200, await self._threads.run(lambda: to_json(read())))
 
 
 def _given(request: web.Request, *known: str) -> Parameters:

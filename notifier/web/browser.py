@@ -14,7 +14,7 @@ from aiohttp import web
 from notifier.web.access import Door
 from notifier.web.answers import refusal
 from notifier.web.render import Renderer, ago, lasting, static_files, utc
-from notifier.web.session import COOKIE, LASTS, Patience, Seal, is_same_origin, local_path
+from notifier.web.session import COOKIE, LASTS, Seal, WrongTokens, is_same_origin, local_path
 from notifier.web.worker import InForce
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 LARGEST_FORM: Final = 16 * 1024
 MOST_FIELDS: Final = 20
 REMEDY: Final = "behind a proxy that asks by another name, set server.public_url"
-HEADERS: Final = {
+PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -30,7 +30,7 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-FOR_GOOD: Final = "public, max-age=31536000, immutable"
+CACHED_FOR_GOOD: Final = "public, max-age=31536000, immutable"
 Form = Mapping[str, str]
 
 
@@ -40,7 +40,7 @@ class Browsers:
     def __init__(self, in_force: InForce) -> None:
         self._in_force = in_force
         self._own_secret = secrets.token_bytes(32)  # where there is no token to make keys from
-        self._patience = Patience()
+        self._wrong_tokens = WrongTokens()
         self._unlogged = 0
         files = static_files()
         self._renderer = Renderer(files)
@@ -56,7 +56,7 @@ class Browsers:
 
     def answer(self, status: int, page: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
         """A page as an answer."""
-        all_headers = {**HEADERS, **(headers or {})}
+        all_headers = {**PAGE_HEADERS, **(headers or {})}
         response = web.Response(
             status=status, body=page, content_type="text/html", charset="utf-8", headers=all_headers
         )
@@ -77,7 +77,7 @@ class Browsers:
         file = self._files.get(request.match_info["name"])
         if file is None:
             raise web.HTTPNotFound
-        headers = {**HEADERS, "Cache-Control": FOR_GOOD}
+        headers = {**PAGE_HEADERS, "Cache-Control": CACHED_FOR_GOOD}
         response = web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=headers)
         response.enable_compression()
         return response
@@ -125,7 +125,7 @@ class Browsers:
         """Sends a browser there, and back to where it wanted to be."""
         after = request.path_qs if request.method == "GET" else "/"
         query = "?" + urlencode({"next": after}) if after != "/" else ""
-        return web.Response(status=303, headers={**HEADERS, "Location": f"{_root(request) or './'}login{query}"})
+        return web.Response(status=303, headers={**PAGE_HEADERS, "Location": f"{_root(request) or './'}login{query}"})
 
     async def login_page(self, request: web.Request) -> web.Response:
         """GET /login"""
@@ -161,7 +161,7 @@ class Browsers:
     async def logout(self, request: web.Request) -> web.Response:
         """POST /logout"""
         await self.form(request)
-        response = web.Response(status=303, headers={**HEADERS, "Location": "./login"})
+        response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": "./login"})
         response.del_cookie(COOKIE, httponly=True, samesite="Lax", secure=self._is_secure(request))
         return response
 
@@ -169,10 +169,10 @@ class Browsers:
         """Counts it and logs it, ten a minute at most; 0, or seconds until there are less than ten again."""
         self._in_force.worker.token_refused()
         now = time.monotonic()
-        if wait := self._patience.wait(now):
+        if wait := self._wrong_tokens.wait(now):
             self._unlogged += 1
             return wait
-        self._patience.failed(now)
+        self._wrong_tokens.failed(now)
         more = {"not_logged_before": self._unlogged} if self._unlogged else {}
         log.warning("a request was refused: its token was wrong", path=request.path, remote=request.remote, **more)
         self._unlogged = 0
@@ -201,4 +201,4 @@ def _root(request: web.Request) -> str:
 
 def see(path: str) -> web.Response:
     """Sends a browser to a path of ours; told relative to here, since a proxy may serve us under another path."""
-    return web.Response(status=303, headers={**HEADERS, "Location": f".{path}"})
+    return web.Response(status=303, headers={**PAGE_HEADERS, "Location": f".{path}"})

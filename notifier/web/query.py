@@ -50,7 +50,7 @@ def types_of(given: Parameters) -> list[EventType] | None:
         raise WrongParameter(str(error)) from None
 
 
-def state_of(given: Parameters) -> DeliveryState | None:
+def delivery_state_of(given: Parameters) -> DeliveryState | None:
     if "state" not in given:
         return None
     try:

@@ -20,7 +20,7 @@ from notifier.model.foreign import error_line, tidied
 from notifier.model.times import counted, spoken, timestamp
 
 CONTENT_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-LONGEST: Final = 200  # characters of what others wrote, unless told otherwise
+LONGEST_TEXT: Final = 200  # characters of what others wrote, unless told otherwise
 _ARMED: Final = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -74,7 +74,7 @@ class Renderer:
         return self._environment.get_template(template).render(**values).encode("utf-8", "replace")
 
 
-def disarmed(text: object, longest: int = LONGEST) -> str:
+def disarmed(text: object, longest: int = LONGEST_TEXT) -> str:
     """What others wrote, fit to be shown: cut, and without characters that play with what is around it."""
     whole = tidied(str(text))
     return _ARMED.sub("\N{REPLACEMENT CHARACTER}", whole if len(whole) <= longest else whole[: longest - 1] + "…")

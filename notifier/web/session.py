@@ -56,7 +56,7 @@ class Seal:
 
 
 @dataclass(slots=True)
-class Patience:
+class WrongTokens:
     """How many wrong tokens are told apart, of everyone together. Times: seconds of a clock that does not jump."""
 
     most: int = 10

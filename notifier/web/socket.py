@@ -38,14 +38,14 @@ SEND_BUFFER: Final = 64 * 1024  # bytes of an answer that the system holds; by i
 LAST_WORDS: Final = 1.0  # seconds for requests under way when the server ends
 NEWCOMERS: Final = 1_000.0  # a second, at most, for whom others have to go
 LOG_EVERY: Final = 60.0  # seconds between two lines that say that it is full
-PAUSE: Final = 0.1  # seconds until the next try to accept where no file could be opened
+ACCEPT_PAUSE: Final = 0.1  # seconds until the next try to accept where no file could be opened
 BACKLOG: Final = 256
 FAULT: Final = "a request failed by a fault of the notifier; please report it"
 NAME: Final = "census-notifier"  # in the Server header: which libraries answer is nobody's business
 BROKEN_OFF: Final = (ConnectionError, RequestPayloadError)
 """How aiohttp says that the client went before its request was whole, or sent a body that is no HTTP."""
 
-Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def most_connections() -> int:
@@ -239,7 +239,7 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
             await server.shutdown(LAST_WORDS)
 
 
-def _with_strangers(answer: Answer) -> Answer:
+def _with_strangers(answer: Answering) -> Answering:
     """What comes before the application's own rules: who breaks off, and a header that aiohttp looks at by itself, and
     of which it repeats what it does not know, byte for byte."""
 
@@ -304,7 +304,7 @@ async def _accept(listener: socket.socket, connections: Connections, connection:
             accepted, _ = await loop.sock_accept(listener)
         except OSError as error:  # no file is left, or who came has gone
             log.debug("a connection could not be accepted", error=str(error))
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(ACCEPT_PAUSE)
             continue
         try:
             await connections.make_room()
@@ -315,7 +315,7 @@ async def _accept(listener: socket.socket, connections: Connections, connection:
         except Exception:  # or nobody would ever be accepted again
             accepted.close()
             log.exception(FAULT)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(ACCEPT_PAUSE)
         except BaseException:
             accepted.close()
             raise

@@ -20,7 +20,7 @@ from notifier.cli.init.template import (
     HOOK_URL,
     SLACK_TOKEN,
     SLACK_URL,
-    Draft,
+    Answers,
     To,
     watchlist_text,
 )
@@ -95,13 +95,13 @@ def init(
     kind = to or (To.SLACK if channel is not None or not questions.interactive else None)
     if not questions.interactive:
         _name_what_is_missing(questions, kind or To.SLACK, channel, named=bool(watch) or yes)
-    draft = Draft(region=region or Region.US, base_url=base_url or "", slack_api_url=slack_api_url or "")
-    draft, listing = _connected(questions, draft, config, asks_region=region is None and base_url is None)
-    draft = replace(draft, selection=selected(questions, listing, watch or ([ALL] if yes else None)))
-    draft = _told(questions, draft, kind, channel)
-    draft = _proven(questions, draft, config)
-    _write(config, watchlist_text(draft), force=force)
-    _show_what_is_next(draft, config)
+    answers = Answers(region=region or Region.US, base_url=base_url or "", slack_api_url=slack_api_url or "")
+    answers, listing = _connected(questions, answers, config, asks_region=region is None and base_url is None)
+    answers = replace(answers, selection=selected(questions, listing, watch or ([ALL] if yes else None)))
+    answers = _told(questions, answers, kind, channel)
+    answers = _proven(questions, answers, config)
+    _write(config, watchlist_text(answers), force=force)
+    _show_what_is_next(answers, config)
 
 
 def _refuse_to_overwrite(config: Path, *, force: bool) -> None:
@@ -131,45 +131,45 @@ def _ask_for_key(questions: Questions, *, anew: bool = False) -> None:
     questions.secret(API_KEY, question, as_value_of(Credential), anew=anew)
 
 
-def _connected(questions: Questions, draft: Draft, config: Path, *, asks_region: bool) -> tuple[Draft, Listing]:
-    """The draft with a region, and an API key in `questions.env`, that give the list of syncs."""
+def _connected(questions: Questions, answers: Answers, config: Path, *, asks_region: bool) -> tuple[Answers, Listing]:
+    """The answers with a region, and an API key in `questions.env`, that give the list of syncs."""
     anew = False
     while True:
         if questions.interactive and (asks_region or anew):
-            draft = _ask_where(questions, draft)
+            answers = _ask_where(questions, answers)
         _ask_for_key(questions, anew=anew)
-        watchlist = _loaded(replace(draft, kind=To.WEBHOOK), config, questions, **{HOOK_URL: "https://example.com"})
+        watchlist = _loaded(replace(answers, kind=To.WEBHOOK), config, questions, **{HOOK_URL: "https://example.com"})
         with waiting("Asking Census for the syncs …"), asyncio.Runner(loop_factory=new_loop()) as runner:
             (found,) = runner.run(read_listings(watchlist)).values()
         if isinstance(found, Listing):
-            return replace(draft, labels={sync.id: sync.label or "" for sync in found.syncs.values()}), found
-        questions.again(f"The syncs can't be read: {found}.{_hint(found, draft)}")
+            return replace(answers, labels={sync.id: sync.label or "" for sync in found.syncs.values()}), found
+        questions.again(f"The syncs can't be read: {found}.{_hint(found, answers)}")
         anew = True
 
 
-def _hint(error: CensusError, draft: Draft) -> str:
-    if draft.base_url or not isinstance(error, Unauthorized):
+def _hint(error: CensusError, answers: Answers) -> str:
+    if answers.base_url or not isinstance(error, Unauthorized):
         return ""
-    others = " or ".join(region for region in Region if region != draft.region)
+    others = " or ".join(region for region in Region if region != answers.region)
     return f" A key of the region {others} works there alone."
 
 
-def _ask_where(questions: Questions, draft: Draft) -> Draft:
-    if draft.base_url:
-        url = questions.text(None, "", "The API's address", as_value_of(BaseUrl), default=draft.base_url)
-        return replace(draft, base_url=url)
+def _ask_where(questions: Questions, answers: Answers) -> Answers:
+    if answers.base_url:
+        url = questions.text(None, "", "The API's address", as_value_of(BaseUrl), default=answers.base_url)
+        return replace(answers, base_url=url)
 
     def complain(answer: str) -> str | None:
         return None if answer in tuple(Region) else "must be us, eu or au"
 
-    region = questions.text(None, "", "Region of the Census workspace, us, eu or au", complain, default=draft.region)
-    return replace(draft, region=region)
+    region = questions.text(None, "", "Region of the Census workspace, us, eu or au", complain, default=answers.region)
+    return replace(answers, region=region)
 
 
 # --- who is told ---
 
 
-def _told(questions: Questions, draft: Draft, kind: To | None, channel: str | None) -> Draft:
+def _told(questions: Questions, answers: Answers, kind: To | None, channel: str | None) -> Answers:
     if kind is None:
         question = "Who is told, slack (a channel, by a bot token), slack_webhook (an incoming webhook), or webhook"
 
@@ -179,7 +179,7 @@ def _told(questions: Questions, draft: Draft, kind: To | None, channel: str | No
         kind = To(questions.text(None, "--to", question, complain, default=To.SLACK))
     name = _ask_for_receiver(questions, kind, channel)
     signed = bool(questions.env.get(HOOK_SECRET) or questions.env.get(f"{HOOK_SECRET}_FILE"))
-    return replace(draft, kind=kind, channel=name, signed=signed)
+    return replace(answers, kind=kind, channel=name, signed=signed)
 
 
 def _ask_for_receiver(questions: Questions, kind: To, channel: str | None, *, anew: bool = False) -> str:
@@ -197,29 +197,29 @@ def _ask_for_receiver(questions: Questions, kind: To, channel: str | None, *, an
     return ""
 
 
-def _proven(questions: Questions, draft: Draft, config: Path) -> Draft:
-    """The draft with a receiver that works, as far as that can be told without sending."""
+def _proven(questions: Questions, answers: Answers, config: Path) -> Answers:
+    """The answers with a receiver that works, as far as that can be told without sending."""
     while True:
-        watchlist = _loaded(draft, config, questions)
-        if draft.kind is not To.SLACK:
-            return draft
+        watchlist = _loaded(answers, config, questions)
+        if answers.kind is not To.SLACK:
+            return answers
         with waiting("Asking Slack for the channel …"), asyncio.Runner(loop_factory=new_loop()) as runner:
-            verdict = runner.run(examine(watchlist)).verdicts[draft.receiver]
+            verdict = runner.run(examine(watchlist)).verdicts[answers.receiver]
         if verdict.ok is not False:
             typer.echo(f"Slack: {plain(verdict.said)}", err=True)
-            return draft
+            return answers
         questions.again(f"Slack can't be told: {verdict.said}.")
-        draft = replace(draft, channel=_ask_for_receiver(questions, To.SLACK, None, anew=True))
+        answers = replace(answers, channel=_ask_for_receiver(questions, To.SLACK, None, anew=True))
 
 
 # --- the file ---
 
 
-def _loaded(draft: Draft, config: Path, questions: Questions, **env: str) -> Watchlist:
-    """The draft, as `notifier check` reads it. Raises WatchlistError: an option or a variable can't be used."""
+def _loaded(answers: Answers, config: Path, questions: Questions, **env: str) -> Watchlist:
+    """The answers, as `notifier check` reads it. Raises WatchlistError: an option or a variable can't be used."""
     with tempfile.TemporaryDirectory(prefix="census-notifier-init-") as directory:
         path = Path(directory) / "watchlist.yaml"
-        path.write_text(watchlist_text(draft), encoding="utf-8")
+        path.write_text(watchlist_text(answers), encoding="utf-8")
         try:
             return load_watchlist(path, {**questions.env, **env})
         except WatchlistError as error:
@@ -240,13 +240,13 @@ def _write(config: Path, text: str, *, force: bool) -> None:
         raise typer.Exit(1) from None
 
 
-def _show_what_is_next(draft: Draft, config: Path) -> None:
+def _show_what_is_next(answers: Answers, config: Path) -> None:
     options = "" if config == DEFAULT_CONFIG else f" -c {config}"
     lines = [f"{config} is written. It has the names of these variables; set them where the notifier runs:", ""]
-    for name in draft.variables:
+    for name in answers.variables:
         is_set = os.environ.get(name) or os.environ.get(f"{name}_FILE")
         lines.append(f"  export {name}='…'".ljust(32) + ("# is set in this shell" if is_set else ""))
     lines += ["", "Then check it, try it, run it:", ""]
-    commands = ("check --online", f"send-test {draft.receiver}", "run")
+    commands = ("check --online", f"send-test {answers.receiver}", "run")
     lines += [f"  notifier {command}{options}" for command in commands]
     typer.echo("\n".join(line.rstrip() for line in lines))

@@ -31,7 +31,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Answers:
     """What was answered. `labels`: of the syncs, for comments; `signed`: whether the webhook has a secret."""
 
     region: str = "us"
@@ -62,9 +62,9 @@ class Draft:
                 assert_never(unknown)
 
 
-def watchlist_text(draft: Draft) -> str:
+def watchlist_text(answers: Answers) -> str:
     """The whole file."""
-    parts = [_HEAD, _workspaces(draft), _watches(draft), _CHECKS, _receivers(draft), _routes(draft), _HEARTBEAT]
+    parts = [_HEAD, _workspaces(answers), _watches(answers), _CHECKS, _receivers(answers), _routes(answers), _HEARTBEAT]
     return "\n".join(parts)
 
 
@@ -112,11 +112,11 @@ def _line(text: str, comment: str) -> str:
     return f"{text:<{_COLUMN - 1}} # {comment}\n" if comment else f"{text}\n"
 
 
-def _workspaces(draft: Draft) -> str:
-    if draft.base_url:
-        address = f"    base_url: {quoted(draft.base_url)}\n"
+def _workspaces(answers: Answers) -> str:
+    if answers.base_url:
+        address = f"    base_url: {quoted(answers.base_url)}\n"
     else:
-        address = _line(f"    region: {draft.region}", "us, eu or au")
+        address = _line(f"    region: {answers.region}", "us, eu or au")
     return (
         "workspaces:\n"
         + _line("  production:", "a name of your choice; all that is known of the workspace hangs on it")
@@ -125,9 +125,9 @@ def _workspaces(draft: Draft) -> str:
     )
 
 
-def _watches(draft: Draft) -> str:
-    selection = draft.selection
-    lines = [_line(f"  - sync: {number}", _comment(draft.labels.get(number, ""))) for number in selection.ids]
+def _watches(answers: Answers) -> str:
+    selection = answers.selection
+    lines = [_line(f"  - sync: {number}", _comment(answers.labels.get(number, ""))) for number in selection.ids]
     if selection.globs:
         lines.append(f"  - syncs: {{label: [{', '.join(map(quoted, selection.globs))}]}}\n")
     if not lines:
@@ -147,13 +147,13 @@ def _comment(label: str) -> str:
     return f"{shown[:59]}…" if len(shown) > 60 else shown
 
 
-def _receivers(draft: Draft) -> str:
-    head = f"receivers:\n  {draft.receiver}:\n    type: {draft.kind}\n"
+def _receivers(answers: Answers) -> str:
+    head = f"receivers:\n  {answers.receiver}:\n    type: {answers.kind}\n"
     mentions = _line('    # mentions: ["@here"]', "called when an incident opens, and with each reminder")
-    match draft.kind:
+    match answers.kind:
         case To.SLACK:
-            api_url = f"    api_url: {quoted(draft.slack_api_url)}\n" if draft.slack_api_url else ""
-            channel = _line(f"    channel: {quoted(draft.channel)}", "a name or an ID; the app has to be its member")
+            api_url = f"    api_url: {quoted(answers.slack_api_url)}\n" if answers.slack_api_url else ""
+            channel = _line(f"    channel: {quoted(answers.channel)}", "a name or an ID; the app has to be its member")
             return f"{head}    token: ${{{SLACK_TOKEN}}}\n{channel}{api_url}{mentions}"
         case To.SLACK_WEBHOOK:
             return f"{head}    url: ${{{SLACK_URL}}}\n{mentions}"
@@ -162,15 +162,15 @@ def _receivers(draft: Draft) -> str:
                 f"    secret: ${{{HOOK_SECRET}}}", '"whsec_" and base64 of 24 bytes or more; signs each request'
             )
             return (
-                f"{head}    url: ${{{HOOK_URL}}}\n{secret if draft.signed else secret.replace('    s', '    # s', 1)}"
+                f"{head}    url: ${{{HOOK_URL}}}\n{secret if answers.signed else secret.replace('    s', '    # s', 1)}"
             )
         case unknown:
             assert_never(unknown)
 
 
-def _routes(draft: Draft) -> str:
+def _routes(answers: Answers) -> str:
     head = "# Every route that matches gets the event; a condition that is left out matches all.\nroutes:\n"
-    if draft.kind is To.WEBHOOK:
-        return head + _line(f"  - receivers: [{draft.receiver}]", "a program gets everything: no condition")
+    if answers.kind is To.WEBHOOK:
+        return head + _line(f"  - receivers: [{answers.receiver}]", "a program gets everything: no condition")
     events = "incident.*, sync_run.canceled, sync_run.skipped, sync_run.status_changed"
-    return f"{head}  - events: [{events}]\n    receivers: [{draft.receiver}]\n"
+    return f"{head}  - events: [{events}]\n    receivers: [{answers.receiver}]\n"

@@ -27,7 +27,7 @@ LONGEST_WORDS: Final = 400
 LONGEST_ERROR: Final = 140  # characters
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """What became of a run."""
 
     COMPLETED = "completed"
@@ -43,7 +43,7 @@ class Bar:
     """One run. `path`: its shape, as SVG's path data; `words`: all that is known of it."""
 
     run: RunSummary
-    outcome: Outcome
+    outcome: RunOutcome
     took: timedelta | None
     path: str
     words: str
@@ -70,47 +70,47 @@ def chart_of(runs: Sequence[RunSummary], room: int, now: datetime) -> Chart:
     bars = []
     for place, (run, length) in enumerate(zip(runs, took, strict=True), start=room - len(runs)):
         share = length / longest if length else 0.0
-        outcome = outcome_of(run)
+        outcome = run_outcome(run)
         bars.append(Bar(run, outcome, length, _shape(outcome, place * STEP, share), words_of(run, outcome, length)))
     return Chart(bars, _summary(bars), room)
 
 
-def outcome_of(run: RunSummary) -> Outcome:
+def run_outcome(run: RunSummary) -> RunOutcome:
     """An unknown status is none of the known outcomes."""
     if run.canceled or run.status in CANCELED_STATUSES:
-        return Outcome.CANCELED
+        return RunOutcome.CANCELED
     match run.status:
         case "completed":
-            return Outcome.COMPLETED
+            return RunOutcome.COMPLETED
         case "failed":
-            return Outcome.FAILED
+            return RunOutcome.FAILED
         case "skipped":
-            return Outcome.SKIPPED
+            return RunOutcome.SKIPPED
         case status if status in RUNNING:
-            return Outcome.RUNNING
+            return RunOutcome.RUNNING
         case _:
-            return Outcome.OTHER
+            return RunOutcome.OTHER
 
 
 def took_of(run: RunSummary, now: datetime) -> timedelta | None:
     """How long it took, or goes on; None where that can't be told, and where nothing was done."""
-    if outcome_of(run) is Outcome.SKIPPED:
+    if run_outcome(run) is RunOutcome.SKIPPED:
         return None
-    going_on = outcome_of(run) in (Outcome.RUNNING, Outcome.OTHER)
+    going_on = run_outcome(run) in (RunOutcome.RUNNING, RunOutcome.OTHER)
     ended = run.completed_at or (now if going_on else run.updated_at)
     if run.created_at is None or ended is None or ended < run.created_at:
         return None
     return ended - run.created_at
 
 
-def words_of(run: RunSummary, outcome: Outcome, took: timedelta | None) -> str:
+def words_of(run: RunSummary, outcome: RunOutcome, took: timedelta | None) -> str:
     """One run in a line."""
-    status = run.status or "without a status" if outcome is Outcome.OTHER else outcome.value
+    status = run.status or "without a status" if outcome is RunOutcome.OTHER else outcome.value
     parts = [f"Run {run.id} {status}"]
     if run.created_at is not None:
         parts.append(f"{run.created_at:%d %b %H:%M} UTC")
     if took is not None:
-        parts.append(f"{'for' if outcome is Outcome.RUNNING else 'took'} {spoken(took)}")
+        parts.append(f"{'for' if outcome is RunOutcome.RUNNING else 'took'} {spoken(took)}")
     if run.records_sent is not None:
         parts.append(counted(run.records_sent, "record"))
     if error := error_line(run.error_code, run.error_message, most=LONGEST_ERROR):
@@ -122,19 +122,19 @@ def _summary(bars: Sequence[Bar]) -> str:
     if not bars:
         return "no runs yet"
     counts = Counter(bar.outcome for bar in bars)
-    each = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
+    each = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in RunOutcome if counts[outcome])
     return f"last {len(bars)} runs: {each}. Newest: {bars[-1].words}" if len(bars) > 1 else bars[0].words
 
 
-def _shape(outcome: Outcome, left: int, share: float) -> str:
+def _shape(outcome: RunOutcome, left: int, share: float) -> str:
     height = max(LEAST, round(share * (GROUND - 2)))
     top = GROUND - height
     match outcome:
-        case Outcome.SKIPPED:
+        case RunOutcome.SKIPPED:
             return f"M{left} {GROUND - 2}h{WIDTH}v2h-{WIDTH}z"
-        case Outcome.CANCELED | Outcome.RUNNING | Outcome.OTHER:  # drawn by their outline, half a unit inside
+        case RunOutcome.CANCELED | RunOutcome.RUNNING | RunOutcome.OTHER:  # drawn by their outline, half a unit inside
             return f"M{left}.5 {top}.5h{WIDTH - 1}v{max(height - 1, 1)}h-{WIDTH - 1}z"
-        case Outcome.FAILED:
+        case RunOutcome.FAILED:
             return f"M{left} {top}h{WIDTH}V{GROUND}h-{WIDTH}zM{left + 1} {GROUND + 3}l5 5m0-5l-5 5"
-        case Outcome.COMPLETED:
+        case RunOutcome.COMPLETED:
             return f"M{left} {top}h{WIDTH}V{GROUND}h-{WIDTH}z"

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 MOST_LISTENERS: Final = 32
 LOOK_EVERY: Final = 1.0  # seconds
 BEAT: Final = 15.0  # seconds without news until a listener gets a sign of life; proxies let go after 60
-LONGEST: Final = 3600.0  # seconds until a browser has to come anew, and pass the door again
+LONGEST_LISTENING: Final = 3600.0  # seconds until a browser has to come anew, and pass the door again
 STUCK: Final = 10.0  # seconds for a browser to take what it is told
 HELLO: Final = b"retry: 3000\nevent: hello\ndata: 1\n\n"
 CHANGED: Final = b"event: changed\ndata: 1\n\n"
@@ -82,7 +82,7 @@ class Live:
 
     async def _tell(self, listener: Listener, response: web.StreamResponse) -> None:
         door, loop = self._in_force.door, asyncio.get_running_loop()
-        end = loop.time() + LONGEST
+        end = loop.time() + LONGEST_LISTENING
         await _write(response, HELLO)
         while not listener.is_gone and loop.time() < end:
             with suppress(TimeoutError):

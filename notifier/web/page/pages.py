@@ -4,10 +4,9 @@ What a page needs of the worker's memory is copied on the event loop; the databa
 thread, a few at a time.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -17,14 +16,13 @@ from notifier.watchlist.values import LARGEST_ID
 from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
 from notifier.web.page.syncs import NAMED, State, Wanted, board_of, state_of
-from notifier.web.page.words import Links, event_line, incident_line, sync_name, verdict_of
+from notifier.web.page.words import Links, event_line, headline_of, incident_line, sync_name
 from notifier.web.query import Parameters, WrongParameter, sync_of
 from notifier.web.render import query
 from notifier.web.session import local_path
+from notifier.web.threads import Threads
 from notifier.web.worker import InForce, WatchedNow, WorkerFacts
 
-T = TypeVar("T")
-MOST_AT_ONCE: Final = 2  # threads that look at the database and make pages
 BARS: Final = RUNS_SHOWN
 ORDERS: Final = ("", NAMED)
 LONGEST_FILTER: Final = 200  # characters
@@ -36,7 +34,7 @@ class Pages:
     def __init__(self, in_force: InForce, browsers: Browsers) -> None:
         self._in_force = in_force
         self._browsers = browsers
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._threads = Threads()
 
     async def front(self, request: web.Request) -> web.Response:
         """GET /, and GET /?sync=52&workspace=production."""
@@ -64,7 +62,7 @@ class Pages:
         if not 0 < delivery <= LARGEST_ID:
             raise WrongParameter("id must be the number of a delivery")
         wanted, seen = DeliveryFilter(ids=[delivery]), self._in_force.worker
-        found = await self._in_thread(
+        found = await self._threads.run(
             lambda: retry_deliveries(seen.database, wanted, datetime.now(UTC), seen.receivers)
         )
         return see(
@@ -72,11 +70,7 @@ class Pages:
         )
 
     async def _page(self, make: Callable[[], bytes]) -> web.Response:
-        return self._browsers.answer(200, await self._in_thread(make))
-
-    async def _in_thread(self, act: Callable[[], T]) -> T:
-        async with self._places:
-            return await asyncio.to_thread(act)
+        return self._browsers.answer(200, await self._threads.run(make))
 
     def _front_page(
         self,
@@ -102,7 +96,7 @@ class Pages:
             "front.html",
             now=now,
             worker=health.worker,
-            verdict=verdict_of(*troubles, workspaces, receivers, unread),
+            headline=headline_of(*troubles, workspaces, receivers, unread),
             workspaces=workspaces,
             receivers=receivers,
             many_workspaces=len(workspaces) > 1,

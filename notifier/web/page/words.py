@@ -35,7 +35,7 @@ class Mood(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Headline:
     """Whether the notifier is well, in a line, and why not."""
 
     mood: Mood
@@ -85,14 +85,14 @@ class Links:
         return f"{sync}?sync_run_id={run_id}" if sync is not None and run_id is not None else sync
 
 
-def verdict_of(
+def headline_of(
     ailment: str | None,
     not_ready: str | None,
     not_in_force: str | None,
     workspaces: Sequence[WorkspaceHealth],
     receivers: Sequence[ReceiverHealth],
     unread: Collection[SyncKey] = (),
-) -> Verdict:
+) -> Headline:
     """The worst first: what a restart may mend, then what only people can, then what just began. `unread`: the syncs
     that can't be read; where that is the whole workspace, it alone is named."""
     down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
@@ -102,14 +102,14 @@ def verdict_of(
     broken = [f"{each.name} takes no messages" for each in receivers if not each.works]
     wrong = _outdated(not_in_force)
     if ailment is not None:
-        return Verdict(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])
+        return Headline(Mood.BAD, "The notifier is not healthy", [ailment, *down, *broken, *wrong])
     if down or broken:
-        return Verdict(Mood.BAD, "The notifier works, but not everywhere", [*down, *broken, *wrong])
+        return Headline(Mood.BAD, "The notifier works, but not everywhere", [*down, *broken, *wrong])
     if wrong:
-        return Verdict(Mood.BAD, "The notifier works by the watchlist before", wrong)
+        return Headline(Mood.BAD, "The notifier works by the watchlist before", wrong)
     if not_ready is not None:
-        return Verdict(Mood.WAITING, "The notifier is starting", [not_ready])
-    return Verdict(Mood.WELL, "The notifier is well", [])
+        return Headline(Mood.WAITING, "The notifier is starting", [not_ready])
+    return Headline(Mood.WELL, "The notifier is well", [])
 
 
 def _outdated(not_in_force: str | None) -> list[str]:

@@ -148,7 +148,7 @@ def test_who_asks_for_the_head_alone_does_not_listen(stage: PageStage) -> None:
 
 def test_a_browser_has_to_come_anew_now_and_then(stage: PageStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "BEAT", 0.05)
-    monkeypatch.setattr(live, "LONGEST", 0.2)
+    monkeypatch.setattr(live, "LONGEST_LISTENING", 0.2)
     with stage.serving() as url, listening(url) as connection:
         said = heard(connection, b"0\r\n\r\n")
     assert b"\nretry: 3000\n" in said  # or else a browser would not come again, or at once

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifier.cli.init.template import Draft, Selection, To, watchlist_text
+from notifier.cli.init.template import Answers, Selection, To, watchlist_text
 from notifier.watchlist.models import SyncSelector, Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 
@@ -20,30 +20,30 @@ ENV = {
 }
 
 
-def load(directory: Path, draft: Draft) -> Watchlist:
+def load(directory: Path, answers: Answers) -> Watchlist:
     path = directory / "watchlist.yaml"
-    path.write_text(watchlist_text(draft), encoding="utf-8")
-    return load_watchlist(path, {name: ENV[name] for name in draft.variables})
+    path.write_text(watchlist_text(answers), encoding="utf-8")
+    return load_watchlist(path, {name: ENV[name] for name in answers.variables})
 
 
 @pytest.mark.parametrize(("kind", "signed", "base_url"), [*product(To, (True, False), ("", "http://127.0.0.1:1/api"))])
 def test_every_kind_of_draft_loads_with_the_variables_that_it_says(
     tmp_path: Path, kind: To, signed: bool, base_url: str
 ) -> None:
-    draft = Draft(region="eu", base_url=base_url, kind=kind, channel="#data-syncs", signed=signed)
-    loaded = load(tmp_path, draft)
+    answers = Answers(region="eu", base_url=base_url, kind=kind, channel="#data-syncs", signed=signed)
+    loaded = load(tmp_path, answers)
     workspace = loaded.workspaces["production"]
     assert workspace.api_url == (base_url or "https://app-eu.getcensus.com/api/v1")
     assert [watch.syncs for watch in loaded.watches] == ["all"]
-    assert [*loaded.receivers] == [draft.receiver]
-    assert loaded.receivers[draft.receiver].type == kind
+    assert [*loaded.receivers] == [answers.receiver]
+    assert loaded.receivers[answers.receiver].type == kind
     (route,) = loaded.routes or ()
-    assert route.receivers == (draft.receiver,)
+    assert route.receivers == (answers.receiver,)
     assert (route.events is None) is (kind is To.WEBHOOK)
 
 
 def test_the_lines_fit_an_editor() -> None:
-    text = watchlist_text(Draft(selection=Selection((52,)), labels={52: "x" * 200}, channel="#data-syncs"))
+    text = watchlist_text(Answers(selection=Selection((52,)), labels={52: "x" * 200}, channel="#data-syncs"))
     assert max(map(len, text.splitlines())) <= 120
     assert not any(line != line.rstrip() for line in text.splitlines())
 
@@ -51,8 +51,8 @@ def test_the_lines_fit_an_editor() -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(glob=st.text(min_size=1), label=st.text())
 def test_any_glob_and_any_label_stay_what_they_are(tmp_path: Path, glob: str, label: str) -> None:
-    draft = Draft(selection=Selection((52,), (glob,)), labels={52: label}, channel="#data-syncs")
-    by_id, by_label = load(tmp_path, draft).watches
+    answers = Answers(selection=Selection((52,), (glob,)), labels={52: label}, channel="#data-syncs")
+    by_id, by_label = load(tmp_path, answers).watches
     assert by_id.sync == 52
     assert isinstance(by_label.syncs, SyncSelector)
     assert by_label.syncs.label == (glob,)

@@ -293,7 +293,7 @@ async def test_what_a_database_can_not_say_is_left_out_and_the_rest_is_told() ->
 
 @pytest.mark.asyncio
 async def test_a_scrape_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "PATIENCE", 0)
+    monkeypatch.setattr(metrics, "DATABASE_PATIENCE", 0)
     told = some_metrics()
 
     async def hang() -> Backlog:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from notifier.store.views.page import RunSummary
-from notifier.web.page.chart import GROUND, LEAST, STEP, Outcome, chart_of, outcome_of
+from notifier.web.page.chart import GROUND, LEAST, STEP, RunOutcome, chart_of, run_outcome
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -22,19 +22,19 @@ def a_run(run_id: int = 93, status: str | None = "completed", minutes: float = 4
 @pytest.mark.parametrize(
     ("run", "outcome"),
     [
-        (a_run(), Outcome.COMPLETED),
-        (a_run(canceled=True), Outcome.CANCELED),
-        (a_run(status="cancelled"), Outcome.CANCELED),
-        (a_run(status="failed"), Outcome.FAILED),
-        (a_run(status="skipped"), Outcome.SKIPPED),
-        (a_run(status="working"), Outcome.RUNNING),
-        (a_run(status="queued"), Outcome.RUNNING),
-        (a_run(status="reticulating"), Outcome.OTHER),
-        (a_run(status=None), Outcome.OTHER),
+        (a_run(), RunOutcome.COMPLETED),
+        (a_run(canceled=True), RunOutcome.CANCELED),
+        (a_run(status="cancelled"), RunOutcome.CANCELED),
+        (a_run(status="failed"), RunOutcome.FAILED),
+        (a_run(status="skipped"), RunOutcome.SKIPPED),
+        (a_run(status="working"), RunOutcome.RUNNING),
+        (a_run(status="queued"), RunOutcome.RUNNING),
+        (a_run(status="reticulating"), RunOutcome.OTHER),
+        (a_run(status=None), RunOutcome.OTHER),
     ],
 )
-def test_what_became_of_a_run(run: RunSummary, outcome: Outcome) -> None:
-    assert outcome_of(run) is outcome
+def test_what_became_of_a_run(run: RunSummary, outcome: RunOutcome) -> None:
+    assert run_outcome(run) is outcome
 
 
 def test_the_longest_run_is_the_highest_bar_and_the_newest_stands_at_the_right_end() -> None:

@@ -10,10 +10,10 @@ from notifier.watchlist.values import LARGEST_ID
 from notifier.web.query import (
     Parameters,
     WrongParameter,
+    delivery_state_of,
     flag_of,
     limit_of,
     parameters,
-    state_of,
     sync_of,
     types_of,
 )
@@ -47,7 +47,7 @@ def test_a_limit_is_a_number_from_1_to_200(text: str, number: int) -> None:
 
 def test_where_nothing_is_asked_it_is_fifty_of_everything() -> None:
     assert limit_of({}) == 50
-    assert (sync_of({}), types_of({}), state_of({})) == (None, None, None)
+    assert (sync_of({}), types_of({}), delivery_state_of({})) == (None, None, None)
 
 
 def test_a_sync_is_a_number_as_large_as_the_database_holds() -> None:
@@ -57,7 +57,7 @@ def test_a_sync_is_a_number_as_large_as_the_database_holds() -> None:
 
 def test_types_and_states_are_read_by_their_names() -> None:
     assert types_of({"type": "sync_run.failed"}) == [EventType.FAILED]
-    assert state_of({"state": "dead"}) is DeliveryState.DEAD
+    assert delivery_state_of({"state": "dead"}) is DeliveryState.DEAD
 
 
 def test_a_switch_is_off_where_it_is_not_given() -> None:
@@ -77,7 +77,7 @@ def test_a_switch_is_off_where_it_is_not_given() -> None:
         (sync_of, {"sync": "0"}, f"sync must be a whole number from 1 to {LARGEST_ID}"),
         (sync_of, {"sync": str(LARGEST_ID + 1)}, f"sync must be a whole number from 1 to {LARGEST_ID}"),
         (sync_of, {"sync": "9" * 5000}, f"sync must be a whole number from 1 to {LARGEST_ID}"),
-        (state_of, {"state": "lost"}, "state must be one of pending, delivered, dead"),
+        (delivery_state_of, {"state": "lost"}, "state must be one of pending, delivered, dead"),
         (lambda given: flag_of(given, "open"), {"open": "yes"}, "open must be true or false"),
         (
             types_of,

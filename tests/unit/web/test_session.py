@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.web.session import LASTS, Patience, Seal, is_same_origin, local_path
+from notifier.web.session import LASTS, Seal, WrongTokens, is_same_origin, local_path
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SEAL = Seal(b"token")
@@ -66,7 +66,7 @@ def test_a_seal_does_not_show_its_secret() -> None:
 
 
 def test_ten_wrong_logins_a_minute_are_heard_from_everyone_together() -> None:
-    patience = Patience()
+    patience = WrongTokens()
     for second in range(10):
         assert patience.wait(second) == 0
         patience.failed(second)
