@@ -5,7 +5,7 @@ Raises the errors of `notifier.model.errors`; what to do about them is the sched
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,10 +41,11 @@ RETRY_AFTER_429: Final = timedelta(seconds=30)  # where the API does not say
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx answer: its body and headers."""
+    """A 2xx answer, undecoded."""
 
     body: bytes
-    headers: Mapping[str, str]
+    date: datetime | None
+    """When it was made, by the clock of the server; None where its `Date` says nothing."""
 
 
 class Gate:
@@ -131,12 +132,12 @@ class CensusClient:
         run = wire.one_run(answer.body)
         if run.id != run_id:
             raise Unusable(f"the answer is about another sync run, {run.id}")
-        return run, date_of(answer.headers)
+        return run, answer.date
 
     async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
         """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""
         answer = await self._get(f"/syncs?page={page}&per_page={PAGE}&order=asc")
-        return wire.syncs_page(answer.body, page), date_of(answer.headers)
+        return wire.syncs_page(answer.body, page), answer.date
 
     async def _get(self, path: str) -> Answer:
         while True:
@@ -169,7 +170,7 @@ class CensusClient:
                     if status == 503 and (wait := retry_after(answer.headers, datetime.now(UTC))):
                         self.gate.pause(wait)
                     raise error
-                return Answer(await read_capped(answer, LARGEST_ANSWER), answer.headers)
+                return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))
         except AnswerTooLarge as error:
             raise Unusable(describe(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -17,7 +17,6 @@ import structlog
 
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
-from notifier.http.client import date_of
 from notifier.judging.diff import NOTHING, changes_between, dated, is_baseline, mark_of, read_to_mark, with_floor_of
 from notifier.judging.sightings import Sighting
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
@@ -85,7 +84,7 @@ class Observer:
         """
         per_page = NEWEST if target.mark is not None else PAGE
         answer = await self._client.runs(target.sync_id, page=1, per_page=per_page)
-        answered = self.api_clock.read(date_of(answer.headers))
+        answered = self.api_clock.read(answer.date)
         had_baseline = target.mark is not None
         fingerprint = hash(answer.body)
         if fingerprint != target.fingerprint:

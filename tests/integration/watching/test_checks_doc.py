@@ -67,8 +67,7 @@ class Census:
         self.now = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
         self.loop_clock = LoopClock(monkeypatch)
         self.number = 0
-        for module in ("notifier.watching.poll", "notifier.census.client"):
-            monkeypatch.setattr(f"{module}.date_of", lambda headers: self.now)
+        monkeypatch.setattr("notifier.census.client.date_of", lambda headers: self.now)
 
     async def begin(self) -> None:
         """A sync without runs, whose baseline is set."""

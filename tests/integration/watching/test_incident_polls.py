@@ -64,7 +64,7 @@ class ApiClock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = datetime.now(UTC).replace(microsecond=0)
-        monkeypatch.setattr("notifier.watching.poll.date_of", lambda headers: self.now)
+        monkeypatch.setattr("notifier.census.client.date_of", lambda headers: self.now)
         monkeypatch.setattr("notifier.watching.api_clock.FAR", timedelta.max)  # whatever a test makes of it is the time
 
 

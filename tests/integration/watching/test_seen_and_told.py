@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl
@@ -263,8 +262,8 @@ class Api:
 
     def _answer(self, value: Json, *, lie: str | None = None) -> Answer:
         date = self.world.now + DATES.get(lie or "", timedelta())
-        headers = {} if lie == "no date" else {"Date": format_datetime(date, usegmt=True)}
-        return Answer(json.dumps(value).encode(), headers)
+        told = None if lie == "no date" else date.replace(microsecond=0)  # as a `Date` header has it
+        return Answer(json.dumps(value).encode(), told)
 
     def _refuse(self, lie: str | None) -> None:
         if lie in CODES:

@@ -18,7 +18,7 @@ from aioresponses.compat import normalize_url
 from yarl import URL
 
 from notifier.census.client import CensusClient, Gate
-from notifier.http.client import USER_AGENT, date_of
+from notifier.http.client import USER_AGENT
 from notifier.model.errors import CensusError, NotFound, Throttled, Unauthorized, Unreachable, Unusable
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
 
@@ -95,7 +95,7 @@ async def test_runs_are_asked_for_newest_first_by_page(api: Api) -> None:
     api.answers(path, body=b"undecoded", headers={"Date": "Mon, 23 Nov 2026 10:15:30 GMT"})
     answer = await api.client().runs(52, page=3, per_page=5)
     assert answer.body == b"undecoded"
-    assert date_of(answer.headers) == datetime(2026, 11, 23, 10, 15, 30, tzinfo=UTC)
+    assert answer.date == datetime(2026, 11, 23, 10, 15, 30, tzinfo=UTC)
     assert api.asked == [("GET", normalize_url(BASE + path))]
 
 
