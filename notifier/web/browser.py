@@ -3,9 +3,9 @@
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final
+from typing import ClassVar, Final
 from urllib.parse import parse_qsl, urlencode
 
 import structlog
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from notifier.web.access import Door
 from notifier.web.answers import refusal
-from notifier.web.render import Renderer, ago, lasting, static_files, utc
+from notifier.web.render import Page, Renderer, static_files
 from notifier.web.session import COOKIE, LASTS, Seal, WrongTokens, is_same_origin, local_path
 from notifier.web.worker import InForce
 
@@ -34,6 +34,28 @@ CACHED_FOR_GOOD: Final = "public, max-age=31536000, immutable"
 Form = Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalPage(Page):
+    """An error."""
+
+    template: ClassVar[str] = "refusal.html"
+
+    status: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginPage(Page):
+    """Asks for the token."""
+
+    template: ClassVar[str] = "login.html"
+
+    after: str
+    """The path to go to afterwards."""
+    problem: str | None
+    """What was wrong with the token that was given."""
+
+
 class Browsers:
     """Makes pages, and knows sessions. The handlers of the login and of static files are its own."""
 
@@ -48,11 +70,9 @@ class Browsers:
 
     # --- pages ---
 
-    def page(self, template: str, **values: Any) -> bytes:
-        """A template as a page; may be asked for in any thread."""
-        now = values.setdefault("now", datetime.now(UTC))
-        words = {"ago": partial(ago, now=now), "lasting": partial(lasting, now=now), "utc": utc}
-        return self._renderer.page(template, **{**words, "root": "", **values})
+    def page(self, page: Page) -> bytes:
+        """A page as HTML; may be asked for in any thread."""
+        return self._renderer.page(page)
 
     def answer(self, status: int, page: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
         """A page as an answer."""
@@ -69,7 +89,7 @@ class Browsers:
         """An error: a page for a browser, JSON for everyone else."""
         if not is_browser(request):
             return refusal(status, sentence, headers)
-        page = self.page("refusal.html", status=status, sentence=sentence, root=_root(request))
+        page = self.page(RefusalPage(status=status, sentence=sentence, root=_root(request)))
         return self.answer(status, page, headers)
 
     async def static(self, request: web.Request) -> web.StreamResponse:
@@ -181,7 +201,7 @@ class Browsers:
     def _login(
         self, status: int, after: str, problem: str | None = None, headers: Mapping[str, str] | None = None
     ) -> web.Response:
-        return self.answer(status, self.page("login.html", after=after, problem=problem), headers)
+        return self.answer(status, self.page(LoginPage(after=after, problem=problem)), headers)
 
     def _is_secure(self, request: web.Request) -> bool:
         public = self._in_force.door.public_url or ""

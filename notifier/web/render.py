@@ -7,10 +7,11 @@ that turn the direction of what follows.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.resources import files
-from typing import Any, Final
+from typing import ClassVar, Final
 from urllib.parse import urlencode
 
 from jinja2 import FunctionLoader, StrictUndefined
@@ -45,6 +46,17 @@ def static_files() -> Mapping[str, StaticFile]:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a template shows: the fields of a subclass are the names that its template uses."""
+
+    template: ClassVar[str]
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    root: str = ""
+    """The way from the page's path to the server's root."""
+
+
 class Renderer:
     """Makes pages. Once made it may be used from any thread."""
 
@@ -69,9 +81,11 @@ class Renderer:
         }
         self._environment.globals["static"] = {name: f"static/{file.name}" for name, file in static.items()}
 
-    def page(self, template: str, **values: Any) -> bytes:
-        """The template as a page. `now` is there for what says "ago"."""
-        return self._environment.get_template(template).render(**values).encode("utf-8", "replace")
+    def page(self, page: Page) -> bytes:
+        """A page as HTML."""
+        shown = {each.name: getattr(page, each.name) for each in fields(page)}
+        words = {"ago": partial(ago, now=page.now), "lasting": partial(lasting, now=page.now), "utc": utc}
+        return self._environment.get_template(page.template).render(shown, **words).encode("utf-8", "replace")
 
 
 def disarmed(text: object, longest: int = LONGEST_TEXT) -> str:

@@ -4,19 +4,20 @@ What a page needs of the worker's memory is copied on the event loop; the databa
 thread, a few at a time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from notifier.store.views.page import MOST_INCIDENTS, RUNS_SHOWN, SyncKey, WorkspaceHealth, looked_at
+from notifier.store.views.page import RUNS_SHOWN, SyncKey, WorkspaceHealth, looked_at
 from notifier.store.views.status import DeliveryFilter, retry_deliveries
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
 from notifier.web.page.syncs import NAMED, State, Wanted, board_of, state_of
-from notifier.web.page.words import Links, event_line, headline_of, incident_line, sync_name
+from notifier.web.page.values import FrontPage, SyncPage, Visit
+from notifier.web.page.words import Links, event_line, headline_of, incident_line
 from notifier.web.query import Parameters, WrongParameter, sync_of
 from notifier.web.render import query
 from notifier.web.session import local_path
@@ -41,18 +42,18 @@ class Pages:
         given = {name: value for name, value in request.query.items() if value}
         seen = self._in_force.worker
         watched = seen.watched()
-        common = {
-            "form": self._browsers.form_token(request),
-            "in_session": self._browsers.in_session(request),
-            "here": request.path_qs,
-            "retried": _retried(given),
-        }
+        visit = Visit(
+            form=self._browsers.form_token(request),
+            in_session=self._browsers.in_session(request),
+            here=request.path_qs,
+            retried=_retried(given),
+        )
         if "sync" in given:
             key = _key_of(given, seen, watched)
-            return await self._page(lambda: self._sync_page(seen, watched, key, common))
+            return await self._page(lambda: self._sync_page(seen, watched, key, visit))
         wanted = _wanted(given)
         troubles = seen.ailment(), seen.not_ready(), seen.not_in_force()
-        return await self._page(lambda: self._front_page(seen, watched, wanted, troubles, common))
+        return await self._page(lambda: self._front_page(seen, watched, wanted, troubles, visit))
 
     async def retry(self, request: web.Request) -> web.Response:
         """POST /retry: tries one delivery again, and goes back to where the button was."""
@@ -78,7 +79,7 @@ class Pages:
         watched: Sequence[WatchedNow],
         wanted: Wanted,
         troubles: tuple[str | None, str | None, str | None],
-        common: Mapping[str, Any],
+        visit: Visit,
     ) -> bytes:
         now, links = datetime.now(UTC), Links(seen.workspaces)
         with looked_at(seen.database) as look:
@@ -93,32 +94,27 @@ class Pages:
         workspaces = [health.workspaces.get(name, _never_read(name)) for name in seen.workspaces]
         receivers = list(health.receivers.values())
         return self._browsers.page(
-            "front.html",
-            now=now,
-            worker=health.worker,
-            headline=headline_of(*troubles, workspaces, receivers, unread),
-            workspaces=workspaces,
-            receivers=receivers,
-            many_workspaces=len(workspaces) > 1,
-            incidents=incidents,
-            most_incidents=MOST_INCIDENTS,
-            board=board,
-            rows=[(sync, state, chart_of(runs[sync.key], BARS, now)) for sync, state in board.shown],
-            states=tuple(State),
-            unread=unread,
-            wanted=wanted,
-            link=lambda **changes: query({**wanted.query(), **changes}),
-            sync_url=links.sync,
-            waiting=waiting,
-            dead=dead,
-            sync_name=sync_name,
-            events=[event_line(each, links) for each in events],
-            **common,
+            FrontPage(
+                visit=visit,
+                now=now,
+                worker=health.worker,
+                headline=headline_of(*troubles, workspaces, receivers, unread),
+                workspaces=workspaces,
+                receivers=receivers,
+                many_workspaces=len(workspaces) > 1,
+                incidents=incidents,
+                board=board,
+                rows=[(sync, state, chart_of(runs[sync.key], BARS, now)) for sync, state in board.shown],
+                unread=unread,
+                wanted=wanted,
+                link=lambda **changes: query({**wanted.query(), **changes}),
+                waiting=waiting,
+                dead=dead,
+                events=[event_line(each, links) for each in events],
+            )
         )
 
-    def _sync_page(
-        self, seen: WorkerFacts, watched: Sequence[WatchedNow], key: SyncKey, common: Mapping[str, Any]
-    ) -> bytes:
+    def _sync_page(self, seen: WorkerFacts, watched: Sequence[WatchedNow], key: SyncKey, visit: Visit) -> bytes:
         now, links = datetime.now(UTC), Links(seen.workspaces)
         sync = next((each for each in watched if each.key == key), None)
         with looked_at(seen.database) as look:
@@ -129,23 +125,22 @@ class Pages:
             unread = look.unread().get(key)
         is_open = any(incident.is_open for incident in happenings.incidents)
         return self._browsers.page(
-            "sync.html",
-            now=now,
-            key=key,
-            label=label,
-            sync=sync,
-            state=state_of(sync, last, is_open, is_unread=unread is not None) if sync is not None else None,
-            unread=unread,
-            url=links.sync(*key),
-            run_url=lambda run: links.run(*key, run.id),
-            many_workspaces=len(seen.workspaces) > 1,
-            chart=chart_of(runs, BARS, now),
-            incidents=[incident_line(each, links) for each in happenings.incidents],
-            waiting=happenings.waiting,
-            dead=happenings.dead,
-            sync_name=sync_name,
-            events=[event_line(each, links) for each in happenings.events],
-            **common,
+            SyncPage(
+                visit=visit,
+                now=now,
+                key=key,
+                label=label,
+                sync=sync,
+                state=state_of(sync, last, is_open, is_unread=unread is not None) if sync is not None else None,
+                unread=unread,
+                url=links.sync(*key),
+                run_url=lambda run: links.run(*key, run.id),
+                chart=chart_of(runs, BARS, now),
+                incidents=[incident_line(each, links) for each in happenings.incidents],
+                waiting=happenings.waiting,
+                dead=happenings.dead,
+                events=[event_line(each, links) for each in happenings.events],
+            )
         )
 
 

@@ -11,7 +11,7 @@ from notifier.model.event import EventType
 from notifier.model.foreign import error_line
 from notifier.model.incident import Check, Incident
 from notifier.model.times import counted
-from notifier.store.views.page import ReceiverHealth, SyncKey, Unfinished, WorkspaceHealth
+from notifier.store.views.page import ReceiverHealth, SyncKey, WorkspaceHealth
 from notifier.store.views.status import EventView
 from notifier.watchlist.models import Workspace
 
@@ -151,11 +151,6 @@ def incident_line(incident: Incident, links: Links) -> IncidentLine:
         (incident.workspace, incident.sync_id) if incident.sync_id is not None else None,
         links.run(incident.workspace, incident.sync_id, incident.last_run_id),
     )
-
-
-def sync_name(delivery: Unfinished) -> str | None:
-    """What a delivery is about; None where it is about no sync."""
-    return _name(delivery.sync_label, delivery.sync_id)
 
 
 def _name(label: object, sync_id: int | None) -> str | None:
