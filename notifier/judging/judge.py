@@ -1,96 +1,227 @@
-"""What was seen and what it came to, before it is recorded. Pure."""
+"""What was seen in a workspace, and what it comes to: events, incidents, and who gets them. Pure.
 
-from collections.abc import Iterable, Mapping
+`checks` says what a result or a time means, `route` who hears of it, `body` how it reads; this brings them together.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
-from notifier.judging.checks import Judged, Step, SyncState
-from notifier.judging.diff import event_type
+from notifier.judging import checks as rules
+from notifier.judging.body import event_body
+from notifier.judging.checks import Judged, Scene, Step, SyncState
+from notifier.judging.page import Draft, Found, Page, draft_of, run_drafts
+from notifier.judging.results import newest_first, result_of, take_new_level, with_good_run
+from notifier.judging.route import Finding, Reader, Subject, addressed, who_knows
 from notifier.judging.sightings import Sighting
-from notifier.model.event import CensusAlert, Event, EventType
-from notifier.model.incident import Incident
-from notifier.model.run import Change, PreviousRun, SyncRun
-from notifier.model.sync import Labels
+from notifier.judging.standing import resting_checks, standing_after
+from notifier.model.event import CensusAlert, Event, EventType, run_story
+from notifier.model.incident import Check, Incident, Reason
+from notifier.model.run import Result
+from notifier.model.sync import Labels, Mark, Sync
+from notifier.watchlist.checks import NO_CHECKS, ChecksInForce
+from notifier.watchlist.models import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When something was seen, by two clocks that need not agree."""
+
+    seen_at: datetime
+    """By our clock: the time of its events."""
+    api_now: datetime
+    """By the API's clock, by which it dates runs: ages are counted by it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What to record of it, and the state of the sync's checks from then on."""
+class KnownSync:
+    """A watched sync as it is known at one moment: what is seen of it is judged by this."""
 
-    events: tuple[Event, ...] = ()
-    incidents: tuple[Incident, ...] = ()
-    outliers: tuple[int, ...] = ()
-    regulars: tuple[int, ...] = ()
-    new_level_from: datetime | None = None
-    state: SyncState = field(default_factory=SyncState)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An event before it is known who gets it."""
-
-    type: EventType
+    sync_id: int | None
+    """None: it is no sync, but the workspace itself."""
+    label: str | None
     labels: Labels
-    run: SyncRun | None = None
-    changes: tuple[Change, ...] = ()
-    previous_run: PreviousRun | None = None
-    incident: Incident | None = None
-    alert: CensusAlert | None = None
+    mark: Mark | None = None
+    """How far its list of runs has been read; None: not at all yet."""
+    watched_runs: Mapping[int, Labels] = field(default_factory=dict)
+    """Its runs that a `sync_run` watch names, with the labels of that watch."""
+    checks: ChecksInForce = NO_CHECKS
+    state: SyncState = field(default_factory=SyncState)
+    """What its checks remember."""
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether its runs have been read before. While they have not, no check speaks."""
+        return self.mark is not None
 
 
-class Page:
-    """What is found so far, in its order; an incident as it is after its last step."""
+THE_WORKSPACE: Final = KnownSync(None, None, {})
 
-    def __init__(self, state: SyncState) -> None:
-        self.state = state
-        self._events: list[Event] = []
-        self._incidents: dict[str, Incident] = {}
-        self._outliers: list[int] = []
-        self._regulars: list[int] = []
-        self._new_level_from: datetime | None = None
 
-    def take(self, judged: Judged, run: SyncRun | None, *, recounted: bool = False) -> None:
-        """`recounted`: what was thought of the number of the run's records before no longer holds."""
-        for step in judged.steps:
-            self._keep(step.incident)
-        if judged.outlier and run is not None:
-            self._outliers.append(run.id)
-        elif recounted and run is not None:
-            self._regulars.append(run.id)
-        if judged.new_level_from is not None:
-            self._new_level_from = judged.new_level_from
-            self._outliers.clear()
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges what is seen in one workspace."""
 
-    def add(self, events: Iterable[Event], told: Mapping[str, frozenset[str]]) -> None:
-        self._events += events
-        for incident_id, receivers in told.items():
-            incident = self._incidents[incident_id]
-            self._keep(replace(incident, told=incident.told | receivers))
+    workspace: str
+    app_url: str
+    routes: Sequence[Route] | None
+    readers: Sequence[Reader]
+    new_id: Callable[[], str]
+    """Makes an ID that no event and no incident has."""
 
-    def _keep(self, incident: Incident) -> None:
-        self._incidents[incident.id] = incident
-        self.state = self.state.with_incident(incident)
+    def scene(self, sync: KnownSync, now: datetime) -> Scene:
+        """What each incident of the sync gets that begins or ends at `now`."""
+        return Scene(self.workspace, sync.sync_id, sync.label, sync.labels, now, lambda: f"inc_{self.new_id()}")
 
-    def found(self) -> Found:
-        return Found(
-            tuple(self._events),
-            tuple(self._incidents.values()),
-            tuple(self._outliers),
-            tuple(self._regulars),
-            self._new_level_from,
-            self.state,
+    def runs(
+        self,
+        sync: KnownSync,
+        sightings: Iterable[Sighting],
+        results: Iterable[Result],
+        listed: Sequence[int],
+        times: Times,
+    ) -> Found:
+        """What runs mean that were seen, oldest first.
+
+        `results`: those known before; `listed`: the runs of the answer. Both newest first: of runs that were created in
+        one instant, that order tells which is newer.
+        """
+        page, scene = Page(sync.state), self.scene(sync, times.api_now)
+        by_run = {result.run_id: result for result in results}
+        for sighting in sightings:
+            run, before = sighting.run, page.state.open
+            judged = Judged()
+            if sync.has_baseline:
+                judged = _judged(page.state, sync.checks, sighting, by_run, listed, scene)
+            page.take(judged, run, recounted=sighting.has_new_counts)
+            page.state = with_good_run(page.state, run, times.api_now)
+            drafts = [
+                *run_drafts(sighting, sync.watched_runs.get(run.id, sync.labels)),
+                *(draft_of(step, sync.labels, sighting) for step in judged.steps),
+            ]
+            self._write(page, sync, drafts, times.seen_at, lasting={**before, **page.state.open})
+        return page.found()
+
+    def told(self, sync: KnownSync, steps: Iterable[Step], seen_at: datetime) -> Found:
+        """Steps of incidents that no change of a run brought about; each is told by itself."""
+        page = Page(sync.state)
+        self._tell(page, sync, steps, seen_at)
+        return page.found()
+
+    def listed(self, sync: KnownSync, shown: Sync, times: Times) -> Found:
+        """A listing shows that a sync was paused, resumed or put on another schedule. The first sight is silent."""
+        page, old = Page(sync.state), sync.state.standing
+        if old.paused is not None and old.paused != shown.paused:
+            kind = EventType.SYNC_PAUSED if shown.paused else EventType.SYNC_RESUMED
+            self._write(page, sync, [Draft(kind, sync.labels)], times.seen_at)
+        scene = self.scene(sync, times.api_now)
+        steps = rules.ended_by(sync.state, resting_checks(shown), Reason.CHECK_OFF, scene)
+        self._tell(page, sync, steps, times.seen_at)
+        page.state = replace(page.state, standing=standing_after(old, shown, times.api_now))
+        return page.found()
+
+    def last_words(self, sync: KnownSync, reason: Reason, newest: Result | None, times: Times) -> Found:
+        """What there is to tell of a sync that is forgotten. `newest`: its newest result."""
+        page = Page(sync.state)
+        if reason is Reason.DELETED:
+            self._write(page, sync, [Draft(EventType.SYNC_DELETED, sync.labels)], times.seen_at)
+        scene = self.scene(sync, times.api_now)
+        self._tell(page, sync, rules.ended_by(sync.state, tuple(Check), reason, scene, newest), times.seen_at)
+        return page.found()
+
+    def alert(self, sync: KnownSync, alert: CensusAlert, seen_at: datetime) -> Found:
+        """One of Census' own alerts. It opens no incident."""
+        page = Page(sync.state)
+        self._write(page, sync, [Draft(alert.type, sync.labels, alert=alert)], seen_at)
+        return page.found()
+
+    def _tell(self, page: Page, sync: KnownSync, steps: Iterable[Step], seen_at: datetime) -> None:
+        for step in steps:
+            labels = sync.labels if sync.labels or step.incident.is_open else step.incident.labels
+            page.take(Judged((step,)), step.run)
+            self._write(page, sync, [Draft(step.type, labels, run=step.run, incident=step.incident)], seen_at)
+
+    def _write(
+        self,
+        page: Page,
+        sync: KnownSync,
+        drafts: Sequence[Draft],
+        seen_at: datetime,
+        lasting: Mapping[Check, Incident] | None = None,
+    ) -> None:
+        """Adds the events of what was seen at once, and who learned of which incident by them. `lasting`: the incidents
+        into whose time the runs fall."""
+        findings = [self._finding(sync, draft, lasting or {}) for draft in drafts]
+        events: list[Event] = []
+        told: dict[str, frozenset[str]] = {}
+        chosen = addressed(findings, self.routes, self.readers)
+        for draft, finding, addressees in zip(drafts, findings, chosen, strict=True):
+            body = event_body(
+                type=draft.type,
+                seen_at=seen_at,
+                workspace=self.workspace,
+                app_url=self.app_url,
+                labels=draft.labels,
+                sync_id=sync.sync_id,
+                sync_label=sync.label,
+                run=draft.run,
+                previous_run=draft.previous_run,
+                changes=draft.changes,
+                incident=draft.incident,
+                alert=draft.alert,
+            )
+            incident_id = draft.incident.id if draft.incident is not None else None
+            events.append(
+                Event(
+                    id=f"evt_{self.new_id()}",
+                    type=draft.type,
+                    workspace=self.workspace,
+                    sync_id=sync.sync_id,
+                    run_id=draft.run_id,
+                    seen_at=seen_at,
+                    body=body,
+                    addressees=addressees,
+                    incident_id=incident_id,
+                )
+            )
+            if incident_id is not None:
+                told[incident_id] = who_knows(finding, addressees, self.routes, self.readers)
+        page.add(events, told)
+
+    def _finding(self, sync: KnownSync, draft: Draft, lasting: Mapping[Check, Incident]) -> Finding:
+        own, run = draft.incident, draft.run
+        check = own.check if own is not None else None
+        subject = Subject(draft.type, self.workspace, sync.sync_id, sync.label, draft.labels, check)
+        return Finding(
+            subject,
+            incidents=(own,) if own is not None else tuple(lasting.values()) if run is not None else (),
+            run_story=run_story(self.workspace, sync.sync_id, run.id) if run is not None else None,
         )
 
 
-def run_drafts(sighting: Sighting, labels: Labels) -> Iterable[Draft]:
-    """The events of a run itself."""
-    run = sighting.run
-    if sighting.changes:
-        yield Draft(event_type(sighting.changes), labels, run, sighting.changes, sighting.previous_run)
-    if sighting.full_sync:
-        yield Draft(EventType.FULL_SYNC, labels, run, sighting.changes, sighting.previous_run)
-
-
-def draft_of(step: Step, labels: Labels, sighting: Sighting) -> Draft:
-    """The event of an incident that a run brought about."""
-    return Draft(step.type, labels, sighting.run, sighting.changes, sighting.previous_run, step.incident)
+def _judged(
+    state: SyncState,
+    checks: ChecksInForce,
+    sighting: Sighting,
+    results: dict[int, Result],
+    listed: Sequence[int],
+    scene: Scene,
+) -> Judged:
+    """What one run means to a sync's checks; `results` then holds what it came to, too."""
+    run, judged = sighting.run, Judged()
+    results.pop(run.id, None)
+    if run.watched.is_counted:
+        results[run.id] = result_of(run)
+    if sighting.has_new_result or sighting.has_new_counts:
+        after = rules.after_result if sighting.has_new_result else rules.after_counts
+        judged = after(state, checks, run, newest_first(results, listed), scene)
+        if judged.outlier:
+            results[run.id] = replace(results[run.id], outlier=True)
+        if judged.new_level_from is not None:
+            take_new_level(results, judged.new_level_from)
+    elif run.watched.status == "failed":
+        judged = Judged(rules.after_error(state, run))
+    if run.ended:
+        judged = replace(judged, steps=(*judged.steps, *rules.after_end(state, run.id, run, Reason.RECOVERED, scene)))
+    return judged

@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 from notifier.judging.checks import SyncState
 from notifier.model.run import GoodRun, Result, Snapshot, SyncRun
-from notifier.model.sync import Standing, Sync
+from notifier.watchlist.checks import ChecksInForce
 
-
-def standing_after(old: Standing, sync: Sync, listed_at: datetime) -> Standing:
-    """What is known of a sync once a listing showed it. Time in which no run was due is held against no sync."""
-    begins_to_be_due = (old.paused and not sync.paused) or (old.scheduled is False and sync.scheduled)
-    return Standing(sync.paused, sync.scheduled, listed_at if begins_to_be_due else old.stale_from)
+MOST_RESULTS: Final = 100
+"""Of a sync, looked at for its usual number of records."""
 
 
 def with_good_run(state: SyncState, run: SyncRun, now: datetime) -> SyncState:
@@ -57,6 +55,20 @@ def take_new_level(results: dict[int, Result], level_from: datetime) -> None:
     for result in results.values():
         is_before = result.created_at is not None and result.created_at < level_from
         results[result.run_id] = replace(result, outlier=is_before)
+
+
+def how_many(checks: ChecksInForce, *, is_whole: bool) -> int:
+    """How many stored results the checks of a sync look at, beside those that the answer shows. `is_whole`: it shows
+    the newest of them, which is enough where only the newest one counts."""
+    if checks.record_count is not None:
+        return MOST_RESULTS
+    if checks.failing is not None:
+        wanted = max(checks.failing.window, checks.failing.recovered_after)
+        if wanted > 1:
+            return wanted
+    if is_whole:
+        return 0
+    return MOST_RESULTS if checks.rejected_records is not None else 1
 
 
 def newest_first(results: Mapping[int, Result], listed: Iterable[int] = ()) -> list[Result]:

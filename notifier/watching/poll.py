@@ -6,7 +6,7 @@ moves after the commit, never before.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -17,12 +17,12 @@ import structlog
 
 from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
-from notifier.judging.diff import NOTHING, changes_between, dated, is_baseline, mark_of, read_to_mark, with_floor_of
-from notifier.judging.sightings import Sighting
+from notifier.judging.diff import dated, is_baseline, mark_of, read_to_mark
+from notifier.judging.judge import Times
+from notifier.judging.sightings import Shown, as_known, is_before
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
-from notifier.model.event import Observation
 from notifier.model.incident import Reason
-from notifier.model.run import PreviousRun, Snapshot, SyncRun
+from notifier.model.run import Snapshot, SyncRun
 from notifier.model.sync import Gap, Mark
 from notifier.store.store import Store
 from notifier.watching.api_clock import ApiClock, ApiTime
@@ -37,7 +37,6 @@ NEWEST: Final = 5  # runs asked for by a poll at rest: enough to see a mark belo
 DROP_AFTER: Final = timedelta(days=7)
 LONGEST_LAG: Final = timedelta(minutes=10)  # of one server of the API behind another
 TELL_AFTER: Final = 3  # failures in a row
-NONE_OUTSIDE: Final[frozenset[int]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
 
 
 class RunFate(Enum):
@@ -152,11 +151,7 @@ class Observer:
             gap = Gap(self._clock(), news[0].id)
             mark = replace(mark, floor=news[0].created_at or mark.floor)
         recorded = await self._record(target, read.listed, read.known, news, answered.now, mark=mark, gap=gap)
-        listed_ids = {run.id for run in read.listed}
-        looked_at = listed_ids | target.followed.keys() | target.watched_runs.keys()
-        target.held = {run_id: since for run_id, since in target.held.items() if run_id in looked_at}
-        outside = (target.followed.keys() | target.watched_runs.keys()) - listed_ids
-        target.outside = frozenset(outside) if outside else NONE_OUTSIDE
+        target.was_shown(read.listed)
         if gap is not None:
             log.warning(
                 "older runs were skipped: too many came at once, or the list could not be read back to the last one",
@@ -296,116 +291,42 @@ class Observer:
         async with target.lock:
             if target.gone:
                 return False
-            now = self._clock()
-            listed = self._as_known(target, listed, known)
+            times = Times(seen_at=self._clock(), api_now=api_now)
             # Retention may have moved the floor since the list was read.
             fresh = {run.id for run in news if target.mark is None or not is_baseline(run, target.mark)}
-            snapshots: list[Snapshot] = []
-            sightings: list[Sighting] = []
-            for place, run in reversed(list(enumerate(listed))):
-                old = known.get(run.id)
-                seen = await self._sighting(target, run, old, [*listed[place + 1 :], *older], is_news=run.id in fresh)
-                if seen is not None:
-                    sightings.append(seen)
-                if old is not None and seen is None and old.created_at is None and run.created_at is not None:
-                    snapshots.append(replace(old, created_at=run.created_at))
-                elif old is None or seen is not None:
-                    is_told = seen is not None or run.id not in fresh
-                    snapshots.append(_snapshot(run, old, api_now, seen, is_told=is_told))
-            # The newest part of the list is whole where nothing newer is known: an answer may lag behind another.
-            is_whole = mark is not None and any(run.id == mark.run_id for run in listed)
-            found = await self._recorder.judge(target, sightings, listed, known, now, api_now, is_whole=is_whole)
-            if mark is not None and target.mark is not None:
-                mark = with_floor_of(mark, target.mark)
-            observation = Observation(
-                self.workspace,
-                target.sync_id,
-                target.label,
-                tuple(snapshots),
-                found.events,
-                mark=mark if mark != target.mark else None,
-                gap=gap,
-                incidents=found.incidents,
-                outliers=found.outliers,
-                regulars=found.regulars,
-                new_level_from=found.new_level_from,
-            )
-            if observation.mark or snapshots:
-                await self._store.record(observation)
-            if mark is not None:  # retention may have raised the floor meanwhile
-                target.mark = with_floor_of(mark, target.mark) if target.mark is not None else mark
-            target.state = found.state
-        self._recorder.announce(found.events)
-        await self._follow(target, listed, known, snapshots, api_now)
+            shown = Shown(self._not_outdated(target, listed, known), known, fresh, older)
+            kept = await self._recorder.take_runs(target, shown, times, mark=mark, gap=gap)
+        await self._follow(target, shown.runs, {**known, **{snapshot.run_id: snapshot for snapshot in kept}}, api_now)
         return True
 
-    def _as_known(
+    def _not_outdated(
         self, target: SyncTarget, listed: Sequence[SyncRun], known: dict[int, Snapshot]
     ) -> tuple[SyncRun, ...]:
-        """The runs of an answer, created when they were first seen to be, with the status that was last told, without
-        those that it shows as they were before what is known of them: answers of servers that lag behind each other
-        would tell a change three times.
+        """The runs of an answer without those that it shows as they were before what is known of them: answers of
+        servers that lag behind each other would tell a change three times.
 
         After ten minutes of it the answer is right, whatever its times say.
         """
         now, shown = asyncio.get_running_loop().time(), []
         for run in listed:
             old = known.get(run.id)
-            if old is not None and self._may_lag and _is_before(run, old):
+            if old is not None and self._may_lag and is_before(run, old):
                 if now - target.held.setdefault(run.id, now) < LONGEST_LAG.total_seconds():
                     continue
             else:
                 target.held.pop(run.id, None)
-            if old is not None and old.created_at is not None and run.created_at is not None:
-                run = replace(run, created_at=min(run.created_at, old.created_at))
-            if old is not None and run.watched.status is None:
-                run = replace(run, watched=replace(run.watched, status=old.watched.status))
-            shown.append(run)
+            shown.append(run if old is None else as_known(run, old))
         return tuple(shown)
-
-    async def _sighting(
-        self, target: SyncTarget, run: SyncRun, old: Snapshot | None, before: Sequence[SyncRun], *, is_news: bool
-    ) -> Sighting | None:
-        """What is worth a look: a change, a full sync, an end, other counts of records. A first sight of what is no
-        news is silent, and so is a run that has no status yet."""
-        if (old is None and not is_news) or (
-            run.watched.status is None and (old is None or old.watched.status is None)
-        ):
-            return None
-        changes = changes_between(old.watched if old else None, run.watched)
-        full_sync = await self._turned_out_full(target, run, old, before)
-        seen = Sighting(run, old, changes, None, full_sync)
-        ended = old is not None and old.followed and run.ended
-        if not changes and not full_sync and not ended and not seen.has_new_counts:
-            return None
-        return replace(seen, previous_run=await self._previous_result(run, before))
-
-    async def _turned_out_full(
-        self, target: SyncTarget, run: SyncRun, old: Snapshot | None, before: Sequence[SyncRun]
-    ) -> bool:
-        """Whether a run is seen to be a full sync now, and the run before it was none. What ended long ago tells
-        nothing new: its snapshot may be from before the notifier looked at that."""
-        if not run.full_sync or target.mark is None or (old is not None and (old.full_sync or not old.followed)):
-            return False
-        for other in before:
-            if other.full_sync is not None:
-                return not other.full_sync
-        oldest = (before[-1] if before else run).created_at
-        if oldest is None:
-            return False
-        return await self._store.was_full_sync(self.workspace, run.sync_id, run.id, oldest) is False
 
     async def _follow(
         self,
         target: SyncTarget,
         listed: Iterable[SyncRun],
-        known: dict[int, Snapshot],
-        saved: Iterable[Snapshot],
+        known: Mapping[int, Snapshot],
         api_now: datetime,
     ) -> None:
-        latest = {**known, **{snapshot.run_id: snapshot for snapshot in saved}}
         for run in listed:
-            snapshot = latest[run.id]
+            snapshot = known[run.id]
             if snapshot.followed and not run.ended:
                 moved_at = max(snapshot.changed_at, _past(run.updated_at, api_now) or snapshot.changed_at)
                 target.followed[run.id] = Followed(moved_at, created_at=run.created_at)
@@ -413,18 +334,8 @@ class Observer:
                 target.followed.pop(run.id, None)
             if run.ended and run.id in target.watched_runs:
                 await self.end_run_watch(run.id, run.sync_id, f"ended as {run.watched.status}")
-                del target.watched_runs[run.id]
+                target.drop_run(run.id)
         target.outside &= target.followed.keys() | target.watched_runs.keys()
-
-    async def _previous_result(self, run: SyncRun, older: Sequence[SyncRun]) -> PreviousRun | None:
-        """The last result before a run: in the same answer (`older`, newest first), else in the database."""
-        for before in older:
-            if before.watched.is_counted:
-                return PreviousRun(before.id, str(before.watched.status))
-        oldest = older[-1] if older else run
-        return await self._store.previous_result(
-            self.workspace, run.sync_id, oldest.created_at, [run.id, *(before.id for before in older)]
-        )
 
     def _note_unreadable(self, target: SyncTarget, unreadable: int) -> None:
         if unreadable > target.unreadable:
@@ -439,10 +350,9 @@ class Observer:
     async def _drop(self, target: SyncTarget, run_id: int, reason: str, end: Reason, api_now: datetime) -> None:
         if run_id in target.watched_runs:
             await self.end_run_watch(run_id, target.sync_id, reason)
-            del target.watched_runs[run_id]
+            target.drop_run(run_id)
         await self._store.unfollow(self.workspace, run_id)
-        del target.followed[run_id]
-        target.outside -= {run_id}
+        target.forget_run(run_id)
         await self._recorder.run_is_gone(target, run_id, end, api_now)
         log.info(
             "sync run is no longer followed",
@@ -451,33 +361,6 @@ class Observer:
             sync_run_id=run_id,
             reason=reason,
         )
-
-
-def _snapshot(
-    run: SyncRun, old: Snapshot | None, api_now: datetime, seen: Sighting | None, *, is_told: bool
-) -> Snapshot:
-    """`is_told`: whether what it shows is known; what is not yet worth an event is kept as nothing, and is one then."""
-    changed = seen is not None and bool(seen.changes)
-    return Snapshot(
-        run_id=run.id,
-        sync_id=run.sync_id,
-        watched=run.watched if is_told else NOTHING,
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        changed_at=api_now if changed or old is None else old.changed_at,
-        followed=not run.ended and (changed or old is None or old.followed),
-        completed_at=run.completed_at,
-        records_sent=run.records.sent,
-        full_sync=run.full_sync,
-        counts=run.records,
-    )
-
-
-def _is_before(run: SyncRun, old: Snapshot) -> bool:
-    """Whether an answer shows a run as it was before its snapshot was taken."""
-    if run.updated_at is None or old.updated_at is None or run.watched == old.watched:
-        return False
-    return run.updated_at < old.updated_at
 
 
 def _stale(target: SyncTarget, api_now: datetime) -> list[int]:

@@ -1,7 +1,7 @@
-"""From what was seen to what is told: events of runs, syncs and incidents, each with those who get it.
+"""Reads what a judge needs, has it judged, commits what was found, and says so.
 
-Decides nothing by itself: `diff`, `checks` and `route` do. It brings them together with what the database remembers;
-what is seen at once is recorded in one transaction.
+Decides nothing by itself: what it means and who gets it is said in `judging`. What is seen at once is recorded in one
+transaction, and a target moves after it.
 """
 
 import uuid
@@ -13,27 +13,19 @@ from typing import Final
 import structlog
 
 from notifier.judging import checks as rules
-from notifier.judging.body import event_body
-from notifier.judging.checks import Judged, Scene, Step, SyncState
-from notifier.judging.judge import Draft, Found, Page, draft_of, run_drafts
-from notifier.judging.results import (
-    known_result,
-    last_good_of,
-    newer,
-    newest_first,
-    result_of,
-    standing_after,
-    take_new_level,
-    with_good_run,
-)
-from notifier.judging.route import Finding, Reader, Subject, addressed, who_knows
-from notifier.judging.sightings import Sighting
-from notifier.model.event import CensusAlert, Event, EventType, Observation, run_story
-from notifier.model.incident import Check, Incident, Reason
+from notifier.judging.checks import Scene, Step
+from notifier.judging.diff import with_floor_of
+from notifier.judging.judge import THE_WORKSPACE, Judge, KnownSync, Times
+from notifier.judging.page import Found
+from notifier.judging.results import how_many, known_result, last_good_of
+from notifier.judging.route import Reader
+from notifier.judging.sightings import Shown, Sighting, glances, snapshots
+from notifier.judging.standing import counted_from, out_of_sight, readable, turned_off, unreadable
+from notifier.model.event import CensusAlert, Event, Observation
+from notifier.model.incident import Incident, Reason
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model.run import Result, Snapshot, SyncRun
-from notifier.model.sync import Standing, Sync
-from notifier.model.times import spoken
+from notifier.model.sync import Gap, Mark, Sync
 from notifier.store.store import Store
 from notifier.watching.target import SyncTarget, Unread
 from notifier.watchlist.models import Route
@@ -41,7 +33,6 @@ from notifier.watchlist.models import Route
 log = structlog.get_logger(__name__)
 
 NOTHING_KNOWN: Final[Mapping[int, Snapshot]] = {}
-MOST_RESULTS: Final = 100  # of a sync, looked at for its usual number of records
 
 
 class Recorder:
@@ -60,10 +51,8 @@ class Recorder:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.workspace = workspace
-        self._app_url = app_url
+        self._judge = Judge(workspace, app_url, routes, readers, new_id=lambda: uuid.uuid4().hex)
         self._store = store
-        self._routes = routes
-        self._readers = readers
         self._recorded = recorded
         self._meter = meter
         self._clock = clock
@@ -88,95 +77,69 @@ class Recorder:
 
     # --- what a poll saw of a sync's runs ---
 
-    async def judge(
-        self,
-        target: SyncTarget,
-        sightings: Sequence[Sighting],
-        listed: Sequence[SyncRun],
-        known: Mapping[int, Snapshot],
-        now: datetime,
-        api_now: datetime,
-        *,
-        is_whole: bool,
-    ) -> Found:
-        """Events and incidents of runs, oldest first. `listed`: what the answer shows, newest first, `known`: its
-        snapshots; `is_whole`: that is the newest part of the sync's list. Without a mark, a baseline, no check speaks.
+    async def take_runs(
+        self, target: SyncTarget, shown: Shown, times: Times, *, mark: Mark | None = None, gap: Gap | None = None
+    ) -> tuple[Snapshot, ...]:
+        """Records what an answer shows that was not known, while the target's lock is held; what is kept of it.
+
+        `mark`: how far the sync's list is read by it.
         """
-        if not sightings:
-            return Found(state=target.state)
-        judging = target.mark is not None
-        state = target.state
-        if judging:
-            await self._know_last_good(target, known if is_whole else {})
-            state = target.state
-        results = await self._results(target, known, is_whole=is_whole) if judging else {}
-        scene, order = self._scene(target, api_now), [run.id for run in listed]
-        page = Page(state)
-        for sighting in sightings:
-            judged = self._steps(page.state, target, sighting, results, order, scene) if judging else Judged()
-            drafts = [
-                *run_drafts(sighting, target.watched_runs.get(sighting.run.id, target.labels)),
-                *(draft_of(step, target.labels, sighting) for step in judged.steps),
-            ]
-            before = page.state.open
-            page.take(judged, sighting.run, recounted=sighting.has_new_counts)
-            page.state = with_good_run(page.state, sighting.run, api_now)
-            page.add(*self._written(target.sync_id, target.label, drafts, before, page.state.open, now))
-        return page.found()
+        sync = target.known
+        sightings = await self._sightings(sync, shown)
+        kept = snapshots(shown, sightings, times.api_now)
+        found = Found(state=sync.state)
+        if sightings:
+            # The newest part of the list is whole where nothing newer is known: an answer may lag behind another.
+            is_whole = mark is not None and any(run.id == mark.run_id for run in shown.runs)
+            results: Iterable[Result] = ()
+            if sync.has_baseline:
+                sync = await self._with_last_good(target, sync, shown.known if is_whole else NOTHING_KNOWN)
+                results = await self._results(target, sync, shown.known, is_whole=is_whole)
+            found = self._judge.runs(sync, sightings, results, [run.id for run in shown.runs], times)
+        if mark is not None and target.mark is not None:
+            mark = with_floor_of(mark, target.mark)
+        moved = mark if mark != target.mark else None
+        if moved or kept:
+            await self._store.record(self._observation(sync, found, snapshots=kept, mark=moved, gap=gap))
+        target.was_read(found.state, mark)
+        self.announce(found.events)
+        return kept
 
-    def _steps(
-        self,
-        state: SyncState,
-        target: SyncTarget,
-        sighting: Sighting,
-        results: dict[int, Result],
-        order: Sequence[int],
-        scene: Scene,
-    ) -> Judged:
-        run = sighting.run
-        judged = Judged()
-        results.pop(run.id, None)
-        if run.watched.is_counted:
-            results[run.id] = result_of(run)
-        if sighting.has_new_result or sighting.has_new_counts:
-            after = rules.after_result if sighting.has_new_result else rules.after_counts
-            judged = after(state, target.checks, run, newest_first(results, order), scene)
-            if judged.outlier:
-                results[run.id] = replace(results[run.id], outlier=True)
-            if judged.new_level_from is not None:
-                take_new_level(results, judged.new_level_from)
-        elif run.watched.status == "failed":
-            judged = Judged(rules.after_error(state, run))
-        if run.ended:
-            judged = replace(
-                judged, steps=(*judged.steps, *rules.after_end(state, run.id, run, Reason.RECOVERED, scene))
-            )
-        return judged
+    async def _sightings(self, sync: KnownSync, shown: Shown) -> list[Sighting]:
+        """What is seen in an answer, oldest first; the database says what it does not show."""
+        seen = []
+        for glance in glances(shown, has_baseline=sync.has_baseline):
+            run, previous, was_full_sync = glance.sighting.run, None, None
+            if glance.lacks_full_sync and glance.oldest is not None:
+                was_full_sync = await self._store.was_full_sync(self.workspace, run.sync_id, run.id, glance.oldest)
+            if glance.lacks_previous_run:
+                others = [run.id, *glance.below]
+                previous = await self._store.previous_result(self.workspace, run.sync_id, glance.oldest, others)
+            sighting = glance.seen(previous, was_full_sync)
+            if sighting is not None:
+                seen.append(sighting)
+        return seen
 
-    async def _results(self, target: SyncTarget, known: Mapping[int, Snapshot], *, is_whole: bool) -> dict[int, Result]:
-        """The results before this observation. What the answer shows is enough where only the newest one counts."""
-        checks = target.checks
+    async def _results(
+        self, target: SyncTarget, sync: KnownSync, known: Mapping[int, Snapshot], *, is_whole: bool
+    ) -> Iterable[Result]:
+        """The results before this observation, those that the answer shows first."""
         results = {s.run_id: known_result(s) for s in known.values() if s.watched.is_counted}
-        looks_at_counts = checks.rejected_records is not None or checks.record_count is not None
-        most = 0 if is_whole else MOST_RESULTS if looks_at_counts else 1
-        if checks.failing is not None:
-            wanted = max(checks.failing.window, checks.failing.recovered_after)
-            most = wanted if wanted > 1 else most
-        if checks.record_count is not None:
-            most = MOST_RESULTS
-        if most:
+        if most := how_many(sync.checks, is_whole=is_whole):
             stored = await self._store.results(self.workspace, target.sync_id, most)
             results |= {result.run_id: result for result in stored}
-        return results
+        return results.values()
 
-    async def _know_last_good(self, target: SyncTarget, newest: Mapping[int, Snapshot] = NOTHING_KNOWN) -> None:
-        """`newest`: the snapshots of the newest part of the sync's list; one that completed there is the last good."""
-        if not target.last_good_known:
-            good = last_good_of(newest.values())
-            if good is None:
-                good = await self._store.last_good(self.workspace, target.sync_id)
-            target.state = replace(target.state, last_good=newer(target.state.last_good, good))
-            target.last_good_known = True
+    async def _with_last_good(
+        self, target: SyncTarget, sync: KnownSync, newest: Mapping[int, Snapshot] = NOTHING_KNOWN
+    ) -> KnownSync:
+        """The sync with its last good run, which is looked up once. `newest`: the snapshots of the newest part of its
+        list; one that completed there is the last good."""
+        if target.last_good_known:
+            return sync
+        good = last_good_of(newest.values()) or await self._store.last_good(self.workspace, target.sync_id)
+        target.last_completed(good)
+        return replace(sync, state=target.state)
 
     # --- what time brought about ---
 
@@ -195,96 +158,87 @@ class Recorder:
             await self._note_slow(target, api_now, fetch)
             if target.checks.stale is not None:
                 await self._note_stale(target, api_now)
-            if target.state.open and not target.state.standing.paused:
-                due = rules.reminders(target.checks.reminders, target.state.open.values(), api_now)
-                await self._take_steps(target, due)
-
-    async def note_unread(self, target: SyncTarget, unread: Unread, error: str, api_now: datetime) -> None:
-        """The runs of a sync, or one of them, can't be read: an incident, once that has lasted too long."""
-        settings, lasted = target.checks.unreadable, unread.silence.lasted
-        if settings is None or lasted is None or lasted < settings.after:
-            return
-        async with target.lock:
-            if target.gone or Check.UNREADABLE in target.state.open:
-                return
-            what = "no readable answer" if unread.run_id is None else f"run {unread.run_id} can't be read"
-            said = f"{what} for more than {spoken(settings.after)}: {error}"
-            step = self._scene(target, api_now).opened(Check.UNREADABLE, summary=said)
-            await self._take_steps(target, [step])
-
-    async def note_read(self, target: SyncTarget, api_now: datetime) -> None:
-        """The runs of a sync can be read: the incident that they could not is over."""
-        async with target.lock:
-            incident = target.state.open.get(Check.UNREADABLE)
-            if incident is not None and not target.gone:
-                await self._take_steps(target, [self._scene(target, api_now).resolved(incident, Reason.RECOVERED)])
+            sync = target.known
+            if sync.state.open and not sync.state.standing.paused:
+                await self._take(
+                    target, sync, rules.reminders(sync.checks.reminders, sync.state.open.values(), api_now)
+                )
 
     async def _note_slow(
         self, target: SyncTarget, api_now: datetime, fetch: Callable[[int], Awaitable[SyncRun | None]]
     ) -> None:
-        settings, known = target.checks.slow_run, target.state.open.get(Check.SLOW_RUN)
-        if known is not None and known.last_run_id not in target.followed:
-            scene = self._scene(target, api_now)
-            steps = rules.after_end(target.state, known.last_run_id or 0, None, Reason.UNWATCHED, scene)
-            await self._take_steps(target, steps)
+        sync = target.known
+        if sync.state.open:
+            await self._take(target, sync, out_of_sight(sync.state, target.followed, self._judge.scene(sync, api_now)))
+        sync = target.known
         followed = sorted(target.followed.items())
-        slow = (i for i, run in followed if rules.is_slow(target.checks, target.state, run.created_at, api_now))
+        slow = (i for i, run in followed if rules.is_slow(sync.checks, sync.state, run.created_at, api_now))
         run_id = next(slow, None)
         run = await fetch(run_id) if run_id is not None else None
+        settings = sync.checks.slow_run
         if settings is not None and run is not None and not run.ended:
-            await self._know_last_good(target)
-            await self._take_steps(
-                target, [rules.slow(settings.after, target.state, run, self._scene(target, api_now))]
-            )
+            sync = await self._with_last_good(target, sync)
+            scene = self._judge.scene(sync, api_now)
+            await self._take(target, sync, [rules.slow(settings.after, sync.state, run, scene)])
 
     async def _note_stale(self, target: SyncTarget, api_now: datetime) -> None:
-        await self._know_last_good(target)
-        if rules.good_since(target.state) is None:
-            standing = replace(target.state.standing, stale_from=api_now)
+        sync = await self._with_last_good(target, target.known)
+        standing = counted_from(sync.state, api_now)
+        if standing is not sync.state.standing:
             await self._store.save_standings(self.workspace, {target.sync_id: standing})
-            target.state = replace(target.state, standing=standing)
-        await self._take_steps(target, rules.stale(target.checks, target.state, self._scene(target, api_now)))
+            target.stands(standing)
+            return  # it counts from now on
+        await self._take(target, sync, rules.stale(sync.checks, sync.state, self._judge.scene(sync, api_now)))
+
+    async def note_unread(self, target: SyncTarget, unread: Unread, error: str, api_now: datetime) -> None:
+        """The runs of a sync, or one of them, can't be read: an incident, once that has lasted too long."""
+        async with target.lock:
+            if not target.gone:
+                sync, lasted = target.known, unread.silence.lasted
+                scene = self._judge.scene(sync, api_now)
+                steps = unreadable(sync.checks, sync.state, lasted, unread.run_id, error, scene)
+                await self._take(target, sync, steps)
+
+    async def note_read(self, target: SyncTarget, api_now: datetime) -> None:
+        """The runs of a sync can be read: the incident that they could not is over."""
+        async with target.lock:
+            if not target.gone:
+                sync = target.known
+                await self._take(target, sync, readable(sync.state, self._judge.scene(sync, api_now)))
 
     async def run_is_gone(self, target: SyncTarget, run_id: int, reason: Reason, api_now: datetime) -> None:
         """A run is no longer followed, though nobody saw it end."""
         async with target.lock:
-            if target.gone:
-                return
-            scene = self._scene(target, api_now)
-            await self._take_steps(target, rules.after_end(target.state, run_id, None, reason, scene))
+            if not target.gone:
+                sync = target.known
+                scene = self._judge.scene(sync, api_now)
+                await self._take(target, sync, rules.after_end(sync.state, run_id, None, reason, scene))
 
     # --- what a listing, or the watchlist, brought about ---
 
     async def drop_checks_turned_off(self, target: SyncTarget) -> None:
         """Ends open incidents of checks that are no longer on."""
         async with target.lock:
-            off = [check for check in target.state.open if getattr(target.checks, check.value) is None]
-            if off:
-                newest, scene = await self._newest_result(target), self._scene(target)
-                await self._take_steps(target, rules.ended_by(target.state, off, Reason.CHECK_OFF, scene, newest))
+            sync = target.known
+            if off := turned_off(sync.state, sync.checks):
+                newest, scene = await self._newest_result(target), self._judge.scene(sync, self._clock())
+                await self._take(target, sync, rules.ended_by(sync.state, off, Reason.CHECK_OFF, scene, newest))
 
-    async def note_listed(self, target: SyncTarget, sync: Sync, listed_at: datetime) -> None:
-        """A sync was paused, resumed or put on another schedule: tells, and keeps it. The first sight is silent."""
+    async def note_listed(self, target: SyncTarget, shown: Sync, listed_at: datetime) -> None:
+        """A sync was paused, resumed or put on another schedule: tells, and keeps it."""
         async with target.lock:
-            old = target.state.standing
-            drafts: list[Draft] = []
-            if old.paused is not None and old.paused != sync.paused:
-                drafts.append(Draft(EventType.SYNC_PAUSED if sync.paused else EventType.SYNC_RESUMED, target.labels))
-            resting = (Check.SLOW_RUN, Check.STALE) if sync.paused else () if sync.scheduled else (Check.STALE,)
-            steps = rules.ended_by(target.state, resting, Reason.CHECK_OFF, self._scene(target, listed_at))
-            await self._take_steps(target, steps, first=drafts, standing=standing_after(old, sync, listed_at))
+            sync = target.known
+            found = self._judge.listed(sync, shown, Times(seen_at=self._clock(), api_now=listed_at))
+            if found.state != sync.state:
+                await self._keep(sync, found)
+                target.was_judged(found.state)
 
     async def last_words(self, target: SyncTarget, reason: Reason, at: datetime | None = None) -> Observation:
         """What there is to tell of a sync that is forgotten; kept together with the forgetting."""
-        page, now = Page(target.state), self._clock()
-        if reason is Reason.DELETED:
-            drafts = [Draft(EventType.SYNC_DELETED, target.labels)]
-            page.add(*self._written(target.sync_id, target.label, drafts, {}, {}, now))
-        newest = await self._newest_result(target) if target.state.open else None
-        steps = rules.ended_by(target.state, tuple(Check), reason, self._scene(target, at), newest)
-        self._add_steps(page, target, steps, now)
-        found = page.found()
-        return Observation(self.workspace, target.sync_id, None, events=found.events, incidents=found.incidents)
+        sync, now = target.known, self._clock()
+        newest = await self._newest_result(target) if sync.state.open else None
+        found = self._judge.last_words(sync, reason, newest, Times(seen_at=now, api_now=at or now))
+        return self._observation(sync, found)
 
     async def _newest_result(self, target: SyncTarget) -> Result | None:
         results = await self._store.results(self.workspace, target.sync_id, 1)
@@ -293,123 +247,57 @@ class Recorder:
     # --- what Census' own alerts say ---
 
     async def take_alert(self, target: SyncTarget, alert: CensusAlert) -> None:
-        """Records one of Census' alerts of a watched sync; that it was told is kept with it. Opens no incident."""
-        draft = Draft(alert.type, target.labels, alert=alert)
-        events, _ = self._written(target.sync_id, target.label, [draft], {}, {}, self._clock())
-        await self._store.record(
-            Observation(self.workspace, target.sync_id, target.label, events=tuple(events), alert=alert)
-        )
-        self.announce(events)
+        """Records one of Census' alerts of a watched sync; that it was told is kept with it."""
+        sync = target.known
+        await self._keep(sync, self._judge.alert(sync, alert, self._clock()), alert=alert)
 
     # --- what concerns the whole workspace ---
 
     def workspace_scene(self) -> Scene:
         """For the workspace's own incidents; nobody else's clock can be asked while its API is silent."""
-        return Scene(self.workspace, None, None, {}, self._clock(), _new_incident_id)
+        return self._judge.scene(THE_WORKSPACE, self._clock())
 
     async def take_workspace_step(self, step: Step) -> Incident:
         """Records what happened to the workspace's own incident; the incident as it is kept."""
-        page = Page(SyncState())
-        draft = Draft(step.type, {}, incident=step.incident)
-        page.take(Judged((step,)), None)
-        page.add(*self._written(None, None, [draft], {}, {}, self._clock()))
-        found = page.found()
-        observation = Observation(self.workspace, None, None, events=found.events, incidents=found.incidents)
-        await self._store.record(observation)
-        self.announce(found.events)
+        found = self._judge.told(THE_WORKSPACE, [step], self._clock())
+        await self._keep(THE_WORKSPACE, found)
         return found.incidents[0]
 
     # --- common to all ---
 
-    def _scene(self, target: SyncTarget, now: datetime | None = None) -> Scene:
-        at = now or self._clock()
-        return Scene(self.workspace, target.sync_id, target.label, target.labels, at, _new_incident_id)
+    async def _take(self, target: SyncTarget, sync: KnownSync, steps: Sequence[Step]) -> None:
+        """Records steps that no change of a run brought about; the target's lock is held."""
+        if steps:
+            found = self._judge.told(sync, steps, self._clock())
+            await self._keep(sync, found)
+            target.was_judged(found.state)
 
-    async def _take_steps(
-        self,
-        target: SyncTarget,
-        steps: Sequence[Step],
-        *,
-        first: Sequence[Draft] = (),
-        standing: Standing | None = None,
-    ) -> None:
-        """Records steps that no change of a run brought about; each is told by itself."""
-        if not steps and not first and standing in (None, target.state.standing):
-            return
-        page, now = Page(target.state), self._clock()
-        for draft in first:
-            page.add(*self._written(target.sync_id, target.label, [draft], {}, {}, now))
-        self._add_steps(page, target, steps, now)
-        found = page.found()
-        await self._store.record(
-            Observation(
-                self.workspace,
-                target.sync_id,
-                target.label,
-                events=found.events,
-                incidents=found.incidents,
-                standing=standing,
-            )
-        )
-        target.state = replace(found.state, standing=standing or found.state.standing)
+    async def _keep(self, sync: KnownSync, found: Found, *, alert: CensusAlert | None = None) -> None:
+        await self._store.record(self._observation(sync, found, alert=alert))
         self.announce(found.events)
 
-    def _add_steps(self, page: "Page", target: SyncTarget, steps: Iterable[Step], now: datetime) -> None:
-        for step in steps:
-            labels = target.labels if target.labels or step.incident.is_open else step.incident.labels
-            page.take(Judged((step,)), step.run)
-            draft = Draft(step.type, labels, run=step.run, incident=step.incident)
-            page.add(*self._written(target.sync_id, target.label, [draft], {}, {}, now))
-
-    def _written(
+    def _observation(
         self,
-        sync_id: int | None,
-        label: str | None,
-        drafts: Sequence[Draft],
-        before: Mapping[Check, Incident],
-        after: Mapping[Check, Incident],
-        now: datetime,
-    ) -> tuple[list[Event], dict[str, frozenset[str]]]:
-        """The events of what was seen at once, and who learned of which incident by them."""
-        lasting = tuple({**before, **after}.values())
-        findings = [self._finding(sync_id, label, draft, lasting) for draft in drafts]
-        events, told = [], {}
-        chosen = addressed(findings, self._routes, self._readers)
-        for draft, finding, addressees in zip(drafts, findings, chosen, strict=True):
-            body = event_body(
-                type=draft.type,
-                seen_at=now,
-                workspace=self.workspace,
-                app_url=self._app_url,
-                labels=draft.labels,
-                sync_id=sync_id,
-                sync_label=label,
-                run=draft.run,
-                previous_run=draft.previous_run,
-                changes=draft.changes,
-                incident=draft.incident,
-                alert=draft.alert,
-            )
-            event_id = f"evt_{uuid.uuid4().hex}"
-            run_id = draft.run.id if draft.run is not None else draft.alert.run_id if draft.alert is not None else None
-            incident_id = draft.incident.id if draft.incident is not None else None
-            events.append(
-                Event(event_id, draft.type, self.workspace, sync_id, run_id, now, body, addressees, incident_id)
-            )
-            if incident_id is not None:
-                told[incident_id] = who_knows(finding, addressees, self._routes, self._readers)
-        return events, told
-
-    def _finding(self, sync_id: int | None, label: str | None, draft: Draft, lasting: tuple[Incident, ...]) -> Finding:
-        """`lasting`: the incidents into whose time the runs fall."""
-        own, run = draft.incident, draft.run
-        subject = Subject(draft.type, self.workspace, sync_id, label, draft.labels, own.check if own else None)
-        return Finding(
-            subject,
-            incidents=(own,) if own is not None else lasting if run is not None else (),
-            run_story=run_story(self.workspace, sync_id, run.id) if run is not None else None,
+        sync: KnownSync,
+        found: Found,
+        *,
+        snapshots: tuple[Snapshot, ...] = (),
+        mark: Mark | None = None,
+        gap: Gap | None = None,
+        alert: CensusAlert | None = None,
+    ) -> Observation:
+        return Observation(
+            self.workspace,
+            sync.sync_id,
+            sync.label,
+            snapshots,
+            found.events,
+            mark=mark,
+            gap=gap,
+            incidents=found.incidents,
+            outliers=found.outliers,
+            regulars=found.regulars,
+            new_level_from=found.new_level_from,
+            standing=found.state.standing if found.state.standing != sync.state.standing else None,
+            alert=alert,
         )
-
-
-def _new_incident_id() -> str:
-    return f"inc_{uuid.uuid4().hex}"

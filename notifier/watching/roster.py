@@ -12,7 +12,7 @@ import structlog
 from notifier.census.listing import Listing
 from notifier.judging.checks import SyncState
 from notifier.judging.diff import START
-from notifier.judging.results import standing_after
+from notifier.judging.standing import standing_after
 from notifier.model.event import Observation
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.sync import Labels, RunWatch, Standing, Sync, WatchedSync, WorkspaceState
@@ -127,9 +127,11 @@ class Roster:
         troubled = {sync_id for sync_id, state in states.items() if state.open}
         await self._let_go(states, sorted((marks.keys() | troubled) - covered.keys()))
         for sync_id, labels in covered.items():
-            target = SyncTarget(sync_id, self._labels[sync_id], labels, marks[sync_id])
-            target.checks = self._checks_of(sync_id)
-            target.state = states.get(sync_id, target.state)
+            target = SyncTarget(
+                *(sync_id, self._labels[sync_id], labels, marks[sync_id]),
+                checks=self._checks_of(sync_id),
+                state=states.get(sync_id),
+            )
             if sync_id in unread:
                 target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True, is_remembered=True)
             self.syncs[sync_id] = target
@@ -320,13 +322,13 @@ class Roster:
     async def _update_known(self, listing: Listing, covered: dict[int, Labels]) -> None:
         renamed = []
         for sync_id, target in self.syncs.items():
-            target.labels, target.checks = covered[sync_id], self._checks_of(sync_id)
+            target.is_covered_by(covered[sync_id], self._checks_of(sync_id))
             sync = listing.syncs.get(sync_id)
             if sync is not None and sync.label != target.label:
                 renamed.append((sync_id, sync.label, 0))
         await self._store.save_listed(self.workspace, renamed)
         for sync_id, label, _ in renamed:
-            self.syncs[sync_id].label = label
+            self.syncs[sync_id].is_called(label)
         for target in self.syncs.values():
             if target.state.open:  # a new name may have brought it under a watch with other checks
                 await self._recorder.drop_checks_turned_off(target)
@@ -347,21 +349,20 @@ class Roster:
         await self._store.save_standings(self.workspace, first)
         for sync_id, standing in first.items():
             async with self.syncs[sync_id].lock:  # or what is being recorded of it would put back the old one
-                self.syncs[sync_id].state = replace(self.syncs[sync_id].state, standing=standing)
+                self.syncs[sync_id].stands(standing)
 
     async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> None:
         added: list[SyncTarget] = []
         plain = []
         for sync_id, labels in new.items():
-            target = SyncTarget(sync_id, self._labels.get(sync_id), labels, None)
-            target.checks = self._checks_of(sync_id)
-            if not first and sync_id not in self._known and self._is_newborn(listing.syncs.get(sync_id)):
+            is_new = not first and sync_id not in self._known and self._is_newborn(listing.syncs.get(sync_id))
+            label, mark = self._labels.get(sync_id), START if is_new else None
+            if is_new:
                 # Its mark is stored before it is first polled: a crash in between must not make it a baseline.
-                target.mark = START
-                await self._store.record(Observation(self.workspace, sync_id, target.label, (), (), mark=START))
+                await self._store.record(Observation(self.workspace, sync_id, label, mark=mark))
             else:
-                plain.append((sync_id, target.label, 0))
-            added.append(target)
+                plain.append((sync_id, label, 0))
+            added.append(SyncTarget(sync_id, label, labels, mark, checks=self._checks_of(sync_id)))
         await self._store.save_listed(self.workspace, plain)
         self.syncs |= {target.sync_id: target for target in added}
         self._known |= self.syncs.keys()
@@ -388,8 +389,7 @@ class Roster:
         sync = self.syncs.get(target.sync_id or 0)
         if sync is None:
             return False
-        sync.watched_runs[target.run_id] = self._run_labels(sync.sync_id, target.run_id)
-        sync.outside |= {target.run_id}
+        sync.watch_run(target.run_id, self._run_labels(sync.sync_id, target.run_id))
         self.runs.pop(target.run_id, None)
         return True
 

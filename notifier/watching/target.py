@@ -4,18 +4,24 @@ A target moves after the commit, never before.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from notifier.judging.checks import SyncState
-from notifier.model.sync import Labels, Mark
+from notifier.judging.diff import with_floor_of
+from notifier.judging.judge import KnownSync
+from notifier.judging.results import newer
+from notifier.model.run import GoodRun, SyncRun
+from notifier.model.sync import Labels, Mark, Standing
 from notifier.watching.silence import Silence
 from notifier.watchlist.checks import NO_CHECKS, ChecksInForce
 
 QUIET_AFTER: Final = timedelta(hours=24)
 MOST_MISSES: Final = 3
 GONE_AFTER: Final = timedelta(minutes=10)
+NONE_OUTSIDE: Final[frozenset[int]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
 
 
 @dataclass(slots=True)
@@ -39,19 +45,21 @@ class Misses:
 
 @dataclass(slots=True)
 class Followed:
-    """A run that has not ended: when it last moved and when it was created, by the API's clock.
-
-    `failures`: how many requests for it by itself failed in a row, `error`: how the last one did, `failing_since` and
-    `retry_at`: since when, and when it is asked for again, by the loop's clock.
-    """
+    """A run that has not ended."""
 
     moved_at: datetime
+    """When it last moved, by the API's clock."""
     created_at: datetime | None = None
+    """By the same."""
     misses: Misses = field(default_factory=Misses)
     failures: int = 0
+    """How many requests for it by itself failed in a row."""
     error: str = ""
+    """How the last one did."""
     failing_since: float = 0.0
+    """By the loop's clock."""
     retry_at: float = 0.0
+    """When it is asked for again, by the same."""
 
     def found(self) -> None:
         """It could be read."""
@@ -68,42 +76,154 @@ class Followed:
 
 @dataclass(slots=True)
 class Unread:
-    """That the runs of a sync, or one of them (`run_id`), can't be read. `is_kept`: the database knows of it;
-    `is_remembered`: of which of them it was before this start is not known."""
+    """That the runs of a sync, or one of them, can't be read."""
 
     silence: Silence
     run_id: int | None = None
+    """The run; None: it is the sync's list of them."""
     is_kept: bool = False
+    """Whether the database knows of it."""
     is_remembered: bool = False
+    """Whether it is from before this start: of which of them it was is not known then."""
 
 
-@dataclass(slots=True)
 class SyncTarget:
     """One watched sync as the poller holds it.
 
-    No mark: its first poll sets the baseline. `watched_runs`: runs of it that a `sync_run` watch names, with their
-    labels. `outside`: followed or watched runs that the last answer did not hold. `held`: runs that an answer showed as
-    they were before, and since when, by the loop's clock. `unread`: while it can't be read. `gone`: forgotten while a
-    poll was under way, which must record nothing. `lock`: held while something of it is recorded. `state`: what its
-    checks remember; `last_good_known`: whether the newest completed run has been looked up.
+    What it is judged by is one frozen value, `known`: who needs several things of it takes it once. Only the methods
+    here put another in its place: what is recorded, after the commit and under `lock`.
     """
 
-    sync_id: int
-    label: str | None
-    labels: Labels
-    mark: Mark | None
-    followed: dict[int, Followed] = field(default_factory=dict)
-    watched_runs: dict[int, Labels] = field(default_factory=dict)
-    fingerprint: int | None = None
-    outside: frozenset[int] = frozenset()
-    unreadable: int = 0
-    held: dict[int, float] = field(default_factory=dict)
-    unread: Unread | None = None
-    gone: bool = False
-    checks: ChecksInForce = NO_CHECKS
-    state: SyncState = field(default_factory=SyncState)
-    last_good_known: bool = False
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    __slots__ = (
+        "fingerprint",
+        "followed",
+        "gone",
+        "held",
+        "known",
+        "last_good_known",
+        "lock",
+        "outside",
+        "sync_id",
+        "unread",
+        "unreadable",
+    )
+
+    def __init__(
+        self,
+        sync_id: int,
+        label: str | None,
+        labels: Labels,
+        mark: Mark | None,
+        *,
+        checks: ChecksInForce = NO_CHECKS,
+        state: SyncState | None = None,
+        held: dict[int, float] | None = None,
+    ) -> None:
+        """Without a mark, its first poll sets the baseline."""
+        self.sync_id: Final = sync_id
+        self.known = KnownSync(sync_id, label, labels, mark, checks=checks, state=state or SyncState())
+        self.followed: dict[int, Followed] = {}
+        """Runs that have not ended."""
+        self.outside: frozenset[int] = NONE_OUTSIDE
+        """Followed or watched runs that the last answer did not hold."""
+        self.held = held if held is not None else {}
+        """Runs that an answer showed as they were before, and since when, by the loop's clock."""
+        self.fingerprint: int | None = None
+        """Of the last answer, where all that it showed was taken."""
+        self.unreadable = 0
+        """Runs of the last answer without a readable ID."""
+        self.unread: Unread | None = None
+        """While it can't be read."""
+        self.gone = False
+        """Forgotten while a poll was under way, which must record nothing."""
+        self.last_good_known = False
+        """Whether the newest completed run has been looked up."""
+        self.lock = asyncio.Lock()
+        """Held while something of it is recorded."""
+
+    # --- what is known of it ---
+
+    @property
+    def label(self) -> str | None:
+        return self.known.label
+
+    @property
+    def labels(self) -> Labels:
+        return self.known.labels
+
+    @property
+    def mark(self) -> Mark | None:
+        return self.known.mark
+
+    @property
+    def checks(self) -> ChecksInForce:
+        return self.known.checks
+
+    @property
+    def state(self) -> SyncState:
+        return self.known.state
+
+    @property
+    def watched_runs(self) -> Mapping[int, Labels]:
+        return self.known.watched_runs
+
+    def is_covered_by(self, labels: Labels, checks: ChecksInForce) -> None:
+        """These are the labels and checks of the watches that cover it."""
+        if (self.known.labels, self.known.checks) != (labels, checks):
+            self.known = replace(self.known, labels=labels, checks=checks)
+
+    def is_called(self, label: str | None) -> None:
+        """It has this name in Census, and the database knows."""
+        self.known = replace(self.known, label=label)
+
+    def was_judged(self, state: SyncState) -> None:
+        """What its checks remember from now on; it was recorded."""
+        self.known = replace(self.known, state=state)
+
+    def was_read(self, state: SyncState, mark: Mark | None) -> None:
+        """What its checks remember, and how far it has been read, where that moved; it was recorded."""
+        if mark is not None and self.known.mark is not None:
+            mark = with_floor_of(mark, self.known.mark)  # retention may have raised it meanwhile
+        self.known = replace(self.known, state=state, mark=mark or self.known.mark)
+
+    def stands(self, standing: Standing) -> None:
+        """What is known of it beside its runs, and recorded."""
+        self.was_judged(replace(self.known.state, standing=standing))
+
+    def last_completed(self, good: GoodRun | None) -> None:
+        """The newest run that completed has been looked up."""
+        self.was_judged(replace(self.known.state, last_good=newer(self.known.state.last_good, good)))
+        self.last_good_known = True
+
+    def raise_floor(self, floor: datetime) -> None:
+        """Nothing of it that was created up to then is ever news any more."""
+        if (mark := self.known.mark) is not None:
+            self.known = replace(self.known, mark=with_floor_of(mark, replace(mark, floor=floor)))
+
+    # --- its runs ---
+
+    def watch_run(self, run_id: int, labels: Labels) -> None:
+        """A `sync_run` watch names this run of it: it is asked for until it ends."""
+        self.known = replace(self.known, watched_runs={**self.known.watched_runs, run_id: labels})
+        self.outside |= {run_id}
+
+    def drop_run(self, run_id: int) -> None:
+        """Nobody watches this run by its ID any more."""
+        others = {i: labels for i, labels in self.known.watched_runs.items() if i != run_id}
+        self.known = replace(self.known, watched_runs=others)
+
+    def forget_run(self, run_id: int) -> None:
+        """This run is no longer followed."""
+        del self.followed[run_id]
+        self.outside -= {run_id}
+
+    def was_shown(self, listed: Iterable[SyncRun]) -> None:
+        """These runs are in its list; what else is followed or watched is asked for by itself."""
+        listed_ids = {run.id for run in listed}
+        wanted = self.followed.keys() | self.watched_runs.keys()
+        self.held = {run_id: since for run_id, since in self.held.items() if run_id in listed_ids | wanted}
+        outside = wanted - listed_ids
+        self.outside = frozenset(outside) if outside else NONE_OUTSIDE
 
     def is_active(self, api_now: datetime) -> bool:
         """Whether a run that has not ended moved within a day."""
@@ -117,11 +237,13 @@ class SyncTarget:
 
 @dataclass(slots=True)
 class RunTarget:
-    """One run that a `sync_run` watch names; `sync_id` is None until it was seen. `held` as in SyncTarget."""
+    """One run that a `sync_run` watch names."""
 
     run_id: int
     labels: Labels
     sync_id: int | None = None
+    """None until it was seen."""
     misses: Misses = field(default_factory=Misses)
     held: dict[int, float] = field(default_factory=dict)
+    """As in SyncTarget."""
     active: bool = True

@@ -18,7 +18,6 @@ import structlog
 
 from notifier.census.client import CensusClient
 from notifier.census.listing import read_listing
-from notifier.judging.diff import with_floor_of
 from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.model.incident import Check
 from notifier.model.meters import DEAF_TO_WORKSPACE, PollOutcome, WorkspaceMeter, poll_outcome
@@ -329,8 +328,8 @@ class WorkspaceWatcher:
     def raise_floor(self, sync_id: int, floor: datetime) -> None:
         """Nothing of this sync that was created up to then is ever news any more."""
         target = self._roster.syncs.get(sync_id)
-        if target is not None and target.mark is not None:
-            target.mark = with_floor_of(target.mark, replace(target.mark, floor=floor))
+        if target is not None:
+            target.raise_floor(floor)
 
     # --- what the targets are ---
 

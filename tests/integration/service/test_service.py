@@ -411,7 +411,7 @@ async def test_what_retention_forgets_is_below_the_floor_of_the_watcher_too(work
         await worker.store.record(an_observation(workspace="production", snapshots=snapshots))
         (target,) = worker.watchers[0].watched()
         assert target.mark is not None
-        target.mark = replace(target.mark, floor=old)
+        target.known = replace(target.known, mark=replace(target.mark, floor=old))
         await worker.prune()
         assert target.mark.floor is not None
         assert target.mark.floor > old + timedelta(seconds=1)

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -224,6 +225,10 @@ class Scene:
         observer = Observer(self.client, self.store, self.recorder, clock=self.clock, jitter=lambda: 0.0)
         observer.api_clock = ApiClock(self.workspace, self._our_clock)
         return observer
+
+    def tells(self, readers: Sequence[Reader], routes: Sequence[Route] | None) -> None:
+        """From now on these readers are told, by these routes."""
+        self.recorder._judge = replace(self.recorder._judge, readers=readers, routes=routes)
 
     def _our_clock(self) -> datetime:
         return datetime.now(UTC) if self.simulator.date is None else self.clock()

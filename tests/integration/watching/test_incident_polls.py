@@ -14,8 +14,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from notifier.judging.results import standing_after
 from notifier.judging.route import Reader
+from notifier.judging.standing import standing_after
 from notifier.model.errors import StoreUnavailable
 from notifier.model.incident import Reason
 from notifier.model.sync import Standing, Sync
@@ -98,7 +98,7 @@ def kinds(scene: Scene) -> list[str]:
 async def watched(scene: Scene, checks: Checks, sync_id: int = 52) -> SyncTarget:
     """A sync whose baseline is set, with its checks."""
     target = scene.target(sync_id)
-    target.checks = ChecksInForce.of(checks)
+    target.is_covered_by(target.labels, ChecksInForce.of(checks))
     await scene.poll(target)
     return target
 
@@ -967,7 +967,7 @@ async def test_what_is_not_a_poll_waits_for_what_is_being_recorded_of_the_sync(s
     assert told(scene) == ["slow_run opened by 1"]
     now = datetime.now(UTC)
     listed = Sync(52, "Leads", None, paused=True, created_at=None)
-    target.checks = ChecksInForce(reminders=target.checks.reminders)
+    target.is_covered_by(target.labels, ChecksInForce(reminders=target.checks.reminders))
     given: dict[str, tuple[Any, ...]] = {
         "run_is_gone": (target, 1, Reason.DELETED, now),
         "note_listed": (target, listed, now),
@@ -1256,7 +1256,7 @@ LIVING = Reader("pipeline", selective=True, living=True)
 
 def retold(scene: Scene, *readers: Reader, routes: Sequence[Route] | None = None) -> None:
     """From now on these readers are told, by these routes."""
-    scene.recorder._readers, scene.recorder._routes = readers, routes
+    scene.tells(readers, routes)
 
 
 def stories(scene: Scene, receiver: str = "pipeline") -> list[tuple[str, str]]:

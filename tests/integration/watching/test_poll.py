@@ -241,7 +241,7 @@ async def test_events_are_announced_even_when_what_follows_their_commit_fails(
 ) -> None:
     scene.run(1, "working")
     target = await scene.watched()
-    target.watched_runs[1] = {}
+    target.watch_run(1, {})
     scene.becomes(1, "failed")
 
     async def full_disk(*_: object) -> None:
@@ -862,8 +862,7 @@ async def test_a_run_that_is_watched_by_its_id_and_newer_than_the_list_is_left_t
 
     def the_run_is_made_meanwhile(answer: Any) -> Any:
         scene.run(2, "queued")
-        target.watched_runs[2] = {"team": "growth"}
-        target.outside |= {2}
+        target.watch_run(2, {"team": "growth"})
         return answer
 
     scene.simulator.fault(Transform(the_run_is_made_meanwhile), path=LIST, times=1)

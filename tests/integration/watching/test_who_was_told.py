@@ -42,7 +42,7 @@ async def started(
 ) -> Roster:
     """The notifier as a start or a reload makes it, after a listing and a poll of each sync."""
     scene.observer = scene.new_observer()
-    scene.recorder._routes, scene.recorder._readers = routes, readers
+    scene.tells(readers, routes)
     roster, _ = await scene.roster(*(watches or (Watch(syncs="all"),)), checks=checks)
     await looked(scene, roster)
     return roster
@@ -221,7 +221,7 @@ async def test_who_was_told_that_a_workspace_is_silent_is_told_that_it_answers_w
 
     async def outage(*routes: Route) -> tuple[Health, Outage]:
         scene.observer = scene.new_observer()
-        scene.recorder._routes, scene.recorder._readers = routes, EVERYONE
+        scene.tells(EVERYONE, routes)
         state = (await scene.store.workspaces()).get(WORKSPACE, WorkspaceState(WORKSPACE))
         health = Health(state, scene.store.save_workspace, clock=scene.clock, jitter=lambda: 0.0)
         made = Outage(health, scene.recorder, scene.store, checks, clock=scene.clock)
