@@ -11,7 +11,7 @@ import structlog
 from notifier.delivering.queue import STORE_RETRY, ReceiverQueue
 from notifier.model.delivery import ReceiverState
 from notifier.model.errors import StoreError, StoreUnavailable
-from notifier.store.store import Store
+from notifier.store.delivering import DeliveringStore
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,9 @@ class Deliverer:
     queue begins when its predecessor's attempts are over, and that of no other waits for them.
     """
 
-    def __init__(self, builders: Mapping[str, Builder], store: Store, before: "Deliverer | None" = None) -> None:
+    def __init__(
+        self, builders: Mapping[str, Builder], store: DeliveringStore, before: "Deliverer | None" = None
+    ) -> None:
         self._builders = builders
         self._store = store
         self._before = before

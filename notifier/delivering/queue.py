@@ -33,7 +33,7 @@ from notifier.model.errors import StoreError, StoreUnavailable
 from notifier.model.meters import DEAF_TO_RECEIVER, ReceiverMeter, delivery_outcome
 from notifier.receivers.base import Receiver
 from notifier.receivers.pace import Passage, Turnstile
-from notifier.store.store import Store
+from notifier.store.delivering import DeliveringStore
 from notifier.watchlist.models import DeliverySettings
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class ReceiverQueue:
         self,
         receiver: Receiver,
         state: ReceiverState,
-        store: Store,
+        store: DeliveringStore,
         settings: DeliverySettings,
         *,
         once: bool = False,

@@ -86,6 +86,17 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class UnendedRun:
+    """A run that is followed, as the database knows it."""
+
+    sync_id: int
+    run_id: int
+    changed_at: datetime
+    """When a change of it was last seen, in the API's time."""
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A run that completed (and was not canceled) or failed.
 

@@ -54,6 +54,16 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedSync:
+    """What a listing says of a watched sync."""
+
+    sync_id: int
+    label: str | None
+    missing_listings: int = 0
+    """How many listings in a row have lacked it."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedSync:
     """A sync that is, was or could be watched, as the database knows it. No mark: it was forgotten, or was never read.
 

@@ -58,7 +58,7 @@ async def _recall_what_is_broken(worker: Worker) -> None:
                 workspace=watcher.name,
                 error=watcher.health.state.last_error,
             )
-    for name, state in (await worker.store.receivers()).items():
+    for name, state in (await worker.store.delivering.receivers()).items():
         if state.broken_since is not None:
             log.warning("receiver was broken before this start", receiver=name, error=state.last_error)
         elif state.failing:

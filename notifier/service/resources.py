@@ -61,7 +61,7 @@ class Resources:
     async def line(self, name: str, settings: Workspace, state: WorkspaceState, *, patient: bool) -> Line:
         """The line to a workspace, as it was where nothing changed. Raises ProxyUnusable."""
         if name not in self._lines:
-            health = Health(state, self.store.save_workspace)
+            health = Health(state, self.store.watching.save_workspace)
             session = new_census_session(settings, self.tls)
             meter = self.metrics.workspace(name, state.last_polled_at)
             try:

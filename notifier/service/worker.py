@@ -23,6 +23,7 @@ from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
 from notifier.service.resources import Line, Resources
 from notifier.service.retention import SteadyPresent
 from notifier.store.store import Store
+from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
 from notifier.watching.inbox import Inbox
 from notifier.watching.outage import Outage
@@ -83,7 +84,7 @@ class Worker:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
         await self.try_database()
         for watcher in self.watchers:
-            await self.store.save_workspace(watcher.health.state)
+            await self.store.watching.save_workspace(watcher.health.state)
 
     async def try_database(self) -> None:
         """Writes the least there is. Raises StoreError."""
@@ -111,18 +112,18 @@ async def open_worker(
     store, metrics = resources.store, resources.metrics
     async with AsyncExitStack() as stack:
         await resources.keep_only(watchlist)
-        deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store, before)
+        deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store.delivering, before)
         leaving = before.unfinished() if before is not None else ()
-        await store.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
-        states = await store.workspaces()
+        await store.delivering.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
+        states = await store.watching.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
-            await _let_go(watchlist, gone, store, deliverer)
+            await _let_go(watchlist, gone, store.watching, deliverer)
         watchers: list[WorkspaceWatcher] = []
         inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
             state = states.get(name, WorkspaceState(name))
             line = await resources.line(name, settings, state, patient=not once)
-            watcher, inbox = _watcher(watchlist, name, line, store, deliverer, once=once)
+            watcher, inbox = _watcher(watchlist, name, line, store.watching, deliverer, once=once)
             watchers.append(watcher)
             if inbox is not None:
                 inboxes[name] = inbox
@@ -158,7 +159,7 @@ async def _builders(
         def build(state: ReceiverState) -> ReceiverQueue:
             sender = senders.build(name, settings, state.note)
             meter = resources.metrics.receiver(name)
-            return ReceiverQueue(sender, state, resources.store, watchlist.delivery, once=once, meter=meter)
+            return ReceiverQueue(sender, state, resources.store.delivering, watchlist.delivery, once=once, meter=meter)
 
         return build
 
@@ -166,7 +167,7 @@ async def _builders(
 
 
 def _watcher(
-    watchlist: Watchlist, name: str, line: Line, store: Store, deliverer: Deliverer, *, once: bool
+    watchlist: Watchlist, name: str, line: Line, store: WatchingStore, deliverer: Deliverer, *, once: bool
 ) -> tuple[WorkspaceWatcher, Inbox | None]:
     settings, health = line.settings, line.health
     recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, line.meter)
@@ -189,7 +190,7 @@ def _watcher(
     return watcher, inbox
 
 
-async def _let_go(watchlist: Watchlist, workspace: str, store: Store, deliverer: Deliverer) -> None:
+async def _let_go(watchlist: Watchlist, workspace: str, store: WatchingStore, deliverer: Deliverer) -> None:
     """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
     incidents = await store.open_incidents(workspace)
     told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
@@ -206,7 +207,7 @@ def _recorder(
     watchlist: Watchlist,
     workspace: str,
     app_url: str,
-    store: Store,
+    store: WatchingStore,
     deliverer: Deliverer,
     meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
 ) -> Recorder:

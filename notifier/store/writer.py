@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
-from notifier.store.sqlite.files import explain
+from notifier.store.sqlite.files import explain, wait_for_lock
+from notifier.store.sqlite.pulse import data_version
 from notifier.store.sqlite.thread import OwnThread
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ Rows = Sequence[Row]
 Groups = Sequence[tuple[Executable, Rows]]
 
 MOST_AT_ONCE = 2_000  # intents in one transaction: bounds how long a commit can take
+SHORT_PATIENCE = 0.5  # seconds
 
 
 @dataclass(slots=True)
@@ -80,6 +82,14 @@ class Writer:
         self._waiting.append(intent)
         self._asked.set()
         await intent.done
+
+    async def hurry(self) -> None:
+        """From now on no write waits long for another process' lock: the process is about to end."""
+        await self._thread.run(partial(wait_for_lock, SHORT_PATIENCE))
+
+    async def changes_from_outside(self) -> int:
+        """A number that differs once another connection than this one has written. Raises StoreUnavailable."""
+        return await self._thread.run(partial(data_version, self._path))
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):

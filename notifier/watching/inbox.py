@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from notifier.census.lifecycle import is_signed, notice_of
 from notifier.model.event import CensusAlert
-from notifier.store.store import Store
+from notifier.store.watching import WatchingStore
 from notifier.watching.record import Recorder
 from notifier.watching.roster import Roster
 from notifier.watching.target import SyncTarget
@@ -20,7 +20,7 @@ class Inbox:
         app_url: str,
         roster: Roster,
         recorder: Recorder,
-        store: Store,
+        store: WatchingStore,
         *,
         loaded: asyncio.Event,
         poll_soon: Callable[[int], None],

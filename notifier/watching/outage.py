@@ -7,7 +7,7 @@ from typing import Final
 from notifier.judging import checks as rules
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.times import spoken
-from notifier.store.store import Store
+from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
 from notifier.watching.record import Recorder
 from notifier.watchlist.checks import ChecksInForce
@@ -22,7 +22,7 @@ class Outage:
         self,
         health: Health,
         recorder: Recorder,
-        store: Store,
+        store: WatchingStore,
         checks: ChecksInForce,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),

@@ -24,7 +24,7 @@ from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachab
 from notifier.model.incident import Reason
 from notifier.model.run import Snapshot, SyncRun
 from notifier.model.sync import Gap, Mark
-from notifier.store.store import Store
+from notifier.store.watching import WatchingStore
 from notifier.watching.api_clock import ApiClock, ApiTime
 from notifier.watching.pace import back_off
 from notifier.watching.record import Recorder
@@ -57,7 +57,7 @@ class Observer:
     def __init__(
         self,
         client: CensusClient,
-        store: Store,
+        store: WatchingStore,
         recorder: Recorder,
         *,
         is_listed: Callable[[], bool] = lambda: True,

@@ -26,7 +26,7 @@ from notifier.model.incident import Incident, Reason
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model.run import Result, Snapshot, SyncRun
 from notifier.model.sync import Gap, Mark, Sync
-from notifier.store.store import Store
+from notifier.store.watching import WatchingStore
 from notifier.watching.target import SyncTarget, Unread
 from notifier.watchlist.models import Route
 
@@ -42,7 +42,7 @@ class Recorder:
         self,
         workspace: str,
         app_url: str,
-        store: Store,
+        store: WatchingStore,
         *,
         routes: Sequence[Route] | None,
         readers: Sequence[Reader],

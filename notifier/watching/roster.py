@@ -15,8 +15,8 @@ from notifier.judging.diff import START
 from notifier.judging.standing import standing_after
 from notifier.model.event import Observation
 from notifier.model.incident import Check, Incident, Reason
-from notifier.model.sync import Labels, RunWatch, Standing, Sync, WatchedSync, WorkspaceState
-from notifier.store.store import Store
+from notifier.model.sync import Labels, ListedSync, RunWatch, Standing, Sync, WatchedSync, WorkspaceState
+from notifier.store.watching import WatchingStore
 from notifier.watching.record import Recorder
 from notifier.watching.silence import Silence
 from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
@@ -73,7 +73,7 @@ class Roster:
         self,
         workspace: str,
         watches: Sequence[Watch],
-        store: Store,
+        store: WatchingStore,
         recorder: Recorder,
         *,
         checks: Checks | None = None,
@@ -136,9 +136,9 @@ class Roster:
                 target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True, is_remembered=True)
             self.syncs[sync_id] = target
             await self._recorder.drop_checks_turned_off(target)
-        for sync_id, run_id, changed_at, created_at in await self._store.followed(self.workspace):
-            if sync_id in self.syncs:
-                self.syncs[sync_id].followed[run_id] = Followed(changed_at, created_at=created_at)
+        for run in await self._store.followed(self.workspace):
+            if run.sync_id in self.syncs:
+                self.syncs[run.sync_id].followed[run.run_id] = Followed(run.changed_at, created_at=run.created_at)
         await self._load_runs()
         return Changes(added=[*self.syncs.values(), *self.runs.values()])
 
@@ -280,9 +280,9 @@ class Roster:
         for sync_id, target in self.syncs.items():
             missing = 0 if sync_id in listing.syncs else self._missing.get(sync_id, 0) + 1
             if missing != self._missing.get(sync_id, 0):
-                rows.append((sync_id, target.label, missing))
+                rows.append(ListedSync(sync_id, target.label, missing))
         await self._store.save_listed(self.workspace, rows)
-        self._missing |= {sync_id: missing for sync_id, _, missing in rows}
+        self._missing |= {row.sync_id: row.missing_listings for row in rows}
         return {i for i in self.syncs if self._missing.get(i, 0) >= LISTINGS_TO_FORGET}
 
     async def _forget(self, sync_ids: Iterable[int], deleted: Container[int], listing: Listing) -> None:
@@ -325,10 +325,10 @@ class Roster:
             target.is_covered_by(covered[sync_id], self._checks_of(sync_id))
             sync = listing.syncs.get(sync_id)
             if sync is not None and sync.label != target.label:
-                renamed.append((sync_id, sync.label, 0))
+                renamed.append(ListedSync(sync_id, sync.label))
         await self._store.save_listed(self.workspace, renamed)
-        for sync_id, label, _ in renamed:
-            self.syncs[sync_id].is_called(label)
+        for listed in renamed:
+            self.syncs[listed.sync_id].is_called(listed.label)
         for target in self.syncs.values():
             if target.state.open:  # a new name may have brought it under a watch with other checks
                 await self._recorder.drop_checks_turned_off(target)
@@ -361,7 +361,7 @@ class Roster:
                 # Its mark is stored before it is first polled: a crash in between must not make it a baseline.
                 await self._store.record(Observation(self.workspace, sync_id, label, mark=mark))
             else:
-                plain.append((sync_id, label, 0))
+                plain.append(ListedSync(sync_id, label))
             added.append(SyncTarget(sync_id, label, labels, mark, checks=self._checks_of(sync_id)))
         await self._store.save_listed(self.workspace, plain)
         self.syncs |= {target.sync_id: target for target in added}

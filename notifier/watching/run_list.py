@@ -10,7 +10,7 @@ from notifier.judging.diff import Reading, dated, read_to_mark
 from notifier.model.errors import Unusable
 from notifier.model.run import Snapshot, SyncRun
 from notifier.model.sync import Mark
-from notifier.store.store import Store
+from notifier.store.watching import WatchingStore
 
 MOST_NEWS: Final = 1_000
 MOST_PAGES: Final = 60  # of a list that never ends, or whose server gives fewer a page than asked
@@ -33,7 +33,7 @@ class RunList:
 class RunListReader:
     """Reads lists of one workspace; what is read twice counts once."""
 
-    def __init__(self, workspace: str, client: CensusClient, store: Store) -> None:
+    def __init__(self, workspace: str, client: CensusClient, store: WatchingStore) -> None:
         self._workspace = workspace
         self._client = client
         self._store = store

@@ -3,15 +3,75 @@
 import json
 from typing import Any
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Row
 
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
-from notifier.model.event import CensusAlert, Observation
+from notifier.model.event import CensusAlert
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.run import GoodRun, Records, Result, Snapshot, Watched
-from notifier.model.sync import Standing
-from notifier.store.sql import order as sql
+from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql.schema import NONE
+
+
+def workspace_of(row: Row[Any]) -> WorkspaceState:
+    return WorkspaceState(
+        name=row.name,
+        ok=row.ok,
+        last_error=row.last_error,
+        last_polled_at=row.last_polled_at,
+        first_listed_at=row.first_listed_at,
+        stretch=row.stretch,
+        needed_rate=row.needed_rate,
+        silent_since=row.silent_since,
+        listed_at=row.listed_at,
+        unlisted_since=row.unlisted_since,
+        doubted_since=row.doubted_since,
+        refusals=row.refusals,
+    )
+
+
+def workspace_row(state: WorkspaceState) -> dict[str, Any]:
+    return {
+        "name": state.name,
+        "ok": state.ok,
+        "last_error": state.last_error,
+        "last_polled_at": state.last_polled_at,
+        "first_listed_at": state.first_listed_at,
+        "stretch": state.stretch,
+        "needed_rate": state.needed_rate,
+        "silent_since": state.silent_since,
+        "listed_at": state.listed_at,
+        "unlisted_since": state.unlisted_since,
+        "doubted_since": state.doubted_since,
+        "refusals": state.refusals,
+    }
+
+
+def watched_sync_of(row: Row[Any]) -> WatchedSync:
+    return WatchedSync(
+        sync_id=row.sync_id,
+        label=row.label,
+        watched=row.watched,
+        mark=Mark(row.mark_run_id, row.mark_created_at, row.floor) if row.marked else None,
+        missing_listings=row.missing_listings,
+        standing=Standing(row.paused, row.scheduled, row.stale_from),
+        deleted=row.deleted,
+        unread_since=row.unread_since,
+    )
+
+
+def standing_row(workspace: str, sync_id: int, standing: Standing) -> dict[str, Any]:
+    return {
+        "of_workspace": workspace,
+        "of_sync_id": sync_id,
+        "new_paused": standing.paused,
+        "new_scheduled": standing.scheduled,
+        "new_stale_from": standing.stale_from,
+    }
+
+
+def run_watch_of(row: Row[Any]) -> RunWatch:
+    return RunWatch(row.sync_id, row.ended_at is not None, row.misses, row.missing_since)
 
 
 def snapshot_of(row: Row[Any]) -> Snapshot:
@@ -30,11 +90,38 @@ def snapshot_of(row: Row[Any]) -> Snapshot:
     )
 
 
+def snapshot_row(workspace: str, snapshot: Snapshot) -> dict[str, Any]:
+    watched = snapshot.watched
+    return {
+        "workspace": workspace,
+        "sync_id": snapshot.sync_id,
+        "run_id": snapshot.run_id,
+        "status": watched.status,
+        "canceled": watched.canceled,
+        "error_code": watched.error_code,
+        "error_message": watched.error_message,
+        "error_detail": watched.error_detail,
+        "counted": watched.is_counted,
+        "followed": snapshot.followed,
+        "created_at": snapshot.created_at,
+        "updated_at": snapshot.updated_at,
+        "changed_at": snapshot.changed_at,
+        "completed_at": snapshot.completed_at,
+        "records_sent": snapshot.records_sent,
+        "full_sync": snapshot.full_sync,
+        "counts": _counts_text(snapshot.counts),
+    }
+
+
 def _counts(text: str | None) -> Records | None:
     return None if text is None else Records(*json.loads(text))
 
 
-def result_of(row: Row[Any]) -> Result:
+def _counts_text(counts: Records | None) -> str | None:
+    return None if counts is None else json.dumps([counts.sent, counts.rejected, counts.invalid])
+
+
+def stored_result(row: Row[Any]) -> Result:
     return Result(
         run_id=row.run_id,
         created_at=row.created_at,
@@ -43,10 +130,6 @@ def result_of(row: Row[Any]) -> Result:
         records_sent=row.records_sent,
         outlier=row.outlier,
     )
-
-
-def mentions_of(text: str | None) -> tuple[str, ...]:
-    return tuple(text.split(" ")) if text else ()
 
 
 def incident_of(row: Row[Any]) -> Incident:
@@ -107,115 +190,23 @@ def alert_key(workspace: str, alert: CensusAlert) -> dict[str, Any]:
     return {"workspace": workspace, "alert_id": str(alert.id), "type": alert.type}
 
 
-def standing_row(workspace: str, sync_id: int, standing: Standing) -> dict[str, Any]:
-    return {
-        "of_workspace": workspace,
-        "of_sync_id": sync_id,
-        "new_paused": standing.paused,
-        "new_scheduled": standing.scheduled,
-        "new_stale_from": standing.stale_from,
-    }
-
-
 def pending_of(row: Row[Any]) -> PendingDelivery:
-    return PendingDelivery(**{name: getattr(row, name) for name in PendingDelivery.__slots__})
-
-
-def observation_rows(seen: Observation) -> list[tuple[Executable, list[dict[str, Any]]]]:
-    key = {"workspace": seen.workspace, "sync_id": seen.sync_id or NONE}
-    here = {"of_workspace": seen.workspace, "of_sync_id": seen.sync_id}
-    rows: list[tuple[Executable, list[dict[str, Any]]]] = []
-    if seen.mark is not None:
-        mark = {"mark_run_id": seen.mark.run_id, "mark_created_at": seen.mark.created_at, "floor": seen.mark.floor}
-        rows.append((sql.MOVE_MARK, [{**key, "label": seen.label, **mark}]))
-    if seen.gap is not None:
-        gap = {
-            "new_gap_noticed_at": seen.gap.noticed_at,
-            "new_gap_oldest_run_id": seen.gap.oldest_reported_run_id,
-        }
-        rows.append((sql.NOTE_GAP, [{**here, **gap}]))
-    rows.append((sql.SAVE_SNAPSHOT, [snapshot_row(seen.workspace, snapshot) for snapshot in seen.snapshots]))
-    rows.append((sql.MARK_OUTLIER, [{"of_workspace": seen.workspace, "of_run_id": run_id} for run_id in seen.outliers]))
-    regulars = [{"of_workspace": seen.workspace, "of_run_id": run_id} for run_id in seen.regulars]
-    rows.append((sql.UNMARK_OUTLIER, regulars))
-    if seen.new_level_from is not None:
-        rows.append((sql.TAKE_NEW_LEVEL, [{**here, "level_from": seen.new_level_from}]))
-    if seen.standing is not None and seen.sync_id is not None:
-        rows.append((sql.SAVE_STANDING, [standing_row(seen.workspace, seen.sync_id, seen.standing)]))
-    rows.append((sql.SAVE_INCIDENT, [incident_row(incident) for incident in seen.incidents]))
-    if seen.alert is not None:
-        rows.append((sql.ADD_ALERT, [{**alert_key(seen.workspace, seen.alert), "seen_at": seen.events[0].seen_at}]))
-    rows.append(
-        (
-            sql.ADD_EVENT,
-            [
-                {
-                    **key,
-                    "id": e.id,
-                    "type": e.type,
-                    "run_id": e.run_id or NONE,
-                    "seen_at": e.seen_at,
-                    "body": e.body,
-                    "incident_id": e.incident_id,
-                }
-                for e in seen.events
-            ],
-        )
+    return PendingDelivery(
+        id=row.id,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        workspace=row.workspace,
+        sync_id=row.sync_id,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        next_attempt_at=row.next_attempt_at,
+        clock_started_at=row.clock_started_at,
+        first_failed_at=row.first_failed_at,
+        aside=row.aside,
+        maybe_sent_at=row.maybe_sent_at,
+        story=row.story,
+        quiet=row.quiet,
     )
-    rows.append(
-        (
-            sql.ADD_DELIVERY,
-            [
-                {
-                    **key,
-                    "event_id": e.id,
-                    "event_type": e.type,
-                    "receiver": to.receiver,
-                    "state": DeliveryState.PENDING,
-                    "created_at": e.seen_at,
-                    "next_attempt_at": e.seen_at,
-                    "clock_started_at": e.seen_at,
-                    "story": to.story,
-                    "quiet": to.quiet,
-                    "mentions": " ".join(to.mentions) or None,
-                }
-                for e in seen.events
-                for to in e.addressees
-            ],
-        )
-    )
-    return rows
-
-
-def snapshot_row(workspace: str, snapshot: Snapshot) -> dict[str, Any]:
-    watched = snapshot.watched
-    return {
-        "workspace": workspace,
-        "sync_id": snapshot.sync_id,
-        "run_id": snapshot.run_id,
-        "status": watched.status,
-        "canceled": watched.canceled,
-        "error_code": watched.error_code,
-        "error_message": watched.error_message,
-        "error_detail": watched.error_detail,
-        "counted": watched.is_counted,
-        "followed": snapshot.followed,
-        "created_at": snapshot.created_at,
-        "updated_at": snapshot.updated_at,
-        "changed_at": snapshot.changed_at,
-        "completed_at": snapshot.completed_at,
-        "records_sent": snapshot.records_sent,
-        "full_sync": snapshot.full_sync,
-        "counts": _counts_text(snapshot.counts),
-    }
-
-
-def _counts_text(counts: Records | None) -> str | None:
-    return None if counts is None else json.dumps([counts.sent, counts.rejected, counts.invalid])
-
-
-def receiver_row(state: ReceiverState) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in ReceiverState.__slots__}
 
 
 def settlement_row(settlement: Settlement) -> dict[str, Any]:
@@ -230,4 +221,36 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
         "new_finished_at": settlement.settled_at if finished else None,
         "new_last_error": settlement.last_error,
         "new_maybe_sent_at": settlement.maybe_sent_at,
+    }
+
+
+def mentions_of(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(" ")) if text else ()
+
+
+def receiver_of(row: Row[Any]) -> ReceiverState:
+    return ReceiverState(
+        name=row.name,
+        broken_since=row.broken_since,
+        last_error=row.last_error,
+        last_accepted_at=row.last_accepted_at,
+        hold_until=row.hold_until,
+        probe_at=row.probe_at,
+        note=row.note,
+        failed_since=row.failed_since,
+        failing=row.failing,
+    )
+
+
+def receiver_row(state: ReceiverState) -> dict[str, Any]:
+    return {
+        "name": state.name,
+        "broken_since": state.broken_since,
+        "last_error": state.last_error,
+        "last_accepted_at": state.last_accepted_at,
+        "hold_until": state.hold_until,
+        "probe_at": state.probe_at,
+        "note": state.note,
+        "failed_since": state.failed_since,
+        "failing": state.failing,
     }

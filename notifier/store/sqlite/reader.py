@@ -33,7 +33,7 @@ class _Question:
     answer: "asyncio.Future[Rows]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Reader:
+class DatabaseReader:
     """Reads on one connection. Made by `open_reader`."""
 
     def __init__(self, thread: OwnThread, path: Path) -> None:
@@ -43,7 +43,7 @@ class Reader:
         self._working: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def read(self, statement: Executable, parameters: Mapping[str, object]) -> Rows:
+    async def read(self, statement: Executable, /, **parameters: object) -> Rows:
         """All rows. Raises StoreError. Cancelling the caller leaves the others, and the connection, alone."""
         if self._closing:
             raise StoreUnavailable(f"{self._path}: closed")
@@ -85,7 +85,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def open_reader(path: Path) -> AsyncIterator[Reader]:
+async def open_reader(path: Path) -> AsyncIterator[DatabaseReader]:
     """A connection that only reads and never checkpoints. Raises DatabaseUnusable."""
     engine = create_engine(
         url(path, "ro"),
@@ -100,7 +100,7 @@ async def open_reader(path: Path) -> AsyncIterator[Reader]:
     async with AsyncExitStack() as connections:
         with explained(path, opening=True):
             thread = await connections.enter_async_context(own_thread(engine))
-        reader = Reader(thread, path)
+        reader = DatabaseReader(thread, path)
         try:
             yield reader
         finally:

@@ -3,9 +3,7 @@
 All of one page is read in one transaction, so that its parts agree.
 """
 
-import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, tuple_
 
 from notifier.model.delivery import DeliveryState
-from notifier.model.errors import StoreUnavailable
 from notifier.model.incident import Incident
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import (
@@ -29,7 +26,6 @@ from notifier.store.sql.schema import (
     worker,
     workspaces,
 )
-from notifier.store.sqlite.files import engine_for, explained
 from notifier.store.views.status import EventView, WorkerView, event_view, open_database
 
 SyncKey = tuple[str, int]  # workspace, sync
@@ -283,35 +279,6 @@ def looked_at(path: Path) -> Iterator[PageReader]:
     """One look at the database. Raises DatabaseUnusable where it has nothing to look at."""
     with open_database(path, "reader") as connection:
         yield PageReader(connection)
-
-
-@contextmanager
-def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
-    """A question whose answer differs once anyone has written (SQLite's data_version). Raises StoreError.
-
-    It costs one stat of the WAL's index and no transaction; not to be asked twice at once, but from any thread. A
-    thread that nobody waits for any more may still ask while this closes: SQLite's connection must not go away under
-    it, which would crash the process.
-    """
-    engine, in_use = engine_for(path, "reader"), threading.Lock()
-    try:
-        with explained(path, opening=True), engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-
-            def ask() -> int:
-                try:
-                    with in_use:
-                        return int(driver.execute("PRAGMA data_version").fetchone()[0])
-                except sqlite3.Error as error:  # the driver's own: this one statement does not pass through SQLAlchemy
-                    raise StoreUnavailable(f"{path}: {error}") from error
-
-            try:
-                yield ask
-            finally:
-                with in_use:
-                    connection.close()
-    finally:
-        engine.dispose()
 
 
 def _newest(*, counted: bool = False) -> Any:

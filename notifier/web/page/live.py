@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from notifier.model.errors import StoreError
-from notifier.store.views.page import open_pulse
+from notifier.store.sqlite.pulse import open_pulse
 from notifier.web.answers import HEADERS, refusal
 from notifier.web.socket import Connection
 from notifier.web.worker import InForce

@@ -38,9 +38,9 @@ def faults(said: list[Any]) -> list[str]:
 
 def stage_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, ReceiverQueue, Deliverer]:
     stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
-    UNDER_WAY.count(store, "changes_from_outside", "receivers")
+    UNDER_WAY.count(store.delivering, "changes_from_outside", "receivers")
     queue = stage.queue()
-    return stage, queue, Deliverer({"pipeline": lambda _: queue}, store)
+    return stage, queue, Deliverer({"pipeline": lambda _: queue}, store.delivering)
 
 
 # --- commands' changes ---
@@ -55,7 +55,9 @@ async def test_a_first_look_that_fails_ends_nothing_and_what_a_command_did_meanw
 ) -> None:
     stage, _, deliverer = stage_of(store, monkeypatch)
     stage.receiver.script = lambda _: Retry("HTTP 500")
-    monkeypatch.setattr(store, "changes_from_outside", failing_times(1, error, store.changes_from_outside))
+    monkeypatch.setattr(
+        store.delivering, "changes_from_outside", failing_times(1, error, store.delivering.changes_from_outside)
+    )
     await stage.record("evt_1", sync_id=1)
     with capture_logs() as said:
         async with running(deliverer.run()):
@@ -77,7 +79,9 @@ async def test_a_look_that_fails_by_a_fault_of_ours_is_told_and_made_again(
     with capture_logs() as said:
         async with running(deliverer.run()):
             await until_quiet()
-            monkeypatch.setattr(store, "receivers", failing_times(1, KeyError("a fault of ours"), store.receivers))
+            monkeypatch.setattr(
+                store.delivering, "receivers", failing_times(1, KeyError("a fault of ours"), store.delivering.receivers)
+            )
             retry_deliveries(store.path, DeliveryFilter(), stage.clock.now, ["pipeline"])
             await stage.passes(step=1, seconds=5)
             assert stage.receiver.take() == ["evt_1", "evt_1"]
@@ -94,13 +98,13 @@ async def test_a_stop_while_a_receivers_state_is_read_begins_nothing_and_is_the_
     """A reload right after another; the first one's queue would go on for ever, beside or in place of the next."""
     stage, _, deliverer = stage_of(store, monkeypatch)
     await stage.record("evt_1", sync_id=1)
-    read = store.receivers
+    read = store.delivering.receivers
 
     async def receivers() -> dict[str, ReceiverState]:
         deliverer.stop()
         return await read()
 
-    monkeypatch.setattr(store, "receivers", receivers)
+    monkeypatch.setattr(store.delivering, "receivers", receivers)
     async with running(deliverer.run()) as delivering:
         await until(delivering.done)
     assert stage.receiver.sent == []
@@ -140,7 +144,9 @@ async def test_a_fault_before_a_message_is_sent_is_an_attempt_that_failed_and_ho
     stage.receiver.can_be_asked = True
     await stage.record("evt_1", "evt_2", sync_id=1)
     await stage.record("evt_3", sync_id=2)
-    monkeypatch.setattr(store, call, failing_times(1, ValueError("a fault of ours"), getattr(store, call)))
+    monkeypatch.setattr(
+        store.delivering, call, failing_times(1, ValueError("a fault of ours"), getattr(store.delivering, call))
+    )
     with capture_logs() as said:
         async with running(deliverer.run()):
             await until_quiet()
@@ -163,7 +169,7 @@ async def test_an_outcome_that_can_not_be_kept_by_a_fault_of_ours_is_told_and_th
     stage.receiver.script = lambda i: outcomes.pop() if i == "evt_1" and outcomes else Delivered()
     await stage.record("evt_1", "evt_2", sync_id=1)
     error = IntegrityError("NOT NULL constraint failed")
-    monkeypatch.setattr(store, "settle", failing_times(times, error, store.settle))
+    monkeypatch.setattr(store.delivering, "settle", failing_times(times, error, store.delivering.settle))
     with capture_logs() as said:
         async with running(deliverer.run()):
             await until_quiet()
@@ -183,7 +189,9 @@ async def test_a_fault_in_reading_rests_the_receiver_for_a_minute_however_often_
 ) -> None:
     stage, queue, deliverer = stage_of(store, monkeypatch)
     await stage.record(*(f"evt_{number:02}" for number in range(30)), sync_id=1)
-    monkeypatch.setattr(store, call, failing_times(1, ValueError("a fault of ours"), getattr(store, call)))
+    monkeypatch.setattr(
+        store.delivering, call, failing_times(1, ValueError("a fault of ours"), getattr(store.delivering, call))
+    )
     with capture_logs() as said:
         async with running(deliverer.run()):
             await until_quiet()
@@ -202,10 +210,12 @@ async def test_in_a_round_a_fault_in_reading_leaves_what_is_pending(
 ) -> None:
     stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
     await stage.record("evt_1", sync_id=1)
-    monkeypatch.setattr(store, "pending", failing_times(9, ValueError("a fault of ours"), store.pending))
+    monkeypatch.setattr(
+        store.delivering, "pending", failing_times(9, ValueError("a fault of ours"), store.delivering.pending)
+    )
     with capture_logs() as said:
-        await Deliverer({"pipeline": lambda _: stage.queue(once=True)}, store).drain_once()
-    assert await store.count_pending() == 1
+        await Deliverer({"pipeline": lambda _: stage.queue(once=True)}, store.delivering).drain_once()
+    assert await store.delivering.count_pending() == 1
     assert len(faults(said)) == 1
 
 
@@ -213,7 +223,9 @@ async def test_in_a_round_a_fault_in_reading_leaves_what_is_pending(
 async def test_a_database_that_is_unusable_ends_the_deliveries(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     stage, queue, _ = stage_of(store, monkeypatch)
     await stage.record("evt_1", sync_id=1)
-    monkeypatch.setattr(store, "settle", failing_times(1, DatabaseUnusable("damaged"), store.settle))
+    monkeypatch.setattr(
+        store.delivering, "settle", failing_times(1, DatabaseUnusable("damaged"), store.delivering.settle)
+    )
     with pytest.raises(ExceptionGroup) as caught:
         await queue.run()
     assert caught.group_contains(DatabaseUnusable)

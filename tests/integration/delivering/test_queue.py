@@ -20,7 +20,7 @@ from tests.integration.watching.kit import UNDER_WAY, Clock, LoopClock, running,
 
 pytestmark = pytest.mark.standing_clock
 
-STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle", "record")
+STORE_CALLS = ("pending", "pending_in_lane", "message", "story", "begin_attempt", "settle")
 
 
 class Scripted:
@@ -54,7 +54,8 @@ class Stage:
     """A queue over a real store, and two clocks that go together."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch, receiver: Scripted) -> None:
-        UNDER_WAY.count(store, *STORE_CALLS)
+        UNDER_WAY.count(store.delivering, *STORE_CALLS)
+        UNDER_WAY.count(store.watching, "record")
         self.store = store
         self.receiver = receiver
         self.clock = Clock()
@@ -65,7 +66,7 @@ class Stage:
         return ReceiverQueue(
             self.receiver,
             state or ReceiverState("pipeline"),
-            self.store,
+            self.store.delivering,
             DeliverySettings(first_retry=timedelta(minutes=1), longest_retry=timedelta(minutes=10)),
             once=once,
             clock=self.clock,
@@ -74,7 +75,7 @@ class Stage:
 
     async def record(self, *event_ids: str, sync_id: int, receiver: str = "pipeline") -> None:
         events = [an_event(i, receiver, sync_id=sync_id, seen_at=self.clock.now) for i in event_ids]
-        await self.store.record(an_observation(*events, sync_id=sync_id))
+        await self.store.watching.record(an_observation(*events, sync_id=sync_id))
 
     async def passes(self, step: float = 10.0, **units: float) -> None:
         """Time passes, `step` seconds at a time: what is due in between has its turn then."""
@@ -111,7 +112,7 @@ async def test_a_delivery_that_fails_for_15_minutes_while_others_are_accepted_st
         assert [i for i in stage.receiver.take() if i != "evt_a1"] == ["evt_a2", "evt_a3"]
         await stage.passes(minutes=11)
         assert stage.receiver.take() == ["evt_a1"]
-    (left,) = await store.pending("pipeline", 0, 9)
+    (left,) = await store.delivering.pending("pipeline", 0, 9)
     assert (left.event_id, left.aside) == ("evt_a1", True)
 
     await stage.record("evt_a4", sync_id=1)  # a restart knows that it stepped aside
@@ -184,7 +185,7 @@ async def test_retry_after_holds_the_whole_receiver_and_a_restart_remembers_it(
     assert stage.receiver.take() == ["evt_a1"]
     await stage.record("evt_b1", sync_id=2)
     stage.receiver.script = lambda _: Delivered()
-    async with running(stage.queue((await store.receivers())["pipeline"]).run()):
+    async with running(stage.queue((await store.delivering.receivers())["pipeline"]).run()):
         await until_quiet()
         await stage.passes(minutes=29)
         assert stage.receiver.take() == []
@@ -232,13 +233,13 @@ async def test_a_wall_clock_that_jumps_back_while_an_outcome_is_kept_delays_noth
 ) -> None:
     stage = Stage(store, monkeypatch, Scripted(lambda _: Retry("HTTP 500")))
     await stage.record("evt_1", sync_id=1)
-    settle = store.settle
+    settle = store.delivering.settle
 
     async def settle_as_it_jumps(*settlements: Any, **more: Any) -> None:
         await settle(*settlements, **more)
         stage.clock.advance(days=-1)
 
-    monkeypatch.setattr(store, "settle", settle_as_it_jumps)
+    monkeypatch.setattr(store.delivering, "settle", settle_as_it_jumps)
     async with running(stage.queue().run()):
         await until_quiet()
         assert stage.receiver.take() == ["evt_1"]
@@ -316,10 +317,10 @@ async def test_a_wall_clock_that_jumps_four_days_ahead_kills_nothing_that_is_tri
         queue = stage.queue()
     async with running(queue.run()):
         await stage.passes(step=60, hours=12)
-        assert await store.count_pending() == 3
+        assert await store.delivering.count_pending() == 3
         stage.receiver.script = lambda _: Delivered()
         await stage.passes(hours=1)
-    assert await store.count_pending() == 0
+    assert await store.delivering.count_pending() == 0
     assert queue.died == 0
 
 
@@ -338,9 +339,9 @@ async def test_what_is_recorded_by_a_clock_that_is_off_is_given_up_in_its_time_a
         await until_quiet()
         stage.clock.advance(days=-days)
         await stage.passes(step=240, days=2, hours=23)
-        assert await store.count_pending() == 1
+        assert await store.delivering.count_pending() == 1
         await stage.passes(step=240, hours=1, minutes=20)
-        assert await store.count_pending() == 0
+        assert await store.delivering.count_pending() == 0
 
 
 @pytest.mark.asyncio
@@ -353,9 +354,9 @@ async def test_after_a_restart_each_message_has_a_quarter_of_its_time_left_and_n
     stage.clock.advance(days=4)
     async with running(stage.queue().run()):
         await stage.passes(step=60, hours=17, minutes=40)
-        assert await store.count_pending() == 1
+        assert await store.delivering.count_pending() == 1
         await stage.passes(step=60, minutes=40)
-        assert await store.count_pending() == 0
+        assert await store.delivering.count_pending() == 0
 
 
 @pytest.mark.asyncio
@@ -408,14 +409,14 @@ async def test_a_receiver_whose_attempts_have_all_failed_for_five_minutes_is_fai
                 await until_quiet()
                 assert queue.state.works is (number < 5)
                 await stage.passes(minutes=1)
-            state = (await store.receivers())["pipeline"]
+            state = (await store.delivering.receivers())["pipeline"]
             assert (state.failing, state.failed_since, state.last_error) == (True, NOW, reason)
             stage.receiver.script = lambda _: Delivered()
             await stage.record("evt_last", sync_id=99)
             queue.wake()
             await stage.passes(minutes=2)
             assert queue.state.works
-    state = (await store.receivers())["pipeline"]
+    state = (await store.delivering.receivers())["pipeline"]
     assert (state.failing, state.failed_since, state.last_error) == (False, None, None)
     assert sentences(said, BEGINS, ENDS) == [BEGINS, ENDS]
 
@@ -440,7 +441,7 @@ async def test_one_refused_message_with_nothing_after_it_is_no_receiver_that_fai
 
 
 async def kept(store: Store) -> ReceiverState:
-    return (await store.receivers())["pipeline"]
+    return (await store.delivering.receivers())["pipeline"]
 
 
 @pytest.mark.asyncio
@@ -521,7 +522,7 @@ async def test_a_broken_receiver_is_tried_with_another_syncs_message_each_time_a
         await stage.passes(minutes=5)
         assert stage.receiver.take()[0] == "evt_2a"
         await stage.passes(minutes=10)
-    assert [left.event_id for left in await store.pending("pipeline", 0, 9)] == ["evt_1a", "evt_1b"]
+    assert [left.event_id for left in await store.delivering.pending("pipeline", 0, 9)] == ["evt_1a", "evt_1b"]
 
 
 @pytest.mark.asyncio
@@ -577,7 +578,7 @@ async def test_while_no_outcome_could_be_kept_nothing_is_sent(
     await stage.record("evt_2", sync_id=2)
     await make_full(store)
     with pytest.raises(StoreUnavailable):
-        await store.record(LARGE)
+        await store.watching.record(LARGE)
     async with running(stage.queue(state).run()):
         await stage.passes(minutes=10)
         assert stage.receiver.sent == []
@@ -623,7 +624,7 @@ async def test_a_restart_in_mid_send_tells_a_receiver_that_can_be_asked_when_tha
         await until(lambda: len(receiver.sent) == 2)
         await until_quiet()
     assert receiver.told == [None, NOW]
-    assert await store.pending("pipeline", 0, 9) == []
+    assert await store.delivering.pending("pipeline", 0, 9) == []
 
 
 @pytest.mark.asyncio
@@ -635,7 +636,7 @@ async def test_a_receiver_that_can_not_be_asked_costs_no_write_before_a_message(
     await stage.record("evt_1", sync_id=1)
     async with running(stage.queue().run()):
         await until(lambda: receiver.sent == ["evt_1"])
-    (left,) = await store.pending("pipeline", 0, 9)
+    (left,) = await store.delivering.pending("pipeline", 0, 9)
     assert left.maybe_sent_at is None
 
 
@@ -660,11 +661,11 @@ async def test_only_an_attempt_whose_end_is_unknown_is_told_to_the_next_one(
     await stage.record("evt_1", sync_id=1)
     async with running(stage.queue().run()):
         await until_quiet()
-        (left,) = await store.pending("pipeline", 0, 9)
+        (left,) = await store.delivering.pending("pipeline", 0, 9)
         assert left.maybe_sent_at == told
         await stage.passes(minutes=6)
     assert receiver.told == [None, told]
-    assert await store.pending("pipeline", 0, 9) == []
+    assert await store.delivering.pending("pipeline", 0, 9) == []
 
 
 @pytest.mark.asyncio
@@ -688,7 +689,7 @@ async def test_a_senders_note_is_kept_for_the_next_start(store: Store, monkeypat
     await stage.record("evt_1", "evt_2", sync_id=1)
     async with running(stage.queue().run()):
         await until_quiet()
-    assert (await store.receivers())["pipeline"].note == "#a=C1"
+    assert (await store.delivering.receivers())["pipeline"].note == "#a=C1"
 
 
 # --- a pace, and a hold, that receivers share ---
@@ -701,7 +702,9 @@ def two_queues(stage: Stage, interval: float) -> tuple[Scripted, Scripted, list[
     queues = []
     for name, receiver in (("first", first), ("second", second)):
         receiver.name, receiver.concurrency, receiver.turnstile = name, 1, turnstile
-        queues.append(ReceiverQueue(receiver, ReceiverState(name), stage.store, DeliverySettings(), clock=stage.clock))
+        queues.append(
+            ReceiverQueue(receiver, ReceiverState(name), stage.store.delivering, DeliverySettings(), clock=stage.clock)
+        )
     return first, second, queues
 
 
@@ -713,7 +716,7 @@ async def test_receivers_that_share_a_pace_take_turns_at_one_message_a_second(
     first, second, queues = two_queues(stage, 1.0)
     for number in range(4):
         event = an_event(f"evt_{number}", "first", "second", sync_id=number, seen_at=NOW)
-        await store.record(an_observation(event, sync_id=number))
+        await store.watching.record(an_observation(event, sync_id=number))
     async with running(queues[0].run()), running(queues[1].run()):
         await until_quiet()
         assert len(first.sent) + len(second.sent) == 1
@@ -731,11 +734,11 @@ async def test_a_hold_that_one_receiver_was_given_holds_the_other_of_its_destina
     stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
     first, second, queues = two_queues(stage, 1.0)
     first.script = lambda _: Retry("HTTP 429", after=timedelta(seconds=30))
-    await store.record(an_observation(an_event("evt_1", "first", sync_id=1), sync_id=1))
+    await store.watching.record(an_observation(an_event("evt_1", "first", sync_id=1), sync_id=1))
     async with running(queues[0].run()), running(queues[1].run()):
         await until_quiet()
         assert first.take() == ["evt_1"]
-        await store.record(an_observation(an_event("evt_2", "second", sync_id=2), sync_id=2))
+        await store.watching.record(an_observation(an_event("evt_2", "second", sync_id=2), sync_id=2))
         queues[1].wake()
         first.script = lambda _: Delivered()
         await stage.passes(step=1, seconds=29)
@@ -809,7 +812,7 @@ async def test_a_delivery_that_steps_aside_still_knows_that_it_may_have_been_sen
         queue.wake()
         await until_quiet()
         await stage.passes(minutes=11)
-        (left,) = await store.pending("pipeline", 0, 9)
+        (left,) = await store.delivering.pending("pipeline", 0, 9)
     assert (left.aside, left.maybe_sent_at) == (True, NOW)
 
 
@@ -820,7 +823,7 @@ async def test_what_can_not_be_written_down_first_is_not_sent_to_a_receiver_that
     receiver = Hanging(lambda _: Delivered())
     stage = Stage(store, monkeypatch, receiver)
     await stage.record("evt_1", sync_id=1)
-    begin, tries = store.begin_attempt, []
+    begin, tries = store.delivering.begin_attempt, []
 
     async def full(delivery_id: int, at: datetime) -> None:
         tries.append(delivery_id)
@@ -829,14 +832,14 @@ async def test_what_can_not_be_written_down_first_is_not_sent_to_a_receiver_that
         assert receiver.sent == []
         await begin(delivery_id, at)
 
-    monkeypatch.setattr(store, "begin_attempt", full)
+    monkeypatch.setattr(store.delivering, "begin_attempt", full)
     async with running(stage.queue().run()):
         await until_quiet()
         assert len(tries) == 1
         await stage.passes(step=1, seconds=4)
     assert len(tries) == 3
     assert receiver.told == [None]
-    assert await store.pending("pipeline", 0, 9) == []
+    assert await store.delivering.pending("pipeline", 0, 9) == []
 
 
 # --- one round of `run --once` ---
@@ -855,7 +858,7 @@ async def test_in_a_round_a_failed_head_leaves_its_followers_however_many_there_
     await stage.record("evt_3_0", "evt_3_1", sync_id=3)
     await stage.queue(once=True).run()
     assert sorted(stage.receiver.sent) == ["evt_1_0", "evt_2_0", "evt_3_0", "evt_3_1"]
-    assert await store.count_pending() == 2 * number
+    assert await store.delivering.count_pending() == 2 * number
 
 
 @pytest.mark.asyncio

@@ -192,7 +192,7 @@ class Play:
         self.queue: ReceiverQueue
 
     async def start(self) -> None:
-        state = (await self.stage.store.receivers()).get(self.name)
+        state = (await self.stage.store.delivering.receivers()).get(self.name)
         self.queue = self.stage.queue(state or ReceiverState(self.name))
         await self.worker.enter_async_context(running(self.queue.run()))
         await until_quiet()
@@ -227,12 +227,12 @@ class Play:
         assert self.model.wrong == []
 
     async def round(self) -> None:
-        state = (await self.stage.store.receivers()).get(self.name)
+        state = (await self.stage.store.delivering.receivers()).get(self.name)
         queue = self.stage.queue(state or ReceiverState(self.name), once=True)
         self.model.round_tried = set()
         await queue.run()
         self.model.round_tried = None
-        event(f"a round left {min(len(await self.stage.store.pending(self.name, 0, 30)), 3)}")
+        event(f"a round left {min(len(await self.stage.store.delivering.pending(self.name, 0, 30)), 3)}")
         dead = read_deliveries(
             self.stage.store.path, DeliveryFilter(state=DeliveryState.DEAD, receiver=self.name), None
         )
@@ -244,7 +244,7 @@ class Play:
         self.model.answers = dict.fromkeys(range(SYNCS), "takes")
         await self.stage.passes(step=120, minutes=76)
         await self.worker.aclose()
-        assert await self.stage.store.pending(self.name, 0, 9) == []
+        assert await self.stage.store.delivering.pending(self.name, 0, 9) == []
         assert all(each.finished for each in self.model.told.values())
         assert self.model.wrong == []
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Executable, insert
 
 from notifier.store.migrate import migrate
-from notifier.store.sql import order as sql
+from notifier.store.sql import delivering as sql
 from notifier.store.sql.schema import deliveries, events
 from notifier.store.sqlite.files import engine_for
 from tests.integration.store.builders import NOW

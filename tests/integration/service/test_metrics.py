@@ -18,7 +18,7 @@ from notifier.model.sync import Labels
 from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import Body, CensusSimulator, Fault, Reset, Status, WebhookSink
-from notifier.store.sql import order as sql
+from notifier.store.sql import worker as sql
 from notifier.store.store import Store
 from notifier.watching.poll import Observer
 from notifier.watching.target import SyncTarget
@@ -215,7 +215,7 @@ async def test_a_poll_that_waits_for_another_is_late_by_how_long_that_takes(
 ) -> None:
     for sync_id in (51, 52, 53):
         scene.sync(sync_id)
-    observer, heard = Slow(scene.client, scene.store, scene.recorder), Listening()
+    observer, heard = Slow(scene.client, scene.store.watching, scene.recorder), Listening()
     observer.clock_of_loop = LoopClock(monkeypatch)
     watcher = await scene.watcher(ALL, observer=observer, meter=heard, max_concurrent_requests=1)
     async with asyncio.timeout(60):
@@ -239,20 +239,20 @@ async def test_an_empty_database_has_no_backlog(store: Store) -> None:
 
 @pytest.mark.asyncio
 async def test_the_backlog_is_what_is_pending_dead_or_open_by_receiver_and_check(store: Store) -> None:
-    await store.record(FULL)  # two events at NOW, each to two receivers
-    await store.record(an_observation(an_event("evt_3", "growth", seen_at=NOW + MINUTE), sync_id=52))
+    await store.watching.record(FULL)  # two events at NOW, each to two receivers
+    await store.watching.record(an_observation(an_event("evt_3", "growth", seen_at=NOW + MINUTE), sync_id=52))
     for receiver, state in (("growth", DeliveryState.DELIVERED), ("pipeline", DeliveryState.DEAD)):
-        first, second, *_ = await store.pending(receiver, 0, 9)
-        await store.settle(a_settlement(first, state))
+        first, second, *_ = await store.delivering.pending(receiver, 0, 9)
+        await store.delivering.settle(a_settlement(first, state))
         if receiver == "growth":
-            await store.settle(a_settlement(second, state))
+            await store.delivering.settle(a_settlement(second, state))
     incidents = (
         an_incident(1, Check.FAILING),
         an_incident(2, Check.FAILING),
         an_incident(3, Check.STALE),
         an_incident(4, Check.SLOW_RUN, resolved_at=NOW + timedelta(hours=1)),
     )
-    await store.record(an_observation(incidents=incidents))
+    await store.watching.record(an_observation(incidents=incidents))
     assert await store.backlog() == Backlog(
         pending={"growth": 1, "pipeline": 1},
         oldest={"growth": NOW + MINUTE, "pipeline": NOW},

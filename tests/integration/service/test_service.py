@@ -98,7 +98,7 @@ def an_event_of(age: timedelta, name: str) -> Event:
 async def record(database: Path, *events: Event) -> None:
     """Events that nobody was to hear of, from a worker before."""
     async with open_store(database) as store:
-        await store.record(an_observation(*events, workspace="production"))
+        await store.watching.record(an_observation(*events, workspace="production"))
 
 
 def add_as_another_process(database: Path, event: Event) -> None:
@@ -408,7 +408,7 @@ async def test_what_retention_forgets_is_below_the_floor_of_the_watcher_too(work
             a_snapshot(number, "completed", created_at=old + timedelta(seconds=number), updated_at=old, changed_at=old)
             for number in range(1, 102)  # of which the newest hundred stay
         )
-        await worker.store.record(an_observation(workspace="production", snapshots=snapshots))
+        await worker.store.watching.record(an_observation(workspace="production", snapshots=snapshots))
         (target,) = worker.watchers[0].watched()
         assert target.mark is not None
         target.known = replace(target.known, mark=replace(target.mark, floor=old))

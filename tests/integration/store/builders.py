@@ -20,7 +20,8 @@ from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverStat
 from notifier.model.event import Addressee, Event, EventType, Observation
 from notifier.model.run import Snapshot, Watched
 from notifier.model.sync import Mark
-from notifier.store.sql import order as statements
+from notifier.store.sql import delivering as statements
+from notifier.store.sql.rows import receiver_row
 from notifier.store.store import Store
 from notifier.store.writer import Writer
 
@@ -63,8 +64,7 @@ def an_observation(*events: Event, snapshots: tuple[Snapshot, ...] = (), **given
 
 async def save_receiver(store: Store, state: ReceiverState) -> None:
     """A receiver's state by itself; the worker writes it with the outcome that it comes from."""
-    row = {name: getattr(state, name) for name in ReceiverState.__slots__}
-    await store._writer.write((statements.SAVE_RECEIVER, [row]))
+    await store._writer.write((statements.SAVE_RECEIVER, [receiver_row(state)]))
 
 
 FULL = an_observation(
@@ -124,7 +124,7 @@ def writer_of(store: Store) -> Writer:
 
 
 def writing_connection(store: Store) -> aiosqlite.Connection:
-    return store._writing._thread
+    return store._writer._thread._thread
 
 
 def reading_connection(store: Store) -> aiosqlite.Connection:
@@ -196,7 +196,7 @@ async def hold_the_next_read(store: Store) -> tuple[asyncio.Event, threading.Eve
 async def cancel_a_read(store: Store) -> None:
     """Cancels a caller whose read is under way: SQLite has the statement and has not answered."""
     inside, go = await hold_the_next_read(store)
-    task = asyncio.create_task(store.count_pending())
+    task = asyncio.create_task(store.delivering.count_pending())
     await inside.wait()
     task.cancel()
     (outcome,) = await asyncio.gather(task, return_exceptions=True)

@@ -18,7 +18,8 @@ from notifier.model.incident import Check
 from notifier.store.sql.schema import snapshots
 from notifier.store.sqlite import files as sqlite
 from notifier.store.sqlite.files import Role
-from notifier.store.views.page import LastRuns, Unread, looked_at, open_pulse
+from notifier.store.sqlite.pulse import open_pulse
+from notifier.store.views.page import LastRuns, Unread, looked_at
 from notifier.store.views.status import DeliveryFilter, EventFilter, read_events, retry_deliveries
 from tests.integration.store.builders import rows
 from tests.page_stage import MINUTE, PageStage
@@ -153,7 +154,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from notifier.model.errors import StoreUnavailable
-from notifier.store.views.page import open_pulse
+from notifier.store.sqlite.pulse import open_pulse
 
 with ThreadPoolExecutor(1) as pool:
     for _ in range(300):

@@ -10,8 +10,8 @@ import pytest
 from notifier.judging.results import last_good_of
 from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.event import EventType
-from notifier.model.run import PreviousRun, Snapshot, Watched
-from notifier.model.sync import Gap, Mark, RunWatch, WatchedSync, WorkspaceState
+from notifier.model.run import PreviousRun, Snapshot, UnendedRun, Watched
+from notifier.model.sync import Gap, ListedSync, Mark, RunWatch, WatchedSync, WorkspaceState
 from notifier.store.migrate import migrate
 from notifier.store.sqlite.files import Role, engine_for
 from notifier.store.store import Store, open_store
@@ -58,15 +58,15 @@ STRANGE = "Ünïcode \U0001f680 \x00 \u202e \" ' \\ %s {} \n"
 )
 @pytest.mark.asyncio
 async def test_a_snapshot_comes_back_as_it_was(store: Store, snapshot: Snapshot) -> None:
-    await store.record(an_observation(snapshots=(snapshot,)))
-    assert await store.snapshots("main", [snapshot.run_id]) == {snapshot.run_id: snapshot}
+    await store.watching.record(an_observation(snapshots=(snapshot,)))
+    assert await store.watching.snapshots("main", [snapshot.run_id]) == {snapshot.run_id: snapshot}
 
 
 @pytest.mark.asyncio
 async def test_times_come_back_in_utc_whatever_their_zone_was(store: Store) -> None:
     there = NOW.astimezone(timezone(timedelta(hours=-7)))
-    await store.record(an_observation(snapshots=(a_snapshot(1, created_at=there),)))
-    created_at = (await store.snapshots("main", [1]))[1].created_at
+    await store.watching.record(an_observation(snapshots=(a_snapshot(1, created_at=there),)))
+    created_at = (await store.watching.snapshots("main", [1]))[1].created_at
     assert created_at == NOW
     assert created_at.tzinfo is UTC
 
@@ -74,39 +74,40 @@ async def test_times_come_back_in_utc_whatever_their_zone_was(store: Store) -> N
 @pytest.mark.asyncio
 async def test_a_snapshot_is_overwritten_and_stays_one(store: Store, database: Path) -> None:
     later = a_snapshot(1, status="failed", changed_at=NOW + MINUTE, followed=False)
-    await store.record(an_observation(snapshots=(a_snapshot(1, followed=True),)))
-    await store.record(an_observation(snapshots=(later,)))
-    assert await store.snapshots("main", [1]) == {1: later}
+    await store.watching.record(an_observation(snapshots=(a_snapshot(1, followed=True),)))
+    await store.watching.record(an_observation(snapshots=(later,)))
+    assert await store.watching.snapshots("main", [1]) == {1: later}
     assert rows(database, "SELECT count(*) FROM snapshots") == [(1,)]
 
 
 @pytest.mark.asyncio
 async def test_runs_of_one_number_in_two_workspaces_are_two(store: Store) -> None:
     ours, theirs = a_snapshot(1, status="failed"), a_snapshot(1, status="completed")
-    await store.record(an_observation(snapshots=(ours,), workspace="main"))
-    await store.record(an_observation(snapshots=(theirs,), workspace="other"))
-    assert await store.snapshots("main", [1]) == {1: ours}
-    assert await store.snapshots("other", [1]) == {1: theirs}
+    await store.watching.record(an_observation(snapshots=(ours,), workspace="main"))
+    await store.watching.record(an_observation(snapshots=(theirs,), workspace="other"))
+    assert await store.watching.snapshots("main", [1]) == {1: ours}
+    assert await store.watching.snapshots("other", [1]) == {1: theirs}
 
 
 @pytest.mark.asyncio
 async def test_of_the_runs_asked_for_those_known_are_told(store: Store) -> None:
-    await store.record(FULL)
-    assert (await store.snapshots("main", [2, 3, 4])).keys() == {2}
-    assert await store.snapshots("main", []) == {}
-    assert (await store.snapshots("main", range(1, 1101))).keys() == {1, 2}
+    await store.watching.record(FULL)
+    assert (await store.watching.snapshots("main", [2, 3, 4])).keys() == {2}
+    assert await store.watching.snapshots("main", []) == {}
+    assert (await store.watching.snapshots("main", range(1, 1101))).keys() == {1, 2}
 
 
 @pytest.mark.asyncio
 async def test_followed_runs_are_those_not_ended_and_unfollow_takes_one_away(store: Store) -> None:
     one = a_snapshot(1, followed=True, changed_at=NOW)
     two = a_snapshot(2, followed=True, changed_at=NOW + MINUTE)
-    await store.record(an_observation(snapshots=(one, two, a_snapshot(3))))
-    await store.record(an_observation(snapshots=(a_snapshot(4, followed=True),), workspace="other"))
-    assert sorted(await store.followed("main")) == [(52, 1, NOW, NOW), (52, 2, NOW + MINUTE, NOW)]
-    await store.unfollow("main", 1)
-    assert await store.followed("main") == [(52, 2, NOW + MINUTE, NOW)]
-    assert len(await store.followed("other")) == 1
+    await store.watching.record(an_observation(snapshots=(one, two, a_snapshot(3))))
+    await store.watching.record(an_observation(snapshots=(a_snapshot(4, followed=True),), workspace="other"))
+    first, second = UnendedRun(52, 1, NOW, NOW), UnendedRun(52, 2, NOW + MINUTE, NOW)
+    assert {*await store.watching.followed("main")} == {first, second}
+    await store.watching.unfollow("main", 1)
+    assert await store.watching.followed("main") == [second]
+    assert len(await store.watching.followed("other")) == 1
 
 
 @pytest.mark.parametrize(
@@ -114,23 +115,23 @@ async def test_followed_runs_are_those_not_ended_and_unfollow_takes_one_away(sto
 )
 @pytest.mark.asyncio
 async def test_a_mark_comes_back_as_it_was(store: Store, mark: Mark) -> None:
-    await store.record(an_observation(mark=mark))
-    assert await store.syncs("main") == [WatchedSync(52, "Leads", True, mark, 0)]
-    assert await store.syncs("other") == []
+    await store.watching.record(an_observation(mark=mark))
+    assert await store.watching.syncs("main") == [WatchedSync(52, "Leads", True, mark, 0)]
+    assert await store.watching.syncs("other") == []
 
 
 @pytest.mark.asyncio
 async def test_an_observation_without_a_mark_leaves_the_old_one(store: Store) -> None:
-    await store.record(an_observation(mark=Mark(1, NOW, None)))
-    await store.record(an_observation(snapshots=(a_snapshot(2),)))
-    assert (await store.syncs("main"))[0].mark == Mark(1, NOW, None)
+    await store.watching.record(an_observation(mark=Mark(1, NOW, None)))
+    await store.watching.record(an_observation(snapshots=(a_snapshot(2),)))
+    assert (await store.watching.syncs("main"))[0].mark == Mark(1, NOW, None)
 
 
 @pytest.mark.asyncio
 async def test_a_listing_creates_renames_and_counts_but_moves_no_mark(store: Store) -> None:
-    await store.record(an_observation(mark=Mark(1, NOW, None)))
-    await store.save_listed("main", [(52, "Renamed", 1), (53, STRANGE, 0)])
-    assert await store.syncs("main") == [
+    await store.watching.record(an_observation(mark=Mark(1, NOW, None)))
+    await store.watching.save_listed("main", [ListedSync(52, "Renamed", 1), ListedSync(53, STRANGE)])
+    assert await store.watching.syncs("main") == [
         WatchedSync(52, "Renamed", True, Mark(1, NOW, None), 1),
         WatchedSync(53, STRANGE, True, None, 0),
     ]
@@ -138,15 +139,15 @@ async def test_a_listing_creates_renames_and_counts_but_moves_no_mark(store: Sto
 
 @pytest.mark.asyncio
 async def test_a_listing_that_does_not_know_the_label_keeps_the_old_one(store: Store) -> None:
-    await store.save_listed("main", [(52, "Leads", 0)])
-    await store.save_listed("main", [(52, None, 2)])
-    assert await store.syncs("main") == [WatchedSync(52, "Leads", True, None, 2)]
+    await store.watching.save_listed("main", [ListedSync(52, "Leads")])
+    await store.watching.save_listed("main", [ListedSync(52, None, 2)])
+    assert await store.watching.syncs("main") == [WatchedSync(52, "Leads", True, None, 2)]
 
 
 @pytest.mark.asyncio
 async def test_a_gap_is_kept_beside_the_mark(store: Store, database: Path) -> None:
-    await store.record(an_observation(mark=Mark(1, NOW, None), gap=Gap(NOW, 1234)))
-    await store.record(an_observation(mark=Mark(2, NOW, None)))
+    await store.watching.record(an_observation(mark=Mark(1, NOW, None), gap=Gap(NOW, 1234)))
+    await store.watching.record(an_observation(mark=Mark(2, NOW, None)))
     [(noticed, oldest)] = rows(database, "SELECT gap_noticed_at, gap_oldest_reported_run_id FROM syncs")
     assert oldest == 1234
     assert noticed == (NOW - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
@@ -154,47 +155,49 @@ async def test_a_gap_is_kept_beside_the_mark(store: Store, database: Path) -> No
 
 @pytest.mark.asyncio
 async def test_a_forgotten_sync_loses_mark_and_snapshots_but_not_its_row(store: Store, database: Path) -> None:
-    await store.record(FULL)
-    await store.record(an_observation(snapshots=(a_snapshot(3, sync_id=53),), sync_id=53, mark=Mark(3, NOW, None)))
-    await store.save_listed("main", [(52, "Leads", 2)])
-    await store.forget_syncs("main", [52])
-    assert await store.syncs("main") == [
+    await store.watching.record(FULL)
+    await store.watching.record(
+        an_observation(snapshots=(a_snapshot(3, sync_id=53),), sync_id=53, mark=Mark(3, NOW, None))
+    )
+    await store.watching.save_listed("main", [ListedSync(52, "Leads", 2)])
+    await store.watching.forget_syncs("main", [52])
+    assert await store.watching.syncs("main") == [
         WatchedSync(52, "Leads", False, None, 0),
         WatchedSync(53, "Leads", True, Mark(3, NOW, None), 0),
     ]
-    assert (await store.snapshots("main", [1, 2, 3])).keys() == {3}
-    assert await store.count_pending() == 4  # what is on its way arrives
+    assert (await store.watching.snapshots("main", [1, 2, 3])).keys() == {3}
+    assert await store.delivering.count_pending() == 4  # what is on its way arrives
 
 
 @pytest.mark.asyncio
 async def test_runs_that_are_watched_by_their_id_keep_their_snapshots_until_that_watch_ends(store: Store) -> None:
-    await store.record(an_observation(snapshots=(a_snapshot(1), a_snapshot(2), a_snapshot(3)), mark=FULL.mark))
-    await store.save_run_watch("main", 1, 52, None, None)
-    await store.save_run_watch("main", 2, 52, NOW, "completed")
-    await store.save_run_watch("other", 3, 52, None, None)
-    await store.forget_syncs("main", [52])
-    assert (await store.snapshots("main", [1, 2, 3])).keys() == {1}
+    await store.watching.record(an_observation(snapshots=(a_snapshot(1), a_snapshot(2), a_snapshot(3)), mark=FULL.mark))
+    await store.watching.save_run_watch("main", 1, 52, None, None)
+    await store.watching.save_run_watch("main", 2, 52, NOW, "completed")
+    await store.watching.save_run_watch("other", 3, 52, None, None)
+    await store.watching.forget_syncs("main", [52])
+    assert (await store.watching.snapshots("main", [1, 2, 3])).keys() == {1}
 
 
 @pytest.mark.asyncio
 async def test_a_forgotten_sync_that_is_covered_again_has_no_mark(store: Store) -> None:
-    await store.record(FULL)
-    await store.forget_syncs("main", [52])
-    await store.save_listed("main", [(52, None, 0)])
-    assert await store.syncs("main") == [WatchedSync(52, "Leads", True, None, 0)]
+    await store.watching.record(FULL)
+    await store.watching.forget_syncs("main", [52])
+    await store.watching.save_listed("main", [ListedSync(52, None)])
+    assert await store.watching.syncs("main") == [WatchedSync(52, "Leads", True, None, 0)]
 
 
 @pytest.mark.asyncio
 async def test_run_watches_begin_learn_their_sync_end_and_are_dropped(store: Store) -> None:
-    await store.save_run_watch("main", 94, None, None, None)
-    await store.save_run_watch("main", 95, 52, None, None)
-    await store.save_run_watch("other", 94, 7, NOW, "gone")
-    assert await store.run_watches("main") == {94: RunWatch(None), 95: RunWatch(52)}
-    await store.save_run_watch("main", 94, 52, NOW, "completed")
-    assert await store.run_watches("main") == {94: RunWatch(52, ended=True), 95: RunWatch(52)}
-    await store.drop_run_watches("main", [94, 96])
-    assert await store.run_watches("main") == {95: RunWatch(52)}
-    assert await store.run_watches("other") == {94: RunWatch(7, ended=True)}
+    await store.watching.save_run_watch("main", 94, None, None, None)
+    await store.watching.save_run_watch("main", 95, 52, None, None)
+    await store.watching.save_run_watch("other", 94, 7, NOW, "gone")
+    assert await store.watching.run_watches("main") == {94: RunWatch(None), 95: RunWatch(52)}
+    await store.watching.save_run_watch("main", 94, 52, NOW, "completed")
+    assert await store.watching.run_watches("main") == {94: RunWatch(52, ended=True), 95: RunWatch(52)}
+    await store.watching.drop_run_watches("main", [94, 96])
+    assert await store.watching.run_watches("main") == {95: RunWatch(52)}
+    assert await store.watching.run_watches("other") == {94: RunWatch(7, ended=True)}
 
 
 def results(*statuses: str | None) -> tuple[Snapshot, ...]:
@@ -209,19 +212,19 @@ async def test_the_previous_result_is_the_last_that_counts_before_a_time(store: 
     runs = results("failed", "completed", "skipped", "working", "canceled", "queued")
     canceled = a_snapshot(7, created_at=NOW + 7 * MINUTE, watched=Watched("completed", canceled=True))
     elsewhere = a_snapshot(8, status="failed", sync_id=53, created_at=NOW + 2 * MINUTE)
-    await store.record(an_observation(snapshots=(*runs, canceled, elsewhere)))
-    assert await store.previous_result("main", 52, NOW + 8 * MINUTE, []) == PreviousRun(2, "completed")
-    assert await store.previous_result("main", 52, NOW + 2 * MINUTE, []) == PreviousRun(1, "failed")
-    assert await store.previous_result("main", 52, NOW + MINUTE, []) is None
-    assert await store.previous_result("other", 52, NOW + DAY, []) is None
+    await store.watching.record(an_observation(snapshots=(*runs, canceled, elsewhere)))
+    assert await store.watching.previous_result("main", 52, NOW + 8 * MINUTE, []) == PreviousRun(2, "completed")
+    assert await store.watching.previous_result("main", 52, NOW + 2 * MINUTE, []) == PreviousRun(1, "failed")
+    assert await store.watching.previous_result("main", 52, NOW + MINUTE, []) is None
+    assert await store.watching.previous_result("other", 52, NOW + DAY, []) is None
 
 
 @pytest.mark.asyncio
 async def test_without_a_time_the_previous_result_is_the_last_recorded_but_some(store: Store) -> None:
-    await store.record(an_observation(snapshots=results("failed", "completed", "failed")))
-    assert await store.previous_result("main", 52, None, []) == PreviousRun(3, "failed")
-    assert await store.previous_result("main", 52, None, [3, 4]) == PreviousRun(2, "completed")
-    assert await store.previous_result("main", 52, None, [1, 2, 3]) is None
+    await store.watching.record(an_observation(snapshots=results("failed", "completed", "failed")))
+    assert await store.watching.previous_result("main", 52, None, []) == PreviousRun(3, "failed")
+    assert await store.watching.previous_result("main", 52, None, [3, 4]) == PreviousRun(2, "completed")
+    assert await store.watching.previous_result("main", 52, None, [1, 2, 3]) is None
 
 
 @pytest.mark.parametrize(
@@ -233,26 +236,28 @@ async def test_without_a_time_the_previous_result_is_the_last_recorded_but_some(
 )
 @pytest.mark.asyncio
 async def test_a_workspace_comes_back_as_it_was(store: Store, state: WorkspaceState) -> None:
-    await store.save_workspace(WorkspaceState("main", False, "old", NOW, NOW, 9.0, 9.0))
-    await store.save_workspace(state)
-    assert await store.workspaces() == {"main": state}
+    await store.watching.save_workspace(WorkspaceState("main", False, "old", NOW, NOW, 9.0, 9.0))
+    await store.watching.save_workspace(state)
+    assert await store.watching.workspaces() == {"main": state}
 
 
 @pytest.mark.asyncio
 async def test_a_forgotten_workspace_leaves_its_events_and_deliveries_only(store: Store, database: Path) -> None:
     for name in ("main", "other"):
         event = an_event(f"evt_{name}", "growth", workspace=name)
-        await store.record(an_observation(event, snapshots=(a_snapshot(1),), mark=Mark(1, NOW, None), workspace=name))
-        await store.save_workspace(WorkspaceState(name))
-        await store.save_run_watch(name, 94, None, None, None)
-    await store.forget_workspace("main")
-    assert (await store.workspaces()).keys() == {"other"}
-    assert await store.syncs("main") == []
-    assert await store.snapshots("main", [1]) == {}
-    assert await store.run_watches("main") == {}
-    assert len(await store.syncs("other")) == len(await store.snapshots("other", [1])) == 1
-    assert (await store.run_watches("other")).keys() == {94}
-    assert [delivery.workspace for delivery in await store.pending("growth", 0, 9)] == ["main", "other"]
+        await store.watching.record(
+            an_observation(event, snapshots=(a_snapshot(1),), mark=Mark(1, NOW, None), workspace=name)
+        )
+        await store.watching.save_workspace(WorkspaceState(name))
+        await store.watching.save_run_watch(name, 94, None, None, None)
+    await store.watching.forget_workspace("main")
+    assert (await store.watching.workspaces()).keys() == {"other"}
+    assert await store.watching.syncs("main") == []
+    assert await store.watching.snapshots("main", [1]) == {}
+    assert await store.watching.run_watches("main") == {}
+    assert len(await store.watching.syncs("other")) == len(await store.watching.snapshots("other", [1])) == 1
+    assert (await store.watching.run_watches("other")).keys() == {94}
+    assert [delivery.workspace for delivery in await store.delivering.pending("growth", 0, 9)] == ["main", "other"]
 
 
 @pytest.mark.asyncio
@@ -267,29 +272,29 @@ async def test_there_is_one_worker_and_its_last_sign_of_life(store: Store, datab
 
 @pytest.mark.asyncio
 async def test_an_event_becomes_a_pending_delivery_for_each_receiver_due_at_once(store: Store) -> None:
-    await store.record(FULL)
-    [first, second] = await store.pending("growth", 0, 100)
+    await store.watching.record(FULL)
+    [first, second] = await store.delivering.pending("growth", 0, 100)
     assert (first.event_id, second.event_id) == ("evt_1", "evt_2")
     assert (first.event_type, first.workspace, first.sync_id) == (EventType.FAILED, "main", 52)
     assert (first.attempts, first.first_failed_at, first.aside) == (0, None, False)
     assert first.next_attempt_at == first.clock_started_at == NOW
-    assert [delivery.event_id for delivery in await store.pending("pipeline", 0, 100)] == ["evt_1", "evt_2"]
-    assert await store.pending("nobody", 0, 100) == []
-    assert await store.count_pending() == 4
+    assert [delivery.event_id for delivery in await store.delivering.pending("pipeline", 0, 100)] == ["evt_1", "evt_2"]
+    assert await store.delivering.pending("nobody", 0, 100) == []
+    assert await store.delivering.count_pending() == 4
 
 
 @pytest.mark.asyncio
 async def test_an_event_without_receivers_is_recorded_all_the_same(store: Store) -> None:
-    await store.record(an_observation(an_event("evt_1")))
-    assert (await store.message("evt_1")).event_id == "evt_1"
-    assert await store.count_pending() == 0
+    await store.watching.record(an_observation(an_event("evt_1")))
+    assert (await store.delivering.message("evt_1")).event_id == "evt_1"
+    assert await store.delivering.count_pending() == 0
 
 
 @pytest.mark.parametrize("body", [b"", bytes(range(256)), b"\xff\x00" * 1_000_000, STRANGE.encode()])
 @pytest.mark.asyncio
 async def test_a_body_comes_back_to_the_byte(store: Store, body: bytes) -> None:
-    await store.record(an_observation(an_event("evt_1", body=body, type=EventType.QUEUED)))
-    message = await store.message("evt_1")
+    await store.watching.record(an_observation(an_event("evt_1", body=body, type=EventType.QUEUED)))
+    message = await store.delivering.message("evt_1")
     assert message.body == body
     assert type(message.body) is bytes
     assert message.event_type == "sync_run.queued"
@@ -297,10 +302,10 @@ async def test_a_body_comes_back_to_the_byte(store: Store, body: bytes) -> None:
 
 @pytest.mark.asyncio
 async def test_pending_deliveries_come_in_order_a_page_at_a_time(store: Store) -> None:
-    await store.record(an_observation(*(an_event(f"evt_{number}", "growth", "other") for number in range(5))))
-    first = await store.pending("growth", 0, 2)
-    second = await store.pending("growth", first[-1].id, 2)
-    third = await store.pending("growth", second[-1].id, 2)
+    await store.watching.record(an_observation(*(an_event(f"evt_{number}", "growth", "other") for number in range(5))))
+    first = await store.delivering.pending("growth", 0, 2)
+    second = await store.delivering.pending("growth", first[-1].id, 2)
+    third = await store.delivering.pending("growth", second[-1].id, 2)
     pages = [[delivery.event_id for delivery in page] for page in (first, second, third)]
     assert pages == [["evt_0", "evt_1"], ["evt_2", "evt_3"], ["evt_4"]]
 
@@ -308,24 +313,26 @@ async def test_pending_deliveries_come_in_order_a_page_at_a_time(store: Store) -
 @pytest.mark.asyncio
 async def test_a_lane_is_one_receiver_workspace_and_sync_between_two_ids(store: Store) -> None:
     for number in range(6):
-        await store.record(an_observation(an_event(f"evt_{number}", "growth", "other")))
-    await store.record(an_observation(an_event("evt_sync", "growth", sync_id=53), sync_id=53))
-    await store.record(an_observation(an_event("evt_space", "growth", workspace="second"), workspace="second"))
-    ids = [delivery.id for delivery in await store.pending("growth", 0, 100)]
-    await store.settle(a_settlement(ids[3], DeliveryState.DELIVERED))
-    lane = await store.pending_in_lane("growth", "main", 52, ids[0], ids[4], 100)
+        await store.watching.record(an_observation(an_event(f"evt_{number}", "growth", "other")))
+    await store.watching.record(an_observation(an_event("evt_sync", "growth", sync_id=53), sync_id=53))
+    await store.watching.record(an_observation(an_event("evt_space", "growth", workspace="second"), workspace="second"))
+    ids = [delivery.id for delivery in await store.delivering.pending("growth", 0, 100)]
+    await store.delivering.settle(a_settlement(ids[3], DeliveryState.DELIVERED))
+    lane = await store.delivering.pending_in_lane("growth", "main", 52, ids[0], ids[4], 100)
     assert [delivery.id for delivery in lane] == [ids[1], ids[2], ids[4]]
-    assert len(await store.pending_in_lane("growth", "main", 52, ids[0], ids[4], 2)) == 2
-    assert [d.event_id for d in await store.pending_in_lane("growth", "main", 53, 0, 999, 9)] == ["evt_sync"]
-    assert [d.event_id for d in await store.pending_in_lane("growth", "second", 52, 0, 999, 9)] == ["evt_space"]
+    assert len(await store.delivering.pending_in_lane("growth", "main", 52, ids[0], ids[4], 2)) == 2
+    assert [d.event_id for d in await store.delivering.pending_in_lane("growth", "main", 53, 0, 999, 9)] == ["evt_sync"]
+    assert [d.event_id for d in await store.delivering.pending_in_lane("growth", "second", 52, 0, 999, 9)] == [
+        "evt_space"
+    ]
 
 
 @pytest.mark.asyncio
 async def test_a_failed_attempt_is_kept_with_all_that_the_next_one_needs(store: Store, database: Path) -> None:
-    await store.record(an_observation(an_event("evt_1", "growth")))
-    [delivery] = await store.pending("growth", 0, 1)
+    await store.watching.record(an_observation(an_event("evt_1", "growth")))
+    [delivery] = await store.delivering.pending("growth", 0, 1)
     due, failed = NOW + 7 * MINUTE, NOW + timedelta(microseconds=1)
-    await store.settle(
+    await store.delivering.settle(
         a_settlement(
             delivery,
             DeliveryState.PENDING,
@@ -336,7 +343,7 @@ async def test_a_failed_attempt_is_kept_with_all_that_the_next_one_needs(store: 
             last_error=STRANGE,
         )
     )
-    [again] = await store.pending("growth", 0, 1)
+    [again] = await store.delivering.pending("growth", 0, 1)
     assert (again.attempts, again.next_attempt_at, again.first_failed_at, again.aside) == (3, due, failed, True)
     assert again.clock_started_at == NOW
     assert rows(database, "SELECT finished_at, last_error FROM deliveries") == [(None, STRANGE)]
@@ -345,25 +352,25 @@ async def test_a_failed_attempt_is_kept_with_all_that_the_next_one_needs(store: 
 @pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.DEAD])
 @pytest.mark.asyncio
 async def test_a_finished_delivery_is_pending_no_more(store: Store, database: Path, state: DeliveryState) -> None:
-    await store.record(FULL)
-    [first, second] = await store.pending("growth", 0, 9)
-    await store.settle(a_settlement(first, state, settled_at=NOW + MINUTE, last_error="why"))
-    assert await store.pending("growth", 0, 9) == [second]
-    assert await store.count_pending() == 3
+    await store.watching.record(FULL)
+    [first, second] = await store.delivering.pending("growth", 0, 9)
+    await store.delivering.settle(a_settlement(first, state, settled_at=NOW + MINUTE, last_error="why"))
+    assert await store.delivering.pending("growth", 0, 9) == [second]
+    assert await store.delivering.count_pending() == 3
     [(kept, lasted)] = rows(database, "SELECT state, finished_at - created_at FROM deliveries WHERE id = ?", first.id)
     assert (kept, lasted) == (state.value, 60_000_000)
 
 
 @pytest.mark.asyncio
 async def test_an_outcome_and_what_it_says_of_the_receiver_are_one_transaction(store: Store, database: Path) -> None:
-    await store.record(FULL)
-    [first, *_] = await store.pending("growth", 0, 9)
+    await store.watching.record(FULL)
+    [first, *_] = await store.delivering.pending("growth", 0, 9)
     state = ReceiverState("growth", broken_since=NOW, last_error="404", last_accepted_at=NOW - DAY, hold_until=NOW)
-    await store.settle(a_settlement(first, DeliveryState.DEAD), state)
-    assert await store.receivers() == {"growth": state}
+    await store.delivering.settle(a_settlement(first, DeliveryState.DEAD), state)
+    assert await store.delivering.receivers() == {"growth": state}
     nameless = ReceiverState(None)  # type: ignore[arg-type]
     with pytest.raises(Exception, match="NOT NULL"):
-        await store.settle(a_settlement(first, DeliveryState.DELIVERED), nameless)
+        await store.delivering.settle(a_settlement(first, DeliveryState.DELIVERED), nameless)
     assert rows(database, "SELECT state FROM deliveries WHERE id = ?", first.id) == [("dead",)]
 
 
@@ -373,19 +380,21 @@ async def test_a_probe_that_a_command_asked_for_is_not_overwritten_by_the_worker
     change(database, "UPDATE receivers SET probe_at = 5000000")
     await save_receiver(store, ReceiverState("growth", last_error="500", probe_at=None))
     probe_at = datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)
-    assert await store.receivers() == {"growth": ReceiverState("growth", last_error="500", probe_at=probe_at)}
+    assert await store.delivering.receivers() == {
+        "growth": ReceiverState("growth", last_error="500", probe_at=probe_at)
+    }
 
 
 @pytest.mark.asyncio
 async def test_deliveries_of_receivers_that_are_gone_die_with_the_reason(store: Store, database: Path) -> None:
-    await store.record(an_observation(*(an_event(f"evt_{n}", "growth", "pipeline", "gone") for n in range(2))))
+    await store.watching.record(an_observation(*(an_event(f"evt_{n}", "growth", "pipeline", "gone") for n in range(2))))
     for name in ("growth", "gone"):
         await save_receiver(store, ReceiverState(name))
-    [sent, _] = await store.pending("gone", 0, 9)
-    await store.settle(a_settlement(sent, DeliveryState.DELIVERED))
-    await store.abandon_all_but(["growth", "pipeline"], NOW + MINUTE)
-    assert (await store.receivers()).keys() == {"growth"}
-    assert await store.count_pending() == 4
+    [sent, _] = await store.delivering.pending("gone", 0, 9)
+    await store.delivering.settle(a_settlement(sent, DeliveryState.DELIVERED))
+    await store.delivering.abandon_all_but(["growth", "pipeline"], NOW + MINUTE)
+    assert (await store.delivering.receivers()).keys() == {"growth"}
+    assert await store.delivering.count_pending() == 4
     assert rows(
         database,
         "SELECT state, next_attempt_at, finished_at - created_at, last_error FROM deliveries WHERE receiver = 'gone'"
@@ -398,18 +407,18 @@ async def test_deliveries_of_receivers_that_are_gone_die_with_the_reason(store: 
 
 @pytest.mark.asyncio
 async def test_without_receivers_all_that_waits_dies(store: Store) -> None:
-    await store.record(FULL)
-    await store.abandon_all_but([], NOW)
-    assert await store.count_pending() == 0
+    await store.watching.record(FULL)
+    await store.delivering.abandon_all_but([], NOW)
+    assert await store.delivering.count_pending() == 0
 
 
 @pytest.mark.asyncio
 async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: Store, database: Path) -> None:
     asked: list[str] = []
     await reading_connection(store).set_trace_callback(asked.append)
-    await store.pending("growth", 0, 100)
-    await store.pending_in_lane("growth", "main", 52, 0, 9, 100)
-    await store.count_pending()
+    await store.delivering.pending("growth", 0, 100)
+    await store.delivering.pending_in_lane("growth", "main", 52, 0, 9, 100)
+    await store.delivering.count_pending()
     by = ("ix_deliveries_pending", "ix_deliveries_lane", "ix_deliveries_pending")
     for statement, index in zip(asked, by, strict=True):
         plan = " ".join(str(row[3]) for row in rows(database, f"EXPLAIN QUERY PLAN {statement}"))
@@ -436,13 +445,13 @@ async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkp
 
 @pytest.mark.asyncio
 async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_own(store: Store) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     asked, held = await hold_the_next_read(store)
-    first = asyncio.create_task(store.count_pending())
+    first = asyncio.create_task(store.delivering.count_pending())
     await asked.wait()
-    wrong = asyncio.create_task(store.snapshots("main", [2**70]))  # no SQLite can hold that
-    cancelled = asyncio.create_task(store.workspaces())
-    others = [asyncio.create_task(store.pending("growth", 0, most)) for most in (1, 2)]
+    wrong = asyncio.create_task(store.watching.snapshots("main", [2**70]))  # no SQLite can hold that
+    cancelled = asyncio.create_task(store.watching.workspaces())
+    others = [asyncio.create_task(store.delivering.pending("growth", 0, most)) for most in (1, 2)]
     await asyncio.sleep(0)
     cancelled.cancel()
     held.set()
@@ -456,10 +465,10 @@ async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_ow
 @pytest.mark.asyncio
 async def test_a_read_that_is_asked_for_after_a_commit_sees_it_whatever_is_being_read(store: Store) -> None:
     asked, held = await hold_the_next_read(store)
-    before = asyncio.create_task(store.count_pending())
+    before = asyncio.create_task(store.delivering.count_pending())
     await asked.wait()
-    await store.record(FULL)
-    after = asyncio.create_task(store.count_pending())
+    await store.watching.record(FULL)
+    after = asyncio.create_task(store.delivering.count_pending())
     held.set()
     assert await after == 4
     await before
@@ -497,33 +506,33 @@ def from_another_process(path: str) -> None:
 
 @pytest.mark.asyncio
 async def test_changes_from_outside_are_those_of_others_and_not_our_own(store: Store, database: Path) -> None:
-    at_first = await store.changes_from_outside()
-    await store.record(FULL)
-    await store.settle(a_settlement(1, DeliveryState.DELIVERED))
-    await store.pending("growth", 0, 9)
+    at_first = await store.delivering.changes_from_outside()
+    await store.watching.record(FULL)
+    await store.delivering.settle(a_settlement(1, DeliveryState.DELIVERED))
+    await store.delivering.pending("growth", 0, 9)
     rows(database, "SELECT * FROM deliveries")  # looking is no change
-    assert await store.changes_from_outside() == at_first
+    assert await store.delivering.changes_from_outside() == at_first
     assert await asyncio.to_thread(run_to_its_end, from_another_process, str(database)) == 0
-    second = await store.changes_from_outside()
+    second = await store.delivering.changes_from_outside()
     assert second != at_first
     await store.save_worker("1", NOW, NOW)
-    assert await store.changes_from_outside() == second
+    assert await store.delivering.changes_from_outside() == second
     change(database, "DELETE FROM receivers")
-    assert await store.changes_from_outside() != second
+    assert await store.delivering.changes_from_outside() != second
 
 
 @pytest.mark.asyncio
 async def test_what_another_process_wrote_is_seen_by_the_next_read(store: Store, database: Path) -> None:
-    assert await store.receivers() == {}
+    assert await store.delivering.receivers() == {}
     change(database, "INSERT INTO receivers (name) VALUES ('new')")
-    assert (await store.receivers()).keys() == {"new"}
+    assert (await store.delivering.receivers()).keys() == {"new"}
 
 
 @pytest.mark.asyncio
 async def test_a_write_is_seen_by_the_read_after_it(store: Store) -> None:
     for number in range(20):
-        await store.record(an_observation(an_event(f"evt_{number}", "growth")))
-        assert await store.count_pending() == number + 1
+        await store.watching.record(an_observation(an_event(f"evt_{number}", "growth")))
+        assert await store.delivering.count_pending() == number + 1
 
 
 # --- the file under it ---
@@ -531,7 +540,7 @@ async def test_a_write_is_seen_by_the_read_after_it(store: Store) -> None:
 
 @pytest.mark.asyncio
 async def test_a_file_that_is_where_it_was_is_in_place(store: Store) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     assert store.is_in_place()
 
 
@@ -560,16 +569,16 @@ async def test_a_file_that_was_moved_away_and_back_is_in_place(store: Store, dat
 @pytest.mark.asyncio
 async def test_a_database_outlives_its_store(database: Path) -> None:
     async with open_store(database) as first:
-        await first.record(FULL)
-        known = await first.pending("growth", 0, 9)
+        await first.watching.record(FULL)
+        known = await first.delivering.pending("growth", 0, 9)
     async with open_store(database) as second:
-        assert await second.pending("growth", 0, 9) == known
-        assert (await second.syncs("main"))[0].mark == FULL.mark
+        assert await second.delivering.pending("growth", 0, 9) == known
+        assert (await second.watching.syncs("main"))[0].mark == FULL.mark
 
 
 @pytest.mark.asyncio
 async def test_a_backup_made_beside_the_worker_is_a_whole_database(store: Store, database: Path) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     backup = database.with_name("backup.db")
     rows(database, "VACUUM INTO ?", str(backup))
     assert rows(backup, "PRAGMA integrity_check") == [("ok",)]
@@ -601,5 +610,5 @@ async def test_the_last_good_run_of_an_answer_is_the_one_that_the_database_would
         )
         for n, status in runs.items()
     ]
-    await store.record(an_observation(snapshots=tuple(snapshots)))
-    assert last_good_of(snapshots) == await store.last_good("main", 52)
+    await store.watching.record(an_observation(snapshots=tuple(snapshots)))
+    assert last_good_of(snapshots) == await store.watching.last_good("main", 52)

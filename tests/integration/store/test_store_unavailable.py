@@ -53,37 +53,37 @@ async def make_full(store: Store, full: bool = True) -> None:
 
 @pytest.mark.asyncio
 async def test_a_full_disk_is_said_clearly_and_leaves_nothing_half_written(store: Store, database: Path) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     before = counts(database)
     await make_full(store)
     with pytest.raises(StoreUnavailable) as caught:
-        await store.record(LARGE)
+        await store.watching.record(LARGE)
     assert str(caught.value) == f"{database}: the disk is full (SQLITE_FULL)"
     assert counts(database) == before
 
 
 @pytest.mark.asyncio
 async def test_on_a_full_disk_the_store_does_not_work_and_reads_go_on(store: Store) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     assert store.works
     await make_full(store)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
-            await store.record(LARGE)
+            await store.watching.record(LARGE)
         assert not store.works
-        assert len(await store.pending("growth", 0, 9)) == 2
-        assert (await store.message("evt_1")).event_id == "evt_1"
-        assert await store.changes_from_outside()
+        assert len(await store.delivering.pending("growth", 0, 9)) == 2
+        assert (await store.delivering.message("evt_1")).event_id == "evt_1"
+        assert await store.delivering.changes_from_outside()
 
 
 @pytest.mark.asyncio
 async def test_when_there_is_room_again_the_same_store_works_again(store: Store, database: Path) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     await make_full(store)
     with pytest.raises(StoreUnavailable):
-        await store.record(LARGE)
+        await store.watching.record(LARGE)
     await make_full(store, full=False)
-    await store.record(LARGE)
+    await store.watching.record(LARGE)
     assert store.works
     assert counts(database) == {"syncs": 1, "snapshots": 3, "events": 3, "deliveries": 5}
 
@@ -91,7 +91,10 @@ async def test_when_there_is_room_again_the_same_store_works_again(store: Store,
 @pytest.mark.asyncio
 async def test_all_who_shared_the_commit_hear_of_the_full_disk(store: Store, database: Path) -> None:
     await make_full(store)
-    wishes = [asyncio.ensure_future(store.record(LARGE)), asyncio.ensure_future(store.save_worker("1", NOW, NOW))]
+    wishes = [
+        asyncio.ensure_future(store.watching.record(LARGE)),
+        asyncio.ensure_future(store.save_worker("1", NOW, NOW)),
+    ]
     outcomes = await asyncio.gather(*wishes, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 2
     assert counts(database)["events"] == 0
@@ -101,7 +104,7 @@ async def test_all_who_shared_the_commit_hear_of_the_full_disk(store: Store, dat
 async def test_a_full_disk_at_the_end_does_not_keep_the_store_open(database: Path) -> None:
     async with open_store(database) as store:
         await make_full(store)
-        task = asyncio.create_task(store.record(LARGE))
+        task = asyncio.create_task(store.watching.record(LARGE))
         await asyncio.sleep(0)
     assert isinstance(task.exception(), StoreUnavailable)
 
@@ -132,7 +135,7 @@ def fill_a_small_disk(directory: str) -> None:
 
     async def work() -> None:
         async with open_store(path) as store:
-            await store.record(FULL)
+            await store.watching.record(FULL)
             with ballast.open("wb", buffering=0) as file:
                 try:
                     while file.write(b"x" * 4096):
@@ -140,19 +143,19 @@ def fill_a_small_disk(directory: str) -> None:
                 except OSError:
                     pass
             try:
-                await store.record(LARGE)
+                await store.watching.record(LARGE)
             except StoreUnavailable as error:
                 assert "the disk is full (SQLITE_FULL)" in str(error), error  # noqa: PT017
             else:
                 raise AssertionError("there was room")
             assert not store.works
-            assert len(await store.pending("growth", 0, 9)) == 2
+            assert len(await store.delivering.pending("growth", 0, 9)) == 2
             with worker_lock(path):
                 pass  # the PID can't be written; that is no reason not to work
             ballast.unlink()
-            await store.record(LARGE)
+            await store.watching.record(LARGE)
             assert store.works
-            assert len(await store.pending("growth", 0, 9)) == 3
+            assert len(await store.delivering.pending("growth", 0, 9)) == 3
 
     asyncio.run(work())
     new = Path(directory) / "new.db"
@@ -189,20 +192,20 @@ async def test_a_lock_held_by_another_process_for_long_is_unavailable_and_then_f
     async with open_store(database) as store:
         with write_lock_held(database):
             with pytest.raises(StoreUnavailable) as caught:
-                await store.record(FULL)
+                await store.watching.record(FULL)
             assert str(caught.value) == f"{database}: another process holds the write lock (SQLITE_BUSY)"
             assert not store.works
-            assert await store.count_pending() == 0  # reads go on
-        await store.record(FULL)
+            assert await store.delivering.count_pending() == 0  # reads go on
+        await store.watching.record(FULL)
         assert store.works
-        assert await store.count_pending() == 4
+        assert await store.delivering.count_pending() == 4
 
 
 @pytest.mark.asyncio
 async def test_the_transaction_that_met_the_lock_is_not_left_open(database: Path) -> None:
     async with open_store(database) as store:
         with write_lock_held(database), pytest.raises(StoreUnavailable):
-            await store.record(FULL)
+            await store.watching.record(FULL)
         assert not writing_connection(store).in_transaction
         assert retry_deliveries(database, DeliveryFilter(), NOW, []).ids == ()  # another process gets its turn
 
@@ -229,7 +232,7 @@ def test_a_migration_that_meets_the_lock_says_so(tmp_path: Path) -> None:
 @pytest_asyncio.fixture
 async def unwritable(store: Store) -> AsyncIterator[Store]:
     """SQLite refuses what this connection writes as it does where the file is read-only."""
-    await store.record(FULL)
+    await store.watching.record(FULL)
     connection = writing_connection(store)
     await connection.execute("PRAGMA query_only=ON")
     yield store
@@ -238,14 +241,14 @@ async def unwritable(store: Store) -> AsyncIterator[Store]:
 @pytest.mark.asyncio
 async def test_a_file_that_can_not_be_written_is_said_clearly_and_can_be_read(unwritable: Store) -> None:
     with pytest.raises(StoreUnavailable) as caught:
-        await unwritable.settle(a_settlement(1, DeliveryState.DELIVERED))
+        await unwritable.delivering.settle(a_settlement(1, DeliveryState.DELIVERED))
     assert str(caught.value) == f"{unwritable.path}: the file can't be written (SQLITE_READONLY)"
     assert not unwritable.works
-    assert await unwritable.count_pending() == 4
+    assert await unwritable.delivering.count_pending() == 4
     await writing_connection(unwritable).execute("PRAGMA query_only=OFF")
-    await unwritable.settle(a_settlement(1, DeliveryState.DELIVERED))
+    await unwritable.delivering.settle(a_settlement(1, DeliveryState.DELIVERED))
     assert unwritable.works
-    assert await unwritable.count_pending() == 3
+    assert await unwritable.delivering.count_pending() == 3
 
 
 def on_read_only_media(directory: str) -> None:

@@ -178,8 +178,8 @@ def damage(path: Path, table: str) -> None:
 def damaged(database: Path) -> Path:
     async def fill() -> None:
         async with open_store(database) as store:
-            await store.record(FULL)
-            await store.record(an_observation(*(an_event(f"evt_more_{n}", "growth") for n in range(500))))
+            await store.watching.record(FULL)
+            await store.watching.record(an_observation(*(an_event(f"evt_more_{n}", "growth") for n in range(500))))
 
     asyncio.run(fill())
     damage(database, "deliveries")
@@ -196,11 +196,11 @@ def test_the_worker_on_a_damaged_database_is_told_to_restore_a_backup(damaged: P
     async def work() -> None:
         async with open_store(damaged) as store:
             with pytest.raises(DatabaseUnusable, match=r"notifier\.db: the file is damaged; restore a backup"):
-                await store.pending("growth", 0, 9)
+                await store.delivering.pending("growth", 0, 9)
             with pytest.raises(DatabaseUnusable, match=r"notifier\.db: the file is damaged; restore a backup"):
-                await store.record(an_observation(an_event("evt_new", "growth")))
+                await store.watching.record(an_observation(an_event("evt_new", "growth")))
             assert not store.works
-            assert (await store.message("evt_1")).event_id == "evt_1"  # what is whole can still be read
+            assert (await store.delivering.message("evt_1")).event_id == "evt_1"  # what is whole can still be read
 
     asyncio.run(work())
 
@@ -221,8 +221,8 @@ def test_a_truncated_database_is_refused(database: Path) -> None:
 @pytest.mark.asyncio
 async def test_an_error_of_the_work_inside_is_not_taken_for_an_error_of_opening(database: Path) -> None:
     async def work(store: Store) -> None:
-        await store.record(FULL)
-        await store.record(FULL)
+        await store.watching.record(FULL)
+        await store.watching.record(FULL)
 
     with pytest.raises(IntegrityError):
         async with open_store(database) as store:

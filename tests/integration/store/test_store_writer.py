@@ -18,7 +18,8 @@ from notifier.model.errors import StoreUnavailable
 from notifier.model.event import Observation
 from notifier.model.sync import RunWatch, WorkspaceState
 from notifier.store.migrate import migrate
-from notifier.store.sql import order as sql
+from notifier.store.sql import delivering, retention, watching, worker
+from notifier.store.sql.order import WRITES
 from notifier.store.sqlite.files import BUSY_TIMEOUT
 from notifier.store.store import Store, open_store
 from tests.integration.store.builders import (
@@ -57,7 +58,7 @@ async def asked(*wishes: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
 @pytest.mark.asyncio
 async def test_an_observation_is_one_transaction(store: Store, database: Path) -> None:
     trace = await traced(store)
-    await store.record(FULL)
+    await store.watching.record(FULL)
     assert counts(database) == ALL_OF_IT
     assert trace.commits == 1
 
@@ -74,18 +75,20 @@ async def test_an_observation_is_one_transaction(store: Store, database: Path) -
 @pytest.mark.asyncio
 async def test_an_observation_with_one_impossible_row_leaves_nothing(store: Store, database: Path, broken: Any) -> None:
     with pytest.raises(IntegrityError):
-        await store.record(
+        await store.watching.record(
             an_observation(*FULL.events[:1], broken, snapshots=FULL.snapshots, mark=FULL.mark),
         )
     assert counts(database) == NOTHING
-    await store.record(FULL)
+    await store.watching.record(FULL)
     assert counts(database) == ALL_OF_IT
 
 
 @pytest.mark.asyncio
 async def test_an_impossible_snapshot_takes_its_events_with_it(store: Store, database: Path) -> None:
     with pytest.raises(IntegrityError):
-        await store.record(an_observation(*FULL.events, snapshots=(a_snapshot(1, changed_at=None),), mark=FULL.mark))
+        await store.watching.record(
+            an_observation(*FULL.events, snapshots=(a_snapshot(1, changed_at=None),), mark=FULL.mark)
+        )
     assert counts(database) == NOTHING
 
 
@@ -96,7 +99,7 @@ def record_and_die(path: str, number: int, note: str) -> None:
         async with open_store(Path(path)) as store:
             death = DeathAt(number, Path(note))
             await writing_connection(store).set_trace_callback(death)
-            await store.record(FULL)
+            await store.watching.record(FULL)
 
     asyncio.run(record())
 
@@ -126,7 +129,7 @@ def record_and_die_after(path: str) -> None:
 
     async def record() -> None:
         async with open_store(Path(path)) as store:
-            await store.record(FULL)
+            await store.watching.record(FULL)
             signal.raise_signal(signal.SIGKILL)
 
     asyncio.run(record())
@@ -146,7 +149,7 @@ async def test_what_is_asked_for_during_a_commit_shares_the_next_one(store: Stor
     trace.hold_the_next_commit()
     first = await asked(store.save_worker("1", NOW, NOW))
     await trace.until_held()
-    others = await asked(*(store.save_run_watch("main", run, None, None, None) for run in range(50)))
+    others = await asked(*(store.watching.save_run_watch("main", run, None, None, None) for run in range(50)))
     assert not any(task.done() for task in first + others)
     trace.release()
     await asyncio.gather(*first, *others)
@@ -158,7 +161,7 @@ async def test_what_is_asked_for_during_a_commit_shares_the_next_one(store: Stor
 async def test_nobody_is_answered_before_the_commit(store: Store, database: Path) -> None:
     trace = await traced(store)
     trace.hold_the_next_commit()
-    (task,) = await asked(store.record(FULL))
+    (task,) = await asked(store.watching.record(FULL))
     await trace.until_held()
     assert not task.done()
     assert counts(database) == NOTHING
@@ -173,7 +176,9 @@ async def test_one_transaction_takes_a_bounded_number_of_wishes(
 ) -> None:
     monkeypatch.setattr("notifier.store.writer.MOST_AT_ONCE", 4)
     trace = await traced(store)
-    await asyncio.gather(*await asked(*(store.save_run_watch("main", run, None, None, None) for run in range(10))))
+    await asyncio.gather(
+        *await asked(*(store.watching.save_run_watch("main", run, None, None, None) for run in range(10)))
+    )
     assert trace.commits == 3
     assert rows(database, "SELECT count(*) FROM run_watches") == [(10,)]
 
@@ -182,18 +187,18 @@ async def test_one_transaction_takes_a_bounded_number_of_wishes(
 async def test_of_two_writes_of_one_row_in_one_commit_the_later_wins(store: Store) -> None:
     trace = await traced(store)
     older, newer = WorkspaceState("main", ok=False), WorkspaceState("main", ok=True, last_polled_at=NOW)
-    await asyncio.gather(*await asked(store.save_workspace(older), store.save_workspace(newer)))
+    await asyncio.gather(*await asked(store.watching.save_workspace(older), store.watching.save_workspace(newer)))
     assert trace.commits == 1
-    assert await store.workspaces() == {"main": newer}
+    assert await store.watching.workspaces() == {"main": newer}
 
 
 @pytest.mark.asyncio
 async def test_nothing_to_write_is_no_transaction(store: Store) -> None:
     trace = await traced(store)
-    await store.save_listed("main", [])
-    await store.forget_syncs("main", [])
-    await store.drop_run_watches("main", [])
-    await store.record(an_observation())
+    await store.watching.save_listed("main", [])
+    await store.watching.forget_syncs("main", [])
+    await store.watching.drop_run_watches("main", [])
+    await store.watching.record(an_observation())
     assert trace.statements == []
 
 
@@ -214,8 +219,8 @@ async def test_parents_are_written_before_their_children_whoever_asked_first(sto
     writer = writer_of(store)
     await asyncio.gather(
         *await asked(
-            writer.write((sql.ADD_DELIVERY, [delivery])),
-            writer.write((sql.ADD_EVENT, [event])),
+            writer.write((watching.ADD_DELIVERY, [delivery])),
+            writer.write((watching.ADD_EVENT, [event])),
         )
     )
     assert trace.commits == 1
@@ -224,12 +229,14 @@ async def test_parents_are_written_before_their_children_whoever_asked_first(sto
 
 @pytest.mark.asyncio
 async def test_the_order_of_statements_is_that_of_the_list_not_of_the_wishes(store: Store) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     trace = await traced(store)
     await asyncio.gather(
         *await asked(
             save_receiver(store, ReceiverState("growth")),
-            store.record(an_observation(an_event("evt_9", "growth"), snapshots=(a_snapshot(9),), mark=FULL.mark)),
+            store.watching.record(
+                an_observation(an_event("evt_9", "growth"), snapshots=(a_snapshot(9),), mark=FULL.mark)
+            ),
             store.save_worker("1", NOW, NOW),
         )
     )
@@ -238,10 +245,13 @@ async def test_the_order_of_statements_is_that_of_the_list_not_of_the_wishes(sto
 
 
 def test_every_statement_that_writes_has_its_place_in_the_order() -> None:
-    assert len({id(statement) for statement in sql.WRITES}) == len(sql.WRITES)
+    assert len({id(statement) for statement in WRITES}) == len(WRITES)
+    statements = {
+        name: value for module in (worker, watching, delivering, retention) for name, value in vars(module).items()
+    }
     # SQLAlchemy's own flag for INSERT, UPDATE and DELETE
-    writing = {name for name, value in vars(sql).items() if name.isupper() and getattr(value, "is_dml", False) is True}
-    placed = {name for name in writing if any(getattr(sql, name) is statement for statement in sql.WRITES)}
+    writing = {name for name, value in statements.items() if name.isupper() and getattr(value, "is_dml", False) is True}
+    placed = {name for name in writing if any(statements[name] is statement for statement in WRITES)}
     assert placed == writing
     assert {"ADD_EVENT", "ADD_DELIVERY", "SETTLE", "MOVE_MARK"} < writing
 
@@ -268,18 +278,18 @@ IMPOSSIBLE: list[Any] = [
 async def test_an_impossible_wish_in_a_shared_commit_fails_alone(
     store: Store, impossible: Observation, error: type[Exception]
 ) -> None:
-    await store.record(an_observation(an_event("evt_1")))
+    await store.watching.record(an_observation(an_event("evt_1")))
     tasks = await asked(
-        store.save_run_watch("main", 1, None, None, None),
-        store.record(impossible),
-        store.save_run_watch("main", 2, None, None, None),
+        store.watching.save_run_watch("main", 1, None, None, None),
+        store.watching.record(impossible),
+        store.watching.save_run_watch("main", 2, None, None, None),
     )
     async with asyncio.timeout(30):  # a writer that died would leave its callers waiting for ever
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert outcomes[0] is None
     assert isinstance(outcomes[1], error)
     assert outcomes[2] is None
-    assert (await store.run_watches("main")).keys() == {1, 2}
+    assert (await store.watching.run_watches("main")).keys() == {1, 2}
 
 
 @pytest.mark.parametrize(("impossible", "error"), IMPOSSIBLE)
@@ -287,10 +297,10 @@ async def test_an_impossible_wish_in_a_shared_commit_fails_alone(
 async def test_an_impossible_wish_does_not_stop_the_writer(
     store: Store, database: Path, impossible: Observation, error: type[Exception]
 ) -> None:
-    await store.record(an_observation(an_event("evt_1")))
+    await store.watching.record(an_observation(an_event("evt_1")))
     async with asyncio.timeout(30):
         with pytest.raises(error):
-            await store.record(impossible)
+            await store.watching.record(impossible)
         assert store.works  # a bug of ours says nothing of the database
         await store.save_worker("1", NOW, NOW)
     assert rows(database, "SELECT version FROM worker") == [("1",)]
@@ -303,7 +313,7 @@ async def test_an_impossible_wish_does_not_stop_the_writer(
 async def test_cancelling_a_caller_does_not_cancel_its_transaction(store: Store, database: Path) -> None:
     trace = await traced(store)
     trace.hold_the_next_commit()
-    (task,) = await asked(store.record(FULL))
+    (task,) = await asked(store.watching.record(FULL))
     await trace.until_held()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -320,22 +330,22 @@ async def test_a_caller_that_is_cancelled_in_the_queue_leaves_the_others_alone(s
     trace.hold_the_next_commit()
     first = await asked(store.save_worker("1", NOW, NOW))
     await trace.until_held()
-    waiting = await asked(*(store.save_run_watch("main", run, None, None, None) for run in range(3)))
+    waiting = await asked(*(store.watching.save_run_watch("main", run, None, None, None) for run in range(3)))
     waiting[1].cancel()
     trace.release()
     outcomes = await asyncio.gather(*first, *waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), type(None), asyncio.CancelledError, type(None)]
-    assert {0, 2} <= (await store.run_watches("main")).keys()
+    assert {0, 2} <= (await store.watching.run_watches("main")).keys()
 
 
 @pytest.mark.asyncio
 async def test_a_cancelled_caller_whose_wish_was_impossible_is_not_heard_of_again(store: Store) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     trace = await traced(store)
     trace.hold_the_next_commit()
     first = await asked(store.save_worker("1", NOW, NOW))
     await trace.until_held()
-    (doomed,) = await asked(store.record(FULL))
+    (doomed,) = await asked(store.watching.record(FULL))
     doomed.cancel()
     trace.release()
     outcomes = await asyncio.gather(*first, doomed, return_exceptions=True)
@@ -346,23 +356,23 @@ async def test_a_cancelled_caller_whose_wish_was_impossible_is_not_heard_of_agai
 @pytest.mark.parametrize("steps", range(12))
 @pytest.mark.asyncio
 async def test_a_read_that_is_cancelled_on_its_way_leaves_the_next_ones_fresh(store: Store, steps: int) -> None:
-    await store.record(FULL)
-    task = asyncio.create_task(store.pending("growth", 0, 100))
+    await store.watching.record(FULL)
+    task = asyncio.create_task(store.delivering.pending("growth", 0, 100))
     for _ in range(steps):  # as far as it comes in so many turns of the loop
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await store.save_run_watch("main", 94, 52, None, None)
-    assert await store.run_watches("main") == {94: RunWatch(52)}
-    assert len(await store.pending("growth", 0, 100)) == 2
+    await store.watching.save_run_watch("main", 94, 52, None, None)
+    assert await store.watching.run_watches("main") == {94: RunWatch(52)}
+    assert len(await store.delivering.pending("growth", 0, 100)) == 2
 
 
 @pytest.mark.asyncio
 async def test_a_read_that_is_cancelled_while_sqlite_works_leaves_the_next_ones_fresh(store: Store) -> None:
-    await store.record(FULL)
+    await store.watching.record(FULL)
     await cancel_a_read(store)
-    await store.save_run_watch("main", 94, 52, None, None)
-    assert await store.run_watches("main") == {94: RunWatch(52)}
+    await store.watching.save_run_watch("main", 94, 52, None, None)
+    assert await store.watching.run_watches("main") == {94: RunWatch(52)}
 
 
 # --- the end ---
@@ -375,7 +385,7 @@ async def test_closing_writes_what_still_waits(database: Path) -> None:
         trace.hold_the_next_commit()
         first = await asked(store.save_worker("1", NOW, NOW))
         await trace.until_held()
-        waiting = await asked(store.record(FULL), store.save_run_watch("main", 1, None, None, None))
+        waiting = await asked(store.watching.record(FULL), store.watching.save_run_watch("main", 1, None, None, None))
         trace.release()
         assert not any(task.done() for task in waiting)
     assert [task.exception() for task in first + waiting] == [None] * 3
@@ -391,14 +401,14 @@ async def test_what_is_asked_for_after_the_end_is_refused_and_not_left_waiting(d
         with pytest.raises(StoreUnavailable, match="closed"):
             await store.save_worker("2", NOW, NOW)
         with pytest.raises(StoreUnavailable, match="closed"):
-            await store.workspaces()
+            await store.watching.workspaces()
     assert rows(database, "SELECT version FROM worker") == [("1",)]
 
 
 async def open_and_fail(path: Path, error: BaseException) -> None:
     async with open_store(path) as store:
         await store.save_worker("1", NOW, NOW)
-        await store.workspaces()
+        await store.watching.workspaces()
         assert threading.active_count() > 1
         raise error
 
@@ -417,7 +427,7 @@ async def test_no_thread_is_left_at_the_end_nor_after_a_cancelled_read(database:
     before = set(threading.enumerate())
     async with open_store(database) as store:
         await cancel_a_read(store)
-        assert await store.workspaces() == {}
+        assert await store.watching.workspaces() == {}
     assert left_of_threads(before) == []
 
 
@@ -434,7 +444,7 @@ async def test_no_thread_is_left_when_opening_fails(tmp_path: Path) -> None:
 def test_the_last_one_to_close_leaves_one_file(database: Path) -> None:
     async def work() -> None:
         async with open_store(database) as store:
-            await store.record(FULL)
+            await store.watching.record(FULL)
             assert database.with_name("notifier.db-wal").stat().st_size > 0
 
     asyncio.run(work())

@@ -69,11 +69,11 @@ def an_event(
 
 async def record(store: Store, *events: Event) -> None:
     for event in events:
-        await store.record(an_observation(event, sync_id=event.sync_id))
+        await store.watching.record(an_observation(event, sync_id=event.sync_id))
 
 
 async def ids(store: Store) -> list[int]:
-    return [delivery.id for delivery in await store.pending("pipeline", 0, 100)]
+    return [delivery.id for delivery in await store.delivering.pending("pipeline", 0, 100)]
 
 
 # --- what goes together ---
@@ -99,7 +99,7 @@ async def test_events_of_one_story_that_wait_go_together_and_those_of_another_do
     told = [[m.event_id, *(f.event_id for f in m.followers)] for m in receiver.messages]
     assert told == [["evt_1", "evt_2"], ["evt_3"], ["evt_4"], ["evt_5"], ["evt_6"]]
     assert await ids(store) == []
-    assert (await store.story("pipeline", "inc_1", [1])).story is not None
+    assert (await store.delivering.story("pipeline", "inc_1", [1])).story is not None
 
 
 @pytest.mark.asyncio
@@ -131,7 +131,7 @@ async def test_what_fails_is_the_first_alone(store: Store, monkeypatch: pytest.M
     await record(store, an_event("evt_1"), an_event("evt_2"))
     async with running(stage.queue().run()):
         await until_quiet()
-    pending = await store.pending("pipeline", 0, 9)
+    pending = await store.delivering.pending("pipeline", 0, 9)
     if isinstance(outcome, Retry):
         assert [(delivery.event_id, delivery.attempts) for delivery in pending] == [("evt_1", 1), ("evt_2", 0)]
     else:
@@ -170,7 +170,7 @@ async def test_a_command_that_changes_the_database_in_mid_send_disturbs_no_story
     queue = stage.queue()
     await record(store, *(an_event(f"evt_{number}") for number in range(1, 6)))
     has_read, slow_read = asyncio.Event(), asyncio.Event()
-    read = store.pending
+    read = store.delivering.pending
 
     async def pending_slowly(*given: Any) -> list[PendingDelivery]:
         found = await read(*given)
@@ -181,7 +181,7 @@ async def test_a_command_that_changes_the_database_in_mid_send_disturbs_no_story
     async with running(queue.run()):
         await until_quiet()
         assert receiver.sent == ["evt_1", "evt_2", "evt_3"]
-        monkeypatch.setattr(store, "pending", pending_slowly)
+        monkeypatch.setattr(store.delivering, "pending", pending_slowly)
         queue.reload(None)
         await until(has_read.is_set)  # and it says what was pending before the outcome
         may_go_on.set()
@@ -213,7 +213,7 @@ async def test_a_message_before_a_closed_gate_waits_and_holds_up_no_other_and_co
         queue.wake()
         await until_quiet()
         assert sorted(receiver.take()) == ["evt_3", "evt_5"]
-        [waits] = await store.pending("pipeline", 0, 9)
+        [waits] = await store.delivering.pending("pipeline", 0, 9)
         assert (waits.event_id, waits.attempts, waits.maybe_sent_at) == ("evt_4", 0, None)
         await stage.passes(seconds=61)
         assert receiver.take() == ["evt_4"]
@@ -240,7 +240,7 @@ async def test_a_hold_for_edits_alone_does_not_hold_the_channel(store: Store, mo
         queue.wake()
         await until_quiet()
         assert receiver.take() == ["evt_1", "evt_2", "evt_3"]
-    assert (await store.receivers())["pipeline"].hold_until is None
+    assert (await store.delivering.receivers())["pipeline"].hold_until is None
 
 
 # --- what it is told of itself ---
@@ -248,20 +248,20 @@ async def test_a_hold_for_edits_alone_does_not_hold_the_channel(store: Store, mo
 
 async def settle(store: Store, *delivery_ids: int, shown: Shown | None = None) -> None:
     first, *others = (a_settlement(number, DeliveryState.DELIVERED) for number in delivery_ids)
-    await store.settle(first, followers=others, shown=shown)
+    await store.delivering.settle(first, followers=others, shown=shown)
 
 
 @pytest.mark.asyncio
 async def test_where_a_story_stands_is_kept_and_told_to_the_next_event_also_after_a_restart(store: Store) -> None:
     await record(store, an_event("evt_1"), an_event("evt_2"))
-    before = await store.story("pipeline", "inc_1", [1])
+    before = await store.delivering.story("pipeline", "inc_1", [1])
     assert before.story is not None
     assert (before.story.posted, before.story.is_current) == (None, False)
     await settle(store, 1, shown=Shown("pipeline", "inc_1", Posted("C1:1.2:evt_1", "evt_1"), NOW))
-    after = (await store.story("pipeline", "inc_1", [2])).story
+    after = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert after is not None
     assert (after.posted, after.is_current) == (Posted("C1:1.2:evt_1", "evt_1"), False)
-    assert (await store.story("another", "inc_1", [2])).story == replace(after, posted=None)
+    assert (await store.delivering.story("another", "inc_1", [2])).story == replace(after, posted=None)
 
 
 @pytest.mark.asyncio
@@ -269,11 +269,11 @@ async def test_the_state_of_an_incident_is_that_of_its_newest_event_whoever_gets
     """A delivery that was held up never takes a message back to how things were."""
     newest = replace(an_event("evt_2"), addressees=())
     await record(store, an_event("evt_1"), newest)
-    story = (await store.story("pipeline", "inc_1", [1])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [1])).story
     assert story is not None
     assert (story.state_id, story.state) == ("evt_2", newest.body)
     await settle(store, 1, shown=Shown("pipeline", "inc_1", Posted("there", "evt_2"), NOW))
-    again = (await store.story("pipeline", "inc_1", [1])).story
+    again = (await store.delivering.story("pipeline", "inc_1", [1])).story
     assert again is not None
     assert again.is_current
 
@@ -282,7 +282,7 @@ async def test_the_state_of_an_incident_is_that_of_its_newest_event_whoever_gets
 async def test_an_event_without_a_run_comes_with_the_incidents_last_run(store: Store) -> None:
     first = an_event("evt_1")
     await record(store, first, an_event("evt_2", run_id=None))
-    story = (await store.story("pipeline", "inc_1", [2])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert (story.state_id, story.run, story.latest) == ("evt_2", first.body, None)
 
@@ -291,11 +291,11 @@ async def test_an_event_without_a_run_comes_with_the_incidents_last_run(store: S
 async def test_a_run_that_came_after_the_incidents_newest_event_is_the_latest(store: Store) -> None:
     first, run = an_event("evt_1"), an_event("evt_2", of_run=True, run_id=94)
     await record(store, first, run)
-    story = (await store.story("pipeline", "inc_1", [2])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert (story.state, story.state_id, story.latest) == (first.body, "evt_2", run.body)
     await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("there", "evt_1"), NOW))
-    again = (await store.story("pipeline", "inc_1", [2])).story
+    again = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert again is not None
     assert not again.is_current
 
@@ -304,14 +304,14 @@ async def test_a_run_that_came_after_the_incidents_newest_event_is_the_latest(st
 async def test_the_runs_message_is_the_incidents_from_its_first_event_on(store: Store) -> None:
     await record(store, an_event("evt_1", story="run:93:52:main"), an_event("evt_2"))
     await settle(store, 1, shown=Shown("pipeline", "run:93:52:main", Posted("there", "evt_1"), NOW))
-    story = (await store.story("pipeline", "inc_1", [2])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert (story.posted, story.posted_of_run, story.run_story) == (None, Posted("there", "evt_1"), "run:93:52:main")
     await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("there", "evt_2"), NOW, ("run:93:52:main",)))
-    after = (await store.story("pipeline", "inc_1", [2])).story
+    after = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert after is not None
     assert (after.posted, after.posted_of_run) == (Posted("there", "evt_2"), None)
-    assert (await store.story("pipeline", "run:93:52:main", [1])).story == replace(
+    assert (await store.delivering.story("pipeline", "run:93:52:main", [1])).story == replace(
         after,
         name="run:93:52:main",
         posted=None,
@@ -324,7 +324,7 @@ async def test_the_runs_message_is_the_incidents_from_its_first_event_on(store: 
 @pytest.mark.asyncio
 async def test_messages_of_open_incidents_outlast_retention(store: Store) -> None:
     still, over = replace(an_incident(), id="inc_1"), replace(an_incident(), id="inc_2", sync_id=53, resolved_at=NOW)
-    await store.record(an_observation(an_event("evt_1"), incidents=(still, over)))
+    await store.watching.record(an_observation(an_event("evt_1"), incidents=(still, over)))
     for story in ("inc_1", "inc_2", "run:1:52:main"):
         await settle(store, 1, shown=Shown("pipeline", story, Posted("there", "evt_1"), NOW))
     await store.prune(NOW + timedelta(seconds=1), nobody)
@@ -341,7 +341,7 @@ async def test_each_event_of_a_story_comes_with_whom_it_mentions_and_whether_it_
         replace(an_event("evt_2"), addressees=(quiet,)),
         an_event("evt_3"),
     )
-    first = await store.story("pipeline", "inc_1", [1, 2, 3])
+    first = await store.delivering.story("pipeline", "inc_1", [1, 2, 3])
     assert [(m.event_id, m.quiet, m.mentions) for m in (first, *first.followers)] == [
         ("evt_1", False, ("@here", "<!subteam^S1>")),
         ("evt_2", True, ()),
@@ -354,7 +354,7 @@ async def test_an_incident_that_has_its_message_takes_over_no_other(store: Store
     await record(store, an_event("evt_1"), an_event("evt_2"))
     for name in ("run:93:52:main", "inc_1"):
         await settle(store, 1, shown=Shown("pipeline", name, Posted(name, "evt_1"), NOW))
-    story = (await store.story("pipeline", "inc_1", [2])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert (story.posted, story.posted_of_run, story.run_story) == (Posted("inc_1", "evt_1"), None, None)
 
@@ -364,7 +364,7 @@ async def test_a_runs_event_that_was_held_up_is_not_later_than_what_came_after_i
     run, changed = an_event("evt_1", of_run=True), an_event("evt_2")
     await record(store, run, changed)
     await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("there", "evt_1"), NOW))
-    story = (await store.story("pipeline", "inc_1", [1])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [1])).story
     assert story is not None
     assert (story.state_id, story.latest, story.is_current) == ("evt_2", None, False)
 
@@ -396,7 +396,9 @@ async def test_of_incidents_that_are_over_the_newest_of_each_workspace_sync_and_
         "open": replace(over, sync_id=54, resolved_at=None),
         "over again": replace(over, sync_id=54, resolved_at=NOW + timedelta(days=1)),
     }
-    await store.record(an_observation(incidents=tuple(replace(incident, id=name) for name, incident in left.items())))
+    await store.watching.record(
+        an_observation(incidents=tuple(replace(incident, id=name) for name, incident in left.items()))
+    )
     await store.prune(NOW + timedelta(hours=1), nobody)
     assert {name for (name,) in rows(store.path, "SELECT id FROM incidents")} == left.keys() - {"old"}
 
@@ -404,9 +406,9 @@ async def test_of_incidents_that_are_over_the_newest_of_each_workspace_sync_and_
 @pytest.mark.asyncio
 async def test_a_run_that_is_seen_again_is_still_unusual(store: Store) -> None:
     run = a_snapshot(1, "completed", records_sent=1000)
-    await store.record(an_observation(snapshots=(run,), outliers=(1,)))
-    await store.record(an_observation(snapshots=(run,)))
-    assert [result.outlier for result in await store.results("main", 52, 9)] == [True]
+    await store.watching.record(an_observation(snapshots=(run,), outliers=(1,)))
+    await store.watching.record(an_observation(snapshots=(run,)))
+    assert [result.outlier for result in await store.watching.results("main", 52, 9)] == [True]
 
 
 # --- what is not right yet ---
@@ -430,7 +432,7 @@ async def test_one_round_does_not_wait_for_edits_that_are_held(store: Store) -> 
     await record(store, an_event("evt_1"), an_event("evt_2"))
     await settle(store, 1, shown=Shown("pipeline", "inc_1", Posted("there", "evt_1"), NOW))
     receiver.edits.hold(asyncio.get_running_loop().time() + 3600)
-    queue = ReceiverQueue(receiver, ReceiverState("pipeline"), store, DeliverySettings(), once=True)
+    queue = ReceiverQueue(receiver, ReceiverState("pipeline"), store.delivering, DeliverySettings(), once=True)
     async with asyncio.timeout(1):
         await queue.run()
     assert (receiver.sent, await ids(store)) == ([], [2])
@@ -440,12 +442,12 @@ async def test_one_round_does_not_wait_for_edits_that_are_held(store: Store) -> 
 async def test_an_incident_that_is_open_for_longer_than_retention_is_still_told_as_one(store: Store) -> None:
     """Without that its message would show the run that comes then, as if nothing were wrong."""
     opened = an_event("evt_1")
-    await store.record(an_observation(opened, incidents=(replace(an_incident(), id="inc_1"),)))
+    await store.watching.record(an_observation(opened, incidents=(replace(an_incident(), id="inc_1"),)))
     await settle(store, 1, shown=Shown("pipeline", "inc_1", Posted("there", "evt_1"), NOW))
     await store.prune(NOW + timedelta(days=30), nobody)
     run = an_event("evt_2", of_run=True, run_id=94)
     await record(store, run)
-    story = (await store.story("pipeline", "inc_1", [2])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert (story.state, story.latest) == (opened.body, run.body)
 
@@ -454,11 +456,11 @@ async def test_an_incident_that_is_open_for_longer_than_retention_is_still_told_
 async def test_where_a_story_stands_is_known_while_a_delivery_of_it_waits(store: Store) -> None:
     """A receiver that is broken for longer than retention: its message would say for ever that the incident lasts."""
     over = replace(an_incident(), id="inc_1", resolved_at=NOW)
-    await store.record(an_observation(an_event("evt_1"), an_event("evt_2"), incidents=(over,)))
+    await store.watching.record(an_observation(an_event("evt_1"), an_event("evt_2"), incidents=(over,)))
     posted = Posted("there", "evt_1")
     await settle(store, 1, shown=Shown("pipeline", "inc_1", posted, NOW))
     await store.prune(NOW + timedelta(days=30), nobody)
-    story = (await store.story("pipeline", "inc_1", [2])).story
+    story = (await store.delivering.story("pipeline", "inc_1", [2])).story
     assert story is not None
     assert story.posted == posted
 
@@ -471,7 +473,7 @@ async def test_an_event_that_may_have_arrived_is_not_merged_into_an_earlier_one(
     receiver = Storyteller()
     stage = Stage(store, monkeypatch, receiver)
     await record(store, an_event("evt_1"), an_event("evt_2"))
-    await store.begin_attempt(2, NOW)
+    await store.delivering.begin_attempt(2, NOW)
     async with running(stage.queue().run()):
         await until_quiet()
     assert [[message.event_id, *(f.event_id for f in message.followers)] for message in receiver.messages] == [
@@ -496,7 +498,7 @@ async def test_a_message_before_a_closed_gate_is_not_taken_for_one_that_may_have
     receiver.edits.hold(asyncio.get_running_loop().time() + 60)
     async with running(stage.queue().run()):
         await until_quiet()
-        [waits] = await store.pending("pipeline", 0, 9)
+        [waits] = await store.delivering.pending("pipeline", 0, 9)
         assert (waits.attempts, waits.maybe_sent_at, receiver.sent) == (0, None, [])
 
 

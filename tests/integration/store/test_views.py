@@ -12,7 +12,7 @@ from sqlalchemy import update
 from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.event import EventType
-from notifier.model.sync import Gap, Mark, WorkspaceState
+from notifier.model.sync import Gap, ListedSync, Mark, WorkspaceState
 from notifier.store.sql.schema import syncs
 from notifier.store.store import Store, open_store
 from notifier.store.views.status import (
@@ -61,17 +61,17 @@ async def fill(store: Store) -> None:
         event = an_event(
             f"evt_{number}", "growth", seen_at=NOW + number * MINUTE, type=[*EventType][number], run_id=number
         )
-        await store.record(an_observation(event))
+        await store.watching.record(an_observation(event))
     for number in range(4, 7):
         event = an_event(f"evt_{number}", "pipeline", seen_at=NOW + number * MINUTE, run_id=number)
-        await store.record(an_observation(event))
-    await store.settle(a_settlement(1, DELIVERED, attempts=1, settled_at=NOW + DAY))
-    await store.settle(
+        await store.watching.record(an_observation(event))
+    await store.delivering.settle(a_settlement(1, DELIVERED, attempts=1, settled_at=NOW + DAY))
+    await store.delivering.settle(
         a_settlement(
             2, DEAD, attempts=7, settled_at=NOW + DAY, aside=True, first_failed_at=NOW + MINUTE, last_error="404"
         )
     )
-    await store.settle(
+    await store.delivering.settle(
         a_settlement(
             3,
             PENDING,
@@ -82,7 +82,7 @@ async def fill(store: Store) -> None:
             last_error="timed out",
         )
     )
-    await store.settle(a_settlement(4, DEAD, settled_at=NOW + DAY, last_error="refused"))
+    await store.delivering.settle(a_settlement(4, DEAD, settled_at=NOW + DAY, last_error="refused"))
 
 
 @pytest.fixture
@@ -111,17 +111,17 @@ def test_an_empty_database_has_the_status_of_one(database: Path) -> None:
 async def test_the_status_is_all_that_the_worker_has_stored(store: Store, database: Path) -> None:
     await fill(store)
     await store.save_worker("1.2.3", NOW, NOW + MINUTE)
-    await store.save_workspace(WorkspaceState("staging", False, "401", None, NOW, 1.0, None))
-    await store.save_workspace(WorkspaceState("main", True, None, NOW, NOW, 2.5, 31.25))
-    await store.record(
+    await store.watching.save_workspace(WorkspaceState("staging", False, "401", None, NOW, 1.0, None))
+    await store.watching.save_workspace(WorkspaceState("main", True, None, NOW, NOW, 2.5, 31.25))
+    await store.watching.record(
         an_observation(
             snapshots=(a_snapshot(7, status="failed", created_at=NOW), a_snapshot(8, created_at=NOW + MINUTE)),
             mark=Mark(8, NOW, None),
             gap=Gap(NOW, 5),
         )
     )
-    await store.save_listed("main", [(51, None, 0), (50, "Forgotten", 0)])
-    await store.forget_syncs("main", [50])
+    await store.watching.save_listed("main", [ListedSync(51, None), ListedSync(50, "Forgotten")])
+    await store.watching.forget_syncs("main", [50])
     await save_receiver(store, ReceiverState("growth", broken_since=NOW, last_error="404", probe_at=NOW))
     await save_receiver(store, ReceiverState("unlisted", last_error="500", failed_since=NOW, failing=True))
     status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"])
@@ -149,9 +149,9 @@ async def test_the_newest_run_is_the_one_created_last_of_its_own_sync(store: Sto
         a_snapshot(1, status="failed", created_at=NOW + MINUTE, updated_at=None),
         a_snapshot(10, created_at=None),
     )
-    await store.record(an_observation(snapshots=runs, mark=Mark(9, NOW, None)))
+    await store.watching.record(an_observation(snapshots=runs, mark=Mark(9, NOW, None)))
     other = a_snapshot(11, sync_id=52, created_at=NOW + DAY)
-    await store.record(an_observation(snapshots=(other,), workspace="other"))
+    await store.watching.record(an_observation(snapshots=(other,), workspace="other"))
     [sync] = read_status(database, []).syncs
     assert sync.newest_run == RunView(1, "failed", None, None)
     assert (sync.unread_since, sync.last_error) == (None, None)
@@ -159,7 +159,7 @@ async def test_the_newest_run_is_the_one_created_last_of_its_own_sync(store: Sto
 
 @pytest.mark.asyncio
 async def test_a_sync_that_can_not_be_read_says_since_when_and_why(store: Store, database: Path) -> None:
-    await store.save_listed("main", [(51, "Leads", 0)])
+    await store.watching.save_listed("main", [ListedSync(51, "Leads")])
     with open_database(database, "command") as connection:
         connection.execute(update(syncs).values(unread_since=NOW, last_error="HTTP 500"))
     [sync] = read_status(database, []).syncs
@@ -241,7 +241,7 @@ async def test_the_events_that_fit_are_told_newest_first(
         sync_id = 53 if number == 6 else 52
         # The clock went back meanwhile: newest is what was recorded last.
         event = an_event(f"evt_{number}", type=kind, sync_id=sync_id, run_id=number, seen_at=NOW - number * MINUTE)
-        await store.record(an_observation(event, sync_id=sync_id))
+        await store.watching.record(an_observation(event, sync_id=sync_id))
     assert [event.run_id for event in read_events(database, wanted, 100)] == found
     assert [event.run_id for event in read_events(database, wanted, None)] == found
     assert [event.run_id for event in read_events(database, wanted, 2)] == found[:2]
@@ -249,7 +249,7 @@ async def test_the_events_that_fit_are_told_newest_first(
 
 @pytest.mark.asyncio
 async def test_an_event_is_told_with_its_body_to_the_byte(store: Store, database: Path) -> None:
-    await store.record(an_observation(an_event("evt_1", "growth", body=b'{"a":  "\xc3\xbc"}')))
+    await store.watching.record(an_observation(an_event("evt_1", "growth", body=b'{"a":  "\xc3\xbc"}')))
     [event] = read_events(database, EventFilter(), None)
     assert event == EventView("evt_1", EventType.FAILED, "main", 52, 1, NOW, b'{"a":  "\xc3\xbc"}')
 
@@ -323,7 +323,7 @@ async def test_a_retry_asks_for_a_probe_and_leaves_what_is_known_of_the_receiver
     await save_receiver(store, state)
     await save_receiver(store, ReceiverState("other"))
     retry_deliveries(database, DeliveryFilter(receiver="growth"), LATER, BOTH)
-    assert await store.receivers() == {
+    assert await store.delivering.receivers() == {
         "growth": ReceiverState("growth", NOW, "404", NOW - DAY, LATER, LATER),
         "other": ReceiverState("other"),
     }
@@ -332,21 +332,21 @@ async def test_a_retry_asks_for_a_probe_and_leaves_what_is_known_of_the_receiver
 @pytest.mark.asyncio
 async def test_a_running_worker_sees_what_was_retried(store: Store, database: Path) -> None:
     await fill(store)
-    before = await store.changes_from_outside()
+    before = await store.delivering.changes_from_outside()
     await asyncio.to_thread(retry_deliveries, database, DeliveryFilter(state=DEAD), LATER, BOTH)
-    assert await store.changes_from_outside() != before
-    revived, other = await store.pending("growth", 0, 9)
+    assert await store.delivering.changes_from_outside() != before
+    revived, other = await store.delivering.pending("growth", 0, 9)
     assert (revived.id, revived.next_attempt_at, revived.clock_started_at, revived.aside) == (2, LATER, LATER, False)
     assert other.id == 3
 
 
 @pytest.mark.asyncio
 async def test_thousands_are_retried_at_once(store: Store, database: Path) -> None:
-    await store.record(an_observation(*(an_event(f"evt_{n}", "growth") for n in range(2_500))))
-    await store.abandon_all_but([], NOW)
-    assert await store.count_pending() == 0
+    await store.watching.record(an_observation(*(an_event(f"evt_{n}", "growth") for n in range(2_500))))
+    await store.delivering.abandon_all_but([], NOW)
+    assert await store.delivering.count_pending() == 0
     assert len(retry_deliveries(database, ALL, LATER, BOTH).ids) == 2_500
-    assert await store.count_pending() == 2_500
+    assert await store.delivering.count_pending() == 2_500
     assert rows(database, "SELECT DISTINCT state, next_attempt_at, clock_started_at FROM deliveries") == [
         ("pending", micros(LATER), micros(LATER))
     ]
@@ -366,9 +366,9 @@ def look_and_retry(path: str) -> None:
 async def test_commands_work_in_another_process_beside_the_worker(store: Store, database: Path) -> None:
     await fill(store)
     assert await asyncio.to_thread(run_to_its_end, look_and_retry, str(database)) == 0
-    assert await store.count_pending() == 5
-    await store.record(an_observation(an_event("evt_after", "growth")))
-    assert await store.count_pending() == 6
+    assert await store.delivering.count_pending() == 5
+    await store.watching.record(an_observation(an_event("evt_after", "growth")))
+    assert await store.delivering.count_pending() == 6
 
 
 @pytest.mark.asyncio

@@ -216,13 +216,13 @@ class Scene:
         self.recorder = Recorder(
             self.workspace,
             "https://app.getcensus.com",
-            self.store,
+            self.store.watching,
             routes=routes,
             readers=[Reader(name) for name in receivers],
             recorded=wake,
             clock=self.clock,
         )
-        observer = Observer(self.client, self.store, self.recorder, clock=self.clock, jitter=lambda: 0.0)
+        observer = Observer(self.client, self.store.watching, self.recorder, clock=self.clock, jitter=lambda: 0.0)
         observer.api_clock = ApiClock(self.workspace, self._our_clock)
         return observer
 
@@ -254,14 +254,14 @@ class Scene:
 
     async def roster(self, *watches: Watch, checks: Checks | None = None) -> tuple[Roster, Changes]:
         """A roster that has loaded what the database remembers."""
-        roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
-        state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
+        roster = Roster(self.workspace, watches, self.store.watching, self.recorder, checks=checks, clock=self.clock)
+        state = (await self.store.watching.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
         return roster, await roster.load(Listings.of(state))
 
     async def listed(self, roster: Roster) -> Changes:
         """What one listing of the workspace changes, kept as the scheduler keeps it."""
         changes = await roster.apply(await read_listing(self.client, self.clock()))
-        await self.store.save_workspace(roster.listings.kept_in(WorkspaceState(self.workspace)))
+        await self.store.watching.save_workspace(roster.listings.kept_in(WorkspaceState(self.workspace)))
         return changes
 
     async def watcher(
@@ -275,13 +275,13 @@ class Scene:
         """As the worker makes it. Its workspace's incident is looked after where there are `checks`."""
         given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
         workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
-        state = (await self.store.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
-        roster = Roster(self.workspace, watches, self.store, self.recorder, checks=checks, clock=self.clock)
-        health = Health(state, self.store.save_workspace, clock=self.clock, jitter=lambda: 0.0)
+        state = (await self.store.watching.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
+        roster = Roster(self.workspace, watches, self.store.watching, self.recorder, checks=checks, clock=self.clock)
+        health = Health(state, self.store.watching.save_workspace, clock=self.clock, jitter=lambda: 0.0)
         self.observer._is_listed = lambda: health.is_listed
         outage = None
         if checks is not None:
-            outage = Outage(health, self.recorder, self.store, ChecksInForce.of(checks), clock=self.clock)
+            outage = Outage(health, self.recorder, self.store.watching, ChecksInForce.of(checks), clock=self.clock)
         return WorkspaceWatcher(
             workspace,
             self.client,
@@ -330,19 +330,19 @@ async def a_scene(store: Store) -> AsyncIterator[Scene]:
         client = CensusClient(session, base_url, simulator.api_key, Gate(10_000, 16), patient=False)
         UNDER_WAY.number = 0
         UNDER_WAY.count(client, "_get")
-        UNDER_WAY.count(store, "_read")
+        UNDER_WAY.count(store._reader, "read")
         UNDER_WAY.count(store._writer, "write")
         yield Scene(simulator, base_url, client, store)
 
 
 class FailingRecord:
-    """`store.record` as a full disk leaves it: the next `times` calls raise, and nothing of theirs is written."""
+    """`record` as a full disk leaves it: the next `times` calls raise, and nothing of theirs is written."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Store, times: int = 1) -> None:
-        self._record = store.record
+        self._record = store.watching.record
         self.left = times
         self.failed: list[Observation] = []
-        monkeypatch.setattr(store, "record", self)
+        monkeypatch.setattr(store.watching, "record", self)
 
     async def __call__(self, observation: Observation) -> None:
         if self.left:

@@ -383,7 +383,7 @@ async def test_retention_between_a_list_and_its_record_makes_nothing_news(
     await scene.poll(target)
     for number in range(15, 161):
         scene.simulator.remove_run(number)
-    snapshots = scene.store.snapshots
+    snapshots = scene.store.watching.snapshots
 
     async def pruned_meanwhile(*given: Any) -> Any:
         await scene.store.prune(
@@ -391,7 +391,7 @@ async def test_retention_between_a_list_and_its_record_makes_nothing_news(
         )
         return await snapshots(*given)
 
-    monkeypatch.setattr(scene.store, "snapshots", pruned_meanwhile)
+    monkeypatch.setattr(scene.store.watching, "snapshots", pruned_meanwhile)
     await scene.poll(target, times=2)
     assert len(scene.events()) == 159
 
@@ -417,7 +417,7 @@ async def test_retention_writes_nothing_where_nothing_is_old(scene: Scene, monke
 
 @pytest.mark.asyncio
 async def test_more_runs_in_one_answer_than_a_statement_takes_are_read(scene: Scene) -> None:
-    assert await scene.store.snapshots(scene.workspace, range(1, 40_000)) == {}
+    assert await scene.store.watching.snapshots(scene.workspace, range(1, 40_000)) == {}
 
 
 @pytest.mark.asyncio
@@ -437,7 +437,7 @@ async def test_what_an_answer_shows_while_its_sync_can_not_be_forgotten_is_news_
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene.store, "forget_syncs", full_disk)
+        patch.setattr(scene.store.watching, "forget_syncs", full_disk)
         with pytest.raises(StoreUnavailable):
             await scene.listed(roster)
     hidden.clear()
@@ -715,10 +715,10 @@ async def test_a_run_watch_that_was_taken_out_leaves_no_run_that_is_followed_for
     scene.run(94, "working")
     roster, _ = await scene.roster(Watch(sync_run=94))
     await scene.observer.poll_run(roster.runs[94], roster.sync_label, roster.is_watched)
-    await scene.store.save_run_watch(scene.workspace, 94, 52, None, None)
-    assert [run_id for _, run_id, _, _ in await scene.store.followed(scene.workspace)] == [94]
+    await scene.store.watching.save_run_watch(scene.workspace, 94, 52, None, None)
+    assert [run.run_id for run in await scene.store.watching.followed(scene.workspace)] == [94]
     await scene.roster(Watch(syncs=SyncSelector(label=("none",))))
-    assert await scene.store.followed(scene.workspace) == []
+    assert await scene.store.watching.followed(scene.workspace) == []
 
 
 @pytest.mark.asyncio

@@ -228,7 +228,7 @@ def polls(scene: Scene) -> int:
 
 
 async def state(scene: Scene) -> WorkspaceState:
-    return (await scene.store.workspaces())["production"]
+    return (await scene.store.watching.workspaces())["production"]
 
 
 @pytest.mark.asyncio
@@ -398,7 +398,7 @@ async def test_runs_that_are_not_found_of_all_syncs_that_the_listing_shows_are_n
 
 @pytest.mark.asyncio
 async def test_a_workspace_that_was_down_before_the_restart_is_said_to_answer_again(scene: Scene) -> None:
-    await scene.store.save_workspace(WorkspaceState("production", ok=False, last_error="HTTP 500"))
+    await scene.store.watching.save_workspace(WorkspaceState("production", ok=False, last_error="HTTP 500"))
     scene.sync(1)
     with capture_logs() as logs:
         assert await (await scene.watcher(ALL)).run_once()

@@ -31,7 +31,7 @@ async def test_equal_alerts_at_the_same_moment_are_one_event(scene: Scene) -> No
     await scene.listed(roster)
     loaded, hints = asyncio.Event(), list[int]()
     loaded.set()
-    inbox = Inbox("x", "https://x", roster, scene.recorder, scene.store, loaded=loaded, poll_soon=hints.append)
+    inbox = Inbox("x", "https://x", roster, scene.recorder, scene.store.watching, loaded=loaded, poll_soon=hints.append)
     await asyncio.gather(*(inbox.take(body) for body in [alert(1), alert(2), alert(1, "resolved")] * 5))
     told = [(body["type"], body["data"]["alert"]["id"]) for body in scene.bodies()]
     assert sorted(told) == [("census_alert.raised", 1), ("census_alert.raised", 2), ("census_alert.resolved", 1)]

@@ -434,16 +434,16 @@ async def test_a_deletion_that_could_not_be_kept_is_told_by_the_next_listing(
     await scene.poll(roster.syncs[52])
     scene.simulator.remove_sync(52)
     await scene.listed(roster)
-    forget = scene.store.forget_syncs
+    forget = scene.store.watching.forget_syncs
 
     async def fails(*given: Any, **named: Any) -> None:
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(scene.store, "forget_syncs", fails)
+    monkeypatch.setattr(scene.store.watching, "forget_syncs", fails)
     with pytest.raises(StoreUnavailable):
         await scene.listed(roster)
     assert len(scene.bodies()) == 2
-    monkeypatch.setattr(scene.store, "forget_syncs", forget)
+    monkeypatch.setattr(scene.store.watching, "forget_syncs", forget)
     await scene.listed(roster)
     assert kinds(scene)[2:] == ["sync.deleted", "incident.resolved"]
 
@@ -453,7 +453,7 @@ async def test_incidents_of_a_workspace_that_was_taken_out_end_when_it_is_put_ba
     target = await watched(scene, FAILING)
     scene.run(1, "failed")
     await scene.poll(target)
-    await scene.store.forget_workspace(scene.workspace)
+    await scene.store.watching.forget_workspace(scene.workspace)
     roster = await rostered(scene, FAILING)
     assert told(scene) == ["failing opened by 1", "failing resolved"]
     assert incidents(scene)[-1]["reason"] == "unwatched"
@@ -917,7 +917,7 @@ async def test_a_sync_that_could_not_be_forgotten_because_the_database_could_not
         raise StoreUnavailable("disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene.store, "results", unreadable)
+        patch.setattr(scene.store.watching, "results", unreadable)
         with pytest.raises(StoreUnavailable):
             await scene.listed(roster)
     scene.simulator.update_sync(52, label="Leads")
@@ -1192,7 +1192,7 @@ async def test_a_crash_between_giving_a_run_up_and_telling_so_leaves_no_incident
     target = await watched(scene, only(slow_run=SlowRun(after=HOUR)))
     scene.run(1, "working", created_at=ago(hours=2))
     await scene.poll(target)
-    await scene.store.unfollow(scene.workspace, 1)
+    await scene.store.watching.unfollow(scene.workspace, 1)
     await scene.poll(await scene.restarted(target, only(slow_run=SlowRun(after=HOUR))))
     assert told(scene) == ["slow_run opened by 1", "slow_run resolved"]
     assert incidents(scene)[-1]["reason"] == "unwatched"

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from notifier.model.errors import CensusError, StoreUnavailable
 from notifier.model.event import Observation
+from notifier.model.sync import ListedSync
 from notifier.simulator import Status
 from notifier.store.store import Store
 from notifier.watching import poll, run_list
@@ -242,10 +243,10 @@ class Model:
 
 
 class FirstTransaction:
-    """`store.record`; the next one may fail before its commit, or be the last that its process sees."""
+    """`store.watching.record`; the next one may fail before its commit, or be the last that its process sees."""
 
     def __init__(self, store: Store) -> None:
-        self._record = store.record
+        self._record = store.watching.record
         self.end: End = "well"
 
     async def __call__(self, observation: Observation) -> None:
@@ -273,7 +274,9 @@ class Play:
     async def begin(self) -> None:
         for sync_id in self.ids:
             self.scene.sync(sync_id, created_at=LONG_AGO)
-        await self.scene.store.save_listed(self.scene.workspace, [(sync_id, "Leads", 0) for sync_id in self.ids])
+        await self.scene.store.watching.save_listed(
+            self.scene.workspace, [ListedSync(sync_id, "Leads") for sync_id in self.ids]
+        )
         await self.restart()
 
     async def end(self) -> None:
@@ -393,7 +396,7 @@ SKIPPED: State = {"status": "skipped"}
 async def test_the_events_tell_each_runs_story_once_and_whole(scene: Scene, steps: list[Step]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         record = FirstTransaction(scene.store)
-        patch.setattr(scene.store, "record", record)
+        patch.setattr(scene.store.watching, "record", record)
         play = Play(scene, record, next(EXAMPLES))
         await play.begin()
         try:

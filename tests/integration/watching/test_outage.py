@@ -48,9 +48,13 @@ class Desk:
     async def start(self, checks: ChecksInForce | None = None) -> None:
         self.checks = checks if checks is not None else self.checks
         self.scene.new_observer()
-        state = (await self.scene.store.workspaces()).get(WORKSPACE, WorkspaceState(WORKSPACE))
-        self.health = Health(state, self.scene.store.save_workspace, clock=self.scene.clock, jitter=lambda: 0.0)
-        self.outage = Outage(self.health, self.scene.recorder, self.scene.store, self.checks, clock=self.scene.clock)
+        state = (await self.scene.store.watching.workspaces()).get(WORKSPACE, WorkspaceState(WORKSPACE))
+        self.health = Health(
+            state, self.scene.store.watching.save_workspace, clock=self.scene.clock, jitter=lambda: 0.0
+        )
+        self.outage = Outage(
+            self.health, self.scene.recorder, self.scene.store.watching, self.checks, clock=self.scene.clock
+        )
         await self.outage.load()
 
     def passes(self, **units: float) -> None:
@@ -170,7 +174,7 @@ async def test_routes_about_syncs_and_labels_do_not_keep_it_away(desk: Desk, sce
         Route(checks=("failing",), receivers=("other",)),
     ]
     scene.new_observer(routes=routes, receivers=["pipeline", "other"])
-    outage = Outage(desk.health, scene.recorder, scene.store, ON, clock=scene.clock)
+    outage = Outage(desk.health, scene.recorder, scene.store.watching, ON, clock=scene.clock)
     await desk.fails()
     desk.passes(minutes=5)
     await outage.look()
@@ -387,7 +391,7 @@ async def watcher_with_outage(scene: Scene, *watches: Watch) -> WorkspaceWatcher
     """A new process."""
     scene.observer = scene.new_observer()
     watcher = await scene.watcher(*watches)
-    watcher._outage = Outage(watcher.health, scene.recorder, scene.store, ON, clock=scene.clock)
+    watcher._outage = Outage(watcher.health, scene.recorder, scene.store.watching, ON, clock=scene.clock)
     return watcher
 
 
@@ -462,13 +466,13 @@ async def test_a_process_that_stood_still_tells_of_no_silence_that_it_did_not_he
 @pytest.mark.asyncio
 async def test_the_incidents_of_syncs_are_not_the_workspaces(desk: Desk, scene: Scene) -> None:
     stale = an_incident(Check.STALE, opened_at=scene.clock.now)
-    await scene.store.record(Observation(WORKSPACE, 52, "Leads", incidents=(stale,)))
+    await scene.store.watching.record(Observation(WORKSPACE, 52, "Leads", incidents=(stale,)))
     await desk.start()
     await desk.health.answered()
     await desk.outage.look()
     await desk.outage.end()
     assert desk.told == []
-    assert await scene.store.open_incidents(WORKSPACE) == [stale]
+    assert await scene.store.watching.open_incidents(WORKSPACE) == [stale]
 
 
 @pytest.mark.asyncio

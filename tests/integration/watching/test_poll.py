@@ -37,7 +37,7 @@ def changes(scene: Scene) -> list[list[tuple[str, Any, Any]]]:
 
 
 async def mark_in_database(scene: Scene) -> Mark | None:
-    (sync,) = await scene.store.syncs("production")
+    (sync,) = await scene.store.watching.syncs("production")
     return sync.mark
 
 
@@ -248,7 +248,7 @@ async def test_events_are_announced_even_when_what_follows_their_commit_fails(
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr(scene.store, "save_run_watch", full_disk)
+        patch.setattr(scene.store.watching, "save_run_watch", full_disk)
         with pytest.raises(StoreUnavailable):
             await scene.poll(target)
     assert scene.events() == [(1, "failed")]
@@ -256,7 +256,7 @@ async def test_events_are_announced_even_when_what_follows_their_commit_fails(
     assert len(lines(logs, "sync run changed")) == 1
     await scene.poll(target, times=2)
     assert scene.events() == [(1, "failed")]
-    assert await scene.store.run_watches("production") == {1: RunWatch(52, ended=True)}
+    assert await scene.store.watching.run_watches("production") == {1: RunWatch(52, ended=True)}
 
 
 @pytest.mark.asyncio

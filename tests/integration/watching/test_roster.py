@@ -499,7 +499,7 @@ async def test_a_listing_that_could_only_partly_be_kept_is_made_up_for_by_the_ne
     scene.sync(63, created_at=LONG_AGO)
     for sync_id in (61, 62, 63):
         scene.run(sync_id, sync_id=sync_id)
-    real = getattr(scene.store, write)
+    real = getattr(scene.store.watching, write)
     calls: list[object] = []
 
     async def full_disk_at_the_nth(*given: object, **named: object) -> None:
@@ -510,7 +510,7 @@ async def test_a_listing_that_could_only_partly_be_kept_is_made_up_for_by_the_ne
 
     all_changes: list[Changes] = []
     with monkeypatch.context() as patch:
-        patch.setattr(scene.store, write, full_disk_at_the_nth)
+        patch.setattr(scene.store.watching, write, full_disk_at_the_nth)
         for _ in range(5):
             try:
                 all_changes.append(await scene.listed(roster))
@@ -538,7 +538,7 @@ async def test_syncs_that_are_named_are_polled_though_the_disk_is_full_when_noth
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene.store, "save_standings", full_disk)
+        patch.setattr(scene.store.watching, "save_standings", full_disk)
         with pytest.raises(StoreUnavailable):
             await roster.apply_failure()
     assert roster.take_changes().added == [roster.syncs[52]]

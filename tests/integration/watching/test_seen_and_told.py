@@ -460,7 +460,7 @@ class Play:
         recorder = Recorder(
             name,
             "https://app.getcensus.com",
-            scene.store,
+            scene.store.watching,
             routes=ROUTES[restart.routes],
             readers=self.readers,
             recorded=lambda _: None,
@@ -468,11 +468,11 @@ class Play:
         )
         by_id = tuple(Watch(sync=sync_id) for sync_id in self.world.syncs)
         watches = WATCHES.get(restart.watches, by_id)
-        roster = Roster(name, watches, scene.store, recorder, checks=Checks(), clock=now)
-        state = (await scene.store.workspaces()).get(name, WorkspaceState(name))
+        roster = Roster(name, watches, scene.store.watching, recorder, checks=Checks(), clock=now)
+        state = (await scene.store.watching.workspaces()).get(name, WorkspaceState(name))
         workspace = Workspace(api_key=SecretStr("k"), base_url=scene.base_url)
-        health = Health(state, scene.store.save_workspace, clock=now, jitter=lambda: 0.0)
-        observer = Observer(scene.client, scene.store, recorder, clock=now)
+        health = Health(state, scene.store.watching.save_workspace, clock=now, jitter=lambda: 0.0)
+        observer = Observer(scene.client, scene.store.watching, recorder, clock=now)
         self.watcher = WorkspaceWatcher(
             workspace, scene.client, observer, roster, health, clock=now, jitter=lambda: 0.0
         )

@@ -107,7 +107,7 @@ async def test_a_list_of_syncs_that_can_not_be_read_whole_is_told_though_polls_w
     assert workspace_told(scene) == ["unreachable opened", "unreachable resolved"]
     assert [line["error"] for line in lines(logs, DOWN)] == [f"the list of syncs: {reason}"]
     assert len(lines(logs, UP)) == 1
-    (state,) = (await scene.store.workspaces()).values()
+    (state,) = (await scene.store.watching.workspaces()).values()
     assert (state.ok, state.last_error, state.unlisted_since) == (True, None, None)
 
 
@@ -433,7 +433,7 @@ async def test_a_round_that_could_read_nothing_leaves_a_bad_workspace(scene: Sce
     scene.simulator.fault(Status(500))
     watcher = await scene.watcher(Watch(sync=52), checks=SOON)
     assert not await watcher.run_once()
-    (state,) = (await scene.store.workspaces()).values()
+    (state,) = (await scene.store.watching.workspaces()).values()
     assert (state.ok, state.last_error) == (False, "HTTP 500 Internal Server Error")
 
 

@@ -283,7 +283,7 @@ async def test_a_full_disk_does_not_end_a_worker_that_has_no_listing(
 ) -> None:
     scene.sync(52)
     listing = scene.simulator.fault(Status(404), path="/syncs")
-    real = scene.store.save_listed
+    real = scene.store.watching.save_listed
     calls: list[object] = []
 
     async def full_at_first(workspace: str, listed: Any) -> None:
@@ -292,7 +292,7 @@ async def test_a_full_disk_does_not_end_a_worker_that_has_no_listing(
             raise StoreUnavailable("the disk is full")
         await real(workspace, listed)
 
-    monkeypatch.setattr(scene.store, "save_listed", full_at_first)
+    monkeypatch.setattr(scene.store.watching, "save_listed", full_at_first)
     watcher = await scene.watcher(Watch(sync=52))
     loop_clock = LoopClock(monkeypatch)
     async with running(watcher.run()) as task:
@@ -315,7 +315,7 @@ async def test_what_a_listing_took_away_is_no_longer_polled_even_if_the_rest_cou
     scene.simulator.update_sync(51, label="off")
     scene.simulator.update_sync(52, label="on and on")
 
-    real, calls = scene.store.save_listed, []
+    real, calls = scene.store.watching.save_listed, []
 
     async def full_for_renamed(workspace: str, listed: Any) -> None:
         calls.append(listed)
@@ -323,7 +323,7 @@ async def test_what_a_listing_took_away_is_no_longer_polled_even_if_the_rest_cou
             raise StoreUnavailable("the disk is full")
         await real(workspace, listed)
 
-    monkeypatch.setattr(scene.store, "save_listed", full_for_renamed)
+    monkeypatch.setattr(scene.store.watching, "save_listed", full_for_renamed)
     assert not await (await scene.watcher(*watches)).run_once()
     assert any(calls)
     assert (asked(scene, 51), asked(scene, 52)) == (0, 1)
@@ -496,13 +496,13 @@ async def test_while_the_database_is_slow_other_syncs_are_asked_for_but_not_with
 ) -> None:
     for sync_id in range(1, 13):
         scene.sync(sync_id)
-    crowd, record, written = Crowd(), scene.store.record, asyncio.Event()
+    crowd, record, written = Crowd(), scene.store.watching.record, asyncio.Event()
 
     async def record_slowly(observation: Observation) -> None:
         await written.wait()
         await record(observation)
 
-    monkeypatch.setattr(scene.store, "record", record_slowly)
+    monkeypatch.setattr(scene.store.watching, "record", record_slowly)
     watcher = await scene.watcher(ALL, meter=crowd, max_concurrent_requests=3)
     async with running(watcher.run()):
         await until(lambda: crowd.now == 6)
@@ -600,7 +600,7 @@ async def test_a_run_whose_sync_stops_being_watched_during_the_hand_over_is_stil
     scene.run(94, "working")
     watches = (Watch(syncs=SyncSelector(label=("on",))), Watch(sync_run=94))
     watcher: WorkspaceWatcher = await scene.watcher(*watches)
-    real = scene.store.save_run_watch
+    real = scene.store.watching.save_run_watch
     roster = watcher._roster
 
     async def a_listing_comes_between(*given: Any) -> None:
@@ -609,7 +609,7 @@ async def test_a_run_whose_sync_stops_being_watched_during_the_hand_over_is_stil
             roster.syncs.pop(52)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene.store, "save_run_watch", a_listing_comes_between)
+        patch.setattr(scene.store.watching, "save_run_watch", a_listing_comes_between)
         await watcher.run_once()
     assert roster.runs.keys() == {94}
     assert roster.runs[94] in [poller.target for poller in watcher._pollers.values()]
@@ -641,11 +641,11 @@ async def test_a_watched_run_is_handed_over_to_its_sync_and_not_polled_twice(
 async def test_the_time_of_the_first_listing_is_kept_and_stays(scene: Scene) -> None:
     scene.sync(52)
     await with_baselines(scene)
-    first = (await scene.store.workspaces())["production"].first_listed_at
+    first = (await scene.store.watching.workspaces())["production"].first_listed_at
     assert first is not None
-    await scene.store.save_workspace(WorkspaceState("production", first_listed_at=first.replace(year=2021)))
+    await scene.store.watching.save_workspace(WorkspaceState("production", first_listed_at=first.replace(year=2021)))
     await with_baselines(scene)
-    assert (await scene.store.workspaces())["production"].first_listed_at == first.replace(year=2021)
+    assert (await scene.store.watching.workspaces())["production"].first_listed_at == first.replace(year=2021)
 
 
 @pytest.mark.asyncio
@@ -655,13 +655,13 @@ async def test_each_find_is_one_transaction(scene: Scene, monkeypatch: pytest.Mo
     scene.run(1, "working")
     scene.run(2, "skipped")
     recorded: list[Observation] = []
-    real = scene.store.record
+    real = scene.store.watching.record
 
     async def record(observation: Observation) -> None:
         recorded.append(observation)
         await real(observation)
 
-    monkeypatch.setattr(scene.store, "record", record)
+    monkeypatch.setattr(scene.store.watching, "record", record)
     assert await (await scene.watcher(ALL)).run_once()
     (observation,) = recorded
     assert ([event.run_id for event in observation.events], len(observation.snapshots)) == ([1, 2], 2)

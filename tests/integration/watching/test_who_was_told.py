@@ -222,9 +222,9 @@ async def test_who_was_told_that_a_workspace_is_silent_is_told_that_it_answers_w
     async def outage(*routes: Route) -> tuple[Health, Outage]:
         scene.observer = scene.new_observer()
         scene.tells(EVERYONE, routes)
-        state = (await scene.store.workspaces()).get(WORKSPACE, WorkspaceState(WORKSPACE))
-        health = Health(state, scene.store.save_workspace, clock=scene.clock, jitter=lambda: 0.0)
-        made = Outage(health, scene.recorder, scene.store, checks, clock=scene.clock)
+        state = (await scene.store.watching.workspaces()).get(WORKSPACE, WorkspaceState(WORKSPACE))
+        health = Health(state, scene.store.watching.save_workspace, clock=scene.clock, jitter=lambda: 0.0)
+        made = Outage(health, scene.recorder, scene.store.watching, checks, clock=scene.clock)
         await made.load()
         return health, made
 
