@@ -12,7 +12,7 @@ from notifier.census.listing import Listing
 from notifier.cli.probe import Findings, examine
 from notifier.cli.terminal import brief, console, long, plain, short, table, waiting
 from notifier.cli.worker import new_loop
-from notifier.judging.coverage import idle_watches, unserved_syncs
+from notifier.judging.advice import idle_watches, unserved_syncs
 from notifier.model.delivery import Verdict
 from notifier.model.errors import CensusError
 from notifier.model.times import counted
