@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from notifier.cli.demo.slack_terminal import DATE, emoji
-from notifier.receivers.slack.blocks.run import Rendered, render
+from notifier.receivers.slack.blocks.run import render
+from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.blocks.thread import lines
 
 WIDTH: Final = 760  # pixels

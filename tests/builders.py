@@ -17,15 +17,8 @@ from notifier.model.incident import Check, Incident, Reason
 from notifier.model.run import Change, GoodRun, Records, Result, SyncRun, Watched
 from notifier.model.sync import Labels, Mark
 from notifier.watchlist.checks import ChecksInForce
-from notifier.watchlist.models import (
-    DeliverySettings,
-    Route,
-    SlackReceiver,
-    SlackWebhookReceiver,
-    SyncSelector,
-    Watch,
-    WebhookReceiver,
-)
+from notifier.watchlist.models import DeliverySettings, Route, SyncSelector, Watch
+from notifier.watchlist.receivers import SlackReceiver, SlackWebhookReceiver, WebhookReceiver
 
 NOW: Final = datetime(2026, 11, 23, 10, 15, 30, 123_000, tzinfo=UTC)
 TOKEN: Final = "xoxb-canary-of-a-token"

@@ -22,7 +22,8 @@ from notifier.model.event import TEST_TYPE
 from notifier.receivers.senders import open_senders
 from notifier.receivers.webhook_answer import echo
 from notifier.watchlist.covers import named_runs, watches_of
-from notifier.watchlist.models import Watchlist, WebhookReceiver
+from notifier.watchlist.models import Watchlist
+from notifier.watchlist.receivers import WebhookReceiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,9 @@ async def examine(watchlist: Watchlist) -> Findings:
 async def send_test_message(watchlist: Watchlist, receiver: str) -> SentTest:
     """Sends a message marked as a test to a receiver of the watchlist. Raises ProxyUnusable."""
     message = Message(f"test_{uuid.uuid4().hex}", TEST_TYPE, body_of_test(receiver, datetime.now(UTC)))
-    heard: list[bytes] = []
+    settings, heard = watchlist.receivers[receiver], list[bytes]()
     tls = ssl.create_default_context()
     async with open_senders(watchlist.delivery.timeout, tls, heard=heard.append) as senders:
-        settings = watchlist.receivers[receiver]
         sender = senders.build(receiver, settings)
         began = time.monotonic()
         outcome = await sender.send(message)

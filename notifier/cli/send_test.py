@@ -18,8 +18,8 @@ from notifier.model.errors import StoreError
 from notifier.model.event import TEST_TYPE
 from notifier.service import log
 from notifier.store.views.status import try_receiver
-from notifier.watchlist.models import Receiver, SlackReceiver, SlackWebhookReceiver, WebhookReceiver
 from notifier.watchlist.reading.wording import Quotes
+from notifier.watchlist.receivers import ReceiverSettings, WebhookReceiver
 
 MOST_OF_ANSWER: Final = 300
 EXAMPLES = examples(("notifier send-test growth", "the receiver named growth in the watchlist"))
@@ -59,22 +59,20 @@ def send_test(
             typer.echo(f"notifier: a running worker can't be told that {receiver} works: {error}", err=True)
 
 
-def _details(settings: Receiver, sent: SentTest) -> Iterator[str]:
+def _details(settings: ReceiverSettings, sent: SentTest) -> Iterator[str]:
     """What was sent, what a webhook answered, and where a person finds the message."""
     arrived = isinstance(sent.outcome, Delivered)
-    match settings:
-        case WebhookReceiver():
-            signed = "signed" if settings.secret is not None else "not signed: the watchlist gives it no secret"
-            yield f"sent: a {TEST_TYPE} with webhook-id {sent.message_id}, {signed}"
-            if sent.answer is not None:
-                begins = brief(sent.answer, MOST_OF_ANSWER)
-                yield f"its answer: {begins}" if begins else "its answer has no body"
-        case SlackReceiver() if arrived:
-            yield f'look for "Test message" in {plain(settings.channel)}'
-        case SlackWebhookReceiver() if arrived:
-            yield 'look for "Test message" in the channel that the webhook was made for; Slack does not say which'
-    if arrived and isinstance(settings, SlackReceiver | SlackWebhookReceiver) and settings.mentions:
-        yield f"a test calls nobody: whether Slack takes {plain(', '.join(settings.mentions))} was not tried"
+    if isinstance(settings, WebhookReceiver):
+        signed = "signed" if settings.secret is not None else "not signed: the watchlist gives it no secret"
+        yield f"sent: a {TEST_TYPE} with webhook-id {sent.message_id}, {signed}"
+        if sent.answer is not None:
+            begins = brief(sent.answer, MOST_OF_ANSWER)
+            yield f"its answer: {begins}" if begins else "its answer has no body"
+    if arrived and settings.where_to_look is not None:
+        yield f'look for "Test message" in {plain(settings.where_to_look)}'
+    called, _ = settings.calls
+    if arrived and called:
+        yield f"a test calls nobody: whether Slack takes {plain(', '.join(called))} was not tried"
 
 
 def _told(outcome: Outcome) -> str:

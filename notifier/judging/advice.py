@@ -11,7 +11,7 @@ from notifier.model.event import EventType
 from notifier.model.incident import Check
 from notifier.watchlist.checks import ChecksInForce
 from notifier.watchlist.covers import Coverage, covers, watches_of
-from notifier.watchlist.models import SlackReceiver, SlackWebhookReceiver, Watch, Watchlist
+from notifier.watchlist.models import Watch, Watchlist
 
 QUIET: Final = 10  # syncs whose every start a channel can bear
 LONG_ENOUGH: Final = 16  # characters
@@ -24,17 +24,14 @@ _Kind = tuple[EventType, Check | None]
 
 
 def noisy_receivers(watchlist: Watchlist, many: int = QUIET + 1) -> tuple[str, ...]:
-    """Slack receivers that get `queued` or `working` of more than 10 syncs.
+    """Receivers of which people read every start, and that get `queued` or `working` of more than 10 syncs.
 
     A watch of all syncs, or of some by their label, counts as `many`: how many there are only the API knows.
     """
-    slack = {
-        name for name, kind in watchlist.receivers.items() if isinstance(kind, SlackReceiver | SlackWebhookReceiver)
-    }
-    counts = dict.fromkeys(slack, 0)
+    counts = {name: 0 for name, settings in watchlist.receivers.items() if settings.shows_every_start}
     for watch in watchlist.watches:
         weight = _weight(watch, many)
-        for name in slack & _receivers(watchlist, watch):
+        for name in counts.keys() & _receivers(watchlist, watch):
             counts[name] += weight
     return tuple(name for name in watchlist.receivers if counts.get(name, 0) > QUIET)
 

@@ -8,7 +8,8 @@ from typing import Final
 from notifier.model.event import Addressee, EventType
 from notifier.model.incident import Check, Incident
 from notifier.model.sync import Labels
-from notifier.watchlist.models import Receiver, Route, SlackReceiver, SlackWebhookReceiver
+from notifier.watchlist.models import Route
+from notifier.watchlist.receivers import ReceiverSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,14 @@ class Reader:
     mention_on: tuple[str, ...] = ()
 
 
-def readers_of(receivers: Mapping[str, Receiver]) -> tuple[Reader, ...]:
+def readers_of(receivers: Mapping[str, ReceiverSettings]) -> tuple[Reader, ...]:
     """The receivers of a watchlist, in its order."""
     return tuple(_reader(name, settings) for name, settings in receivers.items())
 
 
-def _reader(name: str, settings: Receiver) -> Reader:
-    if isinstance(settings, SlackReceiver | SlackWebhookReceiver):
-        living = settings.messages == "living"
-        return Reader(name, selective=True, living=living, mentions=settings.mentions, mention_on=settings.mention_on)
-    return Reader(name)
+def _reader(name: str, settings: ReceiverSettings) -> Reader:
+    mentions, mention_on = settings.calls
+    return Reader(name, selective=settings.selective, living=settings.living, mentions=mentions, mention_on=mention_on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 Receivers that post to the same place share one. Times are seconds of one monotonic clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 HEAD_START: Final = 0.02  # seconds by which whoever was served least recently comes before the next one
 LONGEST_HEAD_START: Final = 0.2  # however many share a pace: they must not stretch it
 NEVER: Final = float("-inf")
+PACE: Final = 1.0  # seconds between two messages to a channel (Slack: rate limits, "Posting messages")
+EDIT_PACE: Final = 1.2  # seconds between two edits by one token (Slack: Tier 3, 50 a minute)
 
 
 class Turnstile:
@@ -120,3 +122,18 @@ class Turnstiles:
         """Before the receivers of another watchlist join: who is gone keeps no turn. Paces and holds go on."""
         for turnstile in self._by_name.values():
             turnstile.disband()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Paces:
+    """When each destination of Slack's may be sent to next."""
+
+    messages: Turnstiles = field(default_factory=lambda: Turnstiles(PACE))
+    """By channel."""
+    edits: Turnstiles = field(default_factory=lambda: Turnstiles(EDIT_PACE))
+    """By token."""
+
+    def disband(self) -> None:
+        """Before the receivers of another watchlist join: who is gone keeps no turn."""
+        self.messages.disband()
+        self.edits.disband()

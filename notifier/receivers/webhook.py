@@ -11,8 +11,9 @@ from standardwebhooks import Webhook
 from notifier.http.client import as_written, describe, proxy_for, rest_of, retry_after
 from notifier.model.delivery import Broken, Delivered, Message, Outcome, Refused, Retry
 from notifier.model.errors import status_in_words
+from notifier.receivers.base import Kind, Shared
 from notifier.receivers.pace import Turnstile
-from notifier.watchlist.models import WebhookReceiver
+from notifier.watchlist.receivers import WebhookReceiver
 
 CONCURRENCY: Final = 16
 MESSAGE_REFUSED: Final = frozenset({400, 413, 415, 422})
@@ -93,3 +94,10 @@ class WebhookSender:
         except ValueError:
             # aiohttp's complaint about a URL or a header would show it
             return Broken("the request can't be made: its URL or a header is not valid")
+
+
+def _build(name: str, settings: WebhookReceiver, shared: Shared, _note: str | None) -> WebhookSender:
+    return WebhookSender(name, settings, shared.plain, heard=shared.heard)
+
+
+KIND: Final = Kind(WebhookReceiver, _build)

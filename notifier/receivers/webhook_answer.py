@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from notifier.watchlist.models import SlackWebhookReceiver, WebhookReceiver
+from notifier.watchlist.receivers import SlackWebhookReceiver, WebhookReceiver
 
 STAND_IN: Final = "[secret]"
 SHORTEST_SECRET: Final = 4  # what is shorter keeps nobody out, and stands in every text

@@ -16,7 +16,7 @@ from notifier.census.client import CensusClient, client_of, new_census_session
 from notifier.model.errors import ProxyUnusable
 from notifier.model.meters import WorkspaceMeter
 from notifier.model.sync import WorkspaceState
-from notifier.receivers.senders import Paces
+from notifier.receivers.pace import Paces
 from notifier.service.metrics import Metrics
 from notifier.service.retention import SteadyPresent
 from notifier.store.migrate import migrate

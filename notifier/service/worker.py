@@ -33,7 +33,8 @@ from notifier.watching.roster import Listings, Roster
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import watches_of
-from notifier.watchlist.models import Receiver, Watchlist
+from notifier.watchlist.models import Watchlist
+from notifier.watchlist.receivers import Receiver
 from notifier.web.worker import WatchedNow
 
 

@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    SecretStr,
     Tag,
     ValidationInfo,
     WithJsonSchema,
@@ -23,9 +22,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from notifier.model.event import EventType
 from notifier.watchlist.checks import Checks, WatchChecks
 from notifier.watchlist.part import Part
+from notifier.watchlist.receivers import MENTION_ON, MentionOn, Mentions, Receiver
 from notifier.watchlist.scalars import as_number
 from notifier.watchlist.server import LifecycleWebhook, Server
 from notifier.watchlist.values import (
@@ -38,15 +37,11 @@ from notifier.watchlist.values import (
     EventPattern,
     Glob,
     Globs,
-    HeaderName,
-    HeaderValue,
     Identifier,
-    Mention,
     Name,
     Rate,
     SecretUrl,
     Text,
-    WebhookSecret,
     database_path,
 )
 
@@ -55,7 +50,6 @@ API_URLS: Final = {
     "eu": "https://app-eu.getcensus.com/api/v1",
     "au": "https://app-au.getcensus.com/api/v1",  # the vendor's Terraform provider names the region, not its host
 }
-SLACK_HOOKS: Final = "hooks.slack.com"
 VERSION_1: Final = "must be the number 1, the version of the format that this notifier reads"
 FIRST_RETRY: Final = timedelta(seconds=5)
 CROSS_FIELD: Final = "cross_field"
@@ -208,11 +202,6 @@ SyncCondition: TypeAlias = Annotated[
 ]
 
 
-MENTION_ON: Final = (EventType.INCIDENT_OPENED.value, EventType.INCIDENT_REMINDER.value)
-Mentions: TypeAlias = tuple[Mention, ...]
-MentionOn: TypeAlias = Annotated[tuple[EventPattern, ...], Field(min_length=1)]
-
-
 class Route(Part):
     """Which events go to which receivers: the given conditions must all match; one left out (None) matches all."""
 
@@ -232,63 +221,6 @@ class Route(Part):
     """The events on which this route's mentions are added."""
     receivers: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Names of the receivers that get the event."""
-
-
-class SlackReceiver(Part):
-    """A Slack channel, by a bot token and chat.postMessage."""
-
-    type: Literal["slack"]
-    token: Credential
-    """The bot token; best as ${SLACK_BOT_TOKEN}."""
-    channel: Text
-    """The channel's ID, or a name such as "#data-syncs"."""
-    messages: Literal["living", "each"] = "living"
-    """living: one message for each incident or run, kept true by edits. each: a message for each event."""
-    mentions: Mentions = ()
-    """Who is mentioned: "@here", "@channel", "<@U0123>", "<!subteam^S0123>"."""
-    mention_on: MentionOn = MENTION_ON
-    """The events on which they are."""
-    api_url: BaseUrl | None = None
-    """Where Slack's Web API is, when not at slack.com: a proxy, a test server."""
-
-
-_EACH: Final = {"type": "string", "enum": ["each"]}
-
-
-class SlackWebhookReceiver(Part):
-    """A Slack incoming webhook."""
-
-    type: Literal["slack_webhook"]
-    url: SecretUrl
-    """The incoming webhook's URL, which is a secret; best as ${SLACK_WEBHOOK_URL}."""
-    messages: Annotated[Literal["each"], WithJsonSchema(_EACH)] = "each"
-    """each: a message for each event; an incoming webhook can't edit what it posted."""
-    mentions: Mentions = ()
-    """Who is mentioned: "@here", "@channel", "<@U0123>", "<!subteam^S0123>"."""
-    mention_on: MentionOn = MENTION_ON
-    """The events on which they are."""
-
-
-class WebhookReceiver(Part):
-    """Any HTTP endpoint: each event is a POST after Standard Webhooks."""
-
-    type: Literal["webhook"]
-    url: SecretUrl
-    """Where to send."""
-    secret: WebhookSecret | None = None
-    """Signs each request: "whsec_" and the base64 of at least 24 bytes."""
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
-    """Further headers of each request; their values are secrets."""
-
-    @field_validator("url", mode="after")
-    @classmethod
-    def _not_slacks(cls, url: SecretStr) -> SecretStr:
-        if urlsplit(url.get_secret_value()).hostname == SLACK_HOOKS:  # which takes nothing but its own format
-            raise ValueError("is a Slack incoming webhook; use type: slack_webhook")
-        return url
-
-
-Receiver: TypeAlias = Annotated[SlackReceiver | SlackWebhookReceiver | WebhookReceiver, Field(discriminator="type")]
 
 
 class HeartbeatSettings(Part):

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import typer
 
@@ -184,17 +184,20 @@ def _told(questions: Questions, answers: Answers, kind: To | None, channel: str 
 
 def _ask_for_receiver(questions: Questions, kind: To, channel: str | None, *, anew: bool = False) -> str:
     """Sees that the secrets are there; the channel's name, where there is one."""
-    if kind is To.SLACK_WEBHOOK:
-        questions.secret(SLACK_URL, "URL of the incoming webhook", as_value_of(SecretUrl), anew=anew)
-    elif kind is To.WEBHOOK:
-        questions.secret(HOOK_URL, "URL of the webhook", as_value_of(SecretUrl), anew=anew)
-    else:
-        question = "Bot token of the Slack app, xoxb-…, as docs/slack.md says"
-        questions.secret(SLACK_TOKEN, question, as_value_of(Credential), anew=anew)
-        return questions.text(
-            channel, "--channel", "Channel, a name such as #data-syncs or an ID", as_value_of(NonEmpty)
-        )
-    return ""
+    match kind:
+        case To.SLACK_WEBHOOK:
+            questions.secret(SLACK_URL, "URL of the incoming webhook", as_value_of(SecretUrl), anew=anew)
+            return ""
+        case To.WEBHOOK:
+            questions.secret(HOOK_URL, "URL of the webhook", as_value_of(SecretUrl), anew=anew)
+            return ""
+        case To.SLACK:
+            question = "Bot token of the Slack app, xoxb-…, as docs/slack.md says"
+            questions.secret(SLACK_TOKEN, question, as_value_of(Credential), anew=anew)
+            name = "Channel, a name such as #data-syncs or an ID"
+            return questions.text(channel, "--channel", name, as_value_of(NonEmpty))
+        case unknown:
+            assert_never(unknown)
 
 
 def _proven(questions: Questions, answers: Answers, config: Path) -> Answers:

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 
 class To(StrEnum):
-    """Kinds of receivers."""
+    """The kinds of receivers that `init` offers, by the names that the watchlist has for them."""
 
     SLACK = "slack"
     SLACK_WEBHOOK = "slack_webhook"

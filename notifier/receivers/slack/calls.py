@@ -17,7 +17,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from notifier.http.client import retry_after
 from notifier.model.delivery import Broken, Delivered, Message, Outcome, Posted, Refused, Retry
 from notifier.receivers.pace import Turnstile, Turnstiles
-from notifier.receivers.slack.blocks.run import Rendered
+from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.channel import CanNotTell, channel_of, find_channel
 from notifier.receivers.slack.client import ErrorCodes, api_client, error_code, error_detail, outcome_of_failure
 from notifier.receivers.slack.draft import Draft, Forbidden
@@ -26,7 +26,7 @@ from notifier.receivers.slack.identity import Identity
 from notifier.receivers.slack.lookup import Attempt, CanNotLook, Found, find_in_channel, find_in_thread
 from notifier.receivers.slack.post import LeftOut, edit_arguments, post_arguments
 from notifier.receivers.slack.story import Reference
-from notifier.watchlist.models import SlackReceiver
+from notifier.watchlist.receivers import SlackReceiver
 
 _UPTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps, where it can
 

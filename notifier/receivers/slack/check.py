@@ -9,7 +9,7 @@ from notifier.model.delivery import Broken, Verdict
 from notifier.receivers.slack.channel import CanNotTell, Patience, find_channel
 from notifier.receivers.slack.client import api_client, error_code, error_detail, outcome_of_failure
 from notifier.receivers.slack.errors import explained, outcome_of_error
-from notifier.watchlist.models import SlackReceiver
+from notifier.watchlist.receivers import SlackReceiver
 
 LONGEST_WAIT: Final = 60.0  # seconds that 429s may ask for in all: someone sits in front of this
 HISTORY_SCOPES: Final = ("channels:history", "groups:history")

@@ -29,12 +29,10 @@ from notifier.http.client import (
 )
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
 from notifier.receivers.slack.errors import explained, outcome_of_error, outcome_of_status
-from notifier.watchlist.models import SlackReceiver
+from notifier.watchlist.receivers import SlackReceiver
 
 API_URL: Final = "https://slack.com/api/"
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of history holds up to 200 messages with their blocks
-PACE: Final = 1.0  # seconds between two messages to a channel (Slack: rate limits, "Posting messages")
-EDIT_PACE: Final = 1.2  # seconds between two edits by one token (Slack: Tier 3, 50 a minute)
 MOST_UNKNOWN: Final = 5  # attempts at an error code that nobody knows
 MOST_NOT_OK: Final = 3  # attempts at an incoming webhook that answers 2xx and not `ok`
 SHORTEST_TOKEN: Final = 16  # characters; Slack's own have fifty, and a shorter one may be a word of the answer

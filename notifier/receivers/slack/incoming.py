@@ -11,6 +11,7 @@ import aiohttp
 from notifier.http.client import retry_after
 from notifier.model.delivery import Delivered, Message, Outcome
 from notifier.model.errors import status_in_words
+from notifier.receivers.base import Kind, Shared
 from notifier.receivers.pace import Turnstile
 from notifier.receivers.slack.blocks.page_link import with_page
 from notifier.receivers.slack.blocks.run import render
@@ -20,7 +21,7 @@ from notifier.receivers.slack.post import LeftOut, post_arguments
 from notifier.receivers.slack.story import is_announced
 from notifier.receivers.webhook_answer import STAND_IN, echo
 from notifier.receivers.words.event import line
-from notifier.watchlist.models import SlackWebhookReceiver
+from notifier.watchlist.receivers import SlackWebhookReceiver
 
 LONGEST_ECHO: Final = 100  # characters of an answer that are shown
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_+/=.~%-]{16,}")  # of which nobody can tell whether it is a secret
@@ -91,3 +92,11 @@ class SlackWebhookSender:
         """What came back, for a person to read. It may repeat the URL, and a proxy may say what it was given."""
         text = line(_TOKEN.sub(STAND_IN, echo(said.encode(), self._settings, self._client.proxy)), LONGEST_ECHO)
         return f': "{text}"' if text else ""
+
+
+def _build(name: str, settings: SlackWebhookReceiver, shared: Shared, _note: str | None) -> SlackWebhookSender:
+    turnstile = shared.paces.messages.of(settings.url.get_secret_value())
+    return SlackWebhookSender(name, settings, shared.slack_webhooks, turnstile, public_url=shared.public_url)
+
+
+KIND: Final = Kind(SlackWebhookReceiver, _build)

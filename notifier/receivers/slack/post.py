@@ -9,8 +9,8 @@ from typing import Any, Final
 import structlog
 
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused
-from notifier.receivers.slack.blocks.run import Rendered
-from notifier.receivers.slack.client import PACE
+from notifier.receivers.pace import PACE
+from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.draft import Draft, Forbidden
 from notifier.receivers.slack.errors import is_about_metadata
 

@@ -3,7 +3,7 @@
 What one message of a story tells is decided here; how it gets to Slack is in `slack_calls`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -11,17 +11,19 @@ from typing import Final
 import aiohttp
 import structlog
 
-from notifier.model.delivery import Delivered, Message, Outcome, Posted, Retry, Story
-from notifier.receivers.pace import Turnstile, Turnstiles
+from notifier.model.delivery import Delivered, Message, Outcome, Posted, Retry, Story, Verdict
+from notifier.receivers.base import Kind, Shared
+from notifier.receivers.pace import Paces, Turnstile
 from notifier.receivers.slack.blocks.page_link import with_page
-from notifier.receivers.slack.blocks.run import Rendered, render
+from notifier.receivers.slack.blocks.run import render
+from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.calls import Calls, Post, still_open
-from notifier.receivers.slack.client import EDIT_PACE
+from notifier.receivers.slack.check import check_slack
 from notifier.receivers.slack.draft import THREADS, Draft
 from notifier.receivers.slack.errors import Fault, fault_of, shown
 from notifier.receivers.slack.lookup import CanNotLook
 from notifier.receivers.slack.story import Chapter, Reference, is_announced
-from notifier.watchlist.models import SlackReceiver
+from notifier.watchlist.receivers import SlackReceiver
 
 log = structlog.get_logger(__name__)
 
@@ -44,21 +46,17 @@ class SlackSender:
         name: str,
         settings: SlackReceiver,
         session: aiohttp.ClientSession,
-        turnstiles: Turnstiles,
-        edits: Turnstiles | None = None,
+        paces: Paces,
         *,
         note: str | None = None,
         public_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`turnstiles` are of channels; `edits` are of tokens, since Slack counts those of a whole workspace.
-
-        `public_url`: where the status page is, for links.
-        """
+        """`public_url`: where the status page is, for links."""
         self.name = name
         self._public_url = public_url
-        self._calls = Calls(name, settings, session, turnstiles, note, clock)
-        self._edits = (edits or Turnstiles(EDIT_PACE)).of(settings.token.get_secret_value())
+        self._calls = Calls(name, settings, session, paces.messages, note, clock)
+        self._edits = paces.edits.of(settings.token.get_secret_value())
         self._edits.join(name)
         self._clock = clock
         self._posted_anew: set[str] = set()
@@ -235,3 +233,14 @@ class SlackSender:
         count = went_on.count if told == chapter.told[-1].event_id else chapter.count_through(told)
         caveats = "; ".join(each for each in (caveat, outcome.caveat) if each)
         return replace(went_on, answer=f"{outcome.answer}; {caveat}", caveat=caveats, count=count)
+
+
+def _build(name: str, settings: SlackReceiver, shared: Shared, note: str | None) -> SlackSender:
+    return SlackSender(name, settings, shared.slack_api, shared.paces, note=note, public_url=shared.public_url)
+
+
+def _check(settings: SlackReceiver, shared: Shared) -> Awaitable[Verdict]:
+    return check_slack(settings, shared.slack_api)
+
+
+KIND: Final = Kind(SlackReceiver, _build, _check)

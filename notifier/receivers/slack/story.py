@@ -13,7 +13,8 @@ from typing import Any, Final
 from notifier.model.delivery import Message, Posted, Story
 from notifier.model.event import EventType
 from notifier.model.incident import Reason
-from notifier.receivers.slack.blocks.run import Rendered, render
+from notifier.receivers.slack.blocks.run import render
+from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.blocks.thread import lines
 
 _FOR_ALL: Final = frozenset({EventType.INCIDENT_REMINDER.value, EventType.INCIDENT_RESOLVED.value})

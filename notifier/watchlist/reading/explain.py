@@ -14,27 +14,20 @@ from notifier.watchlist.models import (
     DeliverySettings,
     HeartbeatSettings,
     Route,
-    SlackReceiver,
-    SlackWebhookReceiver,
     SyncSelector,
     Watch,
     Watchlist,
-    WebhookReceiver,
     Workspace,
 )
 from notifier.watchlist.part import Part
 from notifier.watchlist.reading.nodes import Path
 from notifier.watchlist.reading.wording import Mistake, Quotes, closest, meant_mention
+from notifier.watchlist.receivers import RECEIVERS, SlackWebhookReceiver
 from notifier.watchlist.scalars import COMMENT, EMPTY, UNRESOLVED, FromEnvironment, plain_value
 from notifier.watchlist.server import LifecycleWebhook, Server
 from notifier.watchlist.values import EVENT_NAMES, LARGEST_ID
 
 Data = Mapping[str, object]
-RECEIVERS: Final[Mapping[str, type[Part]]] = {
-    "slack": SlackReceiver,
-    "slack_webhook": SlackWebhookReceiver,
-    "webhook": WebhookReceiver,
-}
 _NOTHING: Final = object()
 _OPTIONAL_EMPTY: Final = "has no value; give one, or leave it out"
 
@@ -168,6 +161,8 @@ def _message(error: Mapping[str, Any], path: Path, value: object, data: Data, qu
         return "must be each: an incoming webhook can't edit what it posted; living messages need type: slack"
     if kind == "model_type" and path[-1:] == ("checks",) and value is False:
         return "must be a mapping; false turns off one check, as in {failing: false}"
+    if kind == "union_tag_not_found":
+        return f"is missing; give one of {', '.join(RECEIVERS)}"
     if kind in _WORDS:
         return _WORDS[kind]
     if kind in _WORDINGS:
@@ -256,7 +251,6 @@ _LIMITS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 }
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
-    "union_tag_not_found": f"is missing; give one of {', '.join(RECEIVERS)}",
     "finite_number": "must be a finite number",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty; give at least one, or leave it out where it is optional",

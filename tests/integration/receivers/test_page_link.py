@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -21,7 +22,7 @@ LINK = "· <https://notifier.example.com/census/?workspace=production&amp;sync=5
 async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     without_proxies(monkeypatch)
     async with open_desk() as opened_desk:
-        opened_desk.senders.public_url = PAGE
+        opened_desk.senders = replace(opened_desk.senders, public_url=PAGE)
         yield opened_desk
 
 
@@ -49,7 +50,7 @@ async def test_an_edited_message_keeps_the_link(desk: Desk) -> None:
 
 @pytest.mark.asyncio
 async def test_without_public_url_there_is_no_link(desk: Desk) -> None:
-    desk.senders.public_url = None
+    desk.senders = replace(desk.senders, public_url=None)
     await desk.sender(POST_MESSAGE).send(an_event())
     assert "status page" not in json.dumps(desk.only_message.blocks)
 

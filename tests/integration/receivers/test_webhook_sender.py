@@ -23,7 +23,7 @@ from notifier.model.delivery import Broken, Delivered, Message, Outcome, Refused
 from notifier.receivers.senders import open_senders
 from notifier.receivers.webhook import WebhookSender, outcome_of
 from notifier.simulator import ReceivedWebhook, WebhookSink
-from notifier.watchlist.models import WebhookReceiver
+from notifier.watchlist.receivers import WebhookReceiver
 from tests.builders import NOW, SECRET, a_message, a_webhook
 
 TLS = ssl.create_default_context()

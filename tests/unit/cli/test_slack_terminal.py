@@ -12,7 +12,8 @@ from rich.console import Console, RenderableType
 
 from notifier.cli.demo.channel_view import ChannelView, happenings
 from notifier.cli.demo.slack_terminal import drawn, drawn_broadcast, drawn_edit, drawn_reply, emoji, headline_of
-from notifier.receivers.slack.blocks.run import EMOJI, PARTLY
+from notifier.receivers.slack.blocks.run import EMOJI
+from notifier.receivers.words.phrases import PARTLY
 from notifier.simulator import SlackSimulator
 from tests.builders import NOW
 

@@ -15,15 +15,8 @@ from notifier.judging.advice import (
     unserved_syncs,
 )
 from notifier.watchlist.checks import Stale, WatchChecks
-from notifier.watchlist.models import (
-    Receiver,
-    Route,
-    SlackReceiver,
-    SlackWebhookReceiver,
-    Watch,
-    Watchlist,
-    Workspace,
-)
+from notifier.watchlist.models import Route, Watch, Watchlist, Workspace
+from notifier.watchlist.receivers import Receiver, SlackReceiver, SlackWebhookReceiver
 from notifier.watchlist.server import LifecycleWebhook
 from tests.builders import a_label_watch, a_route, a_run_watch, a_sync_watch, a_watch_of_all, a_webhook
 

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from notifier.judging.route import Finding, Reader, Subject, addressed, matches, readers_of, who_knows
 from notifier.model.event import Addressee, EventType
 from notifier.model.incident import Check, Incident
-from notifier.watchlist.models import Receiver, Route, SlackReceiver, SlackWebhookReceiver
+from notifier.watchlist.models import Route
+from notifier.watchlist.receivers import Receiver, SlackReceiver, SlackWebhookReceiver
 from tests.builders import a_route, a_slack_channel, a_slack_webhook, a_webhook, an_incident
 
 HOOK = Reader("hook")

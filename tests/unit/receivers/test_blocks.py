@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from notifier.judging.body import body_of_test
 from notifier.model.event import EventType
 from notifier.model.times import spoken, timestamp
-from notifier.receivers.slack.blocks.run import EMOJI, Rendered, render
-from notifier.receivers.slack.blocks.text import escaped
+from notifier.receivers.slack.blocks.run import EMOJI, render
+from notifier.receivers.slack.blocks.text import Rendered, escaped
 from notifier.receivers.words.event import cleaned
 from notifier.simulator.slack.block_kit import problems_of, text_length
 from tests.builders import NOW, at, minutes

@@ -12,7 +12,8 @@ from notifier.census.wire import one_run
 from notifier.judging.body import LARGEST, event_body
 from notifier.model.event import EventType
 from notifier.model.run import Change
-from notifier.receivers.slack.blocks.run import Rendered, render
+from notifier.receivers.slack.blocks.run import render
+from notifier.receivers.slack.blocks.text import Rendered
 from notifier.simulator.slack.block_kit import problems_of, text_length
 from tests.builders import NOW
 

@@ -13,8 +13,8 @@ from notifier.cli.demo.slack_terminal import emoji
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
 from notifier.model.times import timestamp
-from notifier.receivers.slack.blocks.run import EMOJI, Rendered, render
-from notifier.receivers.slack.blocks.text import LARGEST_TEXT, escaped, in_bytes
+from notifier.receivers.slack.blocks.run import EMOJI, render
+from notifier.receivers.slack.blocks.text import LARGEST_TEXT, Rendered, escaped, in_bytes
 from notifier.receivers.words.phrases import GOOD, OVER, WORDS
 from notifier.simulator.slack.block_kit import problems_of, text_length
 from tests.builders import NOW, at

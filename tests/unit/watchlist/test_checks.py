@@ -27,8 +27,9 @@ from notifier.watchlist.checks import (
     Unreadable,
     WatchChecks,
 )
-from notifier.watchlist.models import Route, SlackReceiver, SlackWebhookReceiver, Watch, Watchlist
+from notifier.watchlist.models import Route, Watch, Watchlist
 from notifier.watchlist.reading.load import load_watchlist, watchlist_schema
+from notifier.watchlist.receivers import SlackReceiver, SlackWebhookReceiver
 
 GOOD = """\
 version: 1

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifier.model.errors import WatchlistError
-from notifier.watchlist.models import SlackReceiver, SyncSelector, Watchlist, WebhookReceiver
+from notifier.watchlist.models import SyncSelector, Watchlist
 from notifier.watchlist.reading.load import load_watchlist
+from notifier.watchlist.receivers import SlackReceiver, WebhookReceiver
 
 ROOT = Path(__file__).parents[3]
 SIGNING_SECRET = "whsec_" + "QUJD" * 8  # 24 bytes

@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from notifier.http.client import as_written, proxy_for
-from notifier.watchlist.models import (
-    Route,
-    SlackReceiver,
-    SlackWebhookReceiver,
-    SyncSelector,
-    Watch,
-    WebhookReceiver,
-    Workspace,
-)
+from notifier.watchlist.models import Route, SyncSelector, Watch, Workspace
+from notifier.watchlist.receivers import SlackReceiver, SlackWebhookReceiver, WebhookReceiver
 
 URL = "https://example.com/hook"
 

@@ -42,8 +42,6 @@ from notifier.receivers.words.event import (
 )
 from notifier.receivers.words.phrases import PARTLY, VERBS, has_completed, rejects, run_words
 
-__all__ = ["EMOJI", "PARTLY", "Rendered", "render"]
-
 EMOJI: Final = {
     EventType.FAILED: "red_circle",
     EventType.CANCELED: "no_entry_sign",
