@@ -16,7 +16,6 @@ from notifier.cli.worker import new_loop
 from notifier.model.incident import Check, Incident
 from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics
-from notifier.store.migrate import migrate
 from notifier.store.sql.rows import incident_row
 from notifier.store.sql.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
 from notifier.store.sqlite.files import engine_for, open_here
@@ -26,6 +25,7 @@ from notifier.web.access import Door
 from notifier.web.app import make_app
 from notifier.web.socket import listening
 from notifier.web.worker import InForce, WatchedNow, WorkerFacts
+from tests.databases import new_database
 
 MINUTE = timedelta(minutes=1)
 
@@ -44,7 +44,7 @@ class PageStage:
         self.not_in_force: str | None = None
         self.door = Door(None, is_loopback=True)
         self.in_force: InForce | None = None
-        migrate(path)
+        new_database(path)
 
     # --- filling ---
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
+from tests.databases import new_database
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     """A database of the newest schema, empty, open nowhere."""
     path = tmp_path / "notifier.db"
-    migrate(path)
+    new_database(path)
     return path
 
 

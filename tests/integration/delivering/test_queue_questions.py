@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Executable, insert
 
-from notifier.store.migrate import migrate
 from notifier.store.sql import delivering as sql
 from notifier.store.sql.schema import deliveries, events
 from notifier.store.sqlite.files import engine_for
+from tests.databases import new_database
 from tests.integration.store.builders import NOW
 
 EACH = 40  # pending deliveries of a lane
@@ -23,7 +23,7 @@ def backlogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def backlog(path: Path, lanes: int) -> Path:
     """So many syncs that take turns, for two receivers."""
-    migrate(path)
+    new_database(path)
     rows = [
         {
             "id": number * 2 + place,

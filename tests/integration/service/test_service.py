@@ -22,7 +22,6 @@ from notifier.service.reload import Reloads
 from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import SimulatorThread, Status
-from notifier.store.migrate import migrate
 from notifier.store.sql import schema
 from notifier.store.sqlite.files import engine_for
 from notifier.store.store import Store, open_store
@@ -30,6 +29,7 @@ from notifier.store.views.status import DeliveryFilter, read_deliveries
 from notifier.watchlist.reading.load import load_watchlist
 from notifier.watchlist.reading.source import WatchlistFile
 from tests.acceptance.workplace import Workplace
+from tests.databases import new_database
 from tests.integration.store.builders import a_snapshot, an_event, an_observation
 from tests.integration.watching.kit import lines, rows, running, until
 
@@ -57,7 +57,7 @@ def workplace(tmp_path: Path, simulator: SimulatorThread, monkeypatch: pytest.Mo
 def database(tmp_path: Path) -> Path:
     """The watchlist's, of the newest schema and empty."""
     path = tmp_path / "n.db"
-    migrate(path)
+    new_database(path)
     return path
 
 

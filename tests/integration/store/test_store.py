@@ -12,9 +12,9 @@ from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.event import EventType
 from notifier.model.run import PreviousRun, Snapshot, UnendedRun, Watched
 from notifier.model.sync import Gap, ListedSync, Mark, RunWatch, WatchedSync, WorkspaceState
-from notifier.store.migrate import migrate
 from notifier.store.sqlite.files import Role, engine_for
 from notifier.store.store import Store, open_store
+from tests.databases import new_database
 from tests.integration.store.builders import (
     DAY,
     FULL,
@@ -553,7 +553,7 @@ async def test_a_deleted_file_is_noticed(store: Store, database: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_replaced_file_is_noticed(store: Store, database: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
-    migrate(other)
+    new_database(other)
     os.replace(other, database)  # noqa: PTH105
     assert not store.is_in_place()
 

@@ -17,11 +17,11 @@ from notifier.model.delivery import ReceiverState
 from notifier.model.errors import StoreUnavailable
 from notifier.model.event import Observation
 from notifier.model.sync import RunWatch, WorkspaceState
-from notifier.store.migrate import migrate
 from notifier.store.sql import delivering, retention, watching, worker
 from notifier.store.sql.order import WRITES
 from notifier.store.sqlite.files import BUSY_TIMEOUT
 from notifier.store.store import Store, open_store
+from tests.databases import new_database
 from tests.integration.store.builders import (
     FULL,
     NOW,
@@ -109,7 +109,7 @@ def test_a_worker_killed_at_any_statement_has_recorded_all_or_nothing(tmp_path: 
     killed: list[str] = []
     for number in count(1):
         path = tmp_path / f"killed_{number}.db"
-        migrate(path)
+        new_database(path)
         ended = run_to_its_end(record_and_die, str(path), number, str(note))
         if ended == 0:  # there are fewer statements than that
             assert counts(path) == ALL_OF_IT

@@ -29,7 +29,6 @@ from notifier.census import wire
 from notifier.census.client import Answer
 from notifier.judging.route import Reader
 from notifier.model.sync import WorkspaceState
-from notifier.store.migrate import migrate
 from notifier.store.store import open_store
 from notifier.watching.health import Health
 from notifier.watching.poll import Observer
@@ -40,6 +39,7 @@ from notifier.watching.watcher import Poller, WorkspaceWatcher
 from notifier.watchlist.checks import Checks
 from notifier.watchlist.models import Route, SyncSelector, Watch, Workspace
 from tests.builders import a_route
+from tests.databases import new_database
 from tests.integration.watching.kit import LONG_AGO, START_OF_TIME, Scene, a_scene
 
 Json: TypeAlias = dict[str, Any]
@@ -944,7 +944,7 @@ async def broken(stage: Stage, steps: Sequence[Step]) -> dict[str, tuple[str, ..
 @asynccontextmanager
 async def a_stage(directory: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     path = directory / "notifier.db"
-    migrate(path)
+    new_database(path)
     with closing(sqlite3.connect(path)) as connection:
         async with open_store(path) as store, a_scene(store) as scene:
             yield Stage(scene, LoopTime(patch), connection)
