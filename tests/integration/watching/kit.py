@@ -5,7 +5,17 @@ import json
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -100,6 +110,14 @@ class UnderWay:
 
     def __init__(self) -> None:
         self.number = 0
+        self._over = asyncio.Event()
+
+    async def over(self) -> None:
+        """Until there are none. A loop that has nothing else to do sleeps meanwhile: spinning, it would slow down the
+        threads that it waits for."""
+        while self.number:
+            self._over = asyncio.Event()  # of this loop
+            await self._over.wait()
 
     def counting(self, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         async def counted(*given: P.args, **named: P.kwargs) -> T:
@@ -108,6 +126,8 @@ class UnderWay:
                 return await call(*given, **named)
             finally:
                 self.number -= 1
+                if not self.number:
+                    self._over.set()
 
         return counted
 
@@ -122,12 +142,14 @@ UNDER_WAY = UnderWay()
 
 async def settled() -> None:
     """Lets all other tasks go on until each of them waits for the clock, or for the test."""
+    ready: Sized = getattr(asyncio.get_running_loop(), "_ready", ())
     deadline = time.monotonic() + 20
     quiet = 0
-    while quiet < 50:
+    while quiet < 10:
         assert time.monotonic() < deadline, "something never comes to rest"
+        await UNDER_WAY.over()
         await asyncio.sleep(0)
-        quiet = 0 if UNDER_WAY.number else quiet + 1
+        quiet = 0 if UNDER_WAY.number or ready else quiet + 1
 
 
 @asynccontextmanager
