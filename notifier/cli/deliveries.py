@@ -14,7 +14,8 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load, lo
 from notifier.cli.terminal import MOST_SHOWN, ago, long, plain, print_json_array, short, show_newest, table
 from notifier.model.delivery import DeliveryState
 from notifier.model.times import counted
-from notifier.store.views.status import DeliveryFilter, DeliveryView, read_deliveries, retry_deliveries
+from notifier.store.orders import retry_deliveries
+from notifier.store.views.deliveries import DeliveryFilter, DeliveryView, read_deliveries
 from notifier.watchlist.durations import parse_duration
 from notifier.web.documents import delivery_document
 

@@ -15,7 +15,7 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.model.event import EventType
 from notifier.model.times import counted, parsed_time
-from notifier.store.views.status import EventFilter, EventView, read_events
+from notifier.store.views.events import EventFilter, EventView, read_events
 from notifier.web.documents import event_document, types_named
 
 OF_RUNS: Final = "sync_run."

@@ -17,7 +17,7 @@ from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
 from notifier.model.errors import StoreError
 from notifier.model.event import TEST_TYPE
 from notifier.service import log
-from notifier.store.views.status import try_receiver
+from notifier.store.orders import try_receiver
 from notifier.watchlist.reading.wording import Quotes
 from notifier.watchlist.receivers import ReceiverSettings, WebhookReceiver
 

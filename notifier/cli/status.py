@@ -21,14 +21,8 @@ from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.sqlite.lock import is_held
 from notifier.store.views.incidents import count_open
-from notifier.store.views.status import (
-    RunView,
-    Status,
-    SyncView,
-    WorkspaceView,
-    read_status,
-    require_recent_worker,
-)
+from notifier.store.views.overview import WorkspaceView
+from notifier.store.views.status import RunView, Status, SyncView, read_status, require_recent_worker
 from notifier.watchlist.reading.outline import default_database
 from notifier.web.documents import status_document
 
@@ -147,7 +141,7 @@ def _receivers_table(view: Status) -> Table:
     rows = [
         (
             receiver.name,
-            Text("ok", "green") if receiver.ok else Text("failing" if receiver.failing else "broken", "red"),
+            Text("ok", "green") if receiver.works else Text("broken" if receiver.broken_since else "failing", "red"),
             str(receiver.pending),
             str(receiver.dead),
             receiver.last_error or "",

@@ -5,15 +5,11 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from notifier.store.orders import retry_deliveries
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
+from notifier.store.views.events import EventFilter, read_events
 from notifier.store.views.incidents import read_incidents
-from notifier.store.views.status import (
-    DeliveryFilter,
-    EventFilter,
-    read_deliveries,
-    read_events,
-    read_status,
-    retry_deliveries,
-)
+from notifier.store.views.status import read_status
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.answers import answer, answer_encoded, refusal, to_json
 from notifier.web.documents import (

@@ -11,7 +11,10 @@ from notifier.model.event import EventType
 from notifier.model.incident import Incident
 from notifier.model.sync import Sync
 from notifier.model.times import timestamp
-from notifier.store.views.status import DeliveryView, EventView, ReceiverView, Status, SyncView, WorkspaceView
+from notifier.store.views.deliveries import DeliveryView
+from notifier.store.views.events import EventView
+from notifier.store.views.overview import ReceiverView, WorkspaceView
+from notifier.store.views.status import Status, SyncView
 from notifier.watchlist.models import Workspace
 from notifier.watchlist.reading.wording import closest
 
@@ -108,7 +111,13 @@ def _watched_sync(sync: SyncView) -> dict[str, Any]:
 
 
 def _receiver(receiver: ReceiverView) -> dict[str, Any]:
-    return {name: getattr(receiver, name) for name in ReceiverView.__slots__ if name != "failing"}
+    return {
+        "name": receiver.name,
+        "ok": receiver.works,
+        "last_error": receiver.last_error,
+        "pending": receiver.pending,
+        "dead": receiver.dead,
+    }
 
 
 def _sync_of(incident: Incident, workspace: Workspace | None) -> dict[str, Any] | None:

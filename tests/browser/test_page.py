@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from notifier.model.delivery import DeliveryState
-from notifier.store.views.status import DeliveryFilter, read_deliveries
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.web.access import Door
 from tests.chromium import complaints, look, open_chromium
 from tests.page_stage import MINUTE, PageStage

@@ -1,4 +1,4 @@
-"""What the commands show of incidents; see views.py for how they look."""
+"""What the commands show of incidents; see database.py for how they look."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from notifier.model.incident import Check, Incident
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import incidents
-from notifier.store.views.status import open_database
+from notifier.store.views.database import open_database
 
 
 def read_incidents(path: Path, limit: int | None = None, *, resolved: bool = False) -> tuple[Incident, ...]:

@@ -1,4 +1,4 @@
-"""What the status page shows of a database; see views.py for how one is looked at.
+"""What the status page shows of a database; see database.py for how one is looked at.
 
 All of one page is read in one transaction, so that its parts agree.
 """
@@ -10,23 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, tuple_
+from sqlalchemy import Connection, and_, or_, select, tuple_
 
 from notifier.model.delivery import DeliveryState
 from notifier.model.incident import Incident
 from notifier.store.sql.rows import incident_of
-from notifier.store.sql.schema import (
-    NONE,
-    deliveries,
-    events,
-    incidents,
-    receivers,
-    snapshots,
-    syncs,
-    worker,
-    workspaces,
-)
-from notifier.store.views.status import EventView, WorkerView, event_view, open_database
+from notifier.store.sql.schema import NONE, deliveries, events, incidents, snapshots, syncs
+from notifier.store.views.database import open_database
+from notifier.store.views.deliveries import in_state
+from notifier.store.views.events import EventView, event_of, newest_events
+from notifier.store.views.overview import Overview, overview_of
+from notifier.store.views.runs import NEWEST_RUNS, RunSummary, newest_run, run_summary_of
 
 SyncKey = tuple[str, int]  # workspace, sync
 
@@ -37,65 +31,21 @@ MOST_EVENTS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class WorkspaceHealth:
-    """`down_since`: when it first gave no usable answer, and has given none since; `stretch` as in WorkspaceView."""
-
-    name: str
-    ok: bool
-    last_error: str | None
-    last_polled_at: datetime | None
-    down_since: datetime | None
-    stretch: float
-    needed_rate: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverHealth:
-    """`broken_since` and `failing_since` are None while it works; `pending` and `dead` count its deliveries."""
-
-    name: str
-    broken_since: datetime | None = None
-    failing_since: datetime | None = None
-    last_error: str | None = None
-    last_accepted_at: datetime | None = None
-    pending: int = 0
-    dead: int = 0
-
-    @property
-    def works(self) -> bool:
-        return self.broken_since is None and self.failing_since is None
-
-
-@dataclass(frozen=True, slots=True)
 class LastRuns:
-    """How a sync's newest run is (`newest`), and whether the last that counts failed."""
+    """What a sync's last runs came to."""
 
     newest: str | None
+    """The status of the newest."""
     failed: bool
+    """Whether the last that completed or failed did fail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadSync:
     """A sync whose runs, or one of whose runs, can't be read: since when, and why."""
 
     since: datetime | None
     error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """One run as its snapshot has it."""
-
-    id: int
-    status: str | None
-    canceled: bool
-    error_code: str | None
-    error_message: str | None
-    created_at: datetime | None
-    updated_at: datetime | None
-    completed_at: datetime | None
-    records_sent: int | None
-    full_sync: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,38 +75,23 @@ class Happenings:
     events: tuple[EventView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the worker, the workspaces and the receivers are."""
-
-    worker: WorkerView | None
-    workspaces: Mapping[str, WorkspaceHealth]
-    receivers: Mapping[str, ReceiverHealth]
-
-
 class PageReader:
     """One look at the database."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def health(self, configured: Collection[str]) -> Health:
-        """`configured`: the receivers of the watchlist; others are shown while they have dead deliveries."""
-        row = self._connection.execute(select(worker)).first()
-        return Health(
-            WorkerView(row.version, row.started_at, row.last_seen_at) if row else None,
-            {each.name: _workspace(each) for each in self._connection.execute(select(workspaces))},
-            self._receivers(configured),
-        )
+    def health(self, configured: Collection[str]) -> Overview:
+        """`configured`: the receivers of the watchlist; others are shown while they have unfinished deliveries."""
+        return overview_of(self._connection, configured, with_removed=True)
 
     def last_runs(self) -> Mapping[SyncKey, LastRuns]:
         """Of each watched sync that has runs."""
         run, result = snapshots.alias("run"), snapshots.alias("result")
+        with_run = syncs.outerjoin(run, run.c.id == newest_run())
         rows = self._connection.execute(
             select(syncs.c.workspace, syncs.c.sync_id, run.c.id, run.c.status, result.c.status.label("result"))
-            .select_from(
-                syncs.outerjoin(run, run.c.id == _newest()).outerjoin(result, result.c.id == _newest(counted=True))
-            )
+            .select_from(with_run.outerjoin(result, result.c.id == newest_run(counted=True)))
             .where(syncs.c.watched)
         )
         return {
@@ -176,19 +111,20 @@ class PageReader:
         result = self._connection.execute(of_sync.where(snapshots.c.counted).limit(1)).first()
         return LastRuns(newest.status, result is not None and result.status == "failed") if newest else None
 
-    def unread(self) -> Mapping[SyncKey, Unread]:
+    def unread(self) -> Mapping[SyncKey, UnreadSync]:
         """The watched syncs that can't be read now."""
         is_unread = and_(syncs.c.watched, or_(syncs.c.unread_since.is_not(None), syncs.c.last_error.is_not(None)))
         columns = (syncs.c.workspace, syncs.c.sync_id, syncs.c.unread_since, syncs.c.last_error)
         rows = self._connection.execute(select(*columns).where(is_unread))
-        return {(row.workspace, row.sync_id): Unread(row.unread_since, row.last_error) for row in rows}
+        return {(row.workspace, row.sync_id): UnreadSync(row.unread_since, row.last_error) for row in rows}
 
     def runs(self, keys: Sequence[SyncKey], limit: int = RUNS_SHOWN) -> Mapping[SyncKey, tuple[RunSummary, ...]]:
         """The last runs of each of these syncs, oldest first."""
         found: dict[SyncKey, tuple[RunSummary, ...]] = {}
         for workspace, sync_id in keys:
-            rows = self._connection.execute(_RUNS, {"workspace": workspace, "sync_id": sync_id, "most": limit}).all()
-            found[workspace, sync_id] = tuple(_run(row) for row in reversed(rows))
+            wanted = {"workspace": workspace, "sync_id": sync_id, "most": limit}
+            rows = self._connection.execute(NEWEST_RUNS, wanted).all()
+            found[workspace, sync_id] = tuple(run_summary_of(row) for row in reversed(rows))
         return found
 
     def open_incidents(self) -> tuple[Incident, ...]:
@@ -227,38 +163,16 @@ class PageReader:
             self._events(key),
         )
 
-    def _receivers(self, configured: Collection[str]) -> Mapping[str, ReceiverHealth]:
-        known = {row.name: row for row in self._connection.execute(select(receivers))}
-        pending, dead = self._counts(DeliveryState.PENDING), self._counts(DeliveryState.DEAD)
-        names = sorted(set(configured) | pending.keys() | dead.keys())
-        return {
-            name: ReceiverHealth(
-                name,
-                known[name].broken_since if name in known else None,
-                known[name].failed_since if name in known and known[name].failing else None,
-                known[name].last_error if name in known else None,
-                known[name].last_accepted_at if name in known else None,
-                pending.get(name, 0),
-                dead.get(name, 0),
-            )
-            for name in names
-        }
-
-    def _counts(self, state: DeliveryState) -> Mapping[str, int]:
-        count = select(deliveries.c.receiver, func.count().label("number")).where(_in(state))
-        return {row.receiver: row.number for row in self._connection.execute(count.group_by("receiver"))}
-
     def _unfinished(self, state: DeliveryState, key: SyncKey | None = None) -> tuple[Unfinished, ...]:
-        columns = [deliveries.c[name] for name in Unfinished.__slots__ if name not in ("type", "sync_label")]
         first = deliveries.c.id if state is DeliveryState.PENDING else deliveries.c.id.desc()
         statement = (
-            select(*columns, deliveries.c.event_type, syncs.c.label)
+            select(deliveries, syncs.c.label)
             .select_from(
                 deliveries.outerjoin(
                     syncs, and_(syncs.c.workspace == deliveries.c.workspace, syncs.c.sync_id == deliveries.c.sync_id)
                 )
             )
-            .where(_in(state))
+            .where(in_state(state))
             .order_by(first)
             .limit(MOST_DELIVERIES)
         )
@@ -267,11 +181,10 @@ class PageReader:
         return tuple(_delivery(row) for row in self._connection.execute(statement))
 
     def _events(self, key: SyncKey | None = None) -> tuple[EventView, ...]:
-        columns = (events.c[name] for name in EventView.__slots__)
-        statement = select(*columns).order_by(events.c.seq.desc()).limit(MOST_EVENTS)
+        statement = newest_events(MOST_EVENTS)
         if key is not None:
             statement = statement.where(tuple_(events.c.workspace, events.c.sync_id) == key)
-        return tuple(event_view(row) for row in self._connection.execute(statement))
+        return tuple(event_of(row) for row in self._connection.execute(statement))
 
 
 @contextmanager
@@ -279,50 +192,6 @@ def looked_at(path: Path) -> Iterator[PageReader]:
     """One look at the database. Raises DatabaseUnusable where it has nothing to look at."""
     with open_database(path, "reader") as connection:
         yield PageReader(connection)
-
-
-def _newest(*, counted: bool = False) -> Any:
-    of_sync = and_(snapshots.c.workspace == syncs.c.workspace, snapshots.c.sync_id == syncs.c.sync_id)
-    newest = select(snapshots.c.id).where(of_sync)
-    if counted:
-        newest = newest.where(snapshots.c.counted)
-    newest = newest.order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc()).limit(1)
-    return newest.correlate(syncs).scalar_subquery()
-
-
-def _in(state: DeliveryState) -> Any:
-    # A literal, not a parameter: SQLite then sees that its partial index answers the question.
-    return deliveries.c.state == text(f"'{state.value}'")
-
-
-_RUN_COLUMNS: Final = tuple(snapshots.c[name] for name in RunSummary.__slots__ if name != "id")
-_RUNS: Final[Select[Any]] = (
-    select(snapshots.c.run_id, *_RUN_COLUMNS)
-    .where(and_(snapshots.c.workspace == bindparam("workspace"), snapshots.c.sync_id == bindparam("sync_id")))
-    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
-    .limit(bindparam("most"))
-)
-
-
-def _run(row: Any) -> RunSummary:
-    return RunSummary(
-        row.run_id,
-        row.status,
-        bool(row.canceled),
-        row.error_code,
-        row.error_message,
-        row.created_at,
-        row.updated_at,
-        row.completed_at,
-        row.records_sent,
-        row.full_sync,
-    )
-
-
-def _workspace(row: Any) -> WorkspaceHealth:
-    return WorkspaceHealth(
-        row.name, row.ok, row.last_error, row.last_polled_at, row.silent_since, row.stretch, row.needed_rate
-    )
 
 
 def _delivery(row: Any) -> Unfinished:

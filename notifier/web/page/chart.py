@@ -15,7 +15,7 @@ from typing import Final
 from notifier.model.foreign import error_line
 from notifier.model.run import CANCELED_STATUSES
 from notifier.model.times import counted, spoken
-from notifier.store.views.page import RunSummary
+from notifier.store.views.runs import RunSummary
 from notifier.web.page.syncs import RUNNING
 from notifier.web.render import disarmed
 

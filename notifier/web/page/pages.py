@@ -10,8 +10,10 @@ from typing import Final
 
 from aiohttp import web
 
-from notifier.store.views.page import RUNS_SHOWN, SyncKey, WorkspaceHealth, looked_at
-from notifier.store.views.status import DeliveryFilter, retry_deliveries
+from notifier.store.orders import retry_deliveries
+from notifier.store.views.deliveries import DeliveryFilter
+from notifier.store.views.overview import WorkspaceView
+from notifier.store.views.page import RUNS_SHOWN, SyncKey, looked_at
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
@@ -91,7 +93,7 @@ class Pages:
             board = board_of(watched, last_runs, with_incident, wanted, unread.keys())
             runs = look.runs([sync.key for sync, _ in board.shown])
             waiting, dead, events = look.waiting(), look.dead(), look.newest_events()
-        workspaces = [health.workspaces.get(name, _never_read(name)) for name in seen.workspaces]
+        workspaces = [health.workspaces.get(name, WorkspaceView(name)) for name in seen.workspaces]
         receivers = list(health.receivers.values())
         return self._browsers.page(
             FrontPage(
@@ -142,10 +144,6 @@ class Pages:
                 events=[event_line(each, links) for each in happenings.events],
             )
         )
-
-
-def _never_read(name: str) -> WorkspaceHealth:
-    return WorkspaceHealth(name, True, None, None, None, 1.0, None)
 
 
 def _wanted(given: Parameters) -> Wanted:

@@ -4,16 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from notifier.store.views.page import (
-    MOST_INCIDENTS,
-    ReceiverHealth,
-    RunSummary,
-    SyncKey,
-    Unfinished,
-    Unread,
-    WorkspaceHealth,
-)
-from notifier.store.views.status import WorkerView
+from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView
+from notifier.store.views.page import MOST_INCIDENTS, SyncKey, Unfinished, UnreadSync
+from notifier.store.views.runs import RunSummary
 from notifier.web.page.chart import Chart
 from notifier.web.page.syncs import Board, State, Wanted
 from notifier.web.page.words import EventLine, Headline, IncidentLine
@@ -59,15 +52,15 @@ class FrontPage(LivePage):
 
     worker: WorkerView | None
     headline: Headline
-    workspaces: Sequence[WorkspaceHealth]
-    receivers: Sequence[ReceiverHealth]
+    workspaces: Sequence[WorkspaceView]
+    receivers: Sequence[ReceiverView]
     many_workspaces: bool
     most_incidents: int = MOST_INCIDENTS
     board: Board
     rows: Sequence[tuple[WatchedNow, State, Chart]]
     """The syncs of the board."""
     states: Sequence[State] = tuple(State)
-    unread: Mapping[SyncKey, Unread]
+    unread: Mapping[SyncKey, UnreadSync]
     wanted: Wanted
     link: LinkWith
 
@@ -89,7 +82,7 @@ class SyncPage(LivePage):
     sync: WatchedNow | None
     """None where it is not watched; then it has no `state`."""
     state: State | None
-    unread: Unread | None
+    unread: UnreadSync | None
     url: str | None
     """Where it is in Census."""
     run_url: RunUrl

@@ -11,8 +11,9 @@ from notifier.model.event import EventType
 from notifier.model.foreign import error_line
 from notifier.model.incident import Check, Incident
 from notifier.model.times import counted
-from notifier.store.views.page import ReceiverHealth, SyncKey, WorkspaceHealth
-from notifier.store.views.status import EventView
+from notifier.store.views.events import EventView
+from notifier.store.views.overview import ReceiverView, WorkspaceView
+from notifier.store.views.page import SyncKey
 from notifier.watchlist.models import Workspace
 
 CHECK_WORDS: Final = {
@@ -89,8 +90,8 @@ def headline_of(
     ailment: str | None,
     not_ready: str | None,
     not_in_force: str | None,
-    workspaces: Sequence[WorkspaceHealth],
-    receivers: Sequence[ReceiverHealth],
+    workspaces: Sequence[WorkspaceView],
+    receivers: Sequence[ReceiverView],
     unread: Collection[SyncKey] = (),
 ) -> Headline:
     """The worst first: what a restart may mend, then what only people can, then what just began. `unread`: the syncs

@@ -11,8 +11,9 @@ from notifier.delivering.deliverer import Deliverer
 from notifier.delivering.queue import ReceiverQueue
 from notifier.model.delivery import Delivered, DeliveryState, Outcome, ReceiverState, Retry
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
+from notifier.store.orders import retry_deliveries
 from notifier.store.store import Store
-from notifier.store.views.status import DeliveryFilter, read_deliveries, retry_deliveries
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from tests.integration.delivering.test_queue import Scripted, Stage, until_quiet
 from tests.integration.watching.kit import UNDER_WAY, running, until
 

@@ -21,7 +21,7 @@ from notifier.delivering.queue import ReceiverQueue
 from notifier.delivering.retry import STEPS_ASIDE_AFTER
 from notifier.model.delivery import Broken, Delivered, DeliveryState, Outcome, ReceiverState, Refused, Retry
 from notifier.store.store import Store
-from notifier.store.views.status import DeliveryFilter, read_deliveries
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from tests.integration.delivering.test_queue import Scripted, Stage, until_quiet
 from tests.integration.store.builders import NOW
 from tests.integration.watching.kit import running

@@ -25,7 +25,7 @@ from notifier.simulator import SimulatorThread, Status
 from notifier.store.sql import schema
 from notifier.store.sqlite.files import engine_for
 from notifier.store.store import Store, open_store
-from notifier.store.views.status import DeliveryFilter, read_deliveries
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.watchlist.reading.load import load_watchlist
 from notifier.watchlist.reading.source import WatchlistFile
 from tests.acceptance.workplace import Workplace

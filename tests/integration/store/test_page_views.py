@@ -15,12 +15,15 @@ from sqlalchemy import text
 
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.incident import Check
+from notifier.store.orders import retry_deliveries
 from notifier.store.sql.schema import snapshots
 from notifier.store.sqlite import files as sqlite
 from notifier.store.sqlite.files import Role
 from notifier.store.sqlite.pulse import open_pulse
-from notifier.store.views.page import LastRuns, Unread, looked_at
-from notifier.store.views.status import DeliveryFilter, EventFilter, read_events, retry_deliveries
+from notifier.store.views.deliveries import DeliveryFilter
+from notifier.store.views.events import EventFilter, read_events
+from notifier.store.views.page import LastRuns, UnreadSync, looked_at
+from notifier.store.views.status import read_status
 from tests.integration.store.builders import rows
 from tests.page_stage import MINUTE, PageStage
 
@@ -64,7 +67,7 @@ def test_a_sync_that_can_not_be_read_says_so_with_the_reason(stage: PageStage) -
     why = "HTTP 500 \x1b[31mInternal\x1b[0m <b>"
     stage.add_syncs({"id": 55, "label": "Dark", "unread_since": stage.now - 90 * MINUTE, "last_error": why})
     with looked_at(stage.path) as look:
-        assert look.unread() == {("production", 55): Unread(stage.now - 90 * MINUTE, why)}
+        assert look.unread() == {("production", 55): UnreadSync(stage.now - 90 * MINUTE, why)}
     with stage.serving() as url:
         for path in ("", "?sync=55"):
             page = page_of(f"{url}/{path}")
@@ -109,6 +112,7 @@ def test_a_receiver_that_is_gone_is_shown_while_something_of_it_is_dead(stage: P
     stage.add_delivery("e", "removed", "dead")
     with looked_at(stage.path) as look:
         assert look.health(["growth"]).receivers.keys() == {"growth", "removed"}
+    assert [each.name for each in read_status(stage.path, ["growth"]).receivers] == ["growth"]
 
 
 def test_a_receiver_that_fails_is_shown_with_since_when_and_why(stage: PageStage) -> None:

@@ -14,17 +14,12 @@ from sqlalchemy.exc import IntegrityError
 
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
 from notifier.store.migrate import check_current, migrate
+from notifier.store.orders import retry_deliveries
 from notifier.store.sqlite.files import check_file
 from notifier.store.sqlite.lock import worker_lock
 from notifier.store.store import Store, open_store
-from notifier.store.views.status import (
-    DeliveryFilter,
-    read_deliveries,
-    read_status,
-    read_worker,
-    require_recent_worker,
-    retry_deliveries,
-)
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
+from notifier.store.views.status import read_status, read_worker, require_recent_worker
 from tests.integration.store.builders import DAY, FULL, NOW, an_event, an_observation, left_of_threads, rows
 
 LOOKS: list[Callable[[Path], object]] = [

@@ -13,27 +13,14 @@ from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.event import EventType
 from notifier.model.sync import Gap, ListedSync, Mark, WorkspaceState
+from notifier.store.orders import Retried, retry_deliveries
 from notifier.store.sql.schema import syncs
 from notifier.store.store import Store, open_store
-from notifier.store.views.status import (
-    DeliveryFilter,
-    EventFilter,
-    EventView,
-    ReceiverView,
-    Retried,
-    RunView,
-    Status,
-    SyncView,
-    WorkerView,
-    WorkspaceView,
-    open_database,
-    read_deliveries,
-    read_events,
-    read_status,
-    read_worker,
-    require_recent_worker,
-    retry_deliveries,
-)
+from notifier.store.views.database import open_database
+from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
+from notifier.store.views.events import EventFilter, EventView, read_events
+from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView
+from notifier.store.views.status import RunView, Status, SyncView, read_status, read_worker, require_recent_worker
 from tests.integration.store.builders import (
     DAY,
     MINUTE,
@@ -133,10 +120,10 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
             SyncView("main", 52, "Leads", RunView(8, "working", None, NOW), NOW, 5),
         ),
         (
-            ReceiverView("growth", False, "404", pending=1, dead=1),
-            ReceiverView("new", True, None, pending=0, dead=0),
-            ReceiverView("pipeline", True, None, pending=2, dead=1),
-            ReceiverView("unlisted", False, "500", pending=0, dead=0, failing=True),
+            ReceiverView("growth", broken_since=NOW, last_error="404", pending=1, dead=1),
+            ReceiverView("new"),
+            ReceiverView("pipeline", pending=2, dead=1),
+            ReceiverView("unlisted", failing_since=NOW, last_error="500"),
         ),
     )
     assert read_worker(database) == status.worker

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from notifier.store.views.page import RunSummary
+from notifier.store.views.runs import RunSummary
 from notifier.web.page.chart import GROUND, LEAST, STEP, RunOutcome, chart_of, run_outcome
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

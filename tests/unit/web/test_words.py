@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from notifier.store.views.page import ReceiverHealth, WorkspaceHealth
-from notifier.store.views.status import EventView
+from notifier.store.views.events import EventView
+from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.watchlist.models import Workspace
 from notifier.web.page.words import Links, Mood, event_line, headline_of
 from notifier.web.render import ago, disarmed, lasting, query
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LINKS = Links({"production": Workspace(api_key=SecretStr("k"))})
-WELL = WorkspaceHealth("production", True, None, NOW, None, 1.0, None)
-DOWN = WorkspaceHealth("eu", False, "401", NOW, NOW, 1.0, None)
-WORKS, BROKEN = ReceiverHealth("growth"), ReceiverHealth("sales", broken_since=NOW)
-FAILING = ReceiverHealth("hook", failing_since=NOW, last_error="HTTP 500")
+WELL = WorkspaceView("production", True, None, NOW)
+DOWN = WorkspaceView("eu", False, "401", NOW, down_since=NOW)
+WORKS, BROKEN = ReceiverView("growth"), ReceiverView("sales", broken_since=NOW)
+FAILING = ReceiverView("hook", failing_since=NOW, last_error="HTTP 500")
 
 
 def an_event(

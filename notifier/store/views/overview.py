@@ -1,0 +1,122 @@
+"""How the worker, its workspaces and its receivers are: what `notifier status` and the page both begin with."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from notifier.model.delivery import DeliveryState
+from notifier.store.sql.schema import deliveries, receivers, worker, workspaces
+from notifier.store.views.deliveries import in_state
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """The worker's last sign of life."""
+
+    version: str
+    started_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceView:
+    """How a workspace's API fares."""
+
+    name: str
+    ok: bool = True
+    last_error: str | None = None
+    last_polled_at: datetime | None = None
+    stretch: float = 1.0
+    """Above 1 where the intervals are longer than asked for."""
+    needed_rate: float | None = None
+    """How many requests a second would avoid that."""
+    down_since: datetime | None = None
+    """When it first gave no usable answer, and has given none since."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverView:
+    """Whether a receiver takes messages, and how many deliveries it has that are not delivered."""
+
+    name: str
+    broken_since: datetime | None = None
+    failing_since: datetime | None = None
+    last_error: str | None = None
+    last_accepted_at: datetime | None = None
+    pending: int = 0
+    dead: int = 0
+
+    @property
+    def works(self) -> bool:
+        """Whether it takes messages as far as is known."""
+        return self.broken_since is None and self.failing_since is None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Workspaces and receivers by their names, in order."""
+
+    worker: WorkerView | None
+    workspaces: Mapping[str, WorkspaceView]
+    receivers: Mapping[str, ReceiverView]
+
+
+def overview_of(connection: Connection, configured: Collection[str], *, with_removed: bool) -> Overview:
+    """`configured`: the receivers of the watchlist, which are there even before their first event.
+
+    Of others, those that the database still keeps are there; `with_removed`: those that have unfinished deliveries.
+    """
+    return Overview(worker_of(connection), _workspaces(connection), _receivers(connection, configured, with_removed))
+
+
+def worker_of(connection: Connection) -> WorkerView | None:
+    """None where no worker has run yet."""
+    row = connection.execute(select(worker)).first()
+    return WorkerView(row.version, row.started_at, row.last_seen_at) if row else None
+
+
+def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
+    return {
+        row.name: WorkspaceView(
+            name=row.name,
+            ok=row.ok,
+            last_error=row.last_error,
+            last_polled_at=row.last_polled_at,
+            stretch=row.stretch,
+            needed_rate=row.needed_rate,
+            down_since=row.silent_since,
+        )
+        for row in connection.execute(select(workspaces).order_by(workspaces.c.name))
+    }
+
+
+def _receivers(connection: Connection, configured: Collection[str], with_removed: bool) -> Mapping[str, ReceiverView]:
+    known = {row.name: row for row in connection.execute(select(receivers))}
+    pending, dead = _counts(connection, DeliveryState.PENDING), _counts(connection, DeliveryState.DEAD)
+    others = pending.keys() | dead.keys() if with_removed else known.keys()
+    return {
+        name: _receiver(name, known.get(name), pending.get(name, 0), dead.get(name, 0))
+        for name in sorted({*configured, *others})
+    }
+
+
+def _counts(connection: Connection, state: DeliveryState) -> Mapping[str, int]:
+    count = select(deliveries.c.receiver, func.count().label("number")).where(in_state(state))
+    return {row.receiver: row.number for row in connection.execute(count.group_by(deliveries.c.receiver))}
+
+
+def _receiver(name: str, row: Any | None, pending: int, dead: int) -> ReceiverView:
+    if row is None:
+        return ReceiverView(name, pending=pending, dead=dead)
+    return ReceiverView(
+        name=name,
+        broken_since=row.broken_since,
+        failing_since=row.failed_since if row.failing else None,
+        last_error=row.last_error,
+        last_accepted_at=row.last_accepted_at,
+        pending=pending,
+        dead=dead,
+    )
