@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Row
 
 from notifier.model.delivery import Message, PendingDelivery, Posted, ReceiverState, Settlement, Shown, Story
 from notifier.model.event import run_story
 from notifier.store.sql import delivering as sql
+from notifier.store.sql.parts import Group
 from notifier.store.sql.rows import mentions_of, pending_of, receiver_of, receiver_row, settlement_row
 from notifier.store.sql.schema import NONE
 from notifier.store.sqlite.reader import DatabaseReader
@@ -121,7 +122,7 @@ class DeliveringStore:
     ) -> None:
         """Keeps the outcome of an attempt, what it says of the receiver, and where the receiver's story stands now."""
         settled = [settlement_row(each) for each in (settlement, *followers)]
-        groups: list[tuple[Executable, list[dict[str, Any]]]] = [(sql.SETTLE, settled)]
+        groups: list[Group] = [(sql.SETTLE, settled)]
         if receiver is not None:
             groups.append((sql.SAVE_RECEIVER, [receiver_row(receiver)]))
         if shown is not None:

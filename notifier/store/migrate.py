@@ -15,7 +15,7 @@ from notifier.store.sqlite.files import check_file, engine_for, explained
 if TYPE_CHECKING:
     from alembic.config import Config
 
-Standing = Literal["current", "older", "newer", "stranger"]
+SchemaState = Literal["current", "older", "newer", "stranger"]
 
 
 def scripts_directory() -> Path:
@@ -30,7 +30,7 @@ def revisions() -> list[str]:
     return sorted(file.name.partition("_")[0] for file in (scripts_directory() / "versions").glob("[0-9]*_*.py"))
 
 
-def _standing(connection: Connection) -> tuple[Standing, str | None]:
+def _schema_state(connection: Connection) -> tuple[SchemaState, str | None]:
     tables = set(inspect(connection).get_table_names())
     current: str | None = None
     if "alembic_version" in tables:
@@ -71,11 +71,11 @@ def migrate(path: Path) -> bool:
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
             if journal != "wal":
                 raise DatabaseUnusable(f"{path}: its file system can't do SQLite's WAL mode (got {journal})")
-            standing, _ = _standing(connection)
+            state, _ = _schema_state(connection)
             connection.rollback()  # the migrations begin, and end, a transaction of their own
-            if standing == "older":
+            if state == "older":
                 _upgrade(connection)
-            return standing == "older"
+            return state == "older"
     finally:
         engine.dispose()
 
@@ -95,26 +95,26 @@ def _roll_back(path: Path) -> None:
 def check_current(path: Path) -> None:
     """For commands that only look: raises DatabaseUnusable unless the schema is this version's."""
     check_file(path, may_create=False)
-    standing, current = _look(path)
-    _refuse(path, standing, current)
-    if standing == "older":
+    state, current = _look(path)
+    _refuse(path, state, current)
+    if state == "older":
         raise DatabaseUnusable(f"{path} is from an older version; run `notifier migrate`")
 
 
-def _look(path: Path) -> tuple[Standing, str | None]:
+def _look(path: Path) -> tuple[SchemaState, str | None]:
     engine = engine_for(path, "reader")
     try:
         with explained(path, opening=True), engine.connect() as connection:
-            return _standing(connection)
+            return _schema_state(connection)
     finally:
         engine.dispose()
 
 
-def _refuse(path: Path, standing: Standing, revision: str | None) -> None:
-    if standing == "newer":
+def _refuse(path: Path, state: SchemaState, revision: str | None) -> None:
+    if state == "newer":
         raise DatabaseUnusable(
             f"{path} is from a newer version of the notifier (schema {revision}); "
             "install that version, or restore a backup"
         )
-    if standing == "stranger":
+    if state == "stranger":
         raise DatabaseUnusable(f"{path} is another program's database; `database` must name a file of its own")

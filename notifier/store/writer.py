@@ -4,27 +4,24 @@ A caller gets its answer after the commit. Cancelling a caller does not cancel t
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.store.sql.parts import Group, Values
 from notifier.store.sqlite.files import explain, wait_for_lock
 from notifier.store.sqlite.pulse import data_version
 from notifier.store.sqlite.thread import OwnThread
 
 log = structlog.get_logger(__name__)
 
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
-Groups = Sequence[tuple[Executable, Rows]]
 
 MOST_AT_ONCE = 2_000  # intents in one transaction: bounds how long a commit can take
 SHORT_PATIENCE = 0.5  # seconds
@@ -32,7 +29,7 @@ SHORT_PATIENCE = 0.5  # seconds
 
 @dataclass(slots=True)
 class _Intent:
-    groups: Groups
+    groups: Sequence[Group]
     done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -72,7 +69,7 @@ class Writer:
         """How long ago the last write succeeded."""
         return timedelta(seconds=asyncio.get_running_loop().time() - self._wrote_at)
 
-    async def write(self, *groups: tuple[Executable, Rows]) -> None:
+    async def write(self, *groups: Group) -> None:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
         if self._closing:
             raise StoreUnavailable(f"{self._path}: closed")
@@ -115,7 +112,7 @@ class Writer:
                 intent.done.set_exception(error)
 
     async def _attempt(self, batch: list[_Intent]) -> Exception | None:
-        merged: dict[int, tuple[Executable, list[Row]]] = {}
+        merged: dict[int, tuple[Executable, list[Values]]] = {}
         for intent in batch:
             for statement, rows in intent.groups:
                 merged.setdefault(self._rank[id(statement)], (statement, []))[1].extend(rows)
@@ -141,7 +138,7 @@ class Writer:
                 log.error("database can't be written; nothing is lost, trying again", error=str(error))
 
 
-def _transact(groups: Groups, connection: Connection) -> None:
+def _transact(groups: Sequence[Group], connection: Connection) -> None:
     with connection.begin():
         for statement, rows in groups:
             connection.execute(statement, list(rows))

@@ -4,8 +4,16 @@ The statements beside this module are built once, when they are imported: SQLAlc
 identity.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam
 from sqlalchemy.dialects.sqlite import insert as upsert
+
+Values = Mapping[str, Any]
+"""What one execution of a statement is given."""
+Group = tuple[Executable, Sequence[Values]]
+"""A statement that writes, with all that it is given in one transaction."""
 
 
 def save(table: Table, keep: frozenset[str] = frozenset()) -> Executable:
