@@ -10,10 +10,11 @@ from rich.text import Text
 
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
-from notifier.cli.incidents import ended, in_words
+from notifier.cli.incidents import ended
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.model.event import EventType
+from notifier.model.incident import in_words
 from notifier.model.times import counted, parsed_time
 from notifier.store.views.events import EventFilter, EventView, read_events
 from notifier.web.documents import event_document, types_named

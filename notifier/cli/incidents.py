@@ -11,7 +11,7 @@ from rich.text import Text
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
-from notifier.model.incident import Incident, Reason
+from notifier.model.incident import Incident, Reason, in_words
 from notifier.model.run import GoodRun
 from notifier.model.times import spoken
 from notifier.store.views.incidents import read_incidents
@@ -57,11 +57,6 @@ def incidents(
     shown = table(*_columns(everything), rows=_rows(found[:most], everything))
     nothing = "No incidents." if everything else "No open incidents; --all shows those that are over."
     show_newest(shown, more=most is not None and len(found) > most, nothing=nothing)
-
-
-def in_words(name: str) -> str:
-    """A check, or the reason of an end: rejected records."""
-    return name.replace("_", " ")
 
 
 def ended(reason: str | None, lasted: timedelta) -> str:

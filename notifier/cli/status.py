@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from notifier.cli.help import Panel, examples
-from notifier.cli.incidents import in_words
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.cli.whereabouts import databases_in_use
 from notifier.model.errors import NotifierError, WatchlistError
-from notifier.model.incident import Check
+from notifier.model.incident import Check, in_words
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.sqlite.lock import is_held

@@ -5,7 +5,6 @@ sequence, and none turns the direction of a line around.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,15 +17,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from notifier.model.foreign import UNSAFE, disarmed_json, tidied
+from notifier.model.foreign import ELLIPSIS, disarmed_json, safe
 
 MOST_SHOWN: Final = 50  # rows, where the command line does not say
 LONGEST_CELL: Final = 160  # characters; the whole text is in the JSON
 LONGEST_LABEL: Final = 48
-ELLIPSIS: Final = "…"
 NOTHING: Final = "-"  # in a cell that has nothing to say while its column has
-REPLACEMENT: Final = "\ufffd"
-_UNSAFE: Final = re.compile(f"[\x00-\x1f]|{UNSAFE.pattern}")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -36,7 +32,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def plain(text: str) -> str:
     """The text on one line, without anything that a terminal obeys."""
-    return _UNSAFE.sub(REPLACEMENT, " ".join(tidied(text).split()))
+    return " ".join(safe(text).split())
 
 
 def brief(text: str | None, most: int = LONGEST_LABEL) -> str:

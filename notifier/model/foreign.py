@@ -1,12 +1,13 @@
 """Text that others wrote, made fit to be shown to people: on a terminal, on the page, in Slack. Pure.
 
-Whoever shows it still does what is special to the place: escapes it, cuts it, disarms marks of direction.
+Whoever shows it still does what is special to the place: escapes it, and cuts it.
 """
 
 import re
 from typing import Final
 
 ELLIPSIS: Final = "…"
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 # ECMA-48 (the same as ISO 6429), and what xterm makes of it: strings (OSC, DCS, SOS, PM, APC) up to BEL or ST, control
 # sequences (CSI), and ESC with what follows; each also as one C1 character. A string that never ends is taken for its
@@ -17,8 +18,9 @@ _SEQUENCE: Final = re.compile(
     "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
     "|\x1b[ -/]*[0-~]"
 )
-UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""DEL and C1, marks and overrides of direction (Unicode TR 9), line separators, halves of characters."""
+UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""DEL and C1, marks and overrides of direction (Unicode TR 9), line separators, the byte order mark, halves of
+characters."""
 _BREAK: Final = re.compile("\r\n?|[\u2028\u2029]")
 _CONTROL: Final = re.compile(" ?[\x00-\x08\x0b-\x1f\x7f-\x9f]+ ?")
 _BLANK_LINES: Final = re.compile("\n(?:[ \t]*\n){2,}")
@@ -30,6 +32,11 @@ def tidied(text: str) -> str:
     run together, and blank lines in a row are one."""
     text = _CONTROL.sub(" ", _SEQUENCE.sub("", _BREAK.sub("\n", text)))
     return _BLANK_LINES.sub("\n\n", text)
+
+
+def safe(text: str, instead: str = REPLACEMENT) -> str:
+    """The text tidied, with something else for each character that would change how what is around it looks."""
+    return UNSAFE.sub(instead, tidied(text))
 
 
 def disarmed_json(text: str) -> str:

@@ -1,8 +1,10 @@
 """A condition that lasts: what can be wrong, and why it is over."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from notifier.model.run import (
     GoodRun,
@@ -23,6 +25,18 @@ class Check(StrEnum):
     UNREADABLE = "unreadable"
 
 
+CHECK_WORDS: Final[Mapping[Check, str]] = {
+    Check.FAILING: "runs fail",
+    Check.REJECTED_RECORDS: "records are rejected",
+    Check.RECORD_COUNT: "unusual number of records",
+    Check.SLOW_RUN: "a run takes long",
+    Check.STALE: "no run completes",
+    Check.UNREACHABLE: "the workspace can't be read",
+    Check.UNREADABLE: "its runs can't be read",
+}
+"""What is wrong, for a person."""
+
+
 class Reason(StrEnum):
     """Why an incident is over. Only `recovered` is announced."""
 
@@ -30,6 +44,11 @@ class Reason(StrEnum):
     CHECK_OFF = "check_off"
     UNWATCHED = "unwatched"
     DELETED = "deleted"
+
+
+def in_words(name: str) -> str:
+    """The name of a check or a reason, for a person: rejected records."""
+    return name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 WatchedValue: TypeAlias = str | bool | None
 WATCHED_FIELDS: Final = ("status", "canceled", "error_code", "error_message", "error_detail")
 CANCELED_STATUSES: Final = frozenset({"canceled", "cancelled"})
+RUNNING_STATUSES: Final = frozenset({"queued", "working", "preparing", "running"})
 ENDED_STATUSES: Final = frozenset({"completed", "failed", "skipped"}) | CANCELED_STATUSES
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from notifier.watchlist.durations import not_below_first
 from notifier.watchlist.part import Part
 from notifier.watchlist.scalars import as_number
 from notifier.watchlist.values import Count, Duration, FewRuns, Percent, Rate, SeveralRuns
@@ -98,10 +99,7 @@ class Reminders(Part):
     @field_validator("longest", mode="after")
     @classmethod
     def _not_before_the_first(cls, longest: timedelta, others: ValidationInfo) -> timedelta:
-        first = others.data.get("first")  # missing where it was wrong itself
-        if first is not None and first > longest and first != FIRST_REMINDER:
-            raise ValueError("must not be shorter than first")
-        return longest
+        return not_below_first(longest, others.data.get("first"), "first", FIRST_REMINDER)
 
 
 def _on_or_off(value: object) -> str | None:

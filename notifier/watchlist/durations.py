@@ -36,5 +36,13 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=milliseconds)
 
 
+def not_below_first(longest: timedelta, first: object, name: str, default: timedelta) -> timedelta:
+    """The longest of growing pauses, unless it is below the first, a field called `name`. Below the first's default it
+    may be where no first is given: it shortens that too. Raises ValueError."""
+    if isinstance(first, timedelta) and default != first > longest:
+        raise ValueError(f"must not be shorter than {name}")
+    return longest
+
+
 def _too_long() -> ValueError:
     return ValueError(f"is too long: {LONGEST.days}d is the most")

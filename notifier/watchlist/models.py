@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from notifier.watchlist.checks import Checks, WatchChecks
+from notifier.watchlist.durations import not_below_first
 from notifier.watchlist.part import Part
 from notifier.watchlist.receivers import MENTION_ON, MentionOn, Mentions, Receiver
 from notifier.watchlist.scalars import as_number
@@ -73,11 +74,7 @@ class DeliverySettings(Part):
     @field_validator("longest_retry", mode="after")
     @classmethod
     def _not_before_the_first(cls, longest: timedelta, others: ValidationInfo) -> timedelta:
-        first = others.data.get("first_retry")  # missing where it was wrong itself
-        # A longest_retry below the default of first_retry needs no first_retry beside it: it shortens that too.
-        if first is not None and first > longest and first != FIRST_RETRY:
-            raise ValueError("must not be shorter than first_retry")
-        return longest
+        return not_below_first(longest, others.data.get("first_retry"), "first_retry", FIRST_RETRY)
 
 
 class Workspace(Part):

@@ -5,7 +5,6 @@ that turn the direction of what follows.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -17,12 +16,12 @@ from urllib.parse import urlencode
 from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from notifier.model.foreign import error_line, tidied
+from notifier.model.foreign import ELLIPSIS, error_line, safe
+from notifier.model.incident import in_words
 from notifier.model.times import counted, spoken, timestamp
 
 CONTENT_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 LONGEST_TEXT: Final = 200  # characters of what others wrote, unless told otherwise
-_ARMED: Final = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ class Renderer:
             "query": query,
             "counted": counted,
             "error_line": error_line,
+            "in_words": in_words,
             "number": "{:,}".format,
         }
         self._environment.globals["static"] = {name: f"static/{file.name}" for name, file in static.items()}
@@ -89,9 +89,9 @@ class Renderer:
 
 
 def disarmed(text: object, longest: int = LONGEST_TEXT) -> str:
-    """What others wrote, fit to be shown: cut, and without characters that play with what is around it."""
-    whole = tidied(str(text))
-    return _ARMED.sub("\N{REPLACEMENT CHARACTER}", whole if len(whole) <= longest else whole[: longest - 1] + "…")
+    """What others wrote, fit to be shown: cut, and without characters that change how what is around them looks."""
+    whole = safe(str(text))
+    return whole if len(whole) <= longest else whole[: longest - 1] + ELLIPSIS
 
 
 def stamp(time: datetime) -> str:

@@ -1,13 +1,12 @@
 """What an event's body says, cleaned and cut for people to read. Pure."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from notifier.model.foreign import ELLIPSIS, tidied, without_code
+from notifier.model.foreign import ELLIPSIS, safe, without_code
 from notifier.model.times import parsed_time, spoken
 
 LATE_AFTER: Final = timedelta(minutes=10)
@@ -36,9 +35,6 @@ class When:
 
 Parts: TypeAlias = Sequence[str | When]
 """A grey line: words, and times."""
-
-# Marks that turn the direction of what follows, and halves of characters.
-_UNFIT: Final = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ def cleaned(value: object, most: int) -> str:
     if value is None:
         return ""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = tidied(_UNFIT.sub("", shown)).strip()
+    text = safe(shown, "").strip()
     return text if len(text) <= most else text[: most - 1].rstrip() + ELLIPSIS
 
 

@@ -13,10 +13,9 @@ from enum import StrEnum
 from typing import Final
 
 from notifier.model.foreign import error_line
-from notifier.model.run import CANCELED_STATUSES
+from notifier.model.run import CANCELED_STATUSES, RUNNING_STATUSES
 from notifier.model.times import counted, spoken
 from notifier.store.views.runs import RunSummary
-from notifier.web.page.syncs import RUNNING
 from notifier.web.render import disarmed
 
 STEP: Final = 9  # of the drawing's units, from one bar to the next
@@ -86,7 +85,7 @@ def run_outcome(run: RunSummary) -> RunOutcome:
             return RunOutcome.FAILED
         case "skipped":
             return RunOutcome.SKIPPED
-        case status if status in RUNNING:
+        case status if status in RUNNING_STATUSES:
             return RunOutcome.RUNNING
         case _:
             return RunOutcome.OTHER

@@ -7,6 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
+from notifier.model.run import RUNNING_STATUSES
 from notifier.model.sync import Labels
 from notifier.store.views.page import LastRuns, SyncKey
 from notifier.web.worker import WatchedNow
@@ -101,14 +102,11 @@ def state_of(sync: WatchedNow, last: LastRuns | None, has_incident: bool, *, is_
     """Failing: an incident is open, it can't be read, or the last run that completed or failed did fail."""
     if has_incident or is_unread or (last is not None and last.failed):
         return State.FAILING
-    if last is not None and last.newest in RUNNING:
+    if last is not None and last.newest in RUNNING_STATUSES:
         return State.RUNNING
     if sync.paused:
         return State.PAUSED
     return State.OK if last is not None else State.NO_RUNS
-
-
-RUNNING: Final = frozenset({"queued", "working", "preparing", "running"})
 
 
 def _fits(sync: WatchedNow, wanted: Wanted) -> bool:

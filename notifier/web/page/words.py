@@ -5,26 +5,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from notifier.model.event import EventType
 from notifier.model.foreign import error_line
-from notifier.model.incident import Check, Incident
+from notifier.model.incident import CHECK_WORDS, Incident
 from notifier.model.times import counted
 from notifier.store.views.events import EventView
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.store.views.page import SyncKey
 from notifier.watchlist.models import Workspace
-
-CHECK_WORDS: Final = {
-    Check.FAILING: "runs fail",
-    Check.REJECTED_RECORDS: "records are rejected",
-    Check.RECORD_COUNT: "unusual number of records",
-    Check.SLOW_RUN: "a run takes long",
-    Check.STALE: "no run completes",
-    Check.UNREACHABLE: "the workspace can't be read",
-    Check.UNREADABLE: "its runs can't be read",
-}
 
 
 class Mood(StrEnum):

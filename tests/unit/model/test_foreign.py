@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.model.foreign import error_line, tidied, without_code
+from notifier.model.foreign import error_line, safe, tidied, without_code
 
 SEQUENCES = [
     pytest.param("\x1b[31m", id="colour"),
@@ -114,3 +114,18 @@ def test_an_error_in_a_line_says_something_whenever_any_field_does(
 
 def test_an_error_in_a_line_is_cut() -> None:
     assert error_line("E1", "x" * 1_000, most=20) == "E1: " + "x" * 15 + "…"
+
+
+MARKS = ("\u061c", "\u200e", "\u200f", "\u2028", "\u202e", "\u2069", "\ufeff", "\ud800", "\x7f", "\x9b")
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_no_character_that_changes_how_others_look_is_shown(mark: str) -> None:
+    for text in (f"a{mark}b", f"{mark}b", f"a{mark}"):
+        assert mark not in safe(text)
+        assert mark not in safe(text, "")
+
+
+def test_a_mark_of_direction_leaves_a_sign_that_it_was_there_or_nothing() -> None:
+    assert safe("paid\u202efdp.exe") == "paid\N{REPLACEMENT CHARACTER}fdp.exe"
+    assert safe("paid\u202efdp.exe", "") == "paidfdp.exe"
