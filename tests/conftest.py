@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from notifier.cli.worker import new_loop
+from notifier.cli.loop import new_loop
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # CI decides on a change, not on its luck
 settings.register_profile("desk", deadline=None)

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 
-from notifier.cli.worker import new_loop
+from notifier.cli.loop import new_loop
 from notifier.model.incident import Check, Incident
 from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import notifier
-from notifier.cli import deliveries, events, incidents, send_test, status, streams, syncs, watchlist, worker
+from notifier.cli import deliveries, events, incidents, run, send_test, status, streams, syncs, watchlist
 from notifier.cli.demo import command as demo
 from notifier.cli.help import examples
 from notifier.cli.init import command as init
@@ -49,7 +49,7 @@ def options(
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-for group in (worker, demo, init, watchlist, send_test, status, incidents, syncs, events, deliveries):
+for group in (run, demo, init, watchlist, send_test, status, incidents, syncs, events, deliveries):
     group.register(app)
 
 

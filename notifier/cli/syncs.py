@@ -10,10 +10,10 @@ from rich.text import Text
 from notifier.census.listing import Listing
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
+from notifier.cli.loop import new_loop
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.probe import read_listings
 from notifier.cli.terminal import brief, console, long, print_json_array, short, table, waiting
-from notifier.cli.worker import new_loop
 from notifier.model.errors import CensusError
 from notifier.model.sync import Sync
 from notifier.service import log
@@ -28,7 +28,7 @@ EXAMPLES = examples(
     ("notifier syncs --json | jq '.[] | select(.watched|not)'", "the unwatched"),
 )
 
-Row = tuple[str, Sync, bool]
+SyncRow = tuple[str, Sync, bool]
 """The workspace's name, a sync, and whether it is watched."""
 
 
@@ -75,7 +75,7 @@ def _narrowed(watchlist: Watchlist, workspace: str | None) -> Watchlist:
     return watchlist.model_copy(update={"workspaces": {workspace: watchlist.workspaces[workspace]}})
 
 
-def _rows(listings: Mapping[str, Listing | CensusError], watchlist: Watchlist) -> Iterator[Row]:
+def _rows(listings: Mapping[str, Listing | CensusError], watchlist: Watchlist) -> Iterator[SyncRow]:
     for name, listing in listings.items():
         if isinstance(listing, Listing):
             labels = {sync.id: sync.label for sync in listing.syncs.values()}
@@ -84,7 +84,7 @@ def _rows(listings: Mapping[str, Listing | CensusError], watchlist: Watchlist) -
                 yield name, listing.syncs[sync_id], sync_id in covered
 
 
-def _show(found: list[Row], *, several: bool) -> None:
+def _show(found: list[SyncRow], *, several: bool) -> None:
     rows = [
         (
             workspace if several else "",

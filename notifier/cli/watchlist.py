@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from notifier.cli.check_online import check_online
 from notifier.cli.help import Panel, examples
-from notifier.cli.online import check_online
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.judging.advice import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
 from notifier.model.times import counted

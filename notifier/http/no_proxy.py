@@ -11,7 +11,7 @@ from typing import Final
 _SEPARATORS: Final = re.compile(r"[,\s]+")  # curl takes blanks for commas
 _PORT: Final = re.compile(r"(\[[^]]*\]|[^:]*):([0-9]{1,5})")
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def goes_direct(host: str, port: int | None, no_proxy: str) -> bool:
@@ -21,7 +21,7 @@ def goes_direct(host: str, port: int | None, no_proxy: str) -> bool:
     return any(_matches(entry, name, address, port) for entry in _SEPARATORS.split(no_proxy.lower()) if entry)
 
 
-def _matches(entry: str, name: str, address: Address | None, port: int | None) -> bool:
+def _matches(entry: str, name: str, address: IpAddress | None, port: int | None) -> bool:
     if with_port := _PORT.fullmatch(entry):
         entry, wanted = with_port.groups()
         if int(wanted) != port:
@@ -37,14 +37,14 @@ def _matches(entry: str, name: str, address: Address | None, port: int | None) -
     return entry == "*" or (suffix != "" and f".{name}".endswith(f".{suffix}"))
 
 
-def _address(text: str) -> Address | None:
+def _address(text: str) -> IpAddress | None:
     try:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
 
 
-def _unmapped(address: Address) -> Address:
+def _unmapped(address: IpAddress) -> IpAddress:
     """10.1.2.3 of ::ffff:10.1.2.3."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address

@@ -40,9 +40,9 @@ from notifier.watchlist.values import (
     Globs,
     Identifier,
     Name,
+    NonEmpty,
     Rate,
     SecretUrl,
-    Text,
     database_path,
 )
 
@@ -170,7 +170,7 @@ class Watch(Part):
     """One run, by its ID, until it ends."""
     workspace: Name = Field(default_factory=str)
     """The workspace's name; may be left out where there is only one (a loaded watch always has it)."""
-    labels: dict[Text, str] = Field(default_factory=dict)
+    labels: dict[NonEmpty, str] = Field(default_factory=dict)
     """Free labels, for routes and messages."""
     checks: WatchChecks | None = None
     """What makes an incident of these syncs, where that differs from the watchlist's `checks`."""
@@ -208,7 +208,7 @@ class Route(Part):
     """Names of workspaces."""
     syncs: Annotated[tuple[SyncCondition, ...], Field(min_length=1)] | None = None
     """IDs of syncs, or globs for their labels."""
-    labels: dict[Text, str] | None = None
+    labels: dict[NonEmpty, str] | None = None
     """Labels that the watch must have, with these values."""
     checks: Annotated[tuple[CheckName, ...], Field(min_length=1)] | None = None
     """Names of checks: events of their incidents, and no others."""

@@ -18,8 +18,8 @@ from notifier.watchlist.values import (
     HeaderName,
     HeaderValue,
     Mention,
+    NonEmpty,
     SecretUrl,
-    Text,
     WebhookSecret,
 )
 
@@ -62,7 +62,7 @@ class SlackReceiver(ReceiverSettings):
     type: Literal["slack"]
     token: Credential
     """The bot token; best as ${SLACK_BOT_TOKEN}."""
-    channel: Text
+    channel: NonEmpty
     """The channel's ID, or a name such as "#data-syncs"."""
     messages: Literal["living", "each"] = "living"
     """living: one message for each incident or run, kept true by edits. each: a message for each event."""

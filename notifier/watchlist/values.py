@@ -188,8 +188,8 @@ Duration = Annotated[
 Identifier = Annotated[int, Field(gt=0, le=LARGEST_ID), BeforeValidator(as_number)]
 Count = Annotated[int, Field(gt=0, le=1_000_000), BeforeValidator(as_number)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), BeforeValidator(as_number)]
-Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
-Name = Text
+NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+Name = NonEmpty
 Glob = Annotated[str, Field(min_length=1)]
 Globs = Annotated[
     tuple[Glob, ...],

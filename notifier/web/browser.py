@@ -13,7 +13,7 @@ from aiohttp import web
 
 from notifier.web.access import Door
 from notifier.web.answers import refusal
-from notifier.web.render import Page, Renderer, static_files
+from notifier.web.render import HtmlPage, Renderer, static_files
 from notifier.web.session import COOKIE, LASTS, Seal, WrongTokens, is_same_origin, local_path
 from notifier.web.worker import InForce
 
@@ -35,7 +35,7 @@ Form = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalPage(Page):
+class RefusalPage(HtmlPage):
     """An error."""
 
     template: ClassVar[str] = "refusal.html"
@@ -45,7 +45,7 @@ class RefusalPage(Page):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoginPage(Page):
+class LoginPage(HtmlPage):
     """Asks for the token."""
 
     template: ClassVar[str] = "login.html"
@@ -70,7 +70,7 @@ class Browsers:
 
     # --- pages ---
 
-    def page(self, page: Page) -> bytes:
+    def page(self, page: HtmlPage) -> bytes:
         """A page as HTML; may be asked for in any thread."""
         return self._renderer.page(page)
 

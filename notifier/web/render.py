@@ -21,7 +21,7 @@ from notifier.model.incident import in_words
 from notifier.model.times import counted, spoken, timestamp
 
 CONTENT_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-LONGEST_TEXT: Final = 200  # characters of what others wrote, unless told otherwise
+LONGEST_SHOWN: Final = 200  # characters of what others wrote, unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def static_files() -> Mapping[str, StaticFile]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class HtmlPage:
     """What a template shows: the fields of a subclass are the names that its template uses."""
 
     template: ClassVar[str]
@@ -81,14 +81,14 @@ class Renderer:
         }
         self._environment.globals["static"] = {name: f"static/{file.name}" for name, file in static.items()}
 
-    def page(self, page: Page) -> bytes:
+    def page(self, page: HtmlPage) -> bytes:
         """A page as HTML."""
         shown = {each.name: getattr(page, each.name) for each in fields(page)}
         words = {"ago": partial(ago, now=page.now), "lasting": partial(lasting, now=page.now), "utc": utc}
         return self._environment.get_template(page.template).render(shown, **words).encode("utf-8", "replace")
 
 
-def disarmed(text: object, longest: int = LONGEST_TEXT) -> str:
+def disarmed(text: object, longest: int = LONGEST_SHOWN) -> str:
     """What others wrote, fit to be shown: cut, and without characters that change how what is around them looks."""
     whole = safe(str(text))
     return whole if len(whole) <= longest else whole[: longest - 1] + ELLIPSIS

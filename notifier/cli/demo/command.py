@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from notifier.cli.help import Panel, examples
-from notifier.cli.worker import new_loop
+from notifier.cli.loop import new_loop
 from notifier.service import log
 from notifier.watchlist.durations import parse_duration
 

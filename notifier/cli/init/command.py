@@ -25,16 +25,15 @@ from notifier.cli.init.template import (
     watchlist_text,
 )
 from notifier.cli.init.which_syncs import ALL, selected
+from notifier.cli.loop import new_loop
 from notifier.cli.options import DEFAULT_CONFIG, Config
 from notifier.cli.probe import examine, read_listings
 from notifier.cli.terminal import plain, waiting
-from notifier.cli.worker import new_loop
 from notifier.model.errors import CensusError, Problem, Unauthorized, WatchlistError
 from notifier.service import log
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.load import load_watchlist
-from notifier.watchlist.values import BaseUrl, Credential, SecretUrl
-from notifier.watchlist.values import Text as NonEmpty
+from notifier.watchlist.values import BaseUrl, Credential, NonEmpty, SecretUrl
 
 EXAMPLES = examples(
     ("notifier init", "asks for all it needs"),

@@ -19,7 +19,7 @@ from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
 from notifier.web.page.syncs import NAMED, State, Wanted, board_of, state_of
 from notifier.web.page.values import FrontPage, SyncPage, Visit
-from notifier.web.page.words import Links, event_line, headline_of, incident_line
+from notifier.web.page.words import Links, event_line, health_headline, incident_line
 from notifier.web.query import Parameters, WrongParameter, sync_of
 from notifier.web.render import query
 from notifier.web.session import local_path
@@ -100,7 +100,7 @@ class Pages:
                 visit=visit,
                 now=now,
                 worker=health.worker,
-                headline=headline_of(*troubles, workspaces, receivers, unread),
+                headline=health_headline(*troubles, workspaces, receivers, unread),
                 workspaces=workspaces,
                 receivers=receivers,
                 many_workspaces=len(workspaces) > 1,

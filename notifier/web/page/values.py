@@ -10,7 +10,7 @@ from notifier.store.views.runs import RunSummary
 from notifier.web.page.chart import Chart
 from notifier.web.page.syncs import Board, State, Wanted
 from notifier.web.page.words import EventLine, Headline, IncidentLine
-from notifier.web.render import Page
+from notifier.web.render import HtmlPage
 from notifier.web.worker import WatchedNow
 
 
@@ -34,7 +34,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LivePage(Page):
+class LivePage(HtmlPage):
     """What both pages show; a browser keeps them up to date."""
 
     visit: Visit

@@ -76,7 +76,7 @@ class Links:
         return f"{sync}?sync_run_id={run_id}" if sync is not None and run_id is not None else sync
 
 
-def headline_of(
+def health_headline(
     ailment: str | None,
     not_ready: str | None,
     not_in_force: str | None,

@@ -8,7 +8,7 @@ from jinja2 import Environment, meta, nodes
 
 from notifier.web.browser import LoginPage, RefusalPage
 from notifier.web.page.values import FrontPage, SyncPage
-from notifier.web.render import Page
+from notifier.web.render import HtmlPage
 
 TEMPLATES = files("notifier.web") / "templates"
 OF_ALL = {"ago", "lasting", "utc", "static", "show"}
@@ -25,7 +25,7 @@ def names_in(template: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", [FrontPage, SyncPage, LoginPage, RefusalPage])
-def test_a_template_uses_every_field_of_its_page_and_no_other_name(page: type[Page]) -> None:
+def test_a_template_uses_every_field_of_its_page_and_no_other_name(page: type[HtmlPage]) -> None:
     given = {field.name for field in fields(page)} | OF_ALL
     used = names_in(page.template)
     assert used - given == set()

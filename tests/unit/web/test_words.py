@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from notifier.store.views.events import EventView
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.watchlist.models import Workspace
-from notifier.web.page.words import Links, Mood, event_line, headline_of
+from notifier.web.page.words import Links, Mood, event_line, health_headline
 from notifier.web.render import ago, disarmed, lasting, query
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -29,32 +29,32 @@ def an_event(
 
 
 def test_the_verdict_names_the_worst_first() -> None:
-    assert headline_of(None, None, None, [WELL], [WORKS]).mood is Mood.WELL
-    starting = headline_of(None, "not polled yet: production", None, [WELL], [WORKS])
+    assert health_headline(None, None, None, [WELL], [WORKS]).mood is Mood.WELL
+    starting = health_headline(None, "not polled yet: production", None, [WELL], [WORKS])
     assert (starting.mood, starting.reasons) == (Mood.WAITING, ["not polled yet: production"])
-    partly = headline_of(None, "not polled yet: eu", None, [WELL, DOWN], [BROKEN])
+    partly = health_headline(None, "not polled yet: eu", None, [WELL, DOWN], [BROKEN])
     assert (partly.mood, partly.reasons) == (Mood.BAD, ["eu can't be read", "sales takes no messages"])
-    failing = headline_of(None, None, None, [WELL], [WORKS, FAILING])
+    failing = health_headline(None, None, None, [WELL], [WORKS, FAILING])
     assert (failing.mood, failing.reasons) == (Mood.BAD, ["hook takes no messages"])
-    ill = headline_of("the database can't be written", None, None, [DOWN], [])
+    ill = health_headline("the database can't be written", None, None, [DOWN], [])
     assert ill.reasons == ["the database can't be written", "eu can't be read"]
 
 
 def test_syncs_that_can_not_be_read_are_counted_unless_their_whole_workspace_is_down() -> None:
     unread = [("production", 52), ("eu", 53), ("eu", 54)]
-    told = headline_of(None, None, None, [WELL, DOWN], [WORKS], unread)
+    told = health_headline(None, None, None, [WELL, DOWN], [WORKS], unread)
     assert (told.mood, told.reasons) == (Mood.BAD, ["eu can't be read", "1 sync can't be read"])
-    assert headline_of(None, None, None, [WELL], [WORKS], unread[:1]).mood is Mood.BAD
+    assert health_headline(None, None, None, [WELL], [WORKS], unread[:1]).mood is Mood.BAD
 
 
 def test_a_watchlist_that_is_not_in_force_is_told_with_its_first_mistake() -> None:
     wrong = "watchlist.yaml:8:5: watches: unknown\nwatchlist.yaml:9:5: also"
-    told = headline_of(None, None, wrong, [WELL], [WORKS])
+    told = health_headline(None, None, wrong, [WELL], [WORKS])
     assert (told.mood, told.title) == (Mood.BAD, "The notifier works by the watchlist before")
     assert told.reasons == [
         "the changed watchlist is wrong, the one before is in force: watchlist.yaml:8:5: watches: unknown (and 1 more)"
     ]
-    assert headline_of(None, None, wrong, [DOWN], [WORKS]).title == "The notifier works, but not everywhere"
+    assert health_headline(None, None, wrong, [DOWN], [WORKS]).title == "The notifier works, but not everywhere"
 
 
 def test_a_runs_event() -> None:

@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from notifier.census.listing import Listing
+from notifier.cli.loop import new_loop
 from notifier.cli.probe import Findings, examine
 from notifier.cli.terminal import brief, console, long, plain, short, table, waiting
-from notifier.cli.worker import new_loop
 from notifier.judging.advice import idle_watches, unserved_syncs
 from notifier.model.delivery import Verdict
 from notifier.model.errors import CensusError

@@ -1,15 +1,15 @@
 """`run` and `migrate`."""
 
 import asyncio
-import gc
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from notifier.cli.help import Panel, examples
+from notifier.cli.loop import new_loop, spare_the_collector
 from notifier.cli.options import DEFAULT_CONFIG, Config, load, look_up
 from notifier.cli.terminal import plain
 from notifier.service import log
@@ -34,8 +34,6 @@ RUN_EXAMPLES = examples(
     ("notifier run --once", "one round, for a cron job"),
 )
 MIGRATE_EXAMPLES = examples(("notifier migrate", "before the worker starts, if you like"))
-
-
 OURS_ALONE = 0o077
 """The umask: the database holds what went wrong with customers' records."""
 
@@ -43,21 +41,6 @@ OURS_ALONE = 0o077
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=Panel.WORKER, epilog=RUN_EXAMPLES)(run)
     app.command(rich_help_panel=Panel.WORKER, epilog=MIGRATE_EXAMPLES)(migrate)
-
-
-def new_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    """The event loop's factory: uvloop's where it is installed, which takes a third less CPU a request."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
-def spare_the_collector() -> None:
-    """What is loaded by now stays: the garbage collector need not look at it again, nor look for cycles that often."""
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
 
 
 def run(
