@@ -28,28 +28,25 @@ from notifier.watchlist.receivers import WebhookReceiver
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the outside says of a watchlist.
-
-    `listings`: each workspace's syncs, or why there are none. `missing_runs`: watched runs, by workspace, that Census
-    does not know. `verdicts`: on each receiver.
-    """
+    """What Census and the receivers say of a watchlist."""
 
     listings: dict[str, Listing | CensusError]
+    """Each workspace's syncs, or why there are none."""
     missing_runs: dict[str, tuple[int, ...]]
+    """Watched runs that Census does not know, by workspace."""
     verdicts: dict[str, Verdict]
+    """By receiver."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentTest:
-    """What became of a test message, and how long that took.
-
-    `answer`: the body of a webhook's answer; None where it can't be read, or where there is none.
-    """
+    """What became of a test message, and how long that took."""
 
     message_id: str
     outcome: Outcome
     took: timedelta
     answer: str | None = None
+    """The body of a webhook's answer; None where it can't be read, or where there is none."""
 
 
 async def read_listings(watchlist: Watchlist) -> dict[str, Listing | CensusError]:

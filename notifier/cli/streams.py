@@ -48,7 +48,7 @@ def _ours(error: OSError) -> Exception:
 
 
 def set_up() -> None:
-    """Puts streams in place that are as above. A terminal that lacks a label's letters still shows the rest."""
+    """Replaces the standard streams by such ones. A terminal that lacks a label's letters still shows the rest."""
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - a descriptor, for the process' life
     sys.stdout = _wrapped(_Output, sys.stdout, 1)
     sys.stderr = _wrapped(_Complaints, sys.stderr, 2)

@@ -35,15 +35,15 @@ class Ending:
         self._hung_up = hung_up
 
     def listen(self) -> None:
-        """From now on; to be called before any other thread begins. One that did gets the signals too: what it is told
-        comes to the main thread, once that has its turn."""
+        """Begins to listen. To be called before any other thread starts: a signal that an earlier thread gets is handled
+        only once the main thread runs again."""
         for number in SIGNALS | {signal.SIGHUP}:
             signal.signal(number, self._is_told)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS | {signal.SIGHUP})
         threading.Thread(target=self._wait, name="wait for a signal", daemon=True).start()
 
     def begin(self) -> None:
-        """The process has begun to end by itself: it has no more time than when it is told to."""
+        """Starts the deadline without a signal: for a process that ends by itself."""
         threading.Thread(target=_end_in_time, name="hard end", daemon=True).start()
 
     def _is_told(self, number: int, _: object) -> None:

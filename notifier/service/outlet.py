@@ -1,8 +1,8 @@
-"""The way of lines to standard error that waits for nobody: a thread of its own writes what others put down.
+"""Writes lines to standard error without making anyone wait: a thread of its own writes what others have put in line.
 
-Standard error may be a pipe whose reader stands still, a terminal that is held, a file on a disk that hangs. Whoever
-has something to say goes on all the same. Beyond some waiting lines the new ones are dropped and counted, and the count
-is told where they are missing. The descriptor stays as it is: to make it non-blocking would be so for all who share it.
+Standard error may be a pipe whose reader stands still, a terminal that is held, a file on a disk that hangs. When too
+much waits, new lines are dropped and counted, and the count is written where they are missing. The descriptor is not
+made non-blocking: that would hold for all processes that share it.
 """
 
 import os
@@ -19,7 +19,7 @@ PATIENCE: Final = 1.0  # seconds in which a reader has to take something, when t
 
 
 class Outlet:
-    """Lines, in the order in which they were put. `notice` says that so many were lost."""
+    """Writes lines in the order in which they were put. `notice` makes the line that says how many were lost."""
 
     def __init__(self, descriptor: int, notice: Callable[[int], bytes], *, most: int = MOST_WAITING) -> None:
         self.notice = notice

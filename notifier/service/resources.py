@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(slots=True)
 class Resources:
-    """Made by `open_resources`."""
+    """What a worker needs and the next one takes over. Made by `open_resources`."""
 
     store: Store
     tls: ssl.SSLContext

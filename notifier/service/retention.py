@@ -1,7 +1,7 @@
-"""What retention takes for the present. Pure.
+"""Which time retention takes for now. Pure.
 
-A clock that leaps ahead, at a start or in between, would remove all that has ended in one stroke. A machine that slept
-or was off for a while leaps too, and has time: what is old is removed a day later.
+If the clock leaps ahead, at a start or later, all that has ended would be old at once and be removed. So a leap is not
+believed for a day. A machine that slept or was off leaps too; there, what is old is removed a day later, which is fine.
 """
 
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ BELIEVED_AFTER: Final = timedelta(hours=24)  # of a process that goes on, with s
 
 
 class SteadyPresent:
-    """The wall clock, but for leaps ahead. `last_seen`: the wall clock of the worker before, as far as is known."""
+    """The wall clock, but a leap ahead takes effect a day later. `last_seen`: when the worker before was last alive."""
 
     def __init__(self, last_seen: datetime | None, passed: float) -> None:
         self._wall = last_seen

@@ -1,4 +1,4 @@
-"""Whether the worker is healthy, and whether all is well: what probes, heartbeat and watchdog go by. Pure."""
+"""Whether the worker is healthy (for probes and the watchdog), and whether all is well (for the heartbeat). Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,25 +11,26 @@ MISSED_INTERVALS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceVitals:
-    """`interval`: the longest that its API is left unasked on purpose. `answered_before`: how long ago a poll could be
-    read; None where none has since the worker's start. `unlisted`: why its syncs can't be listed."""
+    """How well one workspace is read."""
 
     name: str
     interval: timedelta
+    """The longest that its API is left unasked on purpose."""
     answered_before: timedelta | None
+    """How long ago a poll could be read; None where none has been since the worker's start."""
     unlisted: str | None = None
+    """Why its syncs can't be listed; None where they can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What a worker knows of itself at one moment.
-
-    `database_works`: whether the last write succeeded. `written_before`: how long ago one did.
-    """
+    """What a worker knows of itself at one moment."""
 
     loops_alive: bool
     database_works: bool
+    """Whether the last write succeeded."""
     written_before: timedelta
+    """How long ago a write succeeded."""
     workspaces: tuple[WorkspaceVitals, ...]
 
 

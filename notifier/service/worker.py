@@ -1,4 +1,4 @@
-"""One worker, made of a watchlist: the composition root. A reload makes another one on the same resources."""
+"""One worker, built from a watchlist: the composition root. A reload builds another one with the same resources."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ class Worker:
     deliverer: Deliverer
     metrics: Metrics
     started_at: datetime
-    """The process', which no reload moves."""
+    """When the process started; a reload does not change it."""
     liveness: Liveness
     inboxes: Mapping[str, Inbox]
     present: SteadyPresent
@@ -134,7 +134,7 @@ async def open_worker(
 
 
 async def rehearse(resources: Resources, watchlist: Watchlist) -> None:
-    """Makes whatever the watchlist may make fail, and throws it away. Raises ProxyUnusable."""
+    """Builds what a watchlist may make impossible to build, and throws it away. Raises ProxyUnusable."""
     tls, timeout = resources.tls, watchlist.delivery.timeout
     async with AsyncExitStack() as stack:
         senders = await stack.enter_async_context(open_senders(timeout, tls))

@@ -1,9 +1,9 @@
 """Who may ask for what. Pure.
 
 Probes, metrics, signed webhooks and the login are open to everyone. The rest wants the token, or the session of someone
-who has given it (session.py); without one it is served to this
-machine alone, and then only to programs that call it by a name of this machine: a web page elsewhere whose own name was
-made to lead here (DNS rebinding) sends that name.
+who has given it (session.py). Where the watchlist has no token, the rest is served to this machine alone, and only to
+programs that call it by a name of this machine: a web page elsewhere whose own name was made to lead here (DNS
+rebinding) sends that name.
 """
 
 import hmac
@@ -29,12 +29,14 @@ class Admission(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`token`: what is asked for; None where the watchlist has none. `is_loopback`: only this machine gets here.
-    `public_url`: where people find it."""
+    """Who may come in, by the watchlist's `server`."""
 
     token: bytes | None
+    """What is asked for; None where the watchlist has none."""
     is_loopback: bool
+    """Whether the server is reached from this machine only."""
     public_url: str | None = None
+    """Where people find the server."""
 
     def admits(
         self, authorization: bytes | None, host: str | None, *, in_session: bool = False, passed_on: bool = False

@@ -1,6 +1,7 @@
 """POST /webhooks/census/{workspace}: Census' lifecycle webhooks.
 
-The body is read to its cap, then its signature is looked at, then what it says. Its answer tells nothing but that.
+The body is read to its cap, then its signature is looked at, then what it says. The answer tells whether it was taken,
+and nothing else.
 """
 
 import asyncio

@@ -23,9 +23,10 @@ _OUTSIDE: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """Signs sessions and forms with one key. `secret`: the watchlist's token, or what a process made up for itself."""
+    """Signs sessions and forms with one key."""
 
     secret: bytes = field(repr=False)
+    """The watchlist's token; without one, bytes that this process made up."""
 
     def session(self, now: datetime, nonce: bytes) -> str:
         """A new session's cookie. `nonce`: 16 random bytes."""
@@ -57,7 +58,10 @@ class Seal:
 
 @dataclass(slots=True)
 class WrongTokens:
-    """How many wrong tokens are told apart, of everyone together. Times: seconds of a clock that does not jump."""
+    """Limits wrong tokens, everyone's together: after `most` of them within `within` seconds, the next one has to wait.
+
+    Times are seconds of a clock that does not jump.
+    """
 
     most: int = 10
     within: float = 60.0

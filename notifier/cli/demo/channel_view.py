@@ -35,14 +35,17 @@ _COUNTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that Slack was sent. `message` is as it is by now."""
+    """One thing that Slack was sent."""
 
     action: Action
     message: SlackMessage
+    """As it is by now."""
     text: str
-    """What the message said from then on, and so its `blocks`; `before`: its blocks until then."""
+    """What the message said from then on."""
     blocks: Sequence[Any]
+    """Its blocks from then on."""
     before: Sequence[Any]
+    """Its blocks until then."""
     at: float
     """time.monotonic()."""
     ts: str

@@ -35,7 +35,7 @@ class Questions:
         self.missing: list[str] = []
 
     def secret(self, variable: str, question: str, complain: Complain, *, anew: bool = False) -> None:
-        """Sees that `env` has the variable; `anew`: asks though it has."""
+        """Makes sure that `env` has the variable; with `anew`, asks even if it has."""
         if not anew and (self.env.get(variable) or self.env.get(f"{variable}_FILE")):
             return
         if not self.interactive:

@@ -32,16 +32,18 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was answered. `labels`: of the syncs, for comments; `signed`: whether the webhook has a secret."""
+    """What was answered, or given as options."""
 
     region: str = "us"
     base_url: str = ""
     selection: Selection = Selection()
     labels: Mapping[int, str] = field(default_factory=dict)
+    """Those of the syncs, for comments."""
     kind: To = To.SLACK
     channel: str = ""
     slack_api_url: str = ""
     signed: bool = False
+    """Whether the webhook has a secret."""
 
     @property
     def receiver(self) -> str:

@@ -39,22 +39,26 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One run. `path`: its shape, as SVG's path data; `words`: all that is known of it."""
+    """One run."""
 
     run: RunSummary
     outcome: RunOutcome
     took: timedelta | None
     path: str
+    """Its shape, as SVG's path data."""
     words: str
+    """All that is known of it, in a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A sync's runs, oldest first. `words` say it all at once."""
+    """A sync's runs, oldest first."""
 
     bars: Sequence[Bar]
     words: str
+    """All of it in a line."""
     room: int
+    """For how many bars there is space."""
 
     @property
     def drawn(self) -> Sequence[tuple[str, str, str]]:

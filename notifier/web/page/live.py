@@ -1,4 +1,4 @@
-"""GET /live: tells browsers that there is something new to see. What it is they ask for themselves.
+"""GET /live: tells browsers that there is something new to see. They ask for it themselves.
 
 One loop looks, once a second, however many listen; and none while nobody does.
 """
@@ -31,11 +31,13 @@ STILL_HERE: Final = b": still here\n\n"
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """One browser. `bell` rings when it should look whether there is something to tell."""
+    """One browser."""
 
     request: web.Request
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    """Rung when there may be something to tell it."""
     news: bool = False
+    """Whether something has changed since it was last told."""
 
     @property
     def is_gone(self) -> bool:

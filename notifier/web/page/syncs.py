@@ -28,10 +28,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to show. `name`: part of a sync's name, or a glob, case aside, or its ID; `label`: `key` or `key=value`."""
+    """Which syncs to show."""
 
     name: str = ""
+    """Part of a sync's name, or a glob, case aside, or its ID."""
     label: str = ""
+    """`key` or `key=value`."""
     state: State | None = None
     workspace: str = ""
     order: str = ""
@@ -52,13 +54,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One page of syncs. `counts`: how many there are of each state, whichever is shown; `found`: of what is shown;
-    `watched`: of all."""
+    """One page of syncs."""
 
     shown: Sequence[tuple[WatchedNow, State]]
     counts: Mapping[State, int]
+    """How many of the syncs that name, label and workspace select are in each state."""
     found: int
+    """How many are in the wanted state too: those of all pages."""
     watched: int
+    """How many syncs are watched."""
     page: int
     pages: int
     labels: Sequence[str] = ()

@@ -36,7 +36,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One event in a line. `note`: what there is to say beside old and new."""
+    """One event in a line."""
 
     id: str
     at: datetime
@@ -49,16 +49,18 @@ class EventLine:
     old: str | None
     new: str | None
     note: str | None
+    """What there is to say beside old and new."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentLine:
-    """An incident in a line; `url` leads to its last run, or its sync, in Census."""
+    """An incident in a line."""
 
     incident: Incident
     words: str
     key: SyncKey | None
     url: str | None
+    """Leads to its last run in Census, or to its sync."""
 
 
 class Links:
@@ -84,8 +86,9 @@ def health_headline(
     receivers: Sequence[ReceiverView],
     unread: Collection[SyncKey] = (),
 ) -> Headline:
-    """The worst first: what a restart may mend, then what only people can, then what just began. `unread`: the syncs
-    that can't be read; where that is the whole workspace, it alone is named."""
+    """How well the notifier is. The worst comes first: what a restart may mend, then what only people can mend, then
+    that it has just started. `unread`: syncs that can't be read; where their workspace can't be read either, only the
+    workspace is named."""
     down = [f"{each.name} can't be read" for each in workspaces if not each.ok]
     answering = {each.name for each in workspaces if each.ok}
     if silent := sum(workspace in answering for workspace, _ in unread):
@@ -113,7 +116,7 @@ def _outdated(not_in_force: str | None) -> list[str]:
 
 
 def event_line(event: EventView, links: Links) -> EventLine:
-    """What the event's own body says."""
+    """An event, as its own body tells it."""
     data = json.loads(event.body)["data"]
     sync = data.get("sync") or {}
     change = _change_of(data.get("changes") or ())
@@ -135,7 +138,7 @@ def event_line(event: EventView, links: Links) -> EventLine:
 
 
 def incident_line(incident: Incident, links: Links) -> IncidentLine:
-    """Its check in words."""
+    """An incident, its check in words."""
     return IncidentLine(
         incident,
         CHECK_WORDS[incident.check],
