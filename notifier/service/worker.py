@@ -176,7 +176,7 @@ def _watcher(
     roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
     outage = Outage(health, recorder, store, ChecksInForce.of(checks))
     observer = Observer(line.client, store, recorder, is_listed=lambda: health.is_listed, may_lag=not once)
-    watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage=outage, meter=line.meter)
+    watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage, meter=line.meter)
     if (hook := settings.lifecycle_webhook) is None:
         return watcher, None
     inbox = Inbox(

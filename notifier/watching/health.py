@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from enum import Enum, auto
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -29,6 +30,16 @@ DOWN_AFTER: Final = 3  # failures in a row, and of so many targets, or all: some
 LIST: Final = "the list of syncs"
 
 
+class Request(Enum):
+    """What is asked of a workspace beside its targets."""
+
+    LISTING = auto()
+
+
+Asked: TypeAlias = int | Request
+"""What a request was for: the number of a target, or what no target stands for."""
+
+
 class Health:
     """The state of one workspace. While it is down, one poll at a time asks whether it is back."""
 
@@ -40,12 +51,12 @@ class Health:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.state = state
+        self._state = state
         self._save = save
         self._clock = clock
         self._jitter = jitter
         self._failures = 0  # in a row, over all polls
-        self._failing: set[int] = set()  # whose they were
+        self._failing: set[Asked] = set()  # whose they were
         self._has_fresh = False  # whether one of them could be read before
         self._is_of_all = False  # whether they are of so many, and of one that was read before, that it is not theirs
         self._rounds = 0
@@ -73,6 +84,11 @@ class Health:
         self._confirming = True
 
     @property
+    def state(self) -> WorkspaceState:
+        """As the database is to remember it."""
+        return self._state
+
+    @property
     def is_down(self) -> bool:
         """Whether polls have to go one by one."""
         return self._down_until is not None
@@ -85,7 +101,7 @@ class Health:
     @property
     def is_judged(self) -> bool:
         """Whether it is known since this start how the API fares: it has answered, or counts as bad."""
-        return self.has_answered or self.is_down or (bool(self.last_failure) and not self.state.ok)
+        return self.has_answered or self.is_down or (bool(self.last_failure) and not self._state.ok)
 
     @property
     def is_listed(self) -> bool:
@@ -139,7 +155,7 @@ class Health:
             self.refusals, self._refused_at = self.refusals + 1, now
         self.last_failure = str(error)
         self._polls.fails(begun)
-        self.state = replace(self.state, silent_since=self._polls.since, refusals=self.refusals)
+        self._state = replace(self._state, silent_since=self._polls.since, refusals=self.refusals)
 
     async def until_asked_again(self) -> None:
         """Waits out the time for which a workspace that is down is left alone."""
@@ -152,7 +168,7 @@ class Health:
     async def answered(self) -> None:
         """A poll read what it came for."""
         now = asyncio.get_running_loop().time()
-        if self.is_down or (self.answered_at is None and not self.state.ok):
+        if self.is_down or (self.answered_at is None and not self._state.ok):
             self.answers_since = now
         self._failures = self._rounds = self.refusals = 0
         self._polls.ends()
@@ -162,18 +178,18 @@ class Health:
         self._failing.clear()
         self._down_until = self._throttled_since = self._polls_error = None
         self._up.set()
-        first = self.state.last_polled_at is None
-        self.state = replace(self.state, last_polled_at=self._clock(), silent_since=None, refusals=0)
-        if not self.state.ok:
+        first = self._state.last_polled_at is None
+        self._state = replace(self._state, last_polled_at=self._clock(), silent_since=None, refusals=0)
+        if not self._state.ok:
             await self._tell()
         elif first:
             await self.save()
 
     async def failed(
-        self, error: CensusError, *, of: int, among: int, begun: float | None = None, fresh: bool = True
+        self, error: CensusError, *, of: Asked, among: int, begun: float | None = None, fresh: bool = True
     ) -> None:
-        """The poll of target `of`, one of `among`, failed; it began then, by the loop's clock. `fresh`: the one before
-        did not.
+        """The request for `of`, one of `among` targets, failed; it began then, by the loop's clock. `fresh`: the one
+        before did not.
 
         After three in a row the workspace is down: left alone for longer and longer, to 5 minutes. Targets that fail
         are tried again before their turn, and so several times in a row: that says nothing of the others. It takes
@@ -207,7 +223,7 @@ class Health:
         self._is_of_all = True
         self._note_silence(error)
         if self._throttled_at is None or now - self._throttled_at > THROTTLED_ANEW.total_seconds():
-            log.warning("workspace asks to slow down; its requests wait", workspace=self.state.name, error=str(error))
+            log.warning("workspace asks to slow down; its requests wait", workspace=self._state.name, error=str(error))
         self._throttled_at = now
         if self._throttled_since is None:
             self._throttled_since = now
@@ -223,7 +239,7 @@ class Health:
         self._listing.ends()
         self._listing_failures, self._has_listed = 0, True
         was_bad, self._listing_error = self._listing_error is not None, None
-        self.state = replace(self.state, unlisted_since=None)
+        self._state = replace(self._state, unlisted_since=None)
         if was_silent and self.is_down:
             self._down_until = asyncio.get_running_loop().time()  # one poll may ask whether the rest is back too
             self._up.set()
@@ -237,16 +253,28 @@ class Health:
         self._listing.fails(begun)
         self._listing_failures += 1
         self._listing_failure = reason
-        self.state = replace(self.state, unlisted_since=self._listing.since)
+        self._state = replace(self._state, unlisted_since=self._listing.since)
         if self._listing_failures >= DOWN_AFTER:
             self._listing_error = f"{LIST}: {reason}"
             await self._tell()
+
+    def remember(self, kept_in: Callable[[WorkspaceState], WorkspaceState]) -> None:
+        """Adds to the state what the list of syncs says, once there was a listing."""
+        self._state = kept_in(self._state)
+
+    async def stretched(self, factor: float, needed: float) -> None:
+        """The intervals are as long as asked for times this factor, since that would need so many requests a second."""
+        is_stretched, was_stretched = factor > 1, self._state.stretch > 1
+        needed_rate = round(needed, 2) if is_stretched else None
+        self._state = replace(self._state, stretch=factor, needed_rate=needed_rate)
+        if is_stretched != was_stretched:
+            await self.save()
 
     async def round_is_over(self) -> None:
         """One round is all there is of `run --once`: what could not be read in it is bad, though it was tried once, and
         is one refusal, however many syncs there are."""
         self.refusals = min(self.refusals, self._refusals_before + 1)
-        self.state = replace(self.state, refusals=self.refusals)
+        self._state = replace(self._state, refusals=self.refusals)
         await self._silence_is_bad(polls=not self.has_answered)
         await self.save()
 
@@ -272,23 +300,23 @@ class Health:
     async def _tell(self, error: CensusError | None = None) -> None:
         """Says in the log what has become of the workspace, where that is new, and keeps it."""
         now = self._polls_error or self._listing_error
-        if now == self.state.last_error and (now is None) == self.state.ok:
+        if now == self._state.last_error and (now is None) == self._state.ok:
             return
         if now is None:
-            log.info("workspace answers again", workspace=self.state.name)
-        elif self.state.ok or isinstance(error, Unauthorized):
+            log.info("workspace answers again", workspace=self._state.name)
+        elif self._state.ok or isinstance(error, Unauthorized):
             log.error(
                 "workspace can't be read",
-                workspace=self.state.name,
+                workspace=self._state.name,
                 error=now,
                 remedy="mend its api_key in the watchlist" if isinstance(error, Unauthorized) else None,
             )
-        self.state = replace(self.state, ok=now is None, last_error=now)
+        self._state = replace(self._state, ok=now is None, last_error=now)
         await self.save()
 
     async def save(self) -> None:
         """Keeps the state for `status`. A database that can't be written now gets it with the next sign of life."""
         try:
-            await self._save(self.state)
+            await self._save(self._state)
         except StoreUnavailable as error:
-            log.debug("workspace's state could not be kept", workspace=self.state.name, error=str(error))
+            log.debug("workspace's state could not be kept", workspace=self._state.name, error=str(error))

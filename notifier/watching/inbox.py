@@ -1,4 +1,4 @@
-"""Census' lifecycle webhooks of one workspace, once they are known to be signed: polls soon, and alerts as events."""
+"""What Census' lifecycle webhooks of one workspace bring about: its sync is polled soon, an alert becomes an event."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,11 @@ from notifier.watching.target import SyncTarget
 
 
 class Inbox:
-    """`poll_soon` has a sync looked at, if it is watched; `loaded` is set once the roster knows what is watched."""
+    """Takes the webhooks of one workspace.
+
+    `poll_soon` is called with the ID of a watched sync that a webhook is about. Until `loaded` is set, the roster does
+    not know what is watched, and webhooks wait.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""When to poll what, decided without I/O: intervals, their stretching, back-off. Pure.
+"""How often to ask: intervals, the factor that stretches them, and the wait after failures. Pure.
 
 All times here are seconds of one monotonic clock.
 """
@@ -17,11 +17,14 @@ LONGEST_LISTING_INTERVAL: Final = 240.0  # ...but new syncs are picked up within
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """What the watchlist asks for, and the factor by which the request budget stretches it."""
+    """How often the targets of one workspace are polled."""
 
     rest: float
+    """Seconds between two polls of a target at rest, as the watchlist asks for."""
     active: float
+    """The same for a target that has a run under way."""
     stretch: float = 1.0
+    """The factor that keeps all intervals within the request budget."""
 
 
 def phase(number: int) -> float:
@@ -30,9 +33,9 @@ def phase(number: int) -> float:
 
 
 def next_poll(now: float, number: int, intervals: Intervals, *, active: bool) -> float:
-    """When to poll again after a poll that was due, or ended, at `now`: at its place in the interval.
+    """When to poll again after a poll that was due, or ended, at `now`: at the next place of the n-th poller.
 
-    Never later than one interval from now. Syncs that became active together are polled evenly too, not together.
+    That is never later than one interval from now. Syncs that became active together are spread over the interval too.
     """
     interval = (intervals.active if active else intervals.rest) * intervals.stretch
     place = phase(number) * interval
@@ -52,15 +55,16 @@ def listing_interval(rest: timedelta) -> float:
 
 
 def demand(*, resting: int, active: int, outside: int, intervals: Intervals) -> float:
-    """Requests a second that the intervals ask for; `outside` are runs that active syncs fetch one by one."""
+    """Requests a second that the intervals need unstretched; `outside` counts runs that are fetched one by one."""
     return resting / intervals.rest + (active + outside) / intervals.active
 
 
 def stretch(polls: float, listings: float, allowed: float) -> float:
-    """The one factor for all intervals: 1 while the budget is enough. In steps of 5 %, so that it does not flicker.
+    """The factor for all intervals: 1 while the budget is enough, and else in steps of 5 %, so that it is not reckoned
+    anew for every change.
 
-    All are requests a second. Listings do not stretch, so that new syncs are picked up in time; but they never take
-    more than half of the budget from the polls.
+    The arguments are requests a second. Listings are not stretched, so that new syncs are picked up in time; but they
+    never take more than half of the budget from the polls.
     """
     left = max(allowed - listings, allowed / 2)
     return max(1.0, ceil(polls / left * 20) / 20)

@@ -435,9 +435,9 @@ async def test_a_run_is_not_taken_for_gone_while_the_list_of_syncs_can_not_be_re
     """What that means for runs is in test_absence.py; here, that the observer hears of the list."""
     async with opened(workplace) as worker:
         (watcher,) = worker.watchers
-        assert watcher._observer._is_listed()
+        assert watcher._attempts._observer._is_listed()
         await watcher.health.unlisted_by("HTTP 500")
-        assert not watcher._observer._is_listed()
+        assert not watcher._attempts._observer._is_listed()
 
 
 SLOW = "workspace asks to slow down; its requests wait"

@@ -292,25 +292,26 @@ class Scene:
         observer: Observer | None = None,
         meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
         checks: Checks | None = None,
+        in_force: ChecksInForce | None = None,
         **settings: Any,
     ) -> WorkspaceWatcher:
-        """As the worker makes it. Its workspace's incident is looked after where there are `checks`."""
+        """As the worker makes it. `in_force`: the checks of the workspace itself, where `checks` do not say."""
         given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
         workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
         state = (await self.store.watching.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
         roster = Roster(self.workspace, watches, self.store.watching, self.recorder, checks=checks, clock=self.clock)
         health = Health(state, self.store.watching.save_workspace, clock=self.clock, jitter=lambda: 0.0)
         self.observer._is_listed = lambda: health.is_listed
-        outage = None
-        if checks is not None:
-            outage = Outage(health, self.recorder, self.store.watching, ChecksInForce.of(checks), clock=self.clock)
+        if in_force is None:
+            in_force = ChecksInForce() if checks is None else ChecksInForce.of(checks)
+        outage = Outage(health, self.recorder, self.store.watching, in_force, clock=self.clock)
         return WorkspaceWatcher(
             workspace,
             self.client,
             observer or self.observer,
             roster,
             health,
-            outage=outage,
+            outage,
             meter=meter,
             clock=self.clock,
             jitter=lambda: 0.0,

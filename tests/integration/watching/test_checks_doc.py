@@ -18,7 +18,7 @@ from notifier.simulator import FaultHandle, Status
 from notifier.store.store import Store
 from notifier.watching.health import Health
 from notifier.watching.outage import Outage
-from notifier.watching.roster import Changes, Roster
+from notifier.watching.roster import Roster
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.durations import parse_duration
@@ -82,8 +82,8 @@ class Census:
         self.outage = Outage(self.health, scene.recorder, scene.store.watching, force, clock=scene.clock)
         await self.outage.load()
         settings = Workspace(api_key=SecretStr("simulated-key"), base_url=scene.base_url)
-        self.watcher = WorkspaceWatcher(settings, scene.client, scene.observer, self.roster, self.health)
-        self.watcher._apply(Changes(added=[self.roster.syncs[52]]))
+        self.watcher = WorkspaceWatcher(settings, scene.client, scene.observer, self.roster, self.health, self.outage)
+        self.watcher._schedule.add(self.roster.syncs[52], 0.0, active=False)
         self.unread: FaultHandle | None = None
         await self.look()
         await self.look()
@@ -92,8 +92,8 @@ class Census:
         """A poll, and a look at whether the API answers."""
         if self.checks.unreadable:
             await self.health.answered()  # of the other syncs of the workspace
-            (poller,) = self.watcher._pollers.values()
-            await self.watcher._attempt(poller)
+            (poller,) = self.watcher._schedule
+            await self.watcher._attempts.make(poller)
         else:
             await self.scene.poll(self.roster.syncs[52])
         await self.outage.look()

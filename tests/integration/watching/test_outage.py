@@ -390,9 +390,7 @@ async def test_a_check_that_was_turned_off_ends_it_once(desk: Desk) -> None:
 async def watcher_with_outage(scene: Scene, *watches: Watch) -> WorkspaceWatcher:
     """A new process."""
     scene.observer = scene.new_observer()
-    watcher = await scene.watcher(*watches)
-    watcher._outage = Outage(watcher.health, scene.recorder, scene.store.watching, ON, clock=scene.clock)
-    return watcher
+    return await scene.watcher(*watches, in_force=ON)
 
 
 async def one_round(scene: Scene, *watches: Watch) -> None:

@@ -28,14 +28,17 @@ from pydantic import SecretStr
 from notifier.census import wire
 from notifier.census.client import Answer
 from notifier.judging.route import Reader
+from notifier.model.meters import DEAF_TO_WORKSPACE
 from notifier.model.sync import WorkspaceState
 from notifier.store.store import open_store
+from notifier.watching.attempt import Attempts
 from notifier.watching.health import Health
+from notifier.watching.lister import Lister
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
 from notifier.watching.roster import Roster
+from notifier.watching.schedule import Schedule
 from notifier.watching.target import SyncTarget
-from notifier.watching.watcher import Poller, WorkspaceWatcher
 from notifier.watchlist.checks import Checks
 from notifier.watchlist.models import Route, SyncSelector, Watch, Workspace
 from tests.builders import a_route
@@ -436,6 +439,10 @@ ROUTES: Final[dict[str, tuple[Route, ...] | None]] = {
 # --- the notifier ---
 
 
+async def of_no_interest() -> None:
+    """By how much intervals are stretched."""
+
+
 class Play:
     """One example: a workspace of its own, in a database that examples share."""
 
@@ -473,10 +480,20 @@ class Play:
         workspace = Workspace(api_key=SecretStr("k"), base_url=scene.base_url)
         health = Health(state, scene.store.watching.save_workspace, clock=now, jitter=lambda: 0.0)
         observer = Observer(scene.client, scene.store.watching, recorder, clock=now)
-        self.watcher = WorkspaceWatcher(
-            workspace, scene.client, observer, roster, health, clock=now, jitter=lambda: 0.0
+        self.schedule = schedule = Schedule.of(workspace, sooner=lambda: None)
+        self.lister = Lister(scene.client, observer, roster, health, schedule, of_no_interest, clock=now)
+        self.attempts = Attempts(
+            observer,
+            roster,
+            health,
+            schedule,
+            of_no_interest,
+            list_soon=lambda: None,
+            meter=DEAF_TO_WORKSPACE,
+            clock=now,
+            jitter=lambda: 0.0,
         )
-        await self.watcher._load()
+        await self.lister.load()
         self.told.look()
 
     async def take(self, step: Step) -> None:
@@ -505,22 +522,19 @@ class Play:
 
     async def list_syncs(self, lies: Lies) -> None:
         self.api.lies = lies
-        await self.watcher._list()
+        await self.lister.list()
         self.told.look()
         self.pass_time(timedelta(seconds=1))
 
     async def poll_syncs(self, lies: Lies) -> None:
         """Polls each sync once, with what it found looked at after each."""
         self.api.lies = lies
-        for poller in self.pollers():
+        for poller in list(self.schedule):
             assert isinstance(poller.target, SyncTarget)
-            await self.watcher._poll(poller)
+            await self.attempts.make(poller)
             self.told.look()
         self.world.note_past()
         self.pass_time(timedelta(seconds=1))
-
-    def pollers(self) -> list[Poller]:
-        return [poller for poller in self.watcher._pollers.values() if not poller.removed]
 
     async def settle(self) -> None:
         """The API is honest from now on, for as long as doubts may last."""
@@ -795,7 +809,7 @@ def a_deletion_is_told_once(play: Play) -> Iterator[str]:
 
 def what_is_there_is_watched_in_the_end(play: Play) -> Iterator[str]:
     """Once the API is honest again, every sync that is covered is polled, and none that is gone."""
-    watched = {p.target.sync_id for p in play.pollers() if isinstance(p.target, SyncTarget)}
+    watched = {p.target.sync_id for p in play.schedule if isinstance(p.target, SyncTarget)}
     for sync in play.world.syncs.values():
         if sync.deleted and sync.id in watched:
             yield f"sync {sync.id} is gone and polled on"

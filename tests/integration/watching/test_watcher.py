@@ -612,7 +612,7 @@ async def test_a_run_whose_sync_stops_being_watched_during_the_hand_over_is_stil
         patch.setattr(scene.store.watching, "save_run_watch", a_listing_comes_between)
         await watcher.run_once()
     assert roster.runs.keys() == {94}
-    assert roster.runs[94] in [poller.target for poller in watcher._pollers.values()]
+    assert roster.runs[94] in [poller.target for poller in watcher._schedule]
 
 
 @pytest.mark.asyncio

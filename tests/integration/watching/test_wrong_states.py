@@ -177,11 +177,11 @@ async def test_a_fault_of_ours_while_a_sync_is_forgotten_does_not_leave_it_deaf(
         raise ValueError("a fault of ours")
 
     monkeypatch.setattr(scene.recorder, "last_words", broken)
-    await watcher._list()
-    await watcher._list()
+    await watcher._lister.list()
+    await watcher._lister.list()
     monkeypatch.setattr(scene.recorder, "last_words", last_words)
     handle.clear()
-    assert await watcher._list()
+    assert await watcher._lister.list()
     scene.run(1, "failed")
     await scene.poll(target, times=5)
     assert scene.events() == [(1, "failed")]

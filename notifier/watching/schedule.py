@@ -1,0 +1,230 @@
+"""When each target of a workspace is polled next. Pure bookkeeping: no clock, no I/O.
+
+Times are seconds of one monotonic clock; `now` is given.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from notifier.watching import pace
+from notifier.watching.target import RunTarget, SyncTarget
+from notifier.watchlist.models import Workspace
+
+BEFORE_OTHERS: Final = 0.5  # seconds by which what has a run under way comes before what is at rest, after a start
+EARLY: Final = 0.001  # seconds by which a poll may begin before it is due: a timer of whole milliseconds may ring early
+LEFT_BEHIND: Final = 100  # entries that no longer count, beyond one a poller, before they are swept up
+
+Target: TypeAlias = SyncTarget | RunTarget
+
+
+@dataclass(slots=True, eq=False)
+class Poller:
+    """One target, when it is polled next, and what its last polls came to."""
+
+    target: Target
+    number: int
+    """Its place in the interval."""
+    due: float
+    active: bool = False
+    """It has a run under way, and is polled at the active interval."""
+    outside: int = 0
+    """How many runs it fetches one by one."""
+    under_way: bool = False
+    again: bool = False
+    """A poll was asked for while one was under way."""
+    removed: bool = False
+    failures: int = 0
+    """Polls in a row that failed."""
+    error: str = ""
+    """How the last of them did."""
+    refused_at: float = 0.0
+    """When its key was refused last."""
+    reported: bool = False
+    """The log has a line about these failures."""
+
+
+_Entry: TypeAlias = tuple[float, int, Poller]
+
+
+def _is_current(entry: _Entry) -> bool:
+    """Whether the poller is still due at the time of the entry."""
+    due, _, poller = entry
+    return not (poller.removed or poller.under_way) and due == poller.due
+
+
+class Schedule:
+    """The pollers of one workspace in the order in which they are due, and by how much their intervals are stretched.
+
+    `allowed`: requests a second, of polls and listings together. `sooner` is called when a poller becomes the first of
+    all: whoever waits for the first one has to look again.
+    """
+
+    def __init__(
+        self, intervals: pace.Intervals, listing_interval: float, allowed: float, sooner: Callable[[], None]
+    ) -> None:
+        self._intervals = intervals
+        self.listing_interval = listing_interval
+        """Seconds between two listings, which are not stretched."""
+        self._listing_pages = 1
+        self._allowed = allowed
+        self._sooner = sooner
+        self._pollers: dict[int, Poller] = {}  # by the identity of their target
+        self._entries: list[_Entry] = []  # a heap; a poller that is due at another time now leaves its old entry behind
+        self._numbers = itertools.count()
+        self._active = 0
+        self._outside = 0
+        self.needed = 0.0
+        """Requests a second that the intervals would need without stretching, as of the last time it was reckoned."""
+
+    @classmethod
+    def of(cls, workspace: Workspace, *, sooner: Callable[[], None]) -> "Schedule":
+        """As the watchlist asks for it."""
+        rest, active = workspace.poll_interval, workspace.active_poll_interval
+        # A short poll_interval alone does not ask for a sync with a run to be looked at less often than one at rest.
+        intervals = pace.Intervals(rest.total_seconds(), min(active, rest).total_seconds())
+        return cls(intervals, pace.listing_interval(rest), workspace.max_requests_per_second, sooner)
+
+    def __len__(self) -> int:
+        return len(self._pollers)
+
+    def __iter__(self) -> Iterator[Poller]:
+        return iter(self._pollers.values())
+
+    @property
+    def stretch(self) -> float:
+        """The factor of all intervals; 1 while the budget is enough."""
+        return self._intervals.stretch
+
+    @property
+    def longest_pause(self) -> float:
+        """The longest time between two requests: a stretched interval, or the listings' where nothing is polled."""
+        return self._intervals.rest * self._intervals.stretch if self._pollers else self.listing_interval
+
+    # --- who is polled ---
+
+    def add(self, target: Target, now: float, *, active: bool) -> None:
+        """A target is polled from now on, at once."""
+        poller = Poller(target, next(self._numbers), now - BEFORE_OTHERS * active)
+        self._pollers[id(target)] = poller
+        self._note(poller, active=active, outside=0)
+        self._push(poller)
+
+    def remove(self, target: Target) -> None:
+        """A target is polled no longer; a poll that is under way goes on."""
+        poller = self._pollers.pop(id(target))
+        poller.removed = True
+        self._note(poller, active=False, outside=0)
+
+    def poller_of(self, target: Target) -> Poller | None:
+        """The one that polls a target, if any does."""
+        return self._pollers.get(id(target))
+
+    # --- who is next ---
+
+    def next_due(self) -> float | None:
+        """When the first poller is due; None while there is none that waits."""
+        while self._entries and not _is_current(self._entries[0]):
+            heapq.heappop(self._entries)
+        return self._entries[0][0] if self._entries else None
+
+    def take(self, now: float) -> Poller | None:
+        """The first poller, if it is due. Its poll is under way until `landed`."""
+        due = self.next_due()
+        if due is None or due > now + EARLY:
+            return None
+        poller = heapq.heappop(self._entries)[2]
+        poller.under_way = True
+        return poller
+
+    def put_back(self, poller: Poller) -> None:
+        """It was taken and not polled after all."""
+        poller.under_way = False
+        self._push(poller)
+
+    def landed(self, poller: Poller, now: float, *, is_down: bool) -> None:
+        """Its poll is over. `is_down`: as for `hurry`, in case that another was asked for meanwhile."""
+        self.put_back(poller)
+        if poller.again:
+            poller.again = False
+            self.hurry(poller, now, is_down=is_down)
+
+    def hurry(self, poller: Poller, now: float, *, is_down: bool) -> None:
+        """Polls it next, or once more after the poll that is under way.
+
+        One that fails keeps to its time, and so do all in a workspace that `is_down`.
+        """
+        if poller.under_way:
+            poller.again = True
+        elif not (is_down or poller.failures or poller.removed) and poller.due > now:
+            poller.due = now
+            self._push(poller)
+            if len(self._entries) > 2 * len(self._pollers) + LEFT_BEHIND:
+                self._entries = [entry for entry in self._entries if _is_current(entry)]
+                heapq.heapify(self._entries)
+
+    def hurry_another(self, now: float, *, is_down: bool) -> None:
+        """Polls one next of which no poll has failed: it tells whether it is the workspace that fails."""
+        well = (poller for poller in self if not poller.failures and not poller.under_way)
+        another = min(well, key=lambda poller: poller.due, default=None)
+        if another is not None:
+            self.hurry(another, now, is_down=is_down)
+
+    def _push(self, poller: Poller) -> None:
+        if not poller.removed:
+            heapq.heappush(self._entries, (poller.due, poller.number, poller))
+            if self._entries[0][2] is poller:
+                self._sooner()
+
+    # --- when it is due ---
+
+    def was_read(self, poller: Poller, now: float, *, active: bool, outside: int) -> bool:
+        """A poll read its target: the next one is at its place in the interval. True where the intervals of all were
+        reckoned anew, because this target takes more or fewer requests than before."""
+        changed = not poller.removed and (active != poller.active or outside != poller.outside)
+        if changed:
+            self._note(poller, active=active, outside=outside)
+            self._reckon()
+        # A poll that ended before it was due, as one that began early may, must not come twice for one place.
+        poller.due = self._place(poller, max(now, poller.due), active=active)
+        return changed
+
+    def rests(self, poller: Poller, now: float) -> None:
+        """A poll did not find its target: the next one is at its place in the interval at rest."""
+        poller.due = self._place(poller, now, active=False)
+
+    def retry(self, poller: Poller, at: float) -> None:
+        """A poll failed, and the next one is then."""
+        poller.due = at
+
+    def resume(self, now: float) -> None:
+        """The workspace is back: what failed with it waits no longer than any other."""
+        for poller in self:
+            if poller.failures and not poller.under_way:
+                soon = self._place(poller, now, active=poller.active)
+                if soon < poller.due:
+                    poller.due = soon
+                    self._push(poller)
+
+    def listed(self, pages: int) -> None:
+        """A listing took so many requests."""
+        self._listing_pages = pages
+        self._reckon()
+
+    def _place(self, poller: Poller, now: float, *, active: bool) -> float:
+        return pace.next_poll(now, poller.number, self._intervals, active=active)
+
+    def _note(self, poller: Poller, *, active: bool, outside: int) -> None:
+        self._active += active - poller.active
+        self._outside += outside - poller.outside
+        poller.active, poller.outside = active, outside
+
+    def _reckon(self) -> None:
+        """Keeps the intervals within the budget, by one factor for all."""
+        resting = len(self._pollers) - self._active
+        polls = pace.demand(resting=resting, active=self._active, outside=self._outside, intervals=self._intervals)
+        listings = self._listing_pages / self.listing_interval
+        self.needed = polls + listings
+        self._intervals = replace(self._intervals, stretch=pace.stretch(polls, listings, self._allowed))
