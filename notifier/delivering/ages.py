@@ -1,6 +1,7 @@
-"""What one process knows of its deliveries' times, though the wall clock, by which they are stored, may jump.
+"""How old deliveries are and when they are due, though the wall clock, by which that is stored, may jump.
 
-A stored time is translated to the monotonic clock once, when it is first met, and within bounds.
+A stored time is translated to the monotonic clock once, when it is first met, and within bounds. Numbers are seconds of
+the monotonic clock.
 """
 
 from collections.abc import Callable
@@ -21,17 +22,20 @@ PRECISION: Final = 100  # to how much of `give_up_after` a delivery's age is kno
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A delivery that failed and is pending: when it is tried again, and since when it fails, as stored and on the
-    monotonic clock. `since` is None while it only waits for a broken receiver."""
+    """A delivery that failed and is pending."""
 
     next_attempt_at: datetime
+    """When it is tried again, as stored."""
     due: float
+    """The same by the monotonic clock."""
     first_failed_at: datetime | None
+    """Since when it fails, as stored; None while it only waits for a broken receiver."""
     since: float | None
+    """The same by the monotonic clock."""
 
 
 class Ages:
-    """Of one receiver's deliveries. Both clocks are given."""
+    """The ages of one receiver's deliveries. Both clocks are given."""
 
     def __init__(
         self, settings: DeliverySettings, wall: Callable[[], datetime], monotonic: Callable[[], float]
@@ -45,7 +49,7 @@ class Ages:
         self._revived: dict[int, tuple[datetime, float]] = {}
 
     def saw(self, number: int, at: float) -> None:
-        """There were deliveries up to this number then, and none beyond it."""
+        """At that time the newest delivery had this number."""
         self._milestones.saw(number, at)
 
     def past(self, at: datetime | None) -> float | None:
@@ -69,7 +73,8 @@ class Ages:
         return known
 
     def has_failed(self, delivery: PendingDelivery, wait: timedelta, since: float | None) -> float:
-        """It is tried again after so long; when that is. `since`: when it had failed before."""
+        """It failed, and is tried again after so long: says when that is. `since`: when it failed first, if it had
+        failed before."""
         now = self._monotonic()
         if since is None and delivery.first_failed_at is not None:
             since = now
@@ -78,12 +83,12 @@ class Ages:
         return due
 
     def finished(self, delivery_id: int) -> None:
-        """There is nothing more to know of it."""
+        """It is delivered or dead: what is known of it can be forgotten."""
         self._failed.pop(delivery_id, None)
         self._revived.pop(delivery_id, None)
 
     def meet(self, delivery: PendingDelivery) -> None:
-        """It was read from the database: where a command has started its clock anew, that was then."""
+        """It was read from the database. If a command has started its clock anew, its age counts from about now."""
         if delivery.clock_started_at != delivery.created_at:
             self._revived_at(delivery)
 

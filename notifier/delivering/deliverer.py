@@ -1,4 +1,4 @@
-"""Delivery to all receivers, side by side, and what commands change meanwhile."""
+"""Delivers to all receivers side by side, and takes up what commands change meanwhile."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -8,7 +8,8 @@ from typing import Final
 
 import structlog
 
-from notifier.delivering.queue import STORE_RETRY, ReceiverQueue
+from notifier.delivering.due import STORE_RETRY
+from notifier.delivering.queue import ReceiverQueue
 from notifier.model.delivery import ReceiverState
 from notifier.model.errors import StoreError, StoreUnavailable
 from notifier.store.delivering import DeliveringStore
@@ -22,10 +23,10 @@ Builder = Callable[[ReceiverState], ReceiverQueue]
 
 
 class Deliverer:
-    """All receivers, side by side: one that is slow or broken delays no other.
+    """The queues of all receivers: one that is slow or broken delays no other.
 
     `builders` make a receiver's queue from its state. `before` is the deliverer that this one replaces: a receiver's
-    queue begins when its predecessor's attempts are over, and that of no other waits for them.
+    queue begins when the attempts of its predecessor are over.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Deliverer:
             self._over[name].set()
 
     async def _state_of(self, name: str) -> ReceiverState | None:
-        """As the predecessor left it; None when stopped."""
+        """A receiver's state as its predecessor left it; None when stopped."""
         while not self._stopping.is_set():
             try:
                 return (await self._store.receivers()).get(name, ReceiverState(name))

@@ -1,43 +1,54 @@
 """Which delivery of one receiver may be sent next. Pure bookkeeping: no clock, no I/O.
 
 A lane is one sync's pending deliveries in order; only its first may be under way. A delivery that stepped aside has a
-lane of its own. Times are seconds of one monotonic clock.
+lane of its own. Times are seconds of one monotonic clock; `now` is given.
 """
 
 import heapq
 import itertools
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
 
 from notifier.model.delivery import PendingDelivery
 
 LONGEST_LANE: Final = 20  # deliveries of a lane held in memory; the rest is read when these are done
 
-LaneKey = tuple[str, int, int]  # workspace, sync, and the delivery's ID where it goes alone (else 0)
-Place = tuple[bool, int]  # whether it goes after all others, and the delivery's ID
+LaneKey: TypeAlias = tuple[str, int, int]
+"""The workspace, the sync, and the ID of a delivery that stepped aside (else 0)."""
+Place: TypeAlias = tuple[bool, int]
+"""Whether a delivery goes after all others, and its ID."""
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One sync's deliveries. `more`: the database has some beyond `last_id`. `ticket`: of its entry that counts."""
+    """One sync's deliveries in their order."""
 
     key: LaneKey
     waiting: deque[PendingDelivery] = field(default_factory=deque)
     last_id: int = 0
+    """The last one that was read from the database."""
     more: bool = False
+    """The database has some beyond that."""
     flying: bool = False
+    """An attempt of the first one is under way."""
     ticket: int = 0
+    """That of the entry by which the lane is ready or sleeps; 0 while it has none."""
 
     @property
     def head(self) -> PendingDelivery:
+        """The first delivery. Set it when the database has it otherwise."""
         return self.waiting[0]
 
-    def chapter(self, most: int) -> list[PendingDelivery]:
-        """The head and, of those behind it, what goes on with the same story: at most so many together.
+    @head.setter
+    def head(self, delivery: PendingDelivery) -> None:
+        self.waiting[0] = delivery
 
-        One that may have arrived by an attempt of its own is looked for by itself.
+    def chapter(self, most: int) -> list[PendingDelivery]:
+        """What goes as one attempt: the head, and those right behind it that are of the same story, up to `most`.
+
+        A delivery that may have arrived by an earlier attempt is left out: the receiver is asked for it by itself.
         """
         story = self.head.story
         if story is None:
@@ -68,7 +79,7 @@ class Lanes:
         return len(self._lanes)
 
     def clear(self) -> None:
-        """Forgets all but what is under way; the database is about to be read again."""
+        """Forgets all but the heads that are under way, because the database is about to be read again."""
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.flying}
         for lane in self._lanes.values():
             lane.waiting = deque([lane.head])
@@ -76,7 +87,7 @@ class Lanes:
         self._ready, self._sleeping, self._failing, self._starving = [], [], set(), set()
 
     def add(self, delivery: PendingDelivery, due: float, now: float) -> None:
-        """Takes one from the database; they come in the order of their IDs."""
+        """Takes in a delivery from the database, to be sent when it is `due`. They come in the order of their IDs."""
         key = (delivery.workspace, delivery.sync_id, delivery.id if delivery.aside else 0)
         if key in self._closed:
             return
@@ -127,8 +138,11 @@ class Lanes:
         return None
 
     def take_another(self) -> Lane | None:
-        """To try a broken receiver with, due or not: the lane whose head is the next in age after what was tried last,
-        and after the youngest the oldest. It may be one message, and not the receiver, that is wrong."""
+        """A lane to try a broken receiver with, whether it is due or not; it is under way from now on.
+
+        It is the one whose head is the next younger than the delivery that was tried last, and after the youngest the
+        oldest: it may be one message, and not the receiver, that is wrong.
+        """
         idle = [lane for lane in self._lanes.values() if not lane.flying and lane.waiting]
         if not idle:
             return None
@@ -137,8 +151,10 @@ class Lanes:
         return self._take(lane)
 
     def broke_with(self, lane: Lane) -> None:
-        """A receiver that worked is broken since this attempt: it is tried with others first. One that does so time and
-        again goes after all that wait."""
+        """A receiver that worked is broken since an attempt of this lane: it is tried with others first.
+
+        A delivery that breaks it more than once goes after all others from then on.
+        """
         self._tried = lane.head.id
         self._broke[lane.head.id] += 1
 
@@ -152,8 +168,8 @@ class Lanes:
     def landed(
         self, lane: Lane, due: float | None, now: float, *, next_due: float, done: Collection[int] | None = None
     ) -> None:
-        """An attempt is over: its delivery sleeps until `due`; without that it is finished, or (`done`) the deliveries
-        with these IDs are, as far as the lane still holds them."""
+        """An attempt is over. With `due`, the head is tried again then. Without, it is finished, or those of `done` are
+        as far as the lane still holds them; the first that is left is due at `next_due`."""
         lane.flying = False
         self.flying -= 1
         if due is not None:
@@ -176,11 +192,11 @@ class Lanes:
             del self._lanes[lane.key]
 
     def _is_forgotten(self, lane: Lane) -> bool:
-        """Whether `clear` came while the caller waited for the database: what it holds is about to be read again."""
+        """Whether `clear` forgot it while the caller waited for the database: what it holds is read again."""
         return self._lanes.get(lane.key) is not lane
 
     def drop(self, lane: Lane) -> None:
-        """Leaves a lane alone for the rest of a `run --once`, with all of it that is still to be read."""
+        """Leaves a lane alone for the rest of a `run --once`, and all that is still read of it."""
         lane.flying = False
         self.flying -= 1
         self._closed.add(lane.key)
@@ -192,7 +208,8 @@ class Lanes:
         return [self._lanes[key] for key in self._starving]
 
     def refill(self, lane: Lane, deliveries: list[PendingDelivery], due: float, now: float, *, more: bool) -> None:
-        """Takes what the database had beyond `last_id`; those that stepped aside have lanes of their own already."""
+        """Takes in what the database had beyond `last_id`, the first of it to be sent when it is `due`. Those that
+        stepped aside have lanes of their own already."""
         if self._is_forgotten(lane):
             return
         self._starving.discard(lane.key)
@@ -220,10 +237,10 @@ class Lanes:
                 yield lane
 
     def step_aside(self, lane: Lane, due: float, now: float) -> None:
-        """The head goes on alone, its followers at once."""
+        """The head gets a lane of its own, in which it sleeps until `due`; its followers may be sent at once."""
         if self._is_forgotten(lane):
             return
-        head = lane.waiting.popleft()
+        head = replace(lane.waiting.popleft(), aside=True)
         lane.ticket = 0
         self._failing.discard(lane.key)
         alone = Lane((*lane.key[:2], head.id), deque([head]), head.id)

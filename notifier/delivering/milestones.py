@@ -1,6 +1,8 @@
-"""How old a delivery can be, whatever the wall clock says. Pure: times are given, in seconds of one monotonic clock.
+"""Between which bounds a delivery's age lies, whatever the wall clock says. Pure: times are given, in seconds of one
+monotonic clock.
 
-Numbers are given in the order of the commits: what has a higher number than all that there was at some time came later.
+A delivery's number is higher than those of all that were committed before it. So it is younger than any moment at which
+the highest number was lower than its own, and older than any at which that was as high.
 """
 
 from bisect import bisect_left
@@ -10,23 +12,26 @@ from datetime import timedelta
 
 @dataclass(slots=True)
 class _Milestone:
-    """Up to which number there were deliveries, from when to when at least."""
+    """The highest number that there was for a while."""
 
     number: int
     first: float
+    """When it was seen first."""
     last: float
+    """When it was seen last."""
 
 
 class Milestones:
-    """What one process has seen of a queue's end. `precision`: of what it says; `reach`: of the past that matters."""
+    """What one process has seen of the highest numbers."""
 
     def __init__(self, precision: timedelta, reach: timedelta) -> None:
+        """`precision`: by how much the bounds may be off. `reach`: what lies longer ago is forgotten."""
         self._precision = precision.total_seconds()
         self._reach = reach.total_seconds()
         self._passed: list[_Milestone] = []
 
     def saw(self, number: int, now: float) -> None:
-        """There are deliveries up to this number, and none beyond it."""
+        """This is the highest number now."""
         passed = self._passed
         if passed and number <= passed[-1].number:
             passed[-1].last = now
@@ -38,7 +43,7 @@ class Milestones:
             passed.pop(0)
 
     def bounds(self, number: int, now: float) -> tuple[timedelta, timedelta | None]:
-        """How old a delivery is at least and at most; None where it may be from before this process."""
+        """How old a delivery is at least, and at most; None where it may be from before this process."""
         place = bisect_left(self._passed, number, key=lambda milestone: milestone.number)
         least = now - self._passed[place].first if place < len(self._passed) else 0.0
         most = timedelta(seconds=now - self._passed[place - 1].last) if place else None

@@ -29,14 +29,9 @@ class Backlog:
     incidents: Mapping[tuple[str, Check], int]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PendingDelivery:
-    """One event on its way to one receiver.
-
-    `created_at` is when the event was seen, `clock_started_at` when its time to give up began; `aside` is set once
-    others may overtake it. `maybe_sent_at` is when the first attempt began whose end nobody knows: the receiver may
-    have the message.
-    """
+    """One event on its way to one receiver."""
 
     id: int
     event_id: str
@@ -45,11 +40,15 @@ class PendingDelivery:
     sync_id: int
     attempts: int
     created_at: datetime
+    """When the event was seen."""
     next_attempt_at: datetime
     clock_started_at: datetime
+    """When its time to give up began."""
     first_failed_at: datetime | None
     aside: bool
+    """Others of its sync may overtake it."""
     maybe_sent_at: datetime | None = None
+    """When the first attempt began whose end nobody knows: the receiver may have the message."""
     story: str | None = None
     quiet: bool = False
 

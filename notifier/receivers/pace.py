@@ -1,6 +1,6 @@
 """When the next message may go to one destination: its pace, and the holds that it asked for. Pure: times are given.
 
-Receivers that post to the same place share one. Times are seconds of one monotonic clock.
+Receivers that post to the same destination share a turnstile. Times are seconds of one monotonic clock.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ EDIT_PACE: Final = 1.2  # seconds between two edits by one token (Slack: Tier 3,
 
 
 class Turnstile:
-    """One destination. `interval`: seconds that lie between two messages, 0 where it has no pace."""
+    """One destination. `interval`: seconds between two messages to it; 0 where it takes them at any pace."""
 
     def __init__(self, interval: float = 0.0) -> None:
         self._interval = interval
@@ -24,23 +24,23 @@ class Turnstile:
         self._served: list[str] = []  # who shares it, least recently served first
 
     def join(self, name: str) -> None:
-        """Another receiver that posts here."""
+        """Another receiver posts here."""
         if name not in self._served:
             self._served.append(name)
 
     def disband(self) -> None:
-        """Nobody shares it until they join again, or enter."""
+        """Forgets who shares it, until they join again or enter."""
         self._served.clear()
 
     def hold(self, until: float) -> None:
-        """The destination asked to be left alone."""
+        """The destination asked to be left alone until then."""
         self._held_until = max(self._held_until, until)
 
     def is_held(self, now: float) -> bool:
         return now < self._held_until
 
     def opens_at(self, name: str) -> float:
-        """When this receiver may send. Those that share a pace take turns: the last one served comes last."""
+        """When this receiver may send. Those that share a pace take turns: who was served last has to wait longest."""
         if not self._interval:
             return self._held_until
         place = self._served.index(name) if name in self._served else 0
@@ -50,7 +50,7 @@ class Turnstile:
         )
 
     def enter(self, name: str, now: float) -> "Passage":
-        """An attempt begins. If it hangs, the others need not wait for its end."""
+        """An attempt of this receiver begins. The others wait from its begin, not for its end: it may hang."""
         turn = self._served.index(name) if name in self._served else 0
         passage = Passage(self, name, now, turn)
         self._inside.add(passage)
@@ -67,8 +67,8 @@ class Turnstile:
         self._last_left = max(self._last_left, left_at)
 
     def take_over(self, other: "Turnstile") -> None:
-        """Another one turned out to lead to the same place: what was asked for there, and who is being sent or was sent
-        last, holds here."""
+        """Another turnstile turned out to lead to the same destination: its holds, its attempts under way and the time
+        of its last message count here from now on."""
         self._held_until = max(self._held_until, other._held_until)
         self._last_left = max(self._last_left, other._last_left)
         for passage in other._inside:
@@ -79,38 +79,41 @@ class Turnstile:
 
 @dataclass(slots=True, eq=False)
 class Passage:
-    """One attempt on its way through a turnstile. `turn`: the place of its receiver before."""
+    """One attempt on its way through a turnstile."""
 
     turnstile: Turnstile
     name: str
+    """Of its receiver."""
     at: float
+    """When it began."""
     turn: int
+    """How many receivers had their turn before this one, for `turn_back`."""
 
     def leave(self, now: float) -> None:
-        """The attempt is over. Only now is it certain that its message is not still on its way: the pace counts there,
-        and a slow connection must not bring two messages together."""
+        """The attempt is over, and the next one waits from now: a slow connection may have delivered its message only
+        now, and must not bring two messages together."""
         self.turnstile._end(self, now)
 
     def turn_back(self) -> None:
-        """There was no attempt after all: all is as if it had never entered, and others' attempts still count."""
+        """There was no attempt after all: all is as if it had never entered."""
         self.turnstile._end(self, NEVER)
         self.turnstile._move(self.name, self.turn)
 
 
 class Turnstiles:
-    """A turnstile for each destination. One destination may go by several names: a channel's name and its ID."""
+    """A turnstile for each destination. A destination may have several names, as a channel has a name and an ID."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self._by_name: dict[tuple[str, ...], Turnstile] = {}
 
     def of(self, *destination: str) -> Turnstile:
-        """The one of a destination; the parts of its name may be secrets."""
+        """The turnstile of a destination, whose name has these parts. They may be secrets, and are never shown."""
         return self._by_name.setdefault(destination, Turnstile(self._interval))
 
     def same(self, turnstile: Turnstile, *destination: str) -> Turnstile:
-        """What a turnstile leads to goes by this name too: the one that was known by it before, or else itself. From
-        then on it is the one of all names by which either was known."""
+        """The destination of a turnstile has this name too. Says which turnstile it has from now on, by all its names:
+        the one that had this name before, or else the one that was given."""
         shared = self._by_name.setdefault(destination, turnstile)
         if shared is not turnstile:
             shared.take_over(turnstile)
@@ -119,7 +122,7 @@ class Turnstiles:
         return shared
 
     def disband(self) -> None:
-        """Before the receivers of another watchlist join: who is gone keeps no turn. Paces and holds go on."""
+        """Forgets which receivers there are, before those of another watchlist join. Paces and holds go on."""
         for turnstile in self._by_name.values():
             turnstile.disband()
 

@@ -378,7 +378,7 @@ class Delivering(RuleBasedStateMachine):
             self.lanes.landed(lane, None, self.now, next_due=due)
             return
         row.due, row.failed = self.now + wait, True
-        lane.head.first_failed_at = NOW
+        lane.head = replace(lane.head, first_failed_at=NOW)
         self.lanes.landed(lane, row.due, self.now, next_due=0.0)
 
     @precondition(lambda self: bool(self.flying))
@@ -406,7 +406,7 @@ class Delivering(RuleBasedStateMachine):
             row = self.database[lane.head.id]
             if row.aside:
                 continue
-            row.aside = lane.head.aside = True
+            row.aside = True
             if cleared_meanwhile:
                 self.clear(while_reading=False)
             self.lanes.step_aside(lane, row.due, self.now)

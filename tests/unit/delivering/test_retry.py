@@ -1,4 +1,4 @@
-"""When a delivery is tried again, and when it is given up."""
+"""What an attempt makes of its delivery and of what is known of the receiver."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,8 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.delivering.retry import back_off, hold_of, learned, may_step_aside, settled
-from notifier.model.delivery import Broken, Delivered, DeliveryState, Outcome, ReceiverState, Refused, Retry
+from notifier.delivering.retry import (
+    KEEP_ACCEPTED_EVERY,
+    Known,
+    back_off,
+    hold_of,
+    learned,
+    left_by,
+    may_step_aside,
+    settled,
+    shown_after,
+    stepped_aside,
+)
+from notifier.model.delivery import (
+    Broken,
+    Delivered,
+    DeliveryState,
+    Message,
+    Outcome,
+    Posted,
+    ReceiverState,
+    Refused,
+    Retry,
+    Shown,
+    Story,
+)
 from tests.builders import NOW, a_delivery, at, delivery_settings, minutes
 
 DEFAULTS = delivery_settings()  # 5 s, 10 min, 3 days
@@ -235,6 +258,92 @@ def test_that_there_was_nothing_to_send_says_nothing_of_a_receiver(state: Receiv
     assert learned(state, Delivered(unsent=True), NOW, failed_for=HOUR) == state
     learned_a_channel = learned(state, Delivered(unsent=True, note="#b=C2"), NOW, failed_for=HOUR)
     assert learned_a_channel == replace(state, note="#b=C2")
+
+
+# --- what a process knows of a receiver ---
+
+
+NEW = Known(ReceiverState("growth"))
+
+
+def after(known: Known, *outcomes: Outcome, every: float = 10.0) -> Known:
+    """After attempts that ended so, the first one then, by both clocks."""
+    for number, outcome in enumerate(outcomes, start=1):
+        known = known.after(outcome, NOW + timedelta(seconds=number * every), number * every)
+    return known
+
+
+def test_a_receiver_fails_since_the_first_failure_after_it_took_a_message() -> None:
+    known = after(NEW, Retry("HTTP 500"), Delivered(), Refused("HTTP 400"), Retry("HTTP 500"))
+    assert (known.accepted_at, known.failed_from) == (20.0, 30.0)
+    assert known.state.failed_since == NOW + timedelta(seconds=30)
+    assert after(known, Delivered(), every=50.0).failed_from is None
+
+
+def test_what_sent_nothing_ends_no_failing_and_is_no_message_taken() -> None:
+    known = after(NEW, Retry("HTTP 500"), Delivered(unsent=True))
+    assert (known.accepted_at, known.failed_from) == (None, 10.0)
+
+
+@pytest.mark.parametrize(("every", "failing"), [(100.0, False), (150.0, True)])
+def test_for_how_long_attempts_have_failed_counts_from_the_first_to_the_last(every: float, failing: bool) -> None:
+    known = after(NEW, *[Retry("HTTP 500")] * 3, every=every)  # the third is two steps after the first
+    assert known.state.failing is failing
+    assert known.is_news is failing
+
+
+def test_a_restart_goes_on_from_when_it_failed_before() -> None:
+    before = Known(FAILED, accepted_at=None, failed_from=-290.0)
+    assert not after(before, Retry("HTTP 500"), every=9.0).state.failing
+    assert after(before, Retry("HTTP 500"), every=10.0).state.failing
+
+
+def test_that_it_took_one_more_message_is_told_the_database_now_and_then_and_all_else_at_once() -> None:
+    known = after(NEW, Delivered())
+    assert known.is_news
+    told = [known := known.after(Delivered(), NOW + timedelta(seconds=at), at) for at in (20.0, 39.9, 40.0, 41.0)]
+    assert [each.is_news for each in told] == [False, False, True, False]
+    assert KEEP_ACCEPTED_EVERY == 30.0
+    assert known.state.last_accepted_at == NOW + timedelta(seconds=41)
+    assert known.after(Retry("HTTP 500"), NOW, 42.0).is_news
+    assert known.after(Delivered(note="x"), NOW, 42.0).is_news
+    assert not known.after(Delivered(unsent=True), NOW, 99.0).is_news
+
+
+# --- what is shown ---
+
+
+def test_where_a_story_stands_is_remembered_once_its_message_is_there() -> None:
+    story = Story("inc_1", b"{}", "evt_1", run_story="run:93")
+    message = Message("evt_1", "incident.opened", b"{}", story=story)
+    posted = Posted("there", "evt_1")
+    assert shown_after("growth", message, Delivered(posted=posted), NOW) == Shown(
+        "growth", "inc_1", posted, NOW, taken_over=("run:93",)
+    )
+    of_none = replace(message, story=None)
+    for other, outcome in ((message, Delivered()), (message, Retry("HTTP 500")), (of_none, Delivered(posted=posted))):
+        assert shown_after("growth", other, outcome, NOW) is None
+    assert shown_after("growth", None, Delivered(posted=posted), NOW) is None
+
+
+# --- the delivery afterwards ---
+
+
+def test_a_delivery_that_is_tried_again_is_as_its_settlement_says() -> None:
+    before = replace(a_delivery(), maybe_sent_at=at(-1))
+    settlement = settled(before, Retry("HTTP 500"), DEFAULTS, NOW, 0.0, age=timedelta(0))
+    left = left_by(before, settlement)
+    assert (left.attempts, left.first_failed_at, left.maybe_sent_at) == (1, NOW, None)
+    assert left.next_attempt_at == NOW + timedelta(seconds=5)
+    given_up = replace(settlement, state=DeliveryState.DEAD, next_attempt_at=None)
+    assert left_by(before, given_up).next_attempt_at == before.next_attempt_at
+
+
+def test_stepping_aside_changes_nothing_else_of_a_delivery() -> None:
+    before = replace(a_delivery(attempts=3, first_failed_at=at(-20)), maybe_sent_at=at(-1))
+    settlement = stepped_aside(before, NOW)
+    assert (settlement.aside, settlement.state) == (True, DeliveryState.PENDING)
+    assert left_by(before, settlement) == before
 
 
 # --- stepping aside ---
