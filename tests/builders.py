@@ -11,10 +11,13 @@ from notifier.judging import checks as rules
 from notifier.judging.body import event_body
 from notifier.judging.checks import Judged, SyncState
 from notifier.judging.checks import Scene as CheckScene
+from notifier.judging.diff import changes_between
+from notifier.judging.results import after_run, with_good_run
+from notifier.judging.sightings import Sighting
 from notifier.model.delivery import Message, PendingDelivery
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Incident, Reason
-from notifier.model.run import Change, GoodRun, Records, Result, SyncRun, Watched
+from notifier.model.run import Change, Records, Result, SyncRun, Watched
 from notifier.model.sync import Labels, Mark
 from notifier.watchlist.checks import ChecksInForce
 from notifier.watchlist.models import DeliverySettings, Route, SyncSelector, Watch
@@ -188,7 +191,7 @@ def delivery_settings(**durations: timedelta) -> DeliverySettings:
 
 
 class Course:
-    """A sync whose runs end one after another, and what its checks make of that; keeps what the recorder keeps.
+    """A sync whose runs end one after another, and what its checks make of that.
 
     Run N is created N minutes after NOW, and time stands there once it ended. `told`: the steps of incidents so far.
     """
@@ -229,25 +232,9 @@ class Course:
         self.now = max(self.now, created)
         completed_at = self.now if watched.status == "completed" else None
         run = replace(a_run(number, watched=watched, created_at=created, completed_at=completed_at), records=records)
-        sent = records.sent
-        result = Result(number, created, watched.status == "completed", completed_at, sent)
-        self.results[number] = result
-        newest_first = sorted(self.results.values(), key=lambda known: known.run_id, reverse=True)
-        judged = rules.after_result(self.state, self.checks, run, newest_first, self.scene)
-        self.take(judged)
-        if judged.outlier:
-            self.results[number] = replace(result, outlier=True)
-        if (level := judged.new_level_from) is not None:
-            self.results = {
-                i: replace(r, outlier=r.created_at is not None and r.created_at < level)
-                for i, r in self.results.items()
-            }
-        good = self.state.last_good
-        if completed_at is not None and (
-            good is None or good.completed_at is None or completed_at >= good.completed_at
-        ):
-            self.state = replace(self.state, last_good=GoodRun(number, completed_at))
-        self.take(Judged(rules.after_end(self.state, number, run, Reason.RECOVERED, self.scene)))
+        sighting = Sighting(run, None, changes_between(None, watched), None)
+        self.take(after_run(self.state, self.checks, sighting, self.results, (), self.scene))
+        self.state = with_good_run(self.state, run, self.now)
 
     def error_changes(self, number: int, code: str | None = "E1", message: str | None = "no access") -> None:
         """The error fields of a run that failed change."""

@@ -12,7 +12,7 @@ from notifier.judging import checks as rules
 from notifier.judging.body import event_body
 from notifier.judging.checks import Judged, Scene, Step, SyncState
 from notifier.judging.page import Draft, Found, Page, draft_of, run_drafts
-from notifier.judging.results import newest_first, result_of, take_new_level, with_good_run
+from notifier.judging.results import after_run, with_good_run
 from notifier.judging.route import Finding, Reader, Subject, addressed, who_knows
 from notifier.judging.sightings import Sighting
 from notifier.judging.standing import resting_checks, standing_after
@@ -93,7 +93,7 @@ class Judge:
             run, before = sighting.run, page.state.open
             judged = Judged()
             if sync.has_baseline:
-                judged = _judged(page.state, sync.checks, sighting, by_run, listed, scene)
+                judged = after_run(page.state, sync.checks, sighting, by_run, listed, scene)
             page.take(judged, run, recounted=sighting.has_new_counts)
             page.state = with_good_run(page.state, run, times.api_now)
             drafts = [
@@ -198,30 +198,3 @@ class Judge:
             incidents=(own,) if own is not None else tuple(lasting.values()) if run is not None else (),
             run_story=run_story(self.workspace, sync.sync_id, run.id) if run is not None else None,
         )
-
-
-def _judged(
-    state: SyncState,
-    checks: ChecksInForce,
-    sighting: Sighting,
-    results: dict[int, Result],
-    listed: Sequence[int],
-    scene: Scene,
-) -> Judged:
-    """What one run means to a sync's checks; `results` then holds what it came to, too."""
-    run, judged = sighting.run, Judged()
-    results.pop(run.id, None)
-    if run.watched.is_counted:
-        results[run.id] = result_of(run)
-    if sighting.has_new_result or sighting.has_new_counts:
-        after = rules.after_result if sighting.has_new_result else rules.after_counts
-        judged = after(state, checks, run, newest_first(results, listed), scene)
-        if judged.outlier:
-            results[run.id] = replace(results[run.id], outlier=True)
-        if judged.new_level_from is not None:
-            take_new_level(results, judged.new_level_from)
-    elif run.watched.status == "failed":
-        judged = Judged(rules.after_error(state, run))
-    if run.ended:
-        judged = replace(judged, steps=(*judged.steps, *rules.after_end(state, run.id, run, Reason.RECOVERED, scene)))
-    return judged

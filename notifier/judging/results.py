@@ -1,11 +1,14 @@
-"""Results of runs, in their order, and the last good one. Pure."""
+"""Results of runs, in their order, the last good one, and what one run more means. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from notifier.judging.checks import SyncState
+from notifier.judging import checks as rules
+from notifier.judging.checks import Judged, Scene, SyncState
+from notifier.judging.sightings import Sighting
+from notifier.model.incident import Reason
 from notifier.model.run import GoodRun, Result, Snapshot, SyncRun
 from notifier.watchlist.checks import ChecksInForce
 
@@ -81,3 +84,31 @@ def newest_first(results: Mapping[int, Result], listed: Iterable[int] = ()) -> l
     for result in reversed(in_order.values()):
         below = times[result.run_id] = result.created_at or below
     return sorted(in_order.values(), key=lambda result: times[result.run_id], reverse=True)
+
+
+def after_run(
+    state: SyncState,
+    checks: ChecksInForce,
+    sighting: Sighting,
+    results: dict[int, Result],
+    listed: Sequence[int],
+    scene: Scene,
+) -> Judged:
+    """What a run that was seen means to its sync's checks; `results` then holds what it came to, too. Of results of one
+    instant, `listed` tells which is newer."""
+    run, judged = sighting.run, Judged()
+    results.pop(run.id, None)
+    if run.watched.is_counted:
+        results[run.id] = result_of(run)
+    if sighting.has_new_result or sighting.has_new_counts:
+        after = rules.after_result if sighting.has_new_result else rules.after_counts
+        judged = after(state, checks, run, newest_first(results, listed), scene)
+        if judged.outlier:
+            results[run.id] = replace(results[run.id], outlier=True)
+        if judged.new_level_from is not None:
+            take_new_level(results, judged.new_level_from)
+    elif run.watched.status == "failed":
+        judged = Judged(rules.after_error(state, run))
+    if run.ended:
+        judged = replace(judged, steps=(*judged.steps, *rules.after_end(state, run.id, run, Reason.RECOVERED, scene)))
+    return judged

@@ -35,8 +35,8 @@ class Ending:
         self._hung_up = hung_up
 
     def listen(self) -> None:
-        """Begins to listen. To be called before any other thread starts: a signal that an earlier thread gets is handled
-        only once the main thread runs again."""
+        """Begins to listen. To be called before any other thread starts: a signal that an earlier thread gets is
+        handled only once the main thread runs again."""
         for number in SIGNALS | {signal.SIGHUP}:
             signal.signal(number, self._is_told)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS | {signal.SIGHUP})

@@ -197,7 +197,7 @@ async def _let_go(watchlist: Watchlist, workspace: str, store: WatchingStore, de
     told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
     links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
     recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
-    await Roster(workspace, (), store, recorder).load(Listings())
+    await Roster(workspace, (), store, recorder, checks=Checks()).load(Listings())
     outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
     await outage.load()
     await outage.end()

@@ -19,7 +19,7 @@ from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.judging.diff import dated, is_baseline, mark_of, read_to_mark
 from notifier.judging.judge import Times
-from notifier.judging.sightings import Shown, as_known, is_before
+from notifier.judging.sightings import Shown
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
 from notifier.model.incident import Reason
 from notifier.model.run import Snapshot, SyncRun
@@ -29,13 +29,11 @@ from notifier.watching.api_clock import ApiClock, ApiTime
 from notifier.watching.pace import back_off
 from notifier.watching.record import Recorder
 from notifier.watching.run_list import MOST_NEWS, RunList, RunListReader
-from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
+from notifier.watching.target import Misses, RunTarget, SyncTarget, Unread
 
 log = structlog.get_logger(__name__)
 
 NEWEST: Final = 5  # runs asked for by a poll at rest: enough to see a mark below a few new ones in one small answer
-DROP_AFTER: Final = timedelta(days=7)
-LONGEST_LAG: Final = timedelta(minutes=10)  # of one server of the API behind another
 TELL_AFTER: Final = 3  # failures in a row
 
 
@@ -60,8 +58,8 @@ class Observer:
         store: WatchingStore,
         recorder: Recorder,
         *,
-        is_listed: Callable[[], bool] = lambda: True,
-        may_lag: bool = True,
+        is_listed: Callable[[], bool],
+        may_lag: bool,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -176,7 +174,7 @@ class Observer:
             except (Unreachable, Unusable, Unauthorized) as error:
                 if isinstance(error, Unauthorized) and error.status == HTTPStatus.UNAUTHORIZED:
                     raise
-                failed = target.followed.setdefault(run_id, Followed(answered.now))
+                failed = target.following(run_id, answered.now)
                 wait = back_off(failed.failures + 1, self._jitter())
                 failed.failed(str(error), begun, now() + wait)
                 if failed.failures == TELL_AFTER:
@@ -194,10 +192,9 @@ class Observer:
         try:
             run, _ = await self._client.run(run_id)
         except NotFound:
-            missed = target.followed.setdefault(run_id, Followed(answered.now))
-            missed.failures, missed.error = 0, ""  # it was said, and not that it can't be
-            if self._is_listed():
-                missed.misses.note(asyncio.get_running_loop().time())
+            target.following(run_id, answered.now).missed(
+                asyncio.get_running_loop().time(), is_believed=self._is_listed()
+            )
             return
         run = dated(run, answered.latest)
         if followed is not None:
@@ -209,9 +206,9 @@ class Observer:
 
     async def _give_up(self, target: SyncTarget, api_now: datetime) -> None:
         now = asyncio.get_running_loop().time()
-        for run_id in [run_id for run_id, run in target.followed.items() if run.misses.is_gone(now)]:
+        for run_id in target.gone_runs(now):
             await self._drop(target, run_id, "not found three times", Reason.DELETED, api_now)
-        for run_id in _stale(target, api_now):
+        for run_id in target.stale_runs(api_now):
             await self._drop(target, run_id, "unchanged for seven days", Reason.UNWATCHED, api_now)
 
     async def poll_run(
@@ -252,7 +249,7 @@ class Observer:
         await self._record(alone, (run,), known, (), answered.now, older=older)
         target.active = alone.is_active(answered.now)
         reason = f"ended as {run.watched.status}" if run.ended else "unchanged for seven days"
-        if run.ended or _stale(alone, answered.now):
+        if run.ended or alone.stale_runs(answered.now):
             await self.end_run_watch(run.id, run.sync_id, reason)
             return RunFate.ENDED
         return RunFate.GOES_ON
@@ -294,44 +291,18 @@ class Observer:
             times = Times(seen_at=self._clock(), api_now=api_now)
             # Retention may have moved the floor since the list was read.
             fresh = {run.id for run in news if target.mark is None or not is_baseline(run, target.mark)}
-            shown = Shown(self._not_outdated(target, listed, known), known, fresh, older)
+            now = asyncio.get_running_loop().time()
+            runs = target.believed(listed, known, now, may_lag=self._may_lag)
+            shown = Shown(runs, known, fresh, older)
             kept = await self._recorder.take_runs(target, shown, times, mark=mark, gap=gap)
         await self._follow(target, shown.runs, {**known, **{snapshot.run_id: snapshot for snapshot in kept}}, api_now)
         return True
 
-    def _not_outdated(
-        self, target: SyncTarget, listed: Sequence[SyncRun], known: dict[int, Snapshot]
-    ) -> tuple[SyncRun, ...]:
-        """The runs of an answer without those that it shows as they were before what is known of them: answers of
-        servers that lag behind each other would tell a change three times.
-
-        After ten minutes of it the answer is right, whatever its times say.
-        """
-        now, shown = asyncio.get_running_loop().time(), []
-        for run in listed:
-            old = known.get(run.id)
-            if old is not None and self._may_lag and is_before(run, old):
-                if now - target.held.setdefault(run.id, now) < LONGEST_LAG.total_seconds():
-                    continue
-            else:
-                target.held.pop(run.id, None)
-            shown.append(run if old is None else as_known(run, old))
-        return tuple(shown)
-
     async def _follow(
-        self,
-        target: SyncTarget,
-        listed: Iterable[SyncRun],
-        known: Mapping[int, Snapshot],
-        api_now: datetime,
+        self, target: SyncTarget, listed: Iterable[SyncRun], known: Mapping[int, Snapshot], api_now: datetime
     ) -> None:
         for run in listed:
-            snapshot = known[run.id]
-            if snapshot.followed and not run.ended:
-                moved_at = max(snapshot.changed_at, _past(run.updated_at, api_now) or snapshot.changed_at)
-                target.followed[run.id] = Followed(moved_at, created_at=run.created_at)
-            else:
-                target.followed.pop(run.id, None)
+            target.was_seen(run, known[run.id], api_now)
             if run.ended and run.id in target.watched_runs:
                 await self.end_run_watch(run.id, run.sync_id, f"ended as {run.watched.status}")
                 target.drop_run(run.id)
@@ -361,11 +332,3 @@ class Observer:
             sync_run_id=run_id,
             reason=reason,
         )
-
-
-def _stale(target: SyncTarget, api_now: datetime) -> list[int]:
-    return [run_id for run_id, run in target.followed.items() if api_now - run.moved_at >= DROP_AFTER]
-
-
-def _past(time: datetime | None, now: datetime) -> datetime | None:
-    return time if time is not None and time <= now else None

@@ -20,7 +20,7 @@ from notifier.store.watching import WatchingStore
 from notifier.watching.record import Recorder
 from notifier.watching.silence import Silence
 from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
-from notifier.watchlist.checks import NO_CHECKS, Checks, ChecksInForce
+from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import Coverage, labels_of_run, named_runs, named_syncs
 from notifier.watchlist.models import Watch
 
@@ -76,10 +76,10 @@ class Roster:
         store: WatchingStore,
         recorder: Recorder,
         *,
-        checks: Checks | None = None,
+        checks: Checks,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`checks`: those of every watch; without them, none is on."""
+        """`checks`: those of every watch."""
         self.workspace = workspace
         self.listings = Listings()
         self.flaw: str | None = None  # why the last listing may lack some syncs, or is not believed to lack them
@@ -165,8 +165,6 @@ class Roster:
 
     def _checks_of(self, sync_id: int) -> ChecksInForce:
         """The checks that hold for a sync; thousands of syncs have those of the same few watches."""
-        if self._checks is None:
-            return NO_CHECKS
         places = self._coverage.places(sync_id, self._labels.get(sync_id))
         if places not in self._in_force:
             self._in_force[places] = ChecksInForce.of(self._checks, [self._watches[place].checks for place in places])

@@ -13,12 +13,15 @@ from notifier.judging.checks import SyncState
 from notifier.judging.diff import with_floor_of
 from notifier.judging.judge import KnownSync
 from notifier.judging.results import newer
-from notifier.model.run import GoodRun, SyncRun
+from notifier.judging.sightings import as_known, is_before
+from notifier.model.run import GoodRun, Snapshot, SyncRun
 from notifier.model.sync import Labels, Mark, Standing
 from notifier.watching.silence import Silence
 from notifier.watchlist.checks import NO_CHECKS, ChecksInForce
 
 QUIET_AFTER: Final = timedelta(hours=24)
+DROP_AFTER: Final = timedelta(days=7)
+LONGEST_LAG: Final = timedelta(minutes=10)  # of one server of the API behind another
 MOST_MISSES: Final = 3
 GONE_AFTER: Final = timedelta(minutes=10)
 NONE_OUTSIDE: Final[frozenset[int]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
@@ -65,6 +68,12 @@ class Followed:
         """It could be read."""
         self.misses.number = self.failures = 0
         self.error, self.retry_at = "", 0.0
+
+    def missed(self, now: float, *, is_believed: bool) -> None:
+        """It was not found, which is no failure to read it. `is_believed`: that may mean that it is gone."""
+        self.failures, self.error = 0, ""
+        if is_believed:
+            self.misses.note(now)
 
     def failed(self, error: str, begun: float, retry_at: float) -> None:
         """It could not be read, by a request that began then."""
@@ -224,6 +233,46 @@ class SyncTarget:
         self.held = {run_id: since for run_id, since in self.held.items() if run_id in listed_ids | wanted}
         outside = wanted - listed_ids
         self.outside = frozenset(outside) if outside else NONE_OUTSIDE
+
+    def was_seen(self, run: SyncRun, snapshot: Snapshot, api_now: datetime) -> None:
+        """This run is kept so: until it ends, it is followed."""
+        if run.ended or not snapshot.followed:
+            self.followed.pop(run.id, None)
+            return
+        updated_at = run.updated_at if run.updated_at is not None and run.updated_at <= api_now else None
+        moved_at = max(snapshot.changed_at, updated_at or snapshot.changed_at)
+        self.followed[run.id] = Followed(moved_at, created_at=run.created_at)
+
+    def following(self, run_id: int, api_now: datetime) -> Followed:
+        """What is held of a run that is asked for by itself."""
+        return self.followed.setdefault(run_id, Followed(api_now))
+
+    def believed(
+        self, listed: Iterable[SyncRun], known: Mapping[int, Snapshot], now: float, *, may_lag: bool
+    ) -> tuple[SyncRun, ...]:
+        """The runs of an answer without those that it shows as they were before what is known of them, where it
+        `may_lag`: answers of servers that lag behind each other would tell a change three times.
+
+        After ten minutes of it, by the loop's clock, the answer is right, whatever its times say.
+        """
+        believed = []
+        for run in listed:
+            old = known.get(run.id)
+            if old is not None and may_lag and is_before(run, old):
+                if now - self.held.setdefault(run.id, now) < LONGEST_LAG.total_seconds():
+                    continue
+            else:
+                self.held.pop(run.id, None)
+            believed.append(run if old is None else as_known(run, old))
+        return tuple(believed)
+
+    def gone_runs(self, now: float) -> list[int]:
+        """The followed runs that were not found, often and long enough to believe it by the loop's clock."""
+        return [run_id for run_id, run in self.followed.items() if run.misses.is_gone(now)]
+
+    def stale_runs(self, api_now: datetime) -> list[int]:
+        """The followed runs that have not moved for a week."""
+        return [run_id for run_id, run in self.followed.items() if api_now - run.moved_at >= DROP_AFTER]
 
     def is_active(self, api_now: datetime) -> bool:
         """Whether a run that has not ended moved within a day."""

@@ -215,7 +215,10 @@ async def test_a_poll_that_waits_for_another_is_late_by_how_long_that_takes(
 ) -> None:
     for sync_id in (51, 52, 53):
         scene.sync(sync_id)
-    observer, heard = Slow(scene.client, scene.store.watching, scene.recorder), Listening()
+    observer, heard = (
+        Slow(scene.client, scene.store.watching, scene.recorder, is_listed=lambda: True, may_lag=True),
+        Listening(),
+    )
     observer.clock_of_loop = LoopClock(monkeypatch)
     watcher = await scene.watcher(ALL, observer=observer, meter=heard, max_concurrent_requests=1)
     async with asyncio.timeout(60):

@@ -44,7 +44,7 @@ from notifier.watching.record import Recorder
 from notifier.watching.roster import Changes, Listings, Roster
 from notifier.watching.target import SyncTarget
 from notifier.watching.watcher import WorkspaceWatcher
-from notifier.watchlist.checks import Checks, ChecksInForce
+from notifier.watchlist.checks import SETTINGS, Checks, ChecksInForce
 from notifier.watchlist.models import Route, Watch, Workspace
 
 P = ParamSpec("P")
@@ -52,6 +52,7 @@ T = TypeVar("T")
 WORKSPACE = "production"
 START_OF_TIME = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 """When the first run of a test was created; run N was created N seconds later."""
+ALL_OFF = Checks.model_validate(dict.fromkeys(SETTINGS, False))
 LONG_AGO = "2020-01-01T00:00:00.000Z"
 LATER = "2100-01-01T00:00:00.000Z"
 """After any listing of the tests, whose `Date` is the real one."""
@@ -181,6 +182,7 @@ class Scene:
         self.clock = Clock()
         simulator.date = START_OF_TIME - timedelta(seconds=1)  # until there are runs; then when the newest was created
         self.woken: list[str] = []
+        self.is_listed: Callable[[], bool] = lambda: True
         self.observer = self.new_observer()
 
     # --- what happens in Census ---
@@ -244,7 +246,15 @@ class Scene:
             recorded=wake,
             clock=self.clock,
         )
-        observer = Observer(self.client, self.store.watching, self.recorder, clock=self.clock, jitter=lambda: 0.0)
+        observer = Observer(
+            self.client,
+            self.store.watching,
+            self.recorder,
+            is_listed=lambda: self.is_listed(),
+            may_lag=True,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
         observer.api_clock = ApiClock(self.workspace, self._our_clock)
         return observer
 
@@ -276,7 +286,9 @@ class Scene:
 
     async def roster(self, *watches: Watch, checks: Checks | None = None) -> tuple[Roster, Changes]:
         """A roster that has loaded what the database remembers."""
-        roster = Roster(self.workspace, watches, self.store.watching, self.recorder, checks=checks, clock=self.clock)
+        roster = Roster(
+            self.workspace, watches, self.store.watching, self.recorder, checks=checks or ALL_OFF, clock=self.clock
+        )
         state = (await self.store.watching.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
         return roster, await roster.load(Listings.of(state))
 
@@ -299,9 +311,11 @@ class Scene:
         given: dict[str, Any] = {"poll_interval": timedelta(seconds=60), "active_poll_interval": timedelta(seconds=10)}
         workspace = Workspace(api_key=SecretStr("simulated-key"), base_url=self.base_url, **{**given, **settings})
         state = (await self.store.watching.workspaces()).get(self.workspace, WorkspaceState(self.workspace))
-        roster = Roster(self.workspace, watches, self.store.watching, self.recorder, checks=checks, clock=self.clock)
+        roster = Roster(
+            self.workspace, watches, self.store.watching, self.recorder, checks=checks or ALL_OFF, clock=self.clock
+        )
         health = Health(state, self.store.watching.save_workspace, clock=self.clock, jitter=lambda: 0.0)
-        self.observer._is_listed = lambda: health.is_listed
+        self.is_listed = lambda: health.is_listed
         if in_force is None:
             in_force = ChecksInForce() if checks is None else ChecksInForce.of(checks)
         outage = Outage(health, self.recorder, self.store.watching, in_force, clock=self.clock)

@@ -18,6 +18,7 @@ from notifier.judging.route import Reader
 from notifier.judging.standing import standing_after
 from notifier.model.errors import StoreUnavailable
 from notifier.model.incident import Reason
+from notifier.model.run import Result
 from notifier.model.sync import Standing, Sync
 from notifier.simulator import Status
 from notifier.store.store import Store
@@ -956,6 +957,34 @@ async def rerostered(scene: Scene, checks: Checks, *watches: Watch) -> Roster:
     for target in roster.syncs.values():
         await scene.poll(target)
     return roster
+
+
+@pytest.mark.asyncio
+async def test_a_run_is_judged_by_the_checks_for_which_its_results_were_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new name brings the sync under other checks while its results are read: they come with the next run."""
+    counting = Watch(syncs=SyncSelector(label=("Counted",)), checks=WatchChecks(record_count=RecordCount()))
+    for number in range(1, 11):
+        scene.run(number, records_processed=1_000 if number < 7 else 100)
+    roster = await rostered(scene, Checks(failing=Failing(runs=2)), counting, Watch(sync=52))
+    read = scene.store.watching.results
+
+    async def renamed_meanwhile(workspace: str, sync_id: int, most: int) -> list[Result]:
+        results = await read(workspace, sync_id, most)
+        scene.simulator.update_sync(52, label="Counted")
+        await scene.listed(roster)
+        return results
+
+    monkeypatch.setattr(scene.store.watching, "results", renamed_meanwhile)
+    scene.run(11, records_processed=500)  # far from what the answer shows, not from what the database knows
+    await scene.poll(roster.syncs[52])
+    assert roster.syncs[52].checks.record_count is not None
+    assert told(scene) == []
+    monkeypatch.undo()
+    scene.run(12, records_processed=5)
+    await scene.poll(roster.syncs[52])
+    assert told(scene) == ["record_count opened by 12"]
 
 
 @pytest.mark.parametrize("call", ["run_is_gone", "note_listed", "drop_checks_turned_off", "pass_time"])

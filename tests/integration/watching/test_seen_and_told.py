@@ -479,7 +479,9 @@ class Play:
         state = (await scene.store.watching.workspaces()).get(name, WorkspaceState(name))
         workspace = Workspace(api_key=SecretStr("k"), base_url=scene.base_url)
         health = Health(state, scene.store.watching.save_workspace, clock=now, jitter=lambda: 0.0)
-        observer = Observer(scene.client, scene.store.watching, recorder, clock=now)
+        observer = Observer(
+            scene.client, scene.store.watching, recorder, is_listed=lambda: True, may_lag=True, clock=now
+        )
         self.schedule = schedule = Schedule.of(workspace, sooner=lambda: None)
         self.lister = Lister(scene.client, observer, roster, health, schedule, of_no_interest, clock=now)
         self.attempts = Attempts(
