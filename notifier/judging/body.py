@@ -8,6 +8,7 @@ from typing import Any, Final
 from notifier.model.event import TEST_TYPE, CensusAlert, EventType
 from notifier.model.foreign import ELLIPSIS
 from notifier.model.incident import Incident
+from notifier.model.measure import measure_json
 from notifier.model.run import Change, PreviousRun, SyncRun
 from notifier.model.sync import Labels
 from notifier.model.times import timestamp
@@ -48,6 +49,8 @@ def event_body(
         data["changes"] = [{"field": c.field, "old": c.old, "new": c.new} for c in changes]
     if incident is not None:
         data["incident"] = incident_json(incident)
+        if (measure := measure_json(incident.measure)) is not None:
+            data["incident"]["measure"] = measure
         if incident.summary is not None:
             data["summary"] = incident.summary
     if alert is not None:

@@ -15,13 +15,12 @@ from typing import Final
 from notifier.model.event import EventType
 from notifier.model.foreign import error_line
 from notifier.model.incident import Check, CountedTo, Incident, Reason
+from notifier.model.measure import AnotherError, Counted, Lost, Measure, Running, Said, Standstill, sentence
 from notifier.model.run import GoodRun, Records, Result, SyncRun, Watched
 from notifier.model.sync import Standing
-from notifier.model.times import counted, spoken
 from notifier.watchlist.checks import ChecksInForce, Failing, RecordCount, RejectedRecords, Reminders
 
 FEWEST_FOR_MEAN: Final = 3
-ANOTHER_ERROR: Final = "another error"
 
 # None of these looks at a character more often than a few times, however long and odd a message is.
 _QUOTED: Final = re.compile(r""""[^"]*"|`[^`]*`|“[^“”]*”|«[^«»]*»|(?<!\w)['‘][^'‘’]*['’](?!\w)""")
@@ -87,9 +86,10 @@ class Scene:
         run: SyncRun | None = None,
         run_id: int | None = None,
         runs: int = 0,
-        summary: str | None = None,
+        measure: Measure | None = None,
         last_good: GoodRun | None = None,
     ) -> Step:
+        """The beginning. `measure`: what the check found; of a failure, the run says it."""
         incident = Incident(
             id=self.new_id(),
             workspace=self.workspace,
@@ -102,8 +102,8 @@ class Scene:
             last_run_id=run.id if run is not None else run_id,
             likeness=likeness(run.watched) if run is not None else None,
             last_good_run=last_good,
-            summary=summary,
-            wrong=summary or wrong_with(run),
+            measure=measure,
+            wrong=sentence(measure) if measure is not None else wrong_with(run),
         )
         return Step(EventType.INCIDENT_OPENED, incident, run)
 
@@ -114,8 +114,17 @@ class Scene:
         did. `newest`: the newest result that is known."""
         ended = max(self.now, incident.opened_at)
         counted_to = CountedTo(newest.run_id, newest.created_at) if newest is not None else None
-        over = replace(incident, resolved_at=ended, reason=reason, counted_to=counted_to, summary=incident.wrong)
+        over = replace(
+            incident, resolved_at=ended, reason=reason, counted_to=counted_to, measure=_what_was_wrong(incident)
+        )
         return Step(EventType.INCIDENT_RESOLVED, over, run)
+
+
+def _what_was_wrong(incident: Incident) -> Measure | None:
+    """Of a failure, what its last run said; of all else, what was found last."""
+    if incident.check is Check.FAILING:
+        return Said(incident.wrong) if incident.wrong is not None else None
+    return incident.measure
 
 
 # --- what a run brings about ---
@@ -165,7 +174,7 @@ def _failing(
             yield scene.resolved(incident, Reason.RECOVERED, run, latest[0])
         return
     if incident is not None:
-        yield from _another(incident, run, ANOTHER_ERROR if likeness(run.watched) != incident.likeness else None)
+        yield from _another(incident, run, AnotherError() if likeness(run.watched) != incident.likeness else None)
         return
     seen = state.failing_from
 
@@ -179,15 +188,15 @@ def _failing(
         yield scene.opened(Check.FAILING, run=run, runs=failed, last_good=state.last_good)
 
 
-def _another(incident: Incident, run: SyncRun, summary: str | None) -> Iterator[Step]:
+def _another(incident: Incident, run: SyncRun, measure: Measure | None) -> Iterator[Step]:
     """Another bad run, or another error; the same run, ended anew just as it was, is neither."""
     like = likeness(run.watched)
     if run.id == incident.last_run_id and like == incident.likeness:
         return
     more = incident.runs + (run.id != incident.last_run_id)
-    wrong = (wrong_with(run) if incident.check is Check.FAILING else summary) or incident.wrong
-    changed = replace(incident, runs=more, last_run_id=run.id, likeness=like, summary=summary, wrong=wrong)
-    yield Step(EventType.INCIDENT_CHANGED, changed, run)
+    changed = replace(incident, runs=more, last_run_id=run.id, likeness=like, measure=measure)
+    wrong = (wrong_with(run) if incident.check is Check.FAILING else changed.summary) or incident.wrong
+    yield Step(EventType.INCIDENT_CHANGED, replace(changed, wrong=wrong), run)
 
 
 def after_error(state: SyncState, run: SyncRun) -> tuple[Step, ...]:
@@ -195,19 +204,19 @@ def after_error(state: SyncState, run: SyncRun) -> tuple[Step, ...]:
     incident = state.open.get(Check.FAILING)
     if incident is None or incident.last_run_id != run.id:
         return ()
-    return tuple(_another(incident, run, ANOTHER_ERROR))
+    return tuple(_another(incident, run, AnotherError()))
 
 
 def _rejected(settings: RejectedRecords, state: SyncState, run: SyncRun, scene: Scene) -> Iterator[Step]:
     incident = state.open.get(Check.REJECTED_RECORDS)
     bad, of = lost_records(run.records)
     if bad >= settings.at_least and bad * 100 >= _exactly(settings.percent) * of:
-        were = "was" if bad == 1 else "were"
-        said = f"{bad:,} of {counted(of, 'record')} {were} rejected or invalid ({bad * 100 // of} %)"
         if incident is None:
-            yield scene.opened(Check.REJECTED_RECORDS, run=run, runs=1, summary=said, last_good=state.last_good)
+            yield scene.opened(
+                Check.REJECTED_RECORDS, run=run, runs=1, measure=Lost(bad, of), last_good=state.last_good
+            )
         else:
-            yield from _another(incident, run, said)
+            yield from _another(incident, run, Lost(bad, of))
     elif incident is not None and run.records.sent:
         yield scene.resolved(incident, Reason.RECOVERED, run)
 
@@ -239,10 +248,10 @@ def _record_count(
         return Judged((scene.resolved(incident, Reason.RECOVERED, run),), new_level_from=unusual[-1].created_at)
     if mean is None:
         return Judged(outlier=True)
-    said = f"{counted(sent, 'record')} sent, the mean of the runs before is {round(mean):,}"
+    found = Counted(sent, round(mean))
     if incident is not None:
-        return Judged(tuple(_another(incident, run, said)), outlier=True)
-    step = scene.opened(Check.RECORD_COUNT, run=run, runs=1, summary=said, last_good=state.last_good)
+        return Judged(tuple(_another(incident, run, found)), outlier=True)
+    step = scene.opened(Check.RECORD_COUNT, run=run, runs=1, measure=found, last_good=state.last_good)
     return Judged((step,), outlier=True)
 
 
@@ -285,8 +294,7 @@ def is_slow(checks: ChecksInForce, state: SyncState, created_at: datetime | None
 
 def slow(after: timedelta, state: SyncState, run: SyncRun, scene: Scene) -> Step:
     """The incident of a run that `is_slow`."""
-    said = f"running for more than {spoken(after)}"
-    return scene.opened(Check.SLOW_RUN, run=run, runs=1, summary=said, last_good=state.last_good)
+    return scene.opened(Check.SLOW_RUN, run=run, runs=1, measure=Running(after), last_good=state.last_good)
 
 
 def stale(checks: ChecksInForce, state: SyncState, scene: Scene) -> tuple[Step, ...]:
@@ -296,8 +304,7 @@ def stale(checks: ChecksInForce, state: SyncState, scene: Scene) -> tuple[Step, 
     since = good_since(state)
     if settings is None or rests or since is None or Check.STALE in state.open or scene.now - since < settings.after:
         return ()
-    said = f"no run has completed for more than {spoken(settings.after)}"
-    return (scene.opened(Check.STALE, summary=said, last_good=state.last_good),)
+    return (scene.opened(Check.STALE, measure=Standstill(settings.after), last_good=state.last_good),)
 
 
 def good_since(state: SyncState) -> datetime | None:
@@ -315,8 +322,8 @@ def reminders(settings: Reminders | None, incidents: Iterable[Incident], now: da
 
 
 def _reminded(incident: Incident, now: datetime) -> Incident:
-    summary = incident.summary if incident.summary != ANOTHER_ERROR else None  # that was news once
-    return replace(incident, reminders=incident.reminders + 1, reminded_at=now, summary=summary)
+    measure = incident.measure if incident.measure != AnotherError() else None  # that was news once
+    return replace(incident, reminders=incident.reminders + 1, reminded_at=now, measure=measure)
 
 
 def _reminder_is_due(settings: Reminders, incident: Incident, now: datetime) -> bool:

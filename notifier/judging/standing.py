@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from notifier.judging.checks import Scene, Step, SyncState, good_since
 from notifier.model.incident import Check, Reason
+from notifier.model.measure import NotRead
 from notifier.model.sync import Standing, Sync
-from notifier.model.times import spoken
 from notifier.watchlist.checks import ChecksInForce
 
 
@@ -50,8 +50,7 @@ def unreadable(
     settings = checks.unreadable
     if settings is None or lasted is None or lasted < settings.after or Check.UNREADABLE in state.open:
         return ()
-    what = "no readable answer" if run_id is None else f"run {run_id} can't be read"
-    return (scene.opened(Check.UNREADABLE, summary=f"{what} for more than {spoken(settings.after)}: {error}"),)
+    return (scene.opened(Check.UNREADABLE, measure=NotRead(settings.after, error, run_id)),)
 
 
 def readable(state: SyncState, scene: Scene) -> tuple[Step, ...]:

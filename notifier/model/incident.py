@@ -6,10 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from notifier.model.run import (
-    GoodRun,
-    Result,
-)
+from notifier.model.measure import Measure, sentence
+from notifier.model.run import GoodRun, Result
 from notifier.model.sync import Labels
 
 
@@ -69,34 +67,46 @@ class CountedTo:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A condition of a sync, or of a workspace (`sync_id` is None), that lasts; open until `resolved_at`.
-
-    Times are in the API's own time, a workspace's in ours. `runs`: how many bad runs it has seen, `last_run_id`: the
-    last of them, `likeness`: what its error was like, `wrong`: what was wrong, in a line. `counted_to`: the newest
-    result that was known at the end. `told`: the receivers that got an event of it. `labels`: those of the sync when it
-    was opened.
-    """
+    """A condition of a sync, or of a workspace, that lasts. Times are the API's own, a workspace's are ours."""
 
     id: str
     workspace: str
     sync_id: int | None
+    """None: it is the workspace's."""
     check: Check
     opened_at: datetime
     labels: Labels = field(default_factory=dict)
+    """Those of the sync when it was opened."""
     runs: int = 0
+    """How many bad runs it has seen."""
     last_run_id: int | None = None
+    """The last of them."""
     likeness: str | None = None
+    """What the error of that run was like."""
     last_good_run: GoodRun | None = None
-    summary: str | None = None
+    """The one before it was opened."""
+    measure: Measure | None = None
+    """What the check found, last; once it is over, what was wrong. A failure that is like the one before has none."""
     reminders: int = 0
+    """How often it was told again."""
     reminded_at: datetime | None = None
     told: frozenset[str] = frozenset()
+    """The receivers that got an event of it."""
     sync_label: str | None = None
     resolved_at: datetime | None = None
+    """Open until then."""
     reason: Reason | None = None
+    """Why it is over."""
     counted_to: CountedTo | None = None
+    """The newest result that was known at the end."""
     wrong: str | None = None
+    """What was wrong, in a line."""
 
     @property
     def is_open(self) -> bool:
         return self.resolved_at is None
+
+    @property
+    def summary(self) -> str | None:
+        """What the check found, in a sentence."""
+        return sentence(self.measure) if self.measure is not None else None

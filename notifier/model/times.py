@@ -1,11 +1,9 @@
 """Lengths of time and counts in words. Pure."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_LENGTH: Final = re.compile(r"(\d{1,7}) (d|h|min|s)(?: (\d{1,7}) (h|min|s))?")
 
 
 def spoken(length: timedelta) -> str:
@@ -18,14 +16,6 @@ def spoken(length: timedelta) -> str:
             name, finer = units[place + 1] if place + 1 < len(units) else ("", 1)
             return f"{seconds // size} {unit}" + (f" {rest // finer} {name}" if name and rest >= finer else "")
     return "under 1 s"
-
-
-def length_of(words: str) -> timedelta | None:
-    """The length that was spoken so; None for other words."""
-    found = _LENGTH.fullmatch(words)
-    if found is None:
-        return None
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]] + int(found[3] or 0) * _UNITS[found[4] or "s"])
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

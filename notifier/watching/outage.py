@@ -6,7 +6,7 @@ from typing import Final
 
 from notifier.judging import checks as rules
 from notifier.model.incident import Check, Incident, Reason
-from notifier.model.times import spoken
+from notifier.model.measure import Measure, Said, Silent
 from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
 from notifier.watching.record import Recorder
@@ -51,8 +51,8 @@ class Outage:
         """
         scene, incident = self._recorder.workspace_scene(), self._incident
         if incident is None:
-            if (summary := self._why()) is not None:
-                step = scene.opened(Check.UNREACHABLE, summary=summary)
+            if (found := self._why()) is not None:
+                step = scene.opened(Check.UNREACHABLE, measure=found)
                 self._incident = await self._recorder.take_workspace_step(step)
                 await self._health.has_been_silent_too_long()
             return
@@ -68,13 +68,13 @@ class Outage:
         await self._recorder.take_workspace_step(step)
         self._incident = None
 
-    def _why(self) -> str | None:
+    def _why(self) -> Measure | None:
         """Why the API counts as unreachable; None while it does not."""
         settings, silent_for = self._checks.unreachable, self._health.silent_for
         if settings is None or silent_for is None:
             return None
         if self._health.refusals >= REFUSALS and not self._health.state.ok:
-            return self._health.last_failure
+            return Said(self._health.last_failure)
         if silent_for >= settings.after:
-            return f"no usable answer for more than {spoken(settings.after)}: {self._health.why_silent}"
+            return Silent(settings.after, self._health.why_silent)
         return None

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
+from notifier.model.measure import AnotherError, measure_of
 from notifier.model.times import counted, parsed_time, spoken
 from notifier.receivers.words.event import Parts, RunError, When, Whose, count_of, happened_at, line
+from notifier.receivers.words.older import measure_of_older
 from notifier.receivers.words.phrases import (
-    ANOTHER_ERROR,
     GOOD,
     OVER,
     SILENT,
@@ -53,9 +54,8 @@ class IncidentWords:
         self.opened_at = parsed_time(self._incident.get("opened_at"))
         self.resolved_at = parsed_time(self._incident.get("resolved_at"))
         said = line(data.get("summary"), LONGEST_SUMMARY)
-        self.is_another_error = said == ANOTHER_ERROR
-        self.summary = said if self.check is not Check.FAILING else ""
-        self.wrong = explained(self.check, said) if not self.is_open else ""
+        self.measure = measure_of(self._incident.get("measure")) or measure_of_older(self.check, said)
+        self.explained = line(explained(self.measure, said), LONGEST_SUMMARY)
 
     @property
     def url(self) -> str:
@@ -126,7 +126,7 @@ class IncidentWords:
     @property
     def _silent_since(self) -> datetime | None:
         """When what takes too long began at the latest, by how long is too long."""
-        length = too_long(self.check, self.summary)
+        length = too_long(self.measure)
         return _before(self.opened_at, length) if self.opened_at and length else None
 
     def so_long(self) -> str:
@@ -153,10 +153,10 @@ class IncidentWords:
 
     def told(self, words: str) -> str:
         """Words of the check, with how long it is so at the least: in a reminder by now, else what is too long."""
-        least, since = too_long(self.check, self.summary), self.began_at or self._silent_since
+        least, since = too_long(self.measure), self.began_at or self._silent_since
         if self.type is EventType.INCIDENT_REMINDER and least and since:
             least = max(least, self.seen_at - since)
-        return with_length(words, self.check, self.summary, least)
+        return with_length(words, self.measure, least)
 
     def condition(self) -> str:
         """What is wrong, behind the sync's name; with a workspace, before it."""
@@ -171,18 +171,25 @@ class IncidentWords:
         return self.words.again + (" with another error" if self.is_another_error else "")
 
     @property
+    def is_another_error(self) -> bool:
+        """Whether its error is not like the one before."""
+        return isinstance(self.measure, AnotherError)
+
+    @property
     def is_only_error(self) -> bool:
         """Whether nothing else changed than what the run says of its failure."""
         return bool(self.changes) and "status" not in self.changes
 
     def explanation(self) -> str:
-        """The summary, where the condition does not say it already; once it is over, what was wrong."""
-        return explained(self.check, self.summary) if self.is_open else self.what_was_wrong
+        """What was found, where the condition does not say it already; once it is over, what was wrong."""
+        if not self.is_open:
+            return self.what_was_wrong
+        return self.explained if self.check is not Check.FAILING else ""  # whose run says it
 
     @property
     def what_was_wrong(self) -> str:
         """What was wrong, in a line, once it is over."""
-        return f"what was wrong: {self.wrong}" if self.wrong else ""
+        return f"what was wrong: {self.explained}" if self.explained and not self.is_open else ""
 
     def ending(self) -> str:
         """How it ended, behind the sync's name; of a workspace, before it."""

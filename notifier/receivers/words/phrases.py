@@ -1,6 +1,5 @@
 """The words and signs for what runs did, what checks found, and how that ended. Pure."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +7,8 @@ from typing import Any, Final
 
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
-from notifier.model.times import counted, length_of, parsed_time, spoken
+from notifier.model.measure import Counted, Measure, NotRead, Running, Silent, Standstill, sentence
+from notifier.model.times import counted, parsed_time, spoken
 from notifier.receivers.words.event import LONGEST_CODE, RunError, count_of, line
 
 GOOD: Final = "white_check_mark"
@@ -152,30 +152,28 @@ WORDS: Final = {
         "satellite_antenna", "{whose} can't be read", "{whose} still can't be read", "runs could not be read"
     ),
 }
-ANOTHER_ERROR: Final = "another error"  # the summary of a failure whose error is not what it was
 SILENT: Final = frozenset({Check.UNREACHABLE, Check.UNREADABLE})
 """What nobody answers, so that it began before it was opened."""
-_TIMED: Final = frozenset({Check.SLOW_RUN, Check.STALE})
-_LONG: Final = re.compile(r"(?:running|no run has completed) for more than (.{1,40})")
-_LONG_SILENT: Final = re.compile(r".{1,60} for more than ([\w ]{1,40})(?:: .*)?")
-_ONE_RUN: Final = re.compile(r"(run \S{1,40}) can't be read for (more than .*)")
-_UNUSUAL_COUNT: Final = re.compile(r"([\d,]{1,30}) records? sent, the mean of .{1,40} is ([\d,]{1,30})")
+_SHORTEST: Final = timedelta(seconds=1)  # a length that has words
 
 
-def too_long(check: Check, summary: str) -> timedelta | None:
-    """How long is too long, as the summary says; None where it does not."""
-    shape = _LONG if check in _TIMED else _LONG_SILENT if check in SILENT else None
-    found = shape.fullmatch(summary) if shape else None
-    return length_of(found[1]) if found else None
+def too_long(measure: Measure | None) -> timedelta | None:
+    """How long is too long; None where it is not a matter of time, or of less than a second."""
+    match measure:
+        case Running(than) | Standstill(than) | Silent(than) | NotRead(than):
+            return than if than >= _SHORTEST else None
+        case _:
+            return None
 
 
-def with_length(words: str, check: Check, summary: str, length: timedelta | None) -> str:
+def with_length(words: str, measure: Measure | None, length: timedelta | None) -> str:
     """Words of a check, with how long it has been so at the least, and of which runs."""
-    one, more = _ONE_RUN.fullmatch(summary), f"more than {spoken(length)}" if length else ""
+    more = f"more than {spoken(length)}" if length else ""
+    one = measure.run_id if isinstance(measure, NotRead) else None
     return words.format(
         for_=f" for {more or 'too long'}",
         after=f" after {more}" if more else "",
-        whose=f"'s {one[1] if one and check is Check.UNREADABLE else 'runs'}",
+        whose=f"'s run {one}" if one is not None else "'s runs",
     )
 
 
@@ -184,18 +182,17 @@ def behind(words: str) -> str:
     return words if words.startswith("'") else f" {words}"
 
 
-def explained(check: Check, summary: str) -> str:
-    """The summary, where the check's words do not say it already."""
-    if check in _TIMED and _LONG.fullmatch(summary):
-        return ""
-    if check is Check.UNREADABLE:
-        return _ONE_RUN.sub(r"no readable answer for \2", summary)
-    return _UNUSUAL_COUNT.sub(lambda found: f"{_records(found[1])}, usually about {found[2]}", summary)
-
-
-def _records(number: str) -> str:
-    digits = number.replace(",", "")
-    return counted(int(digits), "record") if digits else f"{number} records"
+def explained(measure: Measure | None, summary: str) -> str:
+    """What was found, where the check's words do not say it already. `summary`: the whole of it in a sentence."""
+    match measure:
+        case Running() | Standstill():
+            return ""
+        case NotRead(than, error, int()):
+            return sentence(NotRead(than, error))  # which run, the check's words say
+        case Counted(sent, mean):
+            return f"{counted(sent, 'record')}, usually about {mean:,}"
+        case _:
+            return summary
 
 
 # --- how it ended ---

@@ -8,6 +8,7 @@ from sqlalchemy import Row
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.event import CensusAlert
 from notifier.model.incident import Check, CountedTo, Incident, Reason
+from notifier.model.measure import Measure, Said, measure_json, measure_of
 from notifier.model.run import GoodRun, Records, Result, Snapshot, Watched
 from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql.schema import NONE
@@ -146,7 +147,7 @@ def incident_of(row: Row[Any]) -> Incident:
         last_run_id=row.last_run_id,
         likeness=row.likeness,
         last_good_run=GoodRun(good, row.last_good_run_completed_at) if good is not None else None,
-        summary=row.summary,
+        measure=_measure(row),
         reminders=row.reminders,
         reminded_at=row.reminded_at,
         told=frozenset(json.loads(row.told)),
@@ -155,6 +156,18 @@ def incident_of(row: Row[Any]) -> Incident:
         counted_to=CountedTo(row.counted_run_id, row.counted_to) if row.counted_to else None,
         wrong=row.wrong,
     )
+
+
+def _measure(row: Row[Any]) -> Measure | None:
+    """What an older version wrote has a sentence, and nothing else."""
+    if row.measure is not None:
+        return measure_of(json.loads(row.measure))
+    return Said(row.summary) if row.summary is not None else None
+
+
+def _measure_text(measure: Measure | None) -> str | None:
+    found = measure_json(measure)
+    return json.dumps(found) if found is not None else None
 
 
 def incident_row(incident: Incident) -> dict[str, Any]:
@@ -174,6 +187,7 @@ def incident_row(incident: Incident) -> dict[str, Any]:
         "last_good_run_id": good.id if good else None,
         "last_good_run_completed_at": good.completed_at if good else None,
         "summary": incident.summary,
+        "measure": _measure_text(incident.measure),
         "reminders": incident.reminders,
         "reminded_at": incident.reminded_at,
         "told": json.dumps(sorted(incident.told)),

@@ -156,6 +156,7 @@ incidents = Table(
     Column("counted_to", Time),
     Column("wrong", String),
     Column("counted_run_id", BigInteger),
+    Column("measure", String),
     sqlite_autoincrement=True,
 )
 Index(

@@ -11,6 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.incident import Check, Incident, Reason
+from notifier.model.measure import Said
 from notifier.model.run import GoodRun
 from notifier.store.sql.schema import deliveries, events, incidents
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
@@ -103,7 +104,7 @@ def test_an_incident_is_told_with_all_that_is_known_of_it(database: Path) -> Non
             labels={"team": "growth"},
             runs=3,
             last_good_run=GoodRun(92, NOW - HOUR),
-            summary="12 of 16 records were rejected",
+            measure=Said("12 of 16 records were rejected"),
             sync_label="Leads",
             resolved_at=NOW + 2 * HOUR,
             reason=Reason.CHECK_OFF,

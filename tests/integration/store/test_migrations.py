@@ -288,6 +288,23 @@ def test_a_runs_message_is_known_by_workspace_and_sync_too_from_0006_on(tmp_path
     assert posted == [("run:91",), ("run:92",), (known,)], "what is not known to be of that run is left alone"
 
 
+def test_what_was_told_once_is_known_by_its_kind_from_0007_on_and_sentences_stay(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_database.make(path, "0006", "eu")
+    change(path, "UPDATE incidents SET open = 1, summary = 'another error'")
+    columns = "id, workspace, sync_id, 'check', open, opened_at, labels, runs, reminders, told, summary"
+    change(
+        path,
+        f"INSERT INTO incidents ({columns})"  # noqa: S608
+        " VALUES ('inc_slow', 'eu', 53, 'slow_run', 1, 1, '{}', 1, 0, '[]', 'running for more than 2 h')",
+    )
+    migrate(path)
+    assert rows(path, "SELECT summary, measure FROM incidents ORDER BY seq") == [
+        ("another error", '{"kind": "another_error"}'),
+        ("running for more than 2 h", None),
+    ]
+
+
 # --- versions ---
 
 
