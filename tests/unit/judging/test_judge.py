@@ -17,6 +17,7 @@ from notifier.judging.route import Reader
 from notifier.judging.sightings import Shown, glances, snapshots
 from notifier.model.event import CensusAlert, Event, EventType
 from notifier.model.incident import Check, Reason
+from notifier.model.measure import Said
 from notifier.model.run import Records, Snapshot, SyncRun
 from notifier.model.sync import Standing, Sync
 from notifier.watchlist.checks import ChecksInForce, Failing, RecordCount, SlowRun
@@ -195,7 +196,7 @@ def test_an_alert_names_its_run_and_opens_nothing() -> None:
 
 def test_what_is_wrong_with_a_workspace_is_told_of_no_sync() -> None:
     judge = a_judge()
-    step = judge.scene(THE_WORKSPACE, at(9)).opened(Check.UNREACHABLE, summary="HTTP 500")
+    step = judge.scene(THE_WORKSPACE, at(9)).opened(Check.UNREACHABLE, measure=Said("HTTP 500"))
     found = judge.told(THE_WORKSPACE, [step], SEEN_AT)
     (event,), (incident,) = found.events, found.incidents
     assert (event.sync_id, event.run_id, event.incident_id) == (None, None, incident.id)

@@ -9,6 +9,7 @@ import pytest
 
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.incident import Check, CountedTo, Incident, Reason
+from notifier.model.measure import Counted
 from notifier.model.run import GoodRun, Records, Snapshot, Watched
 from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql import rows, schema
@@ -75,7 +76,7 @@ INCIDENT = Incident(
     last_run_id=3,
     likeness="alike",
     last_good_run=GoodRun(4, ago(2)),
-    summary="it fails",
+    measure=Counted(1, 2),
     reminders=5,
     reminded_at=ago(3),
     told=frozenset({"growth", "pipeline"}),
