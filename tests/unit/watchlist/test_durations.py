@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.watchlist.durations import parse_duration
+from notifier.watchlist.durations import not_below_first, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,26 @@ def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert timedelta(0) < duration <= timedelta(days=36_500)
+
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("longest", "first"),
+    [
+        pytest.param(5 * SECOND, 5 * SECOND, id="the same"),
+        pytest.param(6 * SECOND, 5 * SECOND, id="longer"),
+        pytest.param(2 * SECOND, 10 * SECOND, id="below the default of first, which it shortens"),
+        pytest.param(2 * SECOND, None, id="first was wrong itself"),
+    ],
+)
+def test_the_longest_pause_may_be_any_that_is_not_below_a_first_that_somebody_chose(
+    longest: timedelta, first: timedelta | None
+) -> None:
+    assert not_below_first(longest, first, "first", default=10 * SECOND) == longest
+
+
+def test_a_longest_pause_below_the_first_is_refused_by_the_name_of_the_first() -> None:
+    with pytest.raises(ValueError, match="must not be shorter than first_retry"):
+        not_below_first(2 * SECOND, 3 * SECOND, "first_retry", default=10 * SECOND)
