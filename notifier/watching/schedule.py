@@ -146,7 +146,8 @@ class Schedule:
 
     def landed(self, poller: Poller, now: float, *, is_down: bool) -> None:
         """Its poll is over. `is_down`: as for `hurry`, in case that another was asked for meanwhile."""
-        self.put_back(poller)
+        poller.under_way = False
+        self._push(poller)
         if poller.again:
             poller.again = False
             self.hurry(poller, now, is_down=is_down)
@@ -188,12 +189,12 @@ class Schedule:
             self._note(poller, active=active, outside=outside)
             self._reckon()
         # A poll that ended before it was due, as one that began early may, must not come twice for one place.
-        poller.due = self._place(poller, max(now, poller.due), active=active)
+        poller.due = pace.next_poll(max(now, poller.due), poller.number, self._intervals, active=active)
         return changed
 
     def rests(self, poller: Poller, now: float) -> None:
         """A poll did not find its target: the next one is at its place in the interval at rest."""
-        poller.due = self._place(poller, now, active=False)
+        poller.due = pace.next_poll(now, poller.number, self._intervals, active=False)
 
     def retry(self, poller: Poller, at: float) -> None:
         """A poll failed, and the next one is then."""
@@ -203,7 +204,7 @@ class Schedule:
         """The workspace is back: what failed with it waits no longer than any other."""
         for poller in self:
             if poller.failures and not poller.under_way:
-                soon = self._place(poller, now, active=poller.active)
+                soon = pace.next_poll(now, poller.number, self._intervals, active=poller.active)
                 if soon < poller.due:
                     poller.due = soon
                     self._push(poller)
@@ -212,9 +213,6 @@ class Schedule:
         """A listing took so many requests."""
         self._listing_pages = pages
         self._reckon()
-
-    def _place(self, poller: Poller, now: float, *, active: bool) -> float:
-        return pace.next_poll(now, poller.number, self._intervals, active=active)
 
     def _note(self, poller: Poller, *, active: bool, outside: int) -> None:
         self._active += active - poller.active
