@@ -94,24 +94,27 @@ class RunWatch:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceState:
-    """A workspace as the database knows it.
-
-    `first_listed_at` and `listed_at` are in the API's own time, of the first listing and of the newest complete one.
-    `doubted_since`: from when on listings lacked more than is believed. `stretch` is the factor by which
-    its intervals are longer than asked for, `needed_rate` the requests a second that the intervals ask for.
-    `silent_since`: when it first gave no usable answer, and has given none since; `unlisted_since` likewise of its
-    listing. `refusals`: answers in a row that refused the key.
-    """
+    """A workspace as the database knows it."""
 
     name: str
     ok: bool = True
     last_error: str | None = None
     last_polled_at: datetime | None = None
     first_listed_at: datetime | None = None
+    """When it was first listed, in the API's own time."""
     stretch: float = 1.0
+    """The factor by which its intervals are longer than asked for."""
     needed_rate: float | None = None
+    """The requests a second that its intervals ask for."""
     silent_since: datetime | None = None
+    """When it first gave no usable answer, and has given none since."""
     listed_at: datetime | None = None
+    """When it was last listed completely, in the API's own time."""
     unlisted_since: datetime | None = None
+    """When its listing first gave no usable answer, and has given none since."""
     doubted_since: datetime | None = None
+    """From when on listings lacked more than is believed."""
     refusals: int = 0
+    """Answers in a row that refused the key."""
+    app_url: str | None = None
+    """Where Census' own pages of it are; None where no watchlist has said so yet."""

@@ -1,11 +1,10 @@
 """One worker, built from a watchlist: the composition root. A reload builds another one with the same resources."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import notifier
@@ -118,11 +117,11 @@ async def open_worker(
         await store.delivering.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
         states = await store.watching.workspaces()
         for gone in states.keys() - watchlist.workspaces.keys():
-            await _let_go(watchlist, gone, store.watching, deliverer)
+            await _let_go(watchlist, states[gone], store.watching, deliverer)
         watchers: list[WorkspaceWatcher] = []
         inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
-            state = states.get(name, WorkspaceState(name))
+            state = replace(states.get(name, WorkspaceState(name)), app_url=settings.app_url)
             line = await resources.line(name, settings, state, patient=not once)
             watcher, inbox = _watcher(watchlist, name, line, store.watching, deliverer, once=once)
             watchers.append(watcher)
@@ -191,17 +190,14 @@ def _watcher(
     return watcher, inbox
 
 
-async def _let_go(watchlist: Watchlist, workspace: str, store: WatchingStore, deliverer: Deliverer) -> None:
+async def _let_go(watchlist: Watchlist, gone: WorkspaceState, store: WatchingStore, deliverer: Deliverer) -> None:
     """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
-    incidents = await store.open_incidents(workspace)
-    told = [json.loads(body)["data"]["sync"] for i in incidents if (body := await store.told_of(i)) is not None]
-    links = (sync["url"].partition("/syncs/")[0] for sync in told if sync is not None)
-    recorder = _recorder(watchlist, workspace, next(links, ""), store, deliverer)
-    await Roster(workspace, (), store, recorder, checks=Checks()).load(Listings())
-    outage = Outage(Health(WorkspaceState(workspace), store.save_workspace), recorder, store, ChecksInForce())
+    recorder = _recorder(watchlist, gone.name, gone.app_url or "", store, deliverer)
+    await Roster(gone.name, (), store, recorder, checks=Checks()).load(Listings())
+    outage = Outage(Health(WorkspaceState(gone.name), store.save_workspace), recorder, store, ChecksInForce())
     await outage.load()
     await outage.end()
-    await store.forget_workspace(workspace)
+    await store.forget_workspace(gone.name)
 
 
 def _recorder(

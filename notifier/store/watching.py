@@ -141,11 +141,6 @@ class WatchingStore:
         """All that are open, the workspace's own too."""
         return [incident_of(row) for row in await self._reader.read(sql.INCIDENTS, workspace=workspace)]
 
-    async def told_of(self, incident: Incident) -> bytes | None:
-        """The body of an incident's newest event."""
-        rows = await self._reader.read(sql.TOLD_OF, incident_id=incident.id)
-        return bytes(rows[0].body) if rows else None
-
     async def counted_to(self, workspace: str) -> dict[int, CountedTo]:
         """By sync, the newest result that belongs to an incident that is over."""
         rows = await self._reader.read(sql.COUNTED_TO, workspace=workspace)

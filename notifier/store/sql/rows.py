@@ -28,6 +28,7 @@ def workspace_of(row: Row[Any]) -> WorkspaceState:
         unlisted_since=row.unlisted_since,
         doubted_since=row.doubted_since,
         refusals=row.refusals,
+        app_url=row.app_url,
     )
 
 
@@ -45,6 +46,7 @@ def workspace_row(state: WorkspaceState) -> dict[str, Any]:
         "unlisted_since": state.unlisted_since,
         "doubted_since": state.doubted_since,
         "refusals": state.refusals,
+        "app_url": state.app_url,
     }
 
 

@@ -67,6 +67,7 @@ workspaces = Table(
     Column("unlisted_since", Time),
     Column("doubted_since", Time),
     Column("refusals", Integer, nullable=False, server_default=text("0")),
+    Column("app_url", String),
 )
 
 syncs = Table(

@@ -240,9 +240,6 @@ COUNTED_TO = select(incidents.c.sync_id, incidents.c.counted_to, incidents.c.cou
     incidents.c.seq.in_(_newest_counted)
 )
 RUN_WATCHES = select(run_watches).where(run_watches.c.workspace == bindparam("workspace"))
-TOLD_OF = (
-    select(events.c.body).where(events.c.incident_id == bindparam("incident_id")).order_by(events.c.seq.desc()).limit(1)
-)
 TOLD_ALERT = select(census_alerts.c.alert_id).where(
     and_(
         census_alerts.c.workspace == bindparam("workspace"),

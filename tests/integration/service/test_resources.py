@@ -1,14 +1,19 @@
 """What a reload leaves in place."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from notifier.model.errors import AlreadyRunning
+from notifier.model.event import EventType, Observation
+from notifier.model.incident import Check, Incident
 from notifier.model.sync import WorkspaceState
 from notifier.service.resources import open_resources
 from notifier.service.worker import open_worker
 from notifier.store.sqlite.lock import is_held
+from notifier.store.views.events import EventFilter, read_events
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 from tests.exposition import series
@@ -76,3 +81,23 @@ async def test_a_receiver_that_is_gone_keeps_no_turn_at_its_destination(tmp_path
         assert channel.opens_at("name_4") < 10.0
         channel.enter("name_4", 10.0).leave(10.5)
         assert channel.opens_at("name_4") == 11.5
+
+
+@pytest.mark.asyncio
+async def test_what_was_open_of_a_workspace_that_left_the_watchlist_ends_with_a_link_to_its_own_pages(
+    tmp_path: Path,
+) -> None:
+    """The watchlist no longer says where they are."""
+    opened = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
+    incident = Incident("inc_1", "b", 52, Check.FAILING, opened, runs=1, last_run_id=93)
+    both = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k, base_url: 'https://app-eu.getcensus.com/api/v1'}")
+    async with open_resources(both.database_path) as resources:
+        async with open_worker(resources, both) as worker:
+            await worker.sign_of_life()
+        await resources.store.watching.record(Observation("b", 52, "Leads", incidents=(incident,)))
+        async with open_worker(resources, a_watchlist(tmp_path, "a: {api_key: k}")):
+            pass
+        assert (await resources.store.watching.workspaces()).keys() == {"a"}
+        [event] = read_events(both.database_path, EventFilter(), None)
+    assert event.type == EventType.INCIDENT_RESOLVED
+    assert json.loads(event.body)["data"]["sync"]["url"] == "https://app-eu.getcensus.com/syncs/52/history"

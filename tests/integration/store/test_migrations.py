@@ -1,5 +1,6 @@
 """Migrations: what they build is what the code expects, and each happens whole or not at all."""
 
+import json
 import re
 import shutil
 import signal
@@ -303,6 +304,26 @@ def test_what_was_told_once_is_known_by_its_kind_from_0007_on_and_sentences_stay
         ("another error", '{"kind": "another_error"}'),
         ("running for more than 2 h", None),
     ]
+
+
+def test_where_a_workspaces_pages_are_is_taken_from_what_was_last_told_of_its_incidents_from_0008_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.db"
+    old_database.make(path, "0006", "main")
+    change(path, "UPDATE incidents SET open = 1")
+    change(path, "INSERT INTO workspaces (name, ok) VALUES ('silent', 1), ('unreachable', 1)")
+    incident = 'INSERT INTO incidents (id, workspace, sync_id, "check", open, opened_at, labels, runs, reminders, told)'
+    change(path, f"{incident} VALUES ('inc_down', 'unreachable', 0, 'unreachable', 1, 1, '{{}}', 0, 0, '{{}}')")
+    event = "INSERT INTO events (id, type, workspace, sync_id, run_id, seen_at, body, incident_id)"
+    for number, region in enumerate(("us", "eu")):
+        body = json.dumps({"data": {"sync": {"url": f"https://app-{region}.getcensus.com/syncs/52/history"}}}).encode()
+        change(path, f"{event} VALUES (?, 'incident.opened', 'main', 52, 0, 1, ?, 'inc_over')", f"evt_{number}", body)
+    body = json.dumps({"data": {"sync": None}}).encode()
+    change(path, f"{event} VALUES ('evt_down', 'incident.opened', 'unreachable', 0, 0, 1, ?, 'inc_down')", body)
+    migrate(path)
+    known = dict(rows(path, "SELECT name, app_url FROM workspaces"))
+    assert known == {"main": "https://app-eu.getcensus.com", "silent": None, "unreachable": None}
 
 
 # --- versions ---

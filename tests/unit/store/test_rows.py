@@ -39,6 +39,7 @@ WORKSPACE = WorkspaceState(
     unlisted_since=ago(5),
     doubted_since=ago(6),
     refusals=7,
+    app_url="https://app.getcensus.com",
 )
 RECEIVER = ReceiverState(
     name="growth",
