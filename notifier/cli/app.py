@@ -1,18 +1,35 @@
 """The command line: one module a group of commands. Data goes to standard output, all else to standard error."""
 
+import gc
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 import notifier
-from notifier.cli import deliveries, events, incidents, run, send_test, status, streams, syncs, watchlist
-from notifier.cli.demo import command as demo
+from notifier.cli import streams
 from notifier.cli.help import examples
-from notifier.cli.init import command as init
 from notifier.model.errors import NotifierError, OutputUnwritable, ReaderGone, WatchlistError
 from notifier.service import log
+
+GROUPS: Final = {
+    "run": "run",
+    "migrate": "migration",
+    "demo": "demo.command",
+    "init": "init.command",
+    "check": "watchlist",
+    "schema": "watchlist",
+    "send-test": "send_test",
+    "status": "status",
+    "incidents": "incidents",
+    "syncs": "syncs",
+    "events": "events",
+    "deliveries": "deliveries",
+}
+"""Each command's module, in the order of the help."""
 
 app = typer.Typer(
     name="notifier",
@@ -49,12 +66,18 @@ def options(
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-for group in (run, demo, init, watchlist, send_test, status, incidents, syncs, events, deliveries):
-    group.register(app)
+def register(words: Sequence[str]) -> None:
+    """Loads the command that is asked for alone: a look at the database needs no client, server or template. Where no
+    command comes first, all of them are loaded: for the help, for completion and for who misspells one."""
+    asked = GROUPS.get(words[0]) if words else None
+    for module in [asked] if asked else dict.fromkeys(GROUPS.values()):
+        import_module(f"notifier.cli.{module}").register(app)
 
 
 def main() -> None:
     """Runs a command. Our own errors are sentences for the user, and exit codes: 2 for the watchlist, else 1."""
+    register(sys.argv[1:])
+    gc.enable()
     streams.set_up()
     code: int | str | None = 0
     try:

@@ -15,6 +15,8 @@ Config = Annotated[
     typer.Option("--config", "-c", metavar="FILE", envvar="NOTIFIER_CONFIG", help="The watchlist.", show_default=True),
 ]
 DEFAULT_CONFIG = Path("watchlist.yaml")
+OURS_ALONE = 0o077
+"""The umask: the database holds what went wrong with customers' records."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a pipe.")]
 Limit = Annotated[
     int | None,

@@ -1,4 +1,4 @@
-"""`run` and `migrate`."""
+"""`run`."""
 
 import asyncio
 import os
@@ -10,14 +10,12 @@ import typer
 
 from notifier.cli.help import Panel, examples
 from notifier.cli.loop import new_loop, spare_the_collector
-from notifier.cli.options import DEFAULT_CONFIG, Config, load, look_up
+from notifier.cli.options import DEFAULT_CONFIG, OURS_ALONE, Config, load
 from notifier.cli.terminal import plain
 from notifier.service import log
 from notifier.service import run as service
 from notifier.service.reload import Reloads
 from notifier.service.round import run_once
-from notifier.store.migrate import migrate as migrate_database
-from notifier.store.sqlite.lock import worker_lock
 from notifier.watchlist.reading.source import WatchlistFile
 
 Format = Annotated[
@@ -33,14 +31,10 @@ RUN_EXAMPLES = examples(
     ("notifier run -c /etc/notifier/watchlist.yaml", "with a watchlist elsewhere"),
     ("notifier run --once", "one round, for a cron job"),
 )
-MIGRATE_EXAMPLES = examples(("notifier migrate", "before the worker starts, if you like"))
-OURS_ALONE = 0o077
-"""The umask: the database holds what went wrong with customers' records."""
 
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=Panel.WORKER, epilog=RUN_EXAMPLES)(run)
-    app.command(rich_help_panel=Panel.WORKER, epilog=MIGRATE_EXAMPLES)(migrate)
 
 
 def run(
@@ -89,15 +83,3 @@ def _left(pending: Mapping[str, int], died: Mapping[str, int]) -> str:
         if counts
     ]
     return f"deliveries {' and '.join(parts)}"
-
-
-def migrate(config: Config = DEFAULT_CONFIG) -> None:
-    """Brings the database to the newest schema.
-
-    The worker does so by itself when it starts; this is for those who want it done before.
-    """
-    os.umask(OURS_ALONE)
-    path = look_up(config).database
-    with worker_lock(path):
-        changed = migrate_database(path)
-    typer.echo(f"{path}: {'brought to the newest schema' if changed else 'is at the newest schema already'}")

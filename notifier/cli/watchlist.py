@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from notifier.cli.check_online import check_online
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, Config, load
 from notifier.judging.advice import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
@@ -79,7 +78,12 @@ def check(
         f"{counted(len(watchlist.watches), 'watch', 'watches')}, {counted(len(watchlist.receivers), 'receiver')}, "
         f"{counted(len(watchlist.routes or ()), 'route')}."
     )
-    if online and (failed := check_online(config, watchlist)):
+    if not online:
+        return
+    # Here, since the clients come with it, which take as long to load as all the rest.
+    from notifier.cli.check_online import check_online
+
+    if failed := check_online(config, watchlist):
         typer.echo(f"notifier: {', '.join(failed)}: does not work, see above", err=True)
         raise typer.Exit(1)
 
