@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from notifier.cli.demo.slack_terminal import DATE, emoji
+from notifier.model.body import EventBody
 from notifier.receivers.slack.blocks.run import render
 from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.blocks.thread import lines
@@ -85,8 +86,8 @@ def at(minute: float) -> datetime:
     return DAY + timedelta(hours=9, minutes=minute)
 
 
-def an_event(kind: str, minute: float, label: str, run: Body, **more: Any) -> bytes:
-    """An event's body."""
+def an_event(kind: str, minute: float, label: str, run: Body, **more: Any) -> EventBody:
+    """An event, as its body tells it."""
     number = SYNCS[label]
     sync = {"id": number, "label": label, "url": f"https://app.getcensus.com/syncs/{number}/history"}
     data = {
@@ -98,7 +99,7 @@ def an_event(kind: str, minute: float, label: str, run: Body, **more: Any) -> by
         "changes": [{"field": "status", "old": "working", "new": run["status"]}],
         **more,
     }
-    return json.dumps({"type": kind, "timestamp": at(minute).isoformat(), "data": data}).encode()
+    return EventBody.of(json.dumps({"type": kind, "timestamp": at(minute).isoformat(), "data": data}).encode())
 
 
 def a_run(number: int, status: str, began: float, ended: float, **more: Any) -> Body:

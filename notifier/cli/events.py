@@ -1,9 +1,8 @@
 """`events`: what was found, from the database."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -13,9 +12,11 @@ from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
+from notifier.model.body import EventBody, IncidentToldOf, SyncToldOf
 from notifier.model.event import EventType
 from notifier.model.incident import in_words
-from notifier.model.times import counted, parsed_time
+from notifier.model.run import Change
+from notifier.model.times import counted
 from notifier.store.views.events import EventFilter, EventView, read_events
 from notifier.web.documents import event_document, types_named
 
@@ -93,53 +94,51 @@ def _rows(found: Sequence[EventView]) -> Iterator[tuple[str | Text, ...]]:
     now = datetime.now(UTC)
     several = len({event.workspace for event in found}) > 1
     for event in found:
-        data = json.loads(event.body)["data"]
+        said = EventBody.of(event.body)
         yield (
             ago(event.seen_at, now),
             Text(event.type.removeprefix(OF_RUNS), COLORS.get(event.type, "")),
             NOTHING if event.sync_id is None else str(event.sync_id),
-            _label(event.workspace, data["sync"], several),
+            _label(event.workspace, said.sync, several),
             NOTHING if event.run_id is None else str(event.run_id),
-            what_happened(data),
+            what_happened(said),
         )
 
 
-def _label(workspace: str, sync: Mapping[str, Any] | None, several: bool) -> str:
+def _label(workspace: str, sync: SyncToldOf | None, several: bool) -> str:
     """Whose event it is: without a sync, the workspace's."""
     if sync is None:
         return f"workspace {workspace}"
-    label = brief(sync["label"])
+    label = brief(sync.label)
     return f"{workspace}: {label}" if several else label
 
 
-def what_happened(data: Mapping[str, Any]) -> str:
+def what_happened(said: EventBody) -> str:
     """What an event's body tells, in a few words: of an incident which check, else what changed."""
-    if incident := data.get("incident"):
-        return _incident(incident, data.get("summary"))
-    if alert := data.get("alert"):
-        return ": ".join(part for part in (alert["message"], alert["details"]) if part) or NOTHING
-    changes = data.get("changes")
-    return what_changed(changes) if changes else NOTHING  # its type says it all
+    if said.incident is not None:
+        return _incident(said.incident, said.summary)
+    if said.alert is not None:
+        return ": ".join(part for part in (said.alert.message, said.alert.details) if part) or NOTHING
+    return what_changed(said.changes) if said.changes else NOTHING  # its type says it all
 
 
-def _incident(incident: Mapping[str, Any], summary: str | None) -> str:
+def _incident(incident: IncidentToldOf, summary: str | None) -> str:
     """failing: another error, 3 bad runs. Or, once it is over: failing: recovered after 3 h 12 min."""
-    check, runs = in_words(incident["check"]), incident["runs"]
-    opened_at, resolved_at = parsed_time(incident["opened_at"]), parsed_time(incident["resolved_at"])
-    if opened_at is not None and resolved_at is not None:
-        return f"{check}: {ended(incident['reason'], resolved_at - opened_at)}"
+    check, runs = in_words(incident.check), incident.runs
+    if incident.opened_at is not None and incident.resolved_at is not None:
+        return f"{check}: {ended(incident.reason, incident.resolved_at - incident.opened_at)}"
     words = [summary] if summary else []
     if runs > 1 or (runs and not summary):
         words.append(counted(runs, "bad run"))
     return f"{check}: {', '.join(words)}" if words else check
 
 
-def what_changed(changes: Sequence[Mapping[str, Any]]) -> str:
+def what_changed(changes: Sequence[Change]) -> str:
     """An event's changes in a few words: working → failed, JSON_ARRAY_ERROR. Of long texts only that they differ."""
-    new = {change["field"]: change["new"] for change in changes}
-    words = [f"{change['old'] or 'new'} → {change['new']}" for change in changes if change["field"] == "status"]
+    new = {change.field: change.new for change in changes}
+    words = [f"{change.old or 'new'} → {change.new}" for change in changes if change.field == "status"]
     if "canceled" in new:
         words.append("canceled" if new["canceled"] else "no longer canceled")
     if code := new.get("error_code"):
-        words.append(code)
+        words.append(str(code))
     return ", ".join(words) or ("no error code any more" if "error_code" in new else "another error text")

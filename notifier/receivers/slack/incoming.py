@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 
 from notifier.http.client import retry_after
+from notifier.model.body import EventBody
 from notifier.model.delivery import Delivered, Message, Outcome
 from notifier.model.errors import status_in_words
 from notifier.receivers.base import Kind, Shared
@@ -61,15 +62,14 @@ class SlackWebhookSender:
 
     async def send(self, message: Message) -> Outcome:
         """One attempt; what Slack refuses of the message is left out."""
-        if not is_announced(message):
+        event = EventBody.of(message.body)
+        if not is_announced(event):
             return Delivered(answer="nothing to show", unsent=True)
-        outcome, _ = await self._left_out.send(partial(self._post, message), Draft(message.mentions))
+        outcome, _ = await self._left_out.send(partial(self._post, message.event_id, event), Draft(message.mentions))
         return self._codes.ended(message.event_id, outcome)
 
-    async def _post(self, message: Message, draft: Draft) -> tuple[Outcome, str]:
-        event_id = message.event_id
-        rendered = render(message.body, self._clock(), mentions=draft.mentions)
-        rendered = with_page(rendered, message.body, self._public_url)
+    async def _post(self, event_id: str, event: EventBody, draft: Draft) -> tuple[Outcome, str]:
+        rendered = with_page(render(event, self._clock(), mentions=draft.mentions), event, self._public_url)
         content = post_arguments(event_id, self.name, rendered, None, draft.refused)
         try:
             answer = await self._client.send_dict(content)

@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 import structlog
 
+from notifier.model.body import EventBody
 from notifier.model.delivery import Delivered, Message, Outcome, Posted, Retry, Story, Verdict
 from notifier.receivers.base import Kind, Shared
 from notifier.receivers.pace import Paces, Turnstile
@@ -76,18 +77,21 @@ class SlackSender:
         self._calls.begins(message)
         if message.story is not None:
             outcome = await self._go_on(Chapter.of(message, message.story))
-        elif is_announced(message):
-            outcome = await self._calls.post_once(
-                Post(message, lambda draft: self._of_event(message, draft), Draft(message.mentions))
-            )
-            if isinstance(outcome, Delivered):
-                outcome = replace(outcome, posted=None)  # no later event comes back to it
         else:
-            outcome = Delivered(answer=NOTHING_TO_SHOW, unsent=True)
+            outcome = await self._tell(message, EventBody.of(message.body))
         return self._calls.ended(message.event_id, outcome)
 
-    def _of_event(self, message: Message, draft: Draft) -> Rendered:
-        return self._linked(render(message.body, self._clock(), mentions=draft.mentions), message.body)
+    async def _tell(self, message: Message, event: EventBody) -> Outcome:
+        """Posts one event that goes on with nothing."""
+        if not is_announced(event):
+            return Delivered(answer=NOTHING_TO_SHOW, unsent=True)
+
+        def whole(draft: Draft) -> Rendered:
+            return self._linked(render(event, self._clock(), mentions=draft.mentions), event)
+
+        outcome = await self._calls.post_once(Post(message, whole, Draft(message.mentions)))
+        # No later event comes back to it.
+        return replace(outcome, posted=None) if isinstance(outcome, Delivered) else outcome
 
     # --- a story: one message that is kept true, and its thread ---
 
@@ -110,10 +114,10 @@ class SlackSender:
         return await self._reply(chapter, reference)
 
     def _root(self, chapter: Chapter, mentions: tuple[str, ...] = ()) -> Rendered:
-        return self._linked(chapter.root(self._clock(), mentions=mentions), chapter.story.state)
+        return self._linked(chapter.root(self._clock(), mentions=mentions), chapter.state)
 
-    def _linked(self, rendered: Rendered, body: bytes) -> Rendered:
-        return with_page(rendered, body, self._public_url)
+    def _linked(self, rendered: Rendered, event: EventBody) -> Rendered:
+        return with_page(rendered, event, self._public_url)
 
     async def _find_out(self, story: Story) -> Retry | None:
         """Asks Slack whether the story's message is in this channel, where it alone knows: the channel may have been

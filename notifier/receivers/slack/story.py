@@ -4,12 +4,12 @@ One message shows how things are now. Of an incident, each event but the first a
 to the whole channel is shown there too.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
+from notifier.model.body import EventBody
 from notifier.model.delivery import Message, Posted, Story
 from notifier.model.event import EventType
 from notifier.model.incident import Reason
@@ -40,19 +40,30 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """The events of one story that wait, first to last."""
+    """The events of one story that wait, and how things are now."""
 
-    events: tuple[Message, ...]
     story: Story
+    events: tuple[Message, ...]
+    """First to last."""
+    told: tuple[Message, ...]
+    """Those of them that have something to say, rather than only to change."""
+    bodies: tuple[EventBody, ...]
+    """What those say."""
+    state: EventBody
+    """How things are now; where that tells of no run, with the run that was told of last."""
+    latest: EventBody | None
+    """A run's event that came after that."""
 
     @classmethod
     def of(cls, message: Message, story: Story) -> "Chapter":
-        return cls((message, *message.followers), story)
-
-    @property
-    def told(self) -> tuple[Message, ...]:
-        """Those that have something to say, rather than only to change."""
-        return tuple(event for event in self.events if not event.quiet and is_announced(event))
+        events = (message, *message.followers)
+        read = [(event, EventBody.of(event.body)) for event in events]
+        told = [(event, body) for event, body in read if not event.quiet and is_announced(body)]
+        state, latest = EventBody.of(story.state), EventBody.of(story.latest) if story.latest is not None else None
+        if story.run is not None and not state.run:
+            earlier = EventBody.of(story.run)
+            state = replace(state, run=earlier.run, previous_run=earlier.previous_run)
+        return cls(story, events, tuple(e for e, _ in told), tuple(b for _, b in told), state, latest)
 
     def count_through(self, event_id: str | None) -> int:
         """How many events there are up to this one, or just the first."""
@@ -68,12 +79,12 @@ class Chapter:
 
     def root(self, now: datetime, *, mentions: Sequence[str] = ()) -> Rendered:
         """The story's message as it is now. Edits mention nobody."""
-        return render(_with_run(self.story), now, mentions=mentions, latest=self.story.latest, living=True)
+        return render(self.state, now, mentions=mentions, latest=self.latest, living=True)
 
     @property
     def called(self) -> tuple[str, ...]:
         """Who is mentioned in what is posted: nobody is called for what is over."""
-        if _is_over(self.story.state):
+        if self._is_over:
             return ()
         return tuple(dict.fromkeys(name for event in self.told for name in event.mentions))
 
@@ -88,37 +99,22 @@ class Chapter:
 
     def reply(self, now: datetime, *, in_channel: bool, mentions: Sequence[str] = ()) -> Rendered:
         """The lines for the thread, all in one."""
-        called = () if _is_over(self.story.state) else mentions
-        over = self.story.state if self._was_over else None
-        return lines([event.body for event in self.told], now, mentions=called, in_channel=in_channel, over=over)
+        called = () if self._is_over else mentions
+        over = self.state if self._was_over else None
+        return lines(self.bodies, now, mentions=called, in_channel=in_channel, over=over)
+
+    @property
+    def _is_over(self) -> bool:
+        return self.state.incident is not None and not self.state.incident.is_open
 
     @property
     def _was_over(self) -> bool:
         """Whether the incident is over, and how it ended is not what is told now but was, or will be."""
-        return _is_over(self.story.state) and all(event.event_id != self.story.state_id for event in self.events)
+        return self._is_over and all(event.event_id != self.story.state_id for event in self.events)
 
 
-def is_announced(message: Message) -> bool:
+def is_announced(event: EventBody) -> bool:
     """Whether an event is worth a message: not where an incident just ends, because its check is off, say."""
-    if message.event_type != EventType.INCIDENT_RESOLVED:
+    if event.type != EventType.INCIDENT_RESOLVED:
         return True
-    return bool(_incident(message.body).get("reason") == Reason.RECOVERED)
-
-
-def _is_over(body: bytes) -> bool:
-    return bool(_incident(body).get("state") == "resolved")
-
-
-def _incident(body: bytes) -> dict[str, Any]:
-    incident = json.loads(body)["data"].get("incident")
-    return incident if isinstance(incident, dict) else {}
-
-
-def _with_run(story: Story) -> bytes:
-    """The state's body; where it tells of no run, with the run that was told of last."""
-    if story.run is None:
-        return story.state
-    event, earlier = json.loads(story.state), json.loads(story.run)
-    run = {key: earlier["data"].get(key) for key in ("sync_run", "previous_run")}
-    event["data"] = {**run, "changes": [], **event["data"]}
-    return json.dumps(event).encode()
+    return event.incident is not None and event.incident.reason == Reason.RECOVERED

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
+from notifier.model.body import EventBody
 from notifier.model.foreign import ELLIPSIS, safe, without_code
 from notifier.model.times import parsed_time, spoken
 
@@ -16,7 +17,7 @@ LONGEST_CODE: Final = 120
 LONGEST_MESSAGE: Final = 600
 LONGEST_DETAIL: Final = 1_500
 LONGEST_FOOTER: Final = 400
-LARGEST_COUNT: Final = 10**15
+COUNTS: Final = range(10**15 + 1)  # what may be a number of records, or of runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,11 @@ class Whose:
     labels: tuple[str, ...]
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> "Whose":
-        sync, workspace = data.get("sync"), line(data.get("workspace"), LONGEST_LABEL)
-        name = (line(sync.get("label"), LONGEST_LABEL) or f"sync {line(sync.get('id'), 40)}") if sync else workspace
-        labels = tuple(f"{line(key, 40)}: {line(value, 60)}" for key, value in (data.get("labels") or {}).items())
-        return cls(name, str(sync.get("url") or "") if sync else "", workspace, labels)
+    def of(cls, event: EventBody) -> "Whose":
+        sync, workspace = event.sync, line(event.workspace, LONGEST_LABEL)
+        name = (line(sync.label, LONGEST_LABEL) or f"sync {line(sync.id, 40)}") if sync else workspace
+        labels = tuple(f"{line(key, 40)}: {line(value, 60)}" for key, value in event.labels.items())
+        return cls(name, sync.url if sync else "", workspace, labels)
 
     def footer(self, *more: str) -> str:
         """Where it was: the last grey line, less its times."""
@@ -88,11 +89,16 @@ class RunError:
 # --- values ---
 
 
-def happened_at(event: Mapping[str, Any], now: datetime, *, ended: bool) -> datetime:
+def name_of_run(run: Mapping[str, Any]) -> str:
+    """ "run 93"; "" where there is none."""
+    return f"run {line(run['id'], 40)}" if run.get("id") is not None else ""
+
+
+def happened_at(event: EventBody, now: datetime, *, ended: bool) -> datetime:
     """When it happened, as far as the API says; never after it was seen. `ended`: it is about how its run ended."""
-    seen_at, run = parsed_time(event.get("timestamp")) or now, event["data"].get("sync_run") or {}
-    ended_at = parsed_time(run.get("completed_at")) if ended else None
-    said = ended_at or parsed_time(run.get("updated_at"))
+    seen_at = event.seen_at or now
+    ended_at = parsed_time(event.run.get("completed_at")) if ended else None
+    said = ended_at or parsed_time(event.run.get("updated_at"))
     return min(said, seen_at) if said else seen_at
 
 
@@ -105,7 +111,7 @@ def count_of(run: Mapping[str, Any], *fields: str) -> int | None:
     """The first of these fields that holds a whole number which may be one of records."""
     values = (run.get(name) for name in fields)
     counts = (value for value in values if isinstance(value, int) and not isinstance(value, bool))
-    return next((count for count in counts if 0 <= count <= LARGEST_COUNT), None)
+    return next((count for count in counts if count in COUNTS), None)
 
 
 def cleaned(value: object, most: int) -> str:

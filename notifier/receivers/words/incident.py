@@ -1,15 +1,15 @@
 """What an incident's event says, in words. Pure."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
+from notifier.model.body import EventBody, IncidentToldOf
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
-from notifier.model.measure import AnotherError, measure_of
+from notifier.model.measure import AnotherError
 from notifier.model.times import counted, parsed_time, spoken
-from notifier.receivers.words.event import Parts, RunError, When, Whose, count_of, happened_at, line
+from notifier.receivers.words.event import COUNTS, Parts, RunError, When, Whose, happened_at, line, name_of_run
 from notifier.receivers.words.older import measure_of_older
 from notifier.receivers.words.phrases import (
     GOOD,
@@ -36,25 +36,24 @@ _NAMES_RUN: Final = frozenset({Check.FAILING, Check.SLOW_RUN})
 class IncidentWords:
     """An incident as one of its events has it, in words."""
 
-    def __init__(self, event: Mapping[str, Any], now: datetime) -> None:
-        data = event["data"]
-        self._event, self._incident = event, data["incident"]
-        self.type = EventType(event["type"])
-        self.check = Check(self._incident["check"])
+    def __init__(self, event: EventBody, incident: IncidentToldOf, now: datetime) -> None:
+        self._event = event
+        self.type = EventType(event.type)
+        self.check = Check(incident.check)
         self.words = WORDS[self.check]
-        self.is_open = self._incident.get("state") != "resolved"
-        self.whose = Whose.of(data)
-        self.run: Mapping[str, Any] = data.get("sync_run") or {}
-        self.run_name = f"run {line(self.run['id'], 40)}" if self.run.get("id") is not None else ""
-        self.changes = {change["field"]: change for change in data.get("changes") or ()}
-        self.error = RunError.of(self.run if self.check is Check.FAILING and self.is_open else {})
-        self.reason = Reason.RECOVERED if self.is_open else Reason(self._incident.get("reason") or Reason.RECOVERED)
-        self.runs = count_of(self._incident, "runs") or 0
-        self.seen_at = parsed_time(event.get("timestamp")) or now
-        self.opened_at = parsed_time(self._incident.get("opened_at"))
-        self.resolved_at = parsed_time(self._incident.get("resolved_at"))
-        said = line(data.get("summary"), LONGEST_SUMMARY)
-        self.measure = measure_of(self._incident.get("measure")) or measure_of_older(self.check, said)
+        self.is_open = incident.is_open
+        self.whose = Whose.of(event)
+        self.run = event.run
+        self.run_name = name_of_run(event.run)
+        self.error = RunError.of(event.run if self.check is Check.FAILING and self.is_open else {})
+        self.reason = Reason.RECOVERED if self.is_open else Reason(incident.reason or Reason.RECOVERED)
+        self.runs = incident.runs if incident.runs in COUNTS else 0
+        self.seen_at = event.seen_at or now
+        self.opened_at = incident.opened_at
+        self.resolved_at = incident.resolved_at
+        self._good = incident.last_good_run
+        said = line(event.summary, LONGEST_SUMMARY)
+        self.measure = incident.measure or measure_of_older(self.check, said)
         self.explained = line(explained(self.measure, said), LONGEST_SUMMARY)
 
     @property
@@ -81,7 +80,7 @@ class IncidentWords:
         is_end = self.check in _BY_ENDED_RUN if self.is_open else self.recovered
         if not is_end or self.type is EventType.INCIDENT_REMINDER:
             return self.seen_at
-        is_new = self.type is not EventType.INCIDENT_CHANGED or "status" in self.changes
+        is_new = self.type is not EventType.INCIDENT_CHANGED or self._event.change_of("status") is not None
         return min(happened_at(self._event, self.seen_at, ended=is_new), self.seen_at)
 
     # --- words ---
@@ -136,7 +135,7 @@ class IncidentWords:
 
     @property
     def _last_good_at(self) -> datetime | None:
-        return parsed_time((self._incident.get("last_good_run") or {}).get("completed_at"))
+        return self._good.completed_at if self._good is not None else None
 
     def standstill(self) -> str:
         """How long no run had completed, until one did."""
@@ -145,10 +144,9 @@ class IncidentWords:
 
     def last_good(self) -> Parts:
         """The last good run, and when it was."""
-        good = self._incident.get("last_good_run") or {}
-        if self.check not in _KNOWS_LAST_GOOD or good.get("id") is None:
+        if self.check not in _KNOWS_LAST_GOOD or self._good is None:
             return []
-        name = f"last good run {line(good['id'], 40)}"
+        name = f"last good run {line(self._good.id, 40)}"
         return [name, When(self._last_good_at, "(", ")")] if self._last_good_at else [name]
 
     def told(self, words: str) -> str:
@@ -178,7 +176,7 @@ class IncidentWords:
     @property
     def is_only_error(self) -> bool:
         """Whether nothing else changed than what the run says of its failure."""
-        return bool(self.changes) and "status" not in self.changes
+        return bool(self._event.changes) and self._event.change_of("status") is None
 
     def explanation(self) -> str:
         """What was found, where the condition does not say it already; once it is over, what was wrong."""

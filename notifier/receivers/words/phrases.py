@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
 from notifier.model.measure import Counted, Measure, NotRead, Running, Silent, Standstill, sentence
@@ -29,8 +30,9 @@ VERBS: Final = {
 }
 
 
-def run_words(kind: EventType, run: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-    """What one event says of its run: "is running". `changes` by their field."""
+def run_words(event: EventBody) -> str:
+    """What one event says of its run: "is running"; or of its sync."""
+    kind, run, status = EventType(event.type), event.run, event.change_of("status")
     match kind:
         case EventType.COMPLETED:
             return "completed" + rejects(run)
@@ -38,21 +40,19 @@ def run_words(kind: EventType, run: Mapping[str, Any], changes: Mapping[str, Any
             return _full_sync(run)
         case EventType.ERROR_CHANGED:
             return "has a new error" if RunError.of(run) else "has no error any more"
-        case EventType.STATUS_CHANGED if "status" not in changes:
-            return "is no longer canceled"
+        case EventType.STATUS_CHANGED if status is not None:
+            now = line(status.new, LONGEST_CODE)
+            return f"is now “{now}”" if now else "has no status"
         case EventType.STATUS_CHANGED:
-            status = line(changes["status"]["new"], LONGEST_CODE)
-            return f"is now “{status}”" if status else "has no status"
+            return "is no longer canceled"
         case _:
             return VERBS[kind]
 
 
-def meanwhile(event: Mapping[str, Any]) -> str:
+def meanwhile(event: EventBody) -> str:
     """What another run did while an incident goes on, or does by now: "now: run 96 is running"."""
-    kind, run = EventType(event["type"]), event["data"]["sync_run"]
-    changes = {change["field"]: change for change in event["data"].get("changes") or ()}
-    when = "now" if kind in (EventType.QUEUED, EventType.WORKING) else "then"
-    return f"{when}: run {line(run.get('id'), 40)} {run_words(kind, run, changes)}"
+    when = "now" if event.type in (EventType.QUEUED, EventType.WORKING) else "then"
+    return f"{when}: run {line(event.run.get('id'), 40)} {run_words(event)}"
 
 
 def rejects(run: Mapping[str, Any]) -> str:

@@ -1,12 +1,12 @@
 """What the status page says of events, incidents and of the notifier itself. Pure."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.foreign import error_line
 from notifier.model.incident import CHECK_WORDS, Incident
@@ -117,23 +117,22 @@ def _outdated(not_in_force: str | None) -> list[str]:
 
 def event_line(event: EventView, links: Links) -> EventLine:
     """An event, as its own body tells it."""
-    data = json.loads(event.body)["data"]
-    sync = data.get("sync") or {}
-    change = _change_of(data.get("changes") or ())
-    alert = data.get("alert") or {}
-    note = _summary(event.type, data) or alert.get("message") or alert.get("details")
+    said = EventBody.of(event.body)
+    change = said.change_of("status") or next(iter(said.changes), None)
+    alert = said.alert
+    note = _summary(event.type, said) or (alert and (alert.message or alert.details))
     return EventLine(
         id=event.id,
         at=event.seen_at,
         type=event.type,
-        sync=_name(sync.get("label"), event.sync_id),
+        sync=_name(said.sync and said.sync.label, event.sync_id),
         key=(event.workspace, event.sync_id) if event.sync_id is not None else None,
         workspace=event.workspace,
         run_id=event.run_id,
         run_url=links.run(event.workspace, event.sync_id, event.run_id),
-        old=_value(change.get("old")) if change else None,
-        new=_value(change.get("new")) if change else None,
-        note=str(note) if note else _error_of(data),
+        old=_value(change.old) if change else None,
+        new=_value(change.new) if change else None,
+        note=str(note) if note else _error_of(said.run),
     )
 
 
@@ -151,23 +150,16 @@ def _name(label: object, sync_id: int | None) -> str | None:
     return None if sync_id is None else str(label or f"sync {sync_id}")
 
 
-def _change_of(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The status', else the first."""
-    return next((change for change in changes if change.get("field") == "status"), changes[0] if changes else None)
-
-
 def _value(value: object) -> str:
     if value is None:
         return "nothing"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _summary(kind: str, data: Mapping[str, Any]) -> str | None:
+def _summary(kind: str, said: EventBody) -> str | None:
     """What an incident's event says; at its end, that it is no longer so."""
-    summary = data.get("summary")
-    return f"it was: {summary}" if summary and kind == EventType.INCIDENT_RESOLVED else summary
+    return f"it was: {said.summary}" if said.summary and kind == EventType.INCIDENT_RESOLVED else said.summary
 
 
-def _error_of(data: Mapping[str, Any]) -> str | None:
-    run = data.get("sync_run") or {}
+def _error_of(run: Mapping[str, Any]) -> str | None:
     return error_line(run.get("error_code"), run.get("error_message"), run.get("error_detail")) or None

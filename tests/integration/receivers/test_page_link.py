@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from notifier.model.body import EventBody
 from notifier.receivers.slack.blocks.page_link import with_page
 from notifier.receivers.slack.blocks.run import render
 from notifier.simulator.slack.faults import POST_MESSAGE
@@ -57,9 +58,9 @@ async def test_without_public_url_there_is_no_link(desk: Desk) -> None:
 
 def test_what_is_about_a_whole_workspace_leads_to_the_page_itself() -> None:
     event = json.loads(an_event_body())
-    rendered = render(an_event_body(), NOW)
+    rendered = render(EventBody.of(an_event_body()), NOW)
     event["data"]["sync"] = None
-    linked = with_page(rendered, json.dumps(event).encode(), PAGE)
+    linked = with_page(rendered, EventBody.of(json.dumps(event).encode()), PAGE)
     assert linked.blocks[-1]["elements"][-1]["text"] == f"· <{PAGE}/|status page>"
     assert linked.blocks[:-1] == rendered.blocks[:-1]
 
@@ -67,6 +68,6 @@ def test_what_is_about_a_whole_workspace_leads_to_the_page_itself() -> None:
 def test_a_name_can_not_break_out_of_the_link() -> None:
     event = json.loads(an_event_body())
     event["data"]["workspace"] = "a|b> <!channel> &c"
-    linked = with_page(render(an_event_body(), NOW), json.dumps(event).encode(), PAGE)
+    linked = with_page(render(EventBody.of(an_event_body()), NOW), EventBody.of(json.dumps(event).encode()), PAGE)
     text = linked.blocks[-1]["elements"][-1]["text"]
     assert text == f"· <{PAGE}/?workspace=a%7Cb%3E+%3C%21channel%3E+%26c&amp;sync=52|status page>"

@@ -25,6 +25,7 @@ from notifier.cli.terminal import (
     styled,
     table,
 )
+from notifier.model.run import Change, WatchedValue
 from tests.builders import NOW
 
 OBEYED = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
@@ -176,8 +177,8 @@ def test_what_is_waited_for_is_said_to_a_person_and_not_to_a_pipe(
 # --- events ---
 
 
-def a_change(field: str, old: object, new: object) -> dict[str, object]:
-    return {"field": field, "old": old, "new": new}
+def a_change(field: str, old: WatchedValue, new: WatchedValue) -> Change:
+    return Change(field, old, new)
 
 
 @pytest.mark.parametrize(
@@ -199,5 +200,5 @@ def a_change(field: str, old: object, new: object) -> dict[str, object]:
     ],
     ids=str,
 )
-def test_the_changes_of_an_event_are_told_in_a_few_words(changes: list[dict[str, object]], expected: str) -> None:
+def test_the_changes_of_an_event_are_told_in_a_few_words(changes: list[Change], expected: str) -> None:
     assert what_changed(changes) == expected

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from notifier.judging.body import event_body
+from notifier.model.body import EventBody
 from notifier.model.event import CensusAlert, EventType
 from notifier.receivers.slack.blocks.run import render
 
@@ -27,7 +28,7 @@ def a_body(alert: CensusAlert) -> bytes:
 def test_a_raised_alert_says_what_census_says_and_leads_there() -> None:
     kind = "FailureAlertConfiguration"
     alert = CensusAlert(7, EventType.CENSUS_ALERT_RAISED, kind, "Sync Failed", "a <!channel> & more", LINK, 93)
-    message = render(a_body(alert), SEEN_AT, mentions=["@here"])
+    message = render(EventBody.of(a_body(alert)), SEEN_AT, mentions=["@here"])
     assert message.text == "New Signups to Leads has an alert in Census: Sync Failed"
     rich, footer = message.blocks
     headline, details = rich["elements"]
@@ -44,7 +45,9 @@ def test_a_raised_alert_says_what_census_says_and_leads_there() -> None:
 
 
 def test_a_resolved_alert_of_which_little_is_known_reads_well() -> None:
-    message = render(a_body(CensusAlert("x", EventType.CENSUS_ALERT_RESOLVED)), SEEN_AT + timedelta(hours=2))
+    message = render(
+        EventBody.of(a_body(CensusAlert("x", EventType.CENSUS_ALERT_RESOLVED))), SEEN_AT + timedelta(hours=2)
+    )
     assert message.text == "New Signups to Leads: an alert in Census is over (2 h late)"
     assert len(message.blocks) == 2
     assert len(message.blocks[0]["elements"]) == 1

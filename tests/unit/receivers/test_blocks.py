@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.judging.body import body_of_test
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.times import spoken, timestamp
 from notifier.receivers.slack.blocks.run import EMOJI, render
@@ -67,7 +68,7 @@ def an_event(kind: str, run: dict[str, Any], *changes: dict[str, Any], **data: A
 
 def told(body: bytes, now: datetime = NOW) -> Rendered:
     """The message, which Slack's limits and shapes allow."""
-    rendered = render(body, now)
+    rendered = render(EventBody.of(body), now)
     assert problems_of(list(rendered.blocks)) == []
     assert text_length(list(rendered.blocks)) <= 9_000
     assert 0 < len(rendered.text) <= 4_000

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from notifier.census.wire import one_run
 from notifier.judging.body import LARGEST, event_body
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.run import Change
 from notifier.receivers.slack.blocks.run import render
@@ -43,7 +44,7 @@ def body_of(answer: bytes, kind: EventType = EventType.FAILED) -> bytes:
 
 def told(answer: bytes, kind: EventType = EventType.FAILED) -> Rendered:
     """What the channel is shown, which Slack takes."""
-    rendered = render(body_of(answer, kind), NOW)
+    rendered = render(EventBody.of(body_of(answer, kind)), NOW)
     assert problems_of(list(rendered.blocks)) == []
     assert text_length(list(rendered.blocks)) <= 9_000
     assert 0 < len(rendered.text) <= 4_000

@@ -10,6 +10,7 @@ import pytest
 
 from notifier.judging import checks as rules
 from notifier.judging.body import event_body
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.measure import Measure, NotRead, Said, Silent, measure_json, sentence
@@ -102,7 +103,7 @@ def of_older(body: bytes) -> bytes:
 
 def lines(kind: EventType, incident: Incident) -> list[str]:
     """What a channel shows of it, less its last line."""
-    return shown(taken(render(body_of(kind, incident), NOW)))[:-1]
+    return shown(taken(render(EventBody.of(body_of(kind, incident)), NOW)))[:-1]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_body_of_an_older_version_reads_the_same(wrong: Wrong, kind: EventType
     if kind is EventType.INCIDENT_RESOLVED:
         course.ends(Reason.RECOVERED)
     body = body_of(kind, course.last)
-    assert render(of_older(body), NOW, living=living) == render(body, NOW, living=living)
+    assert render(EventBody.of(of_older(body)), NOW, living=living) == render(EventBody.of(body), NOW, living=living)
 
 
 @pytest.mark.parametrize("wrong", ALL)

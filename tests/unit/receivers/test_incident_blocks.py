@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.cli.demo.slack_terminal import emoji
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
 from notifier.model.times import timestamp
@@ -118,7 +119,9 @@ def taken(rendered: Rendered) -> Rendered:
 
 
 def told(body: bytes, now: datetime = NOW, **options: Any) -> Rendered:
-    return taken(render(body, now, **options))
+    latest = options.pop("latest", None)
+    newest = EventBody.of(latest) if latest is not None else None
+    return taken(render(EventBody.of(body), now, latest=newest, **options))
 
 
 def seen(element: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from notifier.model.body import EventBody
 from notifier.model.delivery import Message, Posted, Story
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
@@ -57,17 +58,17 @@ def test_what_is_no_reference_is_as_no_message(text: str) -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_of_the_ends_only_a_recovery_is_announced(reason: Reason) -> None:
-    assert is_announced(resolved(1, reason)) is (reason is Reason.RECOVERED)
+    assert is_announced(EventBody.of(resolved(1, reason).body)) is (reason is Reason.RECOVERED)
 
 
 @pytest.mark.parametrize("kind", [EventType.INCIDENT_OPENED, EventType.INCIDENT_CHANGED, EventType.INCIDENT_REMINDER])
 def test_all_else_of_an_incident_is_announced(kind: EventType) -> None:
-    assert is_announced(event(1, kind))
+    assert is_announced(EventBody.of(event(1, kind).body))
 
 
 def test_a_run_is_announced_and_so_is_what_is_of_neither() -> None:
-    assert is_announced(of_run(1))
-    assert is_announced(Message("evt_1", EventType.SYNC_DELETED, b'{"data": {"incident": null}}'))
+    assert is_announced(EventBody.of(of_run(1).body))
+    assert is_announced(EventBody.of(Message("evt_1", EventType.SYNC_DELETED, b'{"data": {"incident": null}}').body))
 
 
 def test_told_is_what_is_neither_quiet_nor_an_end_without_recovery_in_its_order() -> None:

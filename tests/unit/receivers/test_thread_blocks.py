@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.incident import Check, Reason
 from notifier.model.times import timestamp
@@ -45,7 +46,9 @@ SUCCESS = a_run(98, "completed", records_processed=18_340)
 
 
 def told(*bodies: bytes, now: datetime = NOW, **options: Any) -> Rendered:
-    return taken(lines(bodies, now, **options))
+    over = options.pop("over", None)
+    end = EventBody.of(over) if over is not None else None
+    return taken(lines([EventBody.of(body) for body in bodies], now, over=end, **options))
 
 
 def line(body: bytes) -> str:
@@ -212,7 +215,7 @@ def test_a_reminder_counts_more_than_one_bad_run(check: Check) -> None:
 
 def test_what_a_slow_run_did_is_said_where_the_channel_sees_it_and_not_only_how_long_it_took() -> None:
     body = an_incident("resolved", Check.SLOW_RUN, SUCCESS)
-    headline = shown(render(body, NOW, living=True))[0]
+    headline = shown(render(EventBody.of(body), NOW, living=True))[0]
     assert headline == f":white_check_mark: {NAME} completed after 3 h 4 min"
     assert in_channel(body) != headline
 

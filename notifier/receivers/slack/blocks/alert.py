@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from slack_sdk.models.blocks import (
     Block,
@@ -12,8 +12,8 @@ from slack_sdk.models.blocks import (
     RichTextSectionElement,
 )
 
+from notifier.model.body import AlertToldOf, EventBody
 from notifier.model.event import EventType
-from notifier.model.times import parsed_time
 from notifier.receivers.slack.blocks.text import (
     BOLD,
     Rendered,
@@ -34,6 +34,7 @@ from notifier.receivers.words.event import (
     cleaned,
     lateness,
     line,
+    name_of_run,
 )
 
 ALERT_EMOJI: Final[Mapping[EventType, str]] = {
@@ -46,15 +47,14 @@ WORDS: Final[Mapping[EventType, str]] = {
 }
 
 
-def alert_message(event: Mapping[str, Any], now: datetime, mentions: Sequence[str]) -> Rendered:
+def alert_message(event: EventBody, alert: AlertToldOf, now: datetime, mentions: Sequence[str]) -> Rendered:
     """What a channel shows: whose alert, what Census says of it, and its link."""
-    data, kind = event["data"], EventType(event["type"])
-    alert, whose, seen_at = data["alert"], Whose.of(data), parsed_time(event["timestamp"]) or now
-    message, details = line(alert.get("message"), LONGEST_LABEL), cleaned(alert.get("details"), LONGEST_DETAIL)
+    kind, whose, seen_at = EventType(event.type), Whose.of(event), event.seen_at or now
+    message, details = line(alert.message, LONGEST_LABEL), cleaned(alert.details, LONGEST_DETAIL)
     verb = f"{WORDS[kind]}: {message}" if message else WORDS[kind]
-    late, url = lateness(seen_at, now), str(alert.get("url") or whose.url)
+    late, url = lateness(seen_at, now), alert.url or whose.url
     said = f"{whose.sync}{verb}" + (f" ({late})" if late else "")
-    footer = whose.footer(line(alert.get("type"), LONGEST_CODE), *_run(data))
+    footer = whose.footer(line(alert.kind, LONGEST_CODE), name_of_run(event.run))
 
     def blocks() -> Iterator[Block]:
         headline: list[RichTextElement] = [*emoji(ALERT_EMOJI[kind]), linked(whose.sync, url), Text(text=verb)]
@@ -65,8 +65,3 @@ def alert_message(event: Mapping[str, Any], now: datetime, mentions: Sequence[st
         yield grey([f"{footer} ·", When(seen_at)])
 
     return rendered(said, blocks(), [said, details, spelled([f"{footer} ·", When(seen_at)]), url], mentions)
-
-
-def _run(data: Mapping[str, Any]) -> Iterator[str]:
-    if run := data.get("sync_run"):
-        yield f"run {line(run.get('id'), 40)}"

@@ -3,12 +3,13 @@
 Nobody edits it just because time passes: it says since when, never for how long, until the incident is over.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from slack_sdk.models.blocks import Block, RichTextBlock, RichTextElement, RichTextSectionElement
 
+from notifier.model.body import EventBody, IncidentToldOf
 from notifier.model.event import EventType
 from notifier.model.incident import Check
 from notifier.receivers.slack.blocks.text import (
@@ -40,21 +41,21 @@ class IncidentStory:
     one event. `latest`: a run's event that came after the incident's newest one, while it is open."""
 
     def __init__(
-        self, event: Mapping[str, Any], now: datetime, latest: Mapping[str, Any] | None, *, living: bool
+        self, event: EventBody, incident: IncidentToldOf, now: datetime, latest: EventBody | None, *, living: bool
     ) -> None:
-        self.incident = IncidentWords(event, now)
+        self.incident = IncidentWords(event, incident, now)
         self._living = living
         self._latest = self._after(latest) if latest and self.incident.is_open else ""
         is_edit = living and self.incident.type is EventType.INCIDENT_CHANGED
         self._late = "" if is_edit or self._latest else lateness(self.incident.happened_at, now)
 
-    def _after(self, event: Mapping[str, Any]) -> str:
+    def _after(self, event: EventBody) -> str:
         """What happened since, in a few words; an error that reads differently now just takes its place."""
-        incident, run = self.incident, event["data"].get("sync_run")
-        if not run or "incident" in event["data"]:
+        incident, run = self.incident, event.run
+        if not run or event.incident is not None:
             return ""
         is_same = incident.check is Check.FAILING and incident.run.get("id") == run.get("id")
-        if is_same and event["type"] == EventType.ERROR_CHANGED:
+        if is_same and event.type == EventType.ERROR_CHANGED:
             incident.error = RunError.of(run)
             return ""
         return meanwhile(event)

@@ -1,16 +1,14 @@
 """A link to the status page, at the end of a message's last grey line. Pure."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlencode
 
+from notifier.model.body import EventBody
 from notifier.receivers.slack.blocks.text import Rendered, escaped
 from notifier.receivers.words.event import LONGEST_URL
 
 
-def with_page(rendered: Rendered, body: bytes, public_url: str | None) -> Rendered:
+def with_page(rendered: Rendered, event: EventBody, public_url: str | None) -> Rendered:
     """The message, with a link to what the status page shows of its event's sync, or of all where it has none.
 
     `public_url`: where people find the page, from the watchlist; None: there is no link.
@@ -18,16 +16,15 @@ def with_page(rendered: Rendered, body: bytes, public_url: str | None) -> Render
     *others, last = rendered.blocks
     if public_url is None or last["type"] != "context":  # a test message is about no sync
         return rendered
-    url = page_of(json.loads(body)["data"], public_url)
+    url = page_of(event, public_url)
     if len(url) > LONGEST_URL:
         return rendered
     link = {"type": "mrkdwn", "text": f"· <{escaped(url, LONGEST_URL)}|status page>", "verbatim": True}
     return replace(rendered, blocks=(*others, {**last, "elements": [*last["elements"], link]}))
 
 
-def page_of(data: Mapping[str, Any], public_url: str) -> str:
-    """The page's address for an event's data."""
-    sync = data.get("sync")
-    if not sync:
+def page_of(event: EventBody, public_url: str) -> str:
+    """The page's address for an event."""
+    if event.sync is None:
         return f"{public_url}/"
-    return f"{public_url}/?{urlencode({'workspace': data['workspace'], 'sync': sync['id']})}"
+    return f"{public_url}/?{urlencode({'workspace': event.workspace, 'sync': event.sync.id})}"

@@ -3,14 +3,15 @@
 Pure. An incident's message is in `incident_blocks`, the replies in its thread are in `thread_blocks`.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from slack_sdk.models.blocks import Block, RichTextBlock, RichTextElement, RichTextSectionElement
 
+from notifier.model.body import EventBody
 from notifier.model.event import TEST_TYPE, EventType
+from notifier.model.run import PreviousRun
 from notifier.model.times import parsed_time, spoken
 from notifier.receivers.slack.blocks.alert import ALERT_EMOJI, alert_message
 from notifier.receivers.slack.blocks.incident import IncidentStory
@@ -69,37 +70,40 @@ _COUNTS: Final = (  # what Slack calls it, the API's fields for it, and whether 
 
 
 def render(
-    body: bytes, now: datetime, *, mentions: Sequence[str] = (), latest: bytes | None = None, living: bool = False
+    event: EventBody,
+    now: datetime,
+    *,
+    mentions: Sequence[str] = (),
+    latest: EventBody | None = None,
+    living: bool = False,
 ) -> Rendered:
-    """What a channel shows of an event's body when it is sent at `now`. `mentions`: as in the watchlist.
+    """What a channel shows of an event when it is sent at `now`. `mentions`: as in the watchlist.
 
     `living`: an incident's message shows the incident as it is after this event, and is edited by the next one;
-    otherwise it tells of this event. `latest`: the body of a run's event that came after this one of an open incident.
+    otherwise it tells of this event. `latest`: a run's event that came after this one of an open incident.
     """
-    event = json.loads(body)  # not orjson, which refuses a number that no float holds: the body may have one
-    if event["type"] == TEST_TYPE:
+    if event.type == TEST_TYPE:
         return _test_message(event)
-    if "incident" in event["data"]:
-        newest = json.loads(latest) if latest is not None else None
-        return IncidentStory(event, now, newest, living=living).rendered(mentions)
-    if event["type"] in ALERT_EMOJI:
-        return alert_message(event, now, mentions)
-    if event["type"] in _SYNC_EVENTS:
+    if event.incident is not None:
+        return IncidentStory(event, event.incident, now, latest, living=living).rendered(mentions)
+    if event.alert is not None:
+        return alert_message(event, event.alert, now, mentions)
+    if event.type in _SYNC_EVENTS:
         return _sync_message(event, now, mentions)
     return _Story(event, now).rendered(mentions)
 
 
-def _test_message(event: Mapping[str, Any]) -> Rendered:
-    title, receiver = "Test message from the Census notifier", cleaned(event["data"]["receiver"], LONGEST_LABEL)
+def _test_message(event: EventBody) -> Rendered:
+    title, receiver = "Test message from the Census notifier", cleaned(event.receiver, LONGEST_LABEL)
     said = f"The receiver {receiver} works. No sync did anything."
     pieces = [*emoji("wave"), Text(text=title, style=BOLD), Text(text=f"\n{said}")]
     text = f"{title}. {said}"
     return rendered(text, [RichTextBlock(elements=[RichTextSectionElement(elements=pieces)])], [text])
 
 
-def _sync_message(event: Mapping[str, Any], now: datetime, mentions: Sequence[str]) -> Rendered:
+def _sync_message(event: EventBody, now: datetime, mentions: Sequence[str]) -> Rendered:
     """What became of a sync. A deleted one has no page to lead to."""
-    kind, whose, seen_at = EventType(event["type"]), Whose.of(event["data"]), parsed_time(event["timestamp"]) or now
+    kind, whose, seen_at = EventType(event.type), Whose.of(event), event.seen_at or now
     url = "" if kind is EventType.SYNC_DELETED else whose.url
     late = lateness(seen_at, now)
     pieces = [*emoji(EMOJI[kind]), linked(whose.sync, url), Text(text=f" {VERBS[kind]}")]
@@ -126,25 +130,24 @@ def records_of(run: Mapping[str, Any]) -> str:
 class _Story:
     """What one event of a sync run tells."""
 
-    def __init__(self, event: Mapping[str, Any], now: datetime) -> None:
-        data = event["data"]
-        self.type = EventType(event["type"])
-        self.run: Mapping[str, Any] = data["sync_run"]
-        self.changes = {change["field"]: change for change in data["changes"]}
-        self.whose = Whose.of(data)
+    def __init__(self, event: EventBody, now: datetime) -> None:
+        self._event = event
+        self.type = EventType(event.type)
+        self.run = event.run
+        self.whose = Whose.of(event)
         self.sync = self.whose.sync
-        self.failed_before = self._failed_before(data["previous_run"])
+        self.failed_before = self._failed_before(event.previous_run)
         self.error = RunError.of(self.run)
         is_end = self.type in _ENDS or self.type is EventType.FULL_SYNC
         self.happened_at = happened_at(event, now, ended=is_end)
         self.lateness = lateness(self.happened_at, now)
 
-    def _failed_before(self, previous: Mapping[str, Any] | None) -> str:
+    def _failed_before(self, previous: PreviousRun | None) -> str:
         """The failed run that a completed one recovers from, in words."""
         if self.type is EventType.FULL_SYNC and not has_completed(self.run):
             return ""
-        if self.type in (EventType.COMPLETED, EventType.FULL_SYNC) and previous and previous["status"] == "failed":
-            return f"run {previous['id']} had failed"
+        if self.type in (EventType.COMPLETED, EventType.FULL_SYNC) and previous and previous.status == "failed":
+            return f"run {previous.id} had failed"
         return ""
 
     # --- the words ---
@@ -153,7 +156,7 @@ class _Story:
     def verb(self) -> str:
         if self.type is EventType.COMPLETED and self.failed_before:
             return "recovered" + rejects(self.run)
-        return run_words(self.type, self.run, self.changes)
+        return run_words(self._event)
 
     @property
     def emoji(self) -> str:
@@ -178,11 +181,11 @@ class _Story:
         return cleaned(" · ".join(part for part in [*parts, self._transition()] if part), LONGEST_FACTS)
 
     def _transition(self) -> str:
-        status, parts = self.changes.get("status"), []
-        if status and (status["old"] or status["new"]):
-            old, new = (line(status[side], LONGEST_CODE) for side in ("old", "new"))
+        status, canceled, parts = self._event.change_of("status"), self._event.change_of("canceled"), []
+        if status and (status.old or status.new):
+            old, new = (line(value, LONGEST_CODE) for value in (status.old, status.new))
             parts.append(f"{old or 'new'} → {new or 'none'}")
-        if self.changes.get("canceled", {}).get("new"):
+        if canceled and canceled.new:
             parts.append("canceled")
         return ", ".join(parts)
 

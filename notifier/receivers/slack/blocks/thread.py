@@ -3,14 +3,14 @@
 Shown in the channel too, it stands there without its thread and has to make sense by itself.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from slack_sdk.models.blocks import RichTextBlock, RichTextElement, RichTextElementParts, RichTextSectionElement
 
+from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.incident import Check
 from notifier.model.times import counted
@@ -28,7 +28,7 @@ from notifier.receivers.slack.blocks.text import (
     mentioned,
     rendered,
 )
-from notifier.receivers.words.event import LONGEST_URL, RunError, Whose, happened_at, lateness, line
+from notifier.receivers.words.event import LONGEST_URL, RunError, Whose, happened_at, lateness, line, name_of_run
 from notifier.receivers.words.incident import IncidentWords
 from notifier.receivers.words.phrases import SILENT, behind, end_of_run, has_completed, run_words
 
@@ -58,20 +58,20 @@ class _Line:
 
 
 def lines(
-    bodies: Sequence[bytes],
+    events: Sequence[EventBody],
     now: datetime,
     *,
     mentions: Sequence[str] = (),
     in_channel: bool = False,
-    over: bytes | None = None,
+    over: EventBody | None = None,
 ) -> Rendered:
     """The reply that tells of these events, oldest first. `in_channel`: it is shown in the channel too.
 
-    `over`: the body of the event with which the incident was over before these were told, by a retry, say. The
+    `over`: the event with which the incident was over before these were told, by a retry, say. The
     notification then begins with that; else with the end, if that is among them, or with the newest.
     """
-    end = _Told(json.loads(over), now) if over is not None else None
-    all_told = [_Told(json.loads(body), now, "earlier: " if end else "") for body in bodies]
+    end = _Told(over, now) if over is not None else None
+    all_told = [_Told(event, now, "earlier: " if end else "") for event in events]
     first, *others = told = _that_fit(all_told)
     left_out = _left_out(len(all_told) - len(told))
     rows: list[list[RichTextElement]] = [[Text(text=left_out)]] if left_out else []
@@ -110,21 +110,20 @@ def _left_out(count: int) -> str:
 class _Told:
     """What is told of one event, behind words that come `before` it."""
 
-    def __init__(self, event: Mapping[str, Any], now: datetime, before: str = "") -> None:
-        data = event["data"]
+    def __init__(self, event: EventBody, now: datetime, before: str = "") -> None:
         self._before = before
-        self.is_end = event["type"] == EventType.INCIDENT_RESOLVED
-        self._whose = Whose.of(data)
-        self._run: Mapping[str, Any] = data.get("sync_run") or {}
-        self._run_name = f"run {line(self._run['id'], 40)}" if self._run.get("id") is not None else ""
-        if "incident" in data:
-            incident = IncidentWords(event, now)
+        self.is_end = event.type == EventType.INCIDENT_RESOLVED
+        self._whose = Whose.of(event)
+        self._run = event.run
+        self._run_name = name_of_run(event.run)
+        if event.incident is not None:
+            incident = IncidentWords(event, event.incident, now)
             self._emoji, self._url = incident.emoji, incident.url
             self._line, happened = _of_incident(incident), incident.happened_at
         else:
-            kind = EventType(event["type"])
+            kind = EventType(event.type)
             self._emoji, self._url = EMOJI[kind], str(self._run.get("url") or self._whose.url)
-            self._line = _of_run(kind, self._run_name, self._run, data)
+            self._line = _of_run(event, self._run_name)
             happened = happened_at(event, now, ended=kind in _RUN_ENDS)
         self._late = lateness(happened, now)
 
@@ -278,13 +277,13 @@ def _ended(incident: IncidentWords) -> _Line:
     return _Line(_with(f"{incident.run_name or 'the slow run'} {ending}", did), f" {_with(ending, named)}", error)
 
 
-def _of_run(kind: EventType, name: str, run: Mapping[str, Any], data: Mapping[str, Any]) -> _Line:
+def _of_run(event: EventBody, name: str) -> _Line:
     """A run's event while the incident goes on, or one of the sync itself."""
-    words = run_words(kind, run, {change["field"]: change for change in data.get("changes") or ()})
+    words = run_words(event)
     if not name:
         return _Line(f"the sync {words}", f" {words}")
-    tells_why = kind in (EventType.FAILED, EventType.ERROR_CHANGED)
-    return _Line(f"{name} {words}", error=RunError.of(run) if tells_why else None)
+    tells_why = event.type in (EventType.FAILED, EventType.ERROR_CHANGED)
+    return _Line(f"{name} {words}", error=RunError.of(event.run) if tells_why else None)
 
 
 def _also(words: str, more: str) -> str:
