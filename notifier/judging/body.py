@@ -1,4 +1,7 @@
-"""The body of an event: what every receiver gets, the same to the byte at every attempt. Pure."""
+"""Writes the body of an event: what every receiver gets, the same to the byte at every attempt. Pure.
+
+`model/body.py` reads it.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -34,8 +37,8 @@ def event_body(
 ) -> bytes:
     """UTF-8 JSON in the shape of Standard Webhooks: type, timestamp, data. Over 256 KiB the longest strings are cut.
 
-    Without a sync, `sync` is null; without a run, what is about one is left out, and so are `incident` and `alert`
-    likewise. Of the run that an alert names only its ID is known.
+    Without a sync, `sync` is null. Without a run, an incident or an alert, the keys about one are left out. Of the run
+    that an alert names, only the ID is known.
     """
     history = f"{app_url}/syncs/{sync_id}/history"
     data: dict[str, Any] = {

@@ -1,10 +1,9 @@
 """When an incident opens, changes, is told again and ends. Pure: of a sync's results, its open incidents and the time.
 
-A result is a run that completed (and was not canceled) or failed; skipped and canceled runs count neither way. Results
+A result is a run that completed (and was not canceled) or failed. Skipped and canceled runs count neither way. Results
 are in the order in which their runs were created. All times are the API's.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,33 +11,29 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Final
 
+from notifier.judging.likeness import likeness, wrong_with
 from notifier.model.event import EventType
-from notifier.model.foreign import error_line
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import AnotherError, Counted, Lost, Measure, Running, Said, Standstill, sentence
-from notifier.model.run import GoodRun, Records, Result, SyncRun, Watched
+from notifier.model.run import GoodRun, Records, Result, SyncRun
 from notifier.model.sync import Standing
 from notifier.watchlist.checks import ChecksInForce, Failing, RecordCount, RejectedRecords, Reminders
 
 FEWEST_FOR_MEAN: Final = 3
 
-# None of these looks at a character more often than a few times, however long and odd a message is.
-_QUOTED: Final = re.compile(r""""[^"]*"|`[^`]*`|“[^“”]*”|«[^«»]*»|(?<!\w)['‘][^'‘’]*['’](?!\w)""")
-_WORD: Final = re.compile(r"[\w-]+")
-_NUMBERS: Final = re.compile(r"#(?:[.,:]#)+")  # 1,234 or 3.5 or 10:15:30
-
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """What the checks remember of one sync.
-
-    `failing_from`: results up to that one are of an incident that is over. `last_good`: the newest run that completed.
-    """
+    """What the checks remember of one sync."""
 
     open: Mapping[Check, Incident] = field(default_factory=dict)
+    """Its open incidents."""
     failing_from: CountedTo | None = None
+    """Results up to that one belong to a failure that is over."""
     last_good: GoodRun | None = None
+    """The newest run that completed."""
     standing: Standing = field(default_factory=Standing)
+    """Whether it is paused, and what else its listing says."""
 
     def with_incident(self, incident: Incident) -> "SyncState":
         """The state after an incident took a step."""
@@ -51,26 +46,29 @@ class SyncState:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happened to an incident. `run` brought it about, unless that was time."""
+    """What happened to an incident."""
 
     type: EventType
     incident: Incident
+    """As it is after that."""
     run: SyncRun | None = None
+    """The run that brought it about; None where time did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a result, or a time, means. `outlier`: the run sent an unusual number of records; `new_level_from`: since
-    the run created then, that number is the usual one."""
+    """What a result means, or that time has passed."""
 
     steps: tuple[Step, ...] = ()
     outlier: bool = False
+    """Whether the run sent an unusual number of records."""
     new_level_from: datetime | None = None
+    """From the run on that was created then, such a number of records is the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Whose checks these are, and when: what each new incident gets."""
+    """What each new incident is given: whose it is, and when that was."""
 
     workspace: str
     sync_id: int | None
@@ -110,8 +108,8 @@ class Scene:
     def resolved(
         self, incident: Incident, reason: Reason, run: SyncRun | None = None, newest: Result | None = None
     ) -> Step:
-        """The end, which still says what was wrong. An incident never lasts less than no time, whatever the API's clock
-        did. `newest`: the newest result that is known."""
+        """The end, which still says what was wrong. It is never before the beginning, whatever the API's clock did.
+        `newest`: the newest result that is known."""
         ended = max(self.now, incident.opened_at)
         counted_to = CountedTo(newest.run_id, newest.created_at) if newest is not None else None
         over = replace(
@@ -189,7 +187,7 @@ def _failing(
 
 
 def _another(incident: Incident, run: SyncRun, measure: Measure | None) -> Iterator[Step]:
-    """Another bad run, or another error; the same run, ended anew just as it was, is neither."""
+    """Another bad run, or another error. The same run that ended once more, with a like error, is neither."""
     like = likeness(run.watched)
     if run.id == incident.last_run_id and like == incident.likeness:
         return
@@ -270,7 +268,7 @@ def _exactly(percent: float) -> Fraction:
 
 
 def after_end(state: SyncState, run_id: int, run: SyncRun | None, reason: Reason, scene: Scene) -> tuple[Step, ...]:
-    """What it means that a run ended, or (without `run`) is no longer followed: it takes no longer too long."""
+    """What it means that a run ended, or (without `run`) is no longer followed: its `slow_run` incident is over."""
     incident = state.open.get(Check.SLOW_RUN)
     if incident is None or incident.last_run_id != run_id:
         return ()
@@ -293,12 +291,12 @@ def is_slow(checks: ChecksInForce, state: SyncState, created_at: datetime | None
 
 
 def slow(after: timedelta, state: SyncState, run: SyncRun, scene: Scene) -> Step:
-    """The incident of a run that `is_slow`."""
+    """Opens the incident of a run that `is_slow`."""
     return scene.opened(Check.SLOW_RUN, run=run, runs=1, measure=Running(after), last_good=state.last_good)
 
 
 def stale(checks: ChecksInForce, state: SyncState, scene: Scene) -> tuple[Step, ...]:
-    """The incident of a sync none of whose runs has completed for too long."""
+    """Opens an incident where no run of the sync has completed for too long."""
     settings, standing = checks.stale, state.standing
     rests = standing.paused or standing.scheduled is False
     since = good_since(state)
@@ -336,26 +334,6 @@ def _reminder_is_due(settings: Reminders, incident: Incident, now: datetime) -> 
 def ended_by(
     state: SyncState, checks: Iterable[Check], reason: Reason, scene: Scene, newest: Result | None = None
 ) -> tuple[Step, ...]:
-    """These of a sync's open incidents end without having recovered. `newest`: its newest result."""
+    """Ends a sync's open incidents of these checks, though nothing recovered. `newest`: its newest result."""
     open_ones = (state.open[check] for check in checks if check in state.open)
     return tuple(scene.resolved(incident, reason, newest=newest) for incident in open_ones)
-
-
-# --- what an error is like ---
-
-
-def wrong_with(run: SyncRun | None) -> str | None:
-    """What a run says went wrong, in a line."""
-    said = run.watched if run is not None else Watched()
-    return error_line(said.error_code, said.error_message, said.error_detail) or None
-
-
-def likeness(watched: Watched) -> str:
-    """An error without what differs from one run to the next: numbers, quoted values and IDs."""
-    message = _WORD.sub(_without_digits, _QUOTED.sub("'…'", watched.error_message or ""))
-    return f"{watched.error_code or ''}: {' '.join(_NUMBERS.sub('#', message).split())}"[:1_000]
-
-
-def _without_digits(word: re.Match[str]) -> str:
-    text = word.group()
-    return "#" if any(character.isdigit() for character in text) else text

@@ -14,11 +14,12 @@ from notifier.watchlist.receivers import ReceiverSettings
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a route's conditions look at. A workspace's own event has no `sync_id`."""
+    """What a route's conditions look at."""
 
     type: EventType
     workspace: str
     sync_id: int | None
+    """None: it is the workspace's own event."""
     sync_label: str | None
     labels: Labels
     check: Check | None = None
@@ -26,17 +27,16 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A receiver of the watchlist, as far as routing cares.
-
-    `selective`: it shows one message for what was seen at once; others get every event. `living`: it has one message
-    for each incident or run, which later events change.
-    """
+    """A receiver of the watchlist, as far as routing cares."""
 
     name: str
     selective: bool = False
+    """Whether it shows one message for what was seen at once; others get every event."""
     living: bool = False
+    """Whether it has one message for each incident or run, which later events change."""
     mentions: tuple[str, ...] = ()
     mention_on: tuple[str, ...] = ()
+    """The events on which they are mentioned: names, or globs."""
 
 
 def readers_of(receivers: Mapping[str, ReceiverSettings]) -> tuple[Reader, ...]:
@@ -51,12 +51,13 @@ def _reader(name: str, settings: ReceiverSettings) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One event of what was seen at once. `incidents`: the one that it is of; or those into whose time its run falls.
-    `run_story`: the story of its run by itself."""
+    """One event of what was seen at once."""
 
     subject: Subject
     incidents: tuple[Incident, ...] = ()
+    """The incident whose event it is; of a run's event, those that were open meanwhile."""
     run_story: str | None = None
+    """The story of its run by itself."""
 
     @property
     def of_incident(self) -> bool:
@@ -85,8 +86,8 @@ def _weight(check: Check) -> int:
 def addressed(
     findings: Sequence[Finding], routes: Sequence[Route] | None, readers: Iterable[Reader]
 ) -> tuple[tuple[Addressee, ...], ...]:
-    """For each event of what was seen at once, who gets it: those to whom a route leads, and, of an incident, those
-    who were told of it, wherever the routes lead by now."""
+    """Who gets each event of what was seen at once: those to whom a route leads; and of an incident also those who were
+    told of it, wherever the routes lead by now."""
     chosen: list[list[Addressee]] = [[] for _ in findings]
     taken = [_Taken.of(finding.subject, routes) for finding in findings]
     for reader in readers:
@@ -116,8 +117,10 @@ def _is_told(finding: Finding, reader: Reader, routes: Sequence[Route] | None, t
 def who_knows(
     finding: Finding, addressees: Iterable[Addressee], routes: Sequence[Route] | None, readers: Iterable[Reader]
 ) -> frozenset[str]:
-    """Of those who get an incident's event, those who know of the incident from then on. To whom only its opening was
-    to go, and who has no message of it to keep true, has asked for no end."""
+    """Of those who get an incident's event, those who are to be told of its end, whatever the routes say by then.
+
+    A receiver whose routes ask for openings only is not among them, unless it has a living message to keep true.
+    """
     end = _Taken.of(replace(finding.subject, type=EventType.INCIDENT_RESOLVED), routes)
     living = {reader.name for reader in readers if reader.living}
     names = (to.receiver for to in addressees if not to.quiet)
@@ -135,10 +138,12 @@ def _story(finding: Finding, reader: Reader) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """The routes that an event takes; None: there are none, and all get it. `calling`: whether it may mention."""
+    """The routes that an event takes."""
 
     routes: tuple[Route, ...] | None
+    """None: the watchlist has none, and all receivers get it."""
     calling: bool = True
+    """Whether it may mention anybody."""
 
     @classmethod
     def of(cls, subject: Subject, routes: Sequence[Route] | None) -> "_Taken":

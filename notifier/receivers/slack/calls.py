@@ -36,13 +36,16 @@ Render = Callable[[Draft], Rendered]
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message to post. `through`: the last event that it tells of. `thread_ts`: where it is a reply in a thread."""
+    """A message to post."""
 
     head: Message
+    """The event by whose ID it is looked for."""
     render: Render
     draft: Draft
     through: str | None = None
+    """The last event that it tells of."""
     thread_ts: str | None = None
+    """Where it is a reply: the message above the thread."""
 
 
 class Calls:

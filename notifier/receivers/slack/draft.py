@@ -2,7 +2,7 @@
 reply. Each is left out only after Slack refused the message with it. Pure.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -37,15 +37,15 @@ class Forbidden:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One shape of a message. `refused`: the code with which its blocks came back, so that it goes as plain text.
-
-    `left_out`: what it has lost, and the reason, in the order in which it was lost.
-    """
+    """One shape of a message."""
 
     mentions: tuple[str, ...] = ()
     in_channel: bool = False
+    """Whether the channel sees it, though it is a reply in a thread."""
     refused: str = ""
-    left_out: tuple[tuple[str, str], ...] = field(default=())
+    """The code with which Slack refused its blocks, so that it goes as plain text."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """What it has lost, each with the reason, in the order in which it was lost."""
 
     def after(self, code: str) -> "Draft | None":
         """The shape to try once Slack refused this one for good; None where no other could fare better.

@@ -22,11 +22,12 @@ _FOR_ALL: Final = frozenset({EventType.INCIDENT_REMINDER.value, EventType.INCIDE
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A message in Slack. `showed`: the event whose state it showed when it was posted."""
+    """A message in Slack."""
 
     channel: str
     ts: str
     showed: str
+    """The event whose state it showed when it was posted."""
 
     def __str__(self) -> str:
         return f"{self.channel}:{self.ts}:{self.showed}"

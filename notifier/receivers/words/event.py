@@ -22,11 +22,15 @@ COUNTS: Final = range(10**15 + 1)  # what may be a number of records, or of runs
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A time that each reader sees in their own zone, with words of ours around it. They are part of Slack's date
-    format, so that it writes "since today at 09:01" rather than "since  Today at 09:01"."""
+    """A time that each reader sees in their own zone, with the words around it.
+
+    A receiver that formats times itself is given the words with them: Slack then writes "since today at 09:01" rather
+    than "since Today at 09:01".
+    """
 
     time: datetime
     before: str = ""
+    """With a space at its end."""
     after: str = ""
 
     @property

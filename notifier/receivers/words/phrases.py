@@ -107,17 +107,22 @@ def _full_sync(run: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a check's incident is told behind the sync's name: now, in a reminder, and once it is over without having
-    recovered; `runs`: what its bad runs did; `again`: what one more of them did; `of`: from what it recovers. `{for_}`
-    and `{after}` say how long is too long, `{whose}` whose runs it is about, right behind the name."""
+    """How a check's incident is told, behind the sync's name. `{for_}` and `{after}` become how long is too long,
+    `{whose}` whose runs it is about."""
 
     emoji: str
     now: str
+    """While it is open."""
     still: str
+    """In a reminder."""
     before: str
+    """Once it is over, though nothing recovered."""
     runs: str = ""
+    """What its bad runs did."""
     again: str = ""
+    """What one more of them did."""
     of: str = ""
+    """From what it recovered."""
 
 
 _UNUSUAL: Final = "an unusual number of records"

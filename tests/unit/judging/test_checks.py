@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from notifier.judging import checks as rules
-from notifier.judging.checks import SyncState, likeness, lost_records
+from notifier.judging.checks import SyncState, lost_records
+from notifier.judging.likeness import likeness, wrong_with
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.run import GoodRun, Records, Watched
 from notifier.model.sync import Standing
@@ -960,9 +961,9 @@ def test_the_resolution_of_a_failing_sync_says_the_last_error_that_was_told() ->
 
 def test_what_is_wrong_is_the_code_and_the_message_or_the_detail_where_there_is_no_message() -> None:
     whole = Watched("failed", error_code="E1", error_message="no access", error_detail="to the table")
-    assert rules.wrong_with(a_run(watched=whole)) == "E1: no access"
-    assert rules.wrong_with(a_run(watched=replace(whole, error_message=None))) == "E1: to the table"
-    assert rules.wrong_with(None) is None
+    assert wrong_with(a_run(watched=whole)) == "E1: no access"
+    assert wrong_with(a_run(watched=replace(whole, error_message=None))) == "E1: to the table"
+    assert wrong_with(None) is None
 
 
 def test_a_failure_without_an_error_leaves_nothing_to_say() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from notifier.judging.checks import likeness
+from notifier.judging.likeness import likeness
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.run import Watched
 from notifier.model.sync import Standing

@@ -37,12 +37,13 @@ from notifier.receivers.words.phrases import (
 
 
 class IncidentStory:
-    """An incident's message. `living`: it shows the incident as it is, edited by each event; otherwise it tells of this
-    one event. `latest`: a run's event that came after the incident's newest one, while it is open."""
+    """An incident's message."""
 
     def __init__(
         self, event: EventBody, incident: IncidentToldOf, now: datetime, latest: EventBody | None, *, living: bool
     ) -> None:
+        """`living`: it shows the incident as it is, and each event edits it; otherwise it tells of this one event.
+        `latest`: a run's event that came after this one."""
         self.incident = IncidentWords(event, incident, now)
         self._living = living
         self._latest = self._after(latest) if latest and self.incident.is_open else ""

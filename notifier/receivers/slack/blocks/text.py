@@ -41,11 +41,13 @@ _MENTION: Final = re.compile(r"@(here|channel|everyone)|<@([UW][A-Z0-9]{1,40})>|
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One message. `text` is the notification beside `blocks`; `plain` says all of it without them."""
+    """One message."""
 
     text: str
+    """The notification, beside the blocks."""
     blocks: tuple[Mapping[str, Any], ...]
     plain: str
+    """All of it without blocks, for where Slack refuses them."""
 
 
 def rendered(text: str, blocks: Iterable[Block], plain: Iterable[str], mentions: Sequence[str] = ()) -> Rendered:

@@ -39,11 +39,13 @@ _RUN_ENDS: Final = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.C
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One event. `named`: what stands behind the sync's name where that is told; by default a colon and the words."""
+    """What is said of one event."""
 
     words: str
     named: str = ""
+    """What stands behind the sync's name, where that is told; by default a colon and the words."""
     error: RunError | None = None
+    """What the run says went wrong, where that is to be said."""
 
     @property
     def behind_name(self) -> str:
