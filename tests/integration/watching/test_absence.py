@@ -18,6 +18,7 @@ from notifier.watching.roster import Roster
 from notifier.watchlist.checks import Checks, RecordCount, RejectedRecords, Stale
 from notifier.watchlist.models import SyncSelector, Watch
 from tests.integration.store.builders import nobody
+from tests.integration.watching.incidents.kit import FAILING, HOUR, kinds, only, rostered, told, watched
 from tests.integration.watching.kit import (
     START_OF_TIME,
     FailingRecord,
@@ -30,7 +31,6 @@ from tests.integration.watching.kit import (
     settled,
     until,
 )
-from tests.integration.watching.test_incident_polls import FAILING, HOUR, kinds, only, rostered, told, watched
 
 ALL = Watch(syncs="all")
 RUNS = "/syncs/52/sync_runs"

@@ -16,8 +16,8 @@ from notifier.store.store import Store
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, Stale, Unreachable, Unreadable
 from notifier.watchlist.models import Watch
+from tests.integration.watching.incidents.kit import incidents, kinds, told
 from tests.integration.watching.kit import LoopClock, Scene, a_scene, lines, running, settled, until
-from tests.integration.watching.test_incident_polls import incidents, kinds, told
 
 pytestmark = pytest.mark.standing_clock
 

@@ -17,8 +17,8 @@ from notifier.watching.roster import Roster
 from notifier.watchlist.checks import Checks, ChecksInForce, Failing, RejectedRecords, Unreachable
 from notifier.watchlist.models import Route, SyncSelector, Watch
 from tests.builders import a_route
+from tests.integration.watching.incidents.kit import FAILING, ago, only
 from tests.integration.watching.kit import WORKSPACE, LoopClock, Scene, a_scene
-from tests.integration.watching.test_incident_polls import FAILING, ago, only
 
 HOOK = Reader("hook")
 EACH = Reader("each", selective=True)

@@ -13,8 +13,8 @@ from notifier.simulator import Status, Transform
 from notifier.store.store import Store
 from notifier.watchlist.checks import Checks, RejectedRecords, SlowRun, Stale, Unreachable, Unreadable
 from notifier.watchlist.models import Watch
+from tests.integration.watching.incidents.kit import only, told, watched
 from tests.integration.watching.kit import LoopClock, Scene, a_scene, created, lines, running, settled
-from tests.integration.watching.test_incident_polls import only, told, watched
 from tests.integration.watching.test_unread import minutes_pass, workspace_told
 
 ALL = Watch(syncs="all")
