@@ -60,7 +60,7 @@ class Landing:
     """What is known of the receiver."""
 
 
-class Attempts:
+class DeliveryAttempts:
     """Makes attempts with one receiver, and learns from each.
 
     `once`: in a round that makes one attempt for each delivery. A round has seen nothing of a delivery's age itself: it

@@ -14,7 +14,7 @@ import structlog
 
 from notifier.delivering import lines
 from notifier.delivering.ages import Ages
-from notifier.delivering.attempt import OUR_FAULT, Attempts, Landing, NotNow
+from notifier.delivering.attempt import OUR_FAULT, DeliveryAttempts, Landing, NotNow
 from notifier.delivering.due import STORE_RETRY, Due
 from notifier.delivering.lanes import LONGEST_LANE, Lane, Lanes
 from notifier.delivering.retry import Known, left_by, may_step_aside, stepped_aside
@@ -64,7 +64,9 @@ class ReceiverQueue:
         receiver.turnstile.join(receiver.name)
         self._ages = Ages(settings, clock, lambda: asyncio.get_running_loop().time())
         known = Known(state, self._ages.past(state.last_accepted_at), self._ages.past(state.failed_since))
-        self._attempts = Attempts(receiver, known, store, settings, self._ages, once=once, clock=clock, jitter=jitter)
+        self._attempts = DeliveryAttempts(
+            receiver, known, store, settings, self._ages, once=once, clock=clock, jitter=jitter
+        )
 
     @property
     def state(self) -> ReceiverState:

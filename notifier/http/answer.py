@@ -143,7 +143,7 @@ class _Reading:
         return parsed
 
 
-class Answer(aiohttp.ClientResponse):
+class ForgivingAnswer(aiohttp.ClientResponse):
     """An answer whose status counts once it is there, whatever becomes of the rest."""
 
     async def start(self, connection: Connection) -> Self:

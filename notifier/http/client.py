@@ -20,7 +20,7 @@ from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
 import notifier
-from notifier.http.answer import Answer, AnswerTooLarge, LenientConnector, NotHttp
+from notifier.http.answer import AnswerTooLarge, ForgivingAnswer, LenientConnector, NotHttp
 from notifier.http.no_proxy import goes_direct
 from notifier.http.unpack import FOREIGN, PACKED, BrokenPack, Unpacker
 from notifier.model.errors import ProxyUnusable
@@ -93,7 +93,7 @@ def new_session(
     connections: int,
     keep_idle: timedelta,
     per_host: int = 0,
-    answers: type[Answer] = Answer,
+    answers: type[ForgivingAnswer] = ForgivingAnswer,
     middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """A session for the life of its client. `keep_idle` must exceed the time between two requests to a host.
@@ -126,7 +126,7 @@ def sending_session(
     timeout: timedelta,
     tls: ssl.SSLContext,
     *,
-    answers: type[Answer] = Answer,
+    answers: type[ForgivingAnswer] = ForgivingAnswer,
     middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """The session of all receivers of one kind. `timeout` is of one request."""

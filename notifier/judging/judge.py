@@ -11,7 +11,7 @@ from typing import Final
 from notifier.judging import checks as rules
 from notifier.judging.body import event_body
 from notifier.judging.checks import Judged, Scene, Step, SyncState
-from notifier.judging.page import Draft, Found, Page, draft_of, run_drafts
+from notifier.judging.page import EventDraft, Found, Page, draft_of, run_drafts
 from notifier.judging.results import after_run, with_good_run
 from notifier.judging.route import Finding, Reader, Subject, addressed, who_knows
 from notifier.judging.sightings import Sighting
@@ -114,7 +114,7 @@ class Judge:
         page, old = Page(sync.state), sync.state.standing
         if old.paused is not None and old.paused != shown.paused:
             kind = EventType.SYNC_PAUSED if shown.paused else EventType.SYNC_RESUMED
-            self._write(page, sync, [Draft(kind, sync.labels)], times.seen_at)
+            self._write(page, sync, [EventDraft(kind, sync.labels)], times.seen_at)
         scene = self.scene(sync, times.api_now)
         steps = rules.ended_by(sync.state, resting_checks(shown), Reason.CHECK_OFF, scene)
         self._tell(page, sync, steps, times.seen_at)
@@ -125,7 +125,7 @@ class Judge:
         """What there is to tell of a sync that is forgotten. `newest`: its newest result."""
         page = Page(sync.state)
         if reason is Reason.DELETED:
-            self._write(page, sync, [Draft(EventType.SYNC_DELETED, sync.labels)], times.seen_at)
+            self._write(page, sync, [EventDraft(EventType.SYNC_DELETED, sync.labels)], times.seen_at)
         scene = self.scene(sync, times.api_now)
         self._tell(page, sync, rules.ended_by(sync.state, tuple(Check), reason, scene, newest), times.seen_at)
         return page.found()
@@ -133,20 +133,20 @@ class Judge:
     def alert(self, sync: KnownSync, alert: CensusAlert, seen_at: datetime) -> Found:
         """One of Census' own alerts. It opens no incident."""
         page = Page(sync.state)
-        self._write(page, sync, [Draft(alert.type, sync.labels, alert=alert)], seen_at)
+        self._write(page, sync, [EventDraft(alert.type, sync.labels, alert=alert)], seen_at)
         return page.found()
 
     def _tell(self, page: Page, sync: KnownSync, steps: Iterable[Step], seen_at: datetime) -> None:
         for step in steps:
             labels = sync.labels if sync.labels or step.incident.is_open else step.incident.labels
             page.take(Judged((step,)), step.run)
-            self._write(page, sync, [Draft(step.type, labels, run=step.run, incident=step.incident)], seen_at)
+            self._write(page, sync, [EventDraft(step.type, labels, run=step.run, incident=step.incident)], seen_at)
 
     def _write(
         self,
         page: Page,
         sync: KnownSync,
-        drafts: Sequence[Draft],
+        drafts: Sequence[EventDraft],
         seen_at: datetime,
         lasting: Mapping[Check, Incident] | None = None,
     ) -> None:
@@ -189,7 +189,7 @@ class Judge:
                 told[incident_id] = who_knows(finding, addressees, self.routes, self.readers)
         page.add(events, told)
 
-    def _finding(self, sync: KnownSync, draft: Draft, lasting: Mapping[Check, Incident]) -> Finding:
+    def _finding(self, sync: KnownSync, draft: EventDraft, lasting: Mapping[Check, Incident]) -> Finding:
         own, run = draft.incident, draft.run
         check = own.check if own is not None else None
         subject = Subject(draft.type, self.workspace, sync.sync_id, sync.label, draft.labels, check)

@@ -30,7 +30,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class EventDraft:
     """An event before it is known who gets it."""
 
     type: EventType
@@ -94,15 +94,15 @@ class Page:
         )
 
 
-def run_drafts(sighting: Sighting, labels: Labels) -> Iterable[Draft]:
+def run_drafts(sighting: Sighting, labels: Labels) -> Iterable[EventDraft]:
     """The events of a run itself."""
     run = sighting.run
     if sighting.changes:
-        yield Draft(event_type(sighting.changes), labels, run, sighting.changes, sighting.previous_run)
+        yield EventDraft(event_type(sighting.changes), labels, run, sighting.changes, sighting.previous_run)
     if sighting.full_sync:
-        yield Draft(EventType.FULL_SYNC, labels, run, sighting.changes, sighting.previous_run)
+        yield EventDraft(EventType.FULL_SYNC, labels, run, sighting.changes, sighting.previous_run)
 
 
-def draft_of(step: Step, labels: Labels, sighting: Sighting) -> Draft:
+def draft_of(step: Step, labels: Labels, sighting: Sighting) -> EventDraft:
     """The event of an incident that a run brought about."""
-    return Draft(step.type, labels, sighting.run, sighting.changes, sighting.previous_run, step.incident)
+    return EventDraft(step.type, labels, sighting.run, sighting.changes, sighting.previous_run, step.incident)

@@ -11,7 +11,7 @@ from notifier.model.run import Change, PreviousRun, Snapshot, SyncRun
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownRuns:
     """What an answer shows of a sync's runs, and what was known of them."""
 
     runs: Sequence[SyncRun]
@@ -85,7 +85,7 @@ class Glance:
         return sighting if sighting.is_worth_a_look else None
 
 
-def glances(shown: Shown, *, has_baseline: bool) -> tuple[Glance, ...]:
+def glances(shown: ShownRuns, *, has_baseline: bool) -> tuple[Glance, ...]:
     """The runs that are, or may be, worth a look, oldest first: a change, a full sync, an end, other counts of records.
 
     A first sight of what is no news is silent, and so is a run that has no status yet.
@@ -94,7 +94,7 @@ def glances(shown: Shown, *, has_baseline: bool) -> tuple[Glance, ...]:
     return tuple(glance for glance in found if glance is not None)
 
 
-def _glance(shown: Shown, place: int, *, has_baseline: bool) -> Glance | None:
+def _glance(shown: ShownRuns, place: int, *, has_baseline: bool) -> Glance | None:
     run = shown.runs[place]
     old = shown.known.get(run.id)
     if (old is None and run.id not in shown.news) or (
@@ -123,7 +123,7 @@ def _may_be_full_sync(run: SyncRun, old: Snapshot | None) -> bool:
     return bool(run.full_sync) and (old is None or (not old.full_sync and old.followed))
 
 
-def snapshots(shown: Shown, sightings: Iterable[Sighting], api_now: datetime) -> tuple[Snapshot, ...]:
+def snapshots(shown: ShownRuns, sightings: Iterable[Sighting], api_now: datetime) -> tuple[Snapshot, ...]:
     """What to keep of the runs, oldest first: all that were seen for the first time, or have changed."""
     seen = {sighting.run.id: sighting for sighting in sightings}
     kept: list[Snapshot] = []

@@ -25,10 +25,11 @@ from notifier.store.store import Store
 from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
 from notifier.watching.inbox import Inbox
+from notifier.watching.listings import Listings
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
-from notifier.watching.roster import Listings, Roster
+from notifier.watching.roster import Roster
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import watches_of

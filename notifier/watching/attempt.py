@@ -27,7 +27,7 @@ AFTER_OTHERS: Final = 1.0  # seconds by which a sync whose key was refused comes
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
 
 
-class Attempts:
+class PollAttempts:
     """Polls one target at a time for its caller. Whatever goes wrong with one, the others go on.
 
     `stretched` is called when the intervals of all were reckoned anew. `list_soon` asks for a listing, which says

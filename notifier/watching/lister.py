@@ -13,8 +13,9 @@ from notifier.census.client import CensusClient
 from notifier.census.listing import read_listing
 from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.watching.health import Health, Request
+from notifier.watching.listings import Listings
 from notifier.watching.poll import Observer
-from notifier.watching.roster import Changes, Listings, Roster
+from notifier.watching.roster import Changes, Roster
 from notifier.watching.schedule import Schedule
 from notifier.watching.target import RunTarget
 

@@ -19,7 +19,7 @@ from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.judging.diff import dated, is_baseline, mark_of, read_to_mark
 from notifier.judging.judge import Times
-from notifier.judging.sightings import Shown
+from notifier.judging.sightings import ShownRuns
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
 from notifier.model.incident import Reason
 from notifier.model.run import Snapshot, SyncRun
@@ -293,7 +293,7 @@ class Observer:
             fresh = {run.id for run in news if target.mark is None or not is_baseline(run, target.mark)}
             now = asyncio.get_running_loop().time()
             runs = target.believed(listed, known, now, may_lag=self._may_lag)
-            shown = Shown(runs, known, fresh, older)
+            shown = ShownRuns(runs, known, fresh, older)
             kept = await self._recorder.take_runs(target, shown, times, mark=mark, gap=gap)
         await self._follow(target, shown.runs, {**known, **{snapshot.run_id: snapshot for snapshot in kept}}, api_now)
         return True

@@ -19,7 +19,7 @@ from notifier.judging.judge import THE_WORKSPACE, Judge, KnownSync, Times
 from notifier.judging.page import Found
 from notifier.judging.results import how_many, known_result, last_good_of
 from notifier.judging.route import Reader
-from notifier.judging.sightings import Shown, Sighting, glances, snapshots
+from notifier.judging.sightings import ShownRuns, Sighting, glances, snapshots
 from notifier.judging.standing import counted_from, out_of_sight, readable, turned_off, unreadable
 from notifier.model.event import CensusAlert, Event, Observation
 from notifier.model.incident import Incident, Reason
@@ -78,7 +78,7 @@ class Recorder:
     # --- what a poll saw of a sync's runs ---
 
     async def take_runs(
-        self, target: SyncTarget, shown: Shown, times: Times, *, mark: Mark | None = None, gap: Gap | None = None
+        self, target: SyncTarget, shown: ShownRuns, times: Times, *, mark: Mark | None = None, gap: Gap | None = None
     ) -> tuple[Snapshot, ...]:
         """Records what an answer shows that was not known, while the target's lock is held; what is kept of it.
 
@@ -105,7 +105,7 @@ class Recorder:
         self.announce(found.events)
         return kept
 
-    async def _sightings(self, sync: KnownSync, shown: Shown) -> list[Sighting]:
+    async def _sightings(self, sync: KnownSync, shown: ShownRuns) -> list[Sighting]:
         """What is seen in an answer, oldest first; the database says what it does not show."""
         seen = []
         for glance in glances(shown, has_baseline=sync.has_baseline):

@@ -1,9 +1,8 @@
-"""What is polled in one workspace: the database's memory, the watchlist's watches and the API's listing, brought
-together."""
+"""What is polled in one workspace: what the database remembers, the watches and the API's listing, brought together."""
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,8 +14,9 @@ from notifier.judging.diff import START
 from notifier.judging.standing import standing_after
 from notifier.model.event import Observation
 from notifier.model.incident import Check, Incident, Reason
-from notifier.model.sync import Labels, ListedSync, RunWatch, Standing, Sync, WatchedSync, WorkspaceState
+from notifier.model.sync import Labels, ListedSync, RunWatch, Standing, Sync, WatchedSync
 from notifier.store.watching import WatchingStore
+from notifier.watching.listings import Listings
 from notifier.watching.record import Recorder
 from notifier.watching.silence import Silence
 from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
@@ -25,37 +25,7 @@ from notifier.watchlist.covers import Coverage, labels_of_run, named_runs, named
 from notifier.watchlist.models import Watch
 
 log = structlog.get_logger(__name__)
-LISTINGS_TO_FORGET: Final = 2
-DOUBTED_FROM: Final = 3  # watched syncs that a listing lacks at once, where that is half of them or more
-DOUBTED_FOR: Final = timedelta(hours=24)
-SHOWN_LATE: Final = timedelta(hours=1)  # how much later than it was created a listing may first show a sync
-
-
-@dataclass(frozen=True, slots=True)
-class Listings:
-    """What the listings so far were: when the first one was, and the newest complete one, by the API's clock;
-    `doubted_since`: from when on they lacked more watched syncs than is believed."""
-
-    first_at: datetime | None = None
-    complete_at: datetime | None = None
-    doubted_since: datetime | None = None
-
-    @classmethod
-    def of(cls, state: WorkspaceState) -> "Listings":
-        """As the database remembers them."""
-        return cls(state.first_listed_at, state.listed_at, state.doubted_since)
-
-    def kept_in(self, state: WorkspaceState) -> WorkspaceState:
-        """The workspace's state with them."""
-        return replace(
-            state, first_listed_at=self.first_at, listed_at=self.complete_at, doubted_since=self.doubted_since
-        )
-
-    @property
-    def new_from(self) -> datetime | None:
-        """Syncs created since then, of which no listing told yet, are new: all their runs are news. None: none is."""
-        known = self.complete_at or self.first_at
-        return known - SHOWN_LATE if known is not None and self.first_at is not None else None
+LISTINGS_TO_FORGET: Final = 2  # in a row that lack a sync
 
 
 @dataclass(slots=True)
@@ -199,7 +169,8 @@ class Roster:
     async def apply(self, listing: Listing) -> Changes:
         """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
         first = self.listings.first_at is None
-        listing, doubted_since = self._believed(listing)
+        seen = [i for i, target in self.syncs.items() if i in self._shown or target.mark is not None]
+        listing, doubted_since = self.listings.believed(listing, seen)
         self._shown |= listing.syncs.keys()
         self.flaw = listing.flaw
         self.listed = listing.syncs
@@ -225,32 +196,12 @@ class Roster:
         )
         return self.take_changes()
 
-    def _believed(self, listing: Listing) -> tuple[Listing, datetime | None]:
-        """The listing, and since when it is doubted. A filter, a lost right or an empty answer looks just as if most
-        syncs had been deleted at once; that is believed after a day of it."""
-        known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.mark is not None}
-        watched = [sync_id for sync_id in self.syncs if sync_id in known]
-        lacking = sum(sync_id not in listing.syncs for sync_id in watched)
-        is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
-        if listing.flaw is not None:
-            return listing, self.listings.doubted_since
-        if not is_half and (listing.syncs or not lacking):
-            return listing, None
-        since = self.listings.doubted_since or listing.listed_at
-        if listing.listed_at - since >= DOUBTED_FOR:
-            return listing, since
-        flaw = f"it lacks {lacking:,} of {len(watched):,} watched syncs at once"
-        if not listing.syncs:
-            flaw = f"it is empty, though {lacking:,} of its syncs are watched"
-        return replace(listing, flaw=f"{flaw}; believed from {since + DOUBTED_FOR:%Y-%m-%d %H:%M} UTC on"), since
-
     def _named_and_not_deleted(self) -> set[int]:
         return named_syncs(self._watches) - self._deleted
 
     async def _note_shown(self, listing: Listing) -> None:
         """Keeps that a young sync was shown and nobody watched it: watched later, it is no longer new."""
-        known, listed_at = self.listings.new_from, listing.listed_at - SHOWN_LATE
-        young = min(known, listed_at) if known is not None else listed_at
+        young = self.listings.young_from(listing.listed_at)
         shown = {
             sync.id: sync.label
             for sync in listing.syncs.values()
@@ -353,7 +304,9 @@ class Roster:
         added: list[SyncTarget] = []
         plain = []
         for sync_id, labels in new.items():
-            is_new = not first and sync_id not in self._known and self._is_newborn(listing.syncs.get(sync_id))
+            is_new = (
+                not first and sync_id not in self._known and self.listings.are_older_than(listing.syncs.get(sync_id))
+            )
             label, mark = self._labels.get(sync_id), START if is_new else None
             if is_new:
                 # Its mark is stored before it is first polled: a crash in between must not make it a baseline.
@@ -366,11 +319,6 @@ class Roster:
         self._known |= self.syncs.keys()
         self._untold.added += added  # whatever becomes of what is kept next: no later listing brings them again
         await self._note_standings(listing)
-
-    def _is_newborn(self, sync: Sync | None) -> bool:
-        """Whether it is younger than the newest complete listing that did not show it, or not much older."""
-        new_from = self.listings.new_from
-        return sync is not None and sync.created_at is not None and new_from is not None and sync.created_at > new_from
 
     def _report_unlisted(self, listing: Listing) -> None:
         for sync_id in sorted(named_syncs(self._watches) - listing.syncs.keys() - self._reported):
@@ -392,10 +340,8 @@ class Roster:
         return True
 
     async def hand_over(self, target: RunTarget) -> bool:
-        """As `take_run`, once the run's sync has become known, and kept for the next start.
-
-        False when the sync is no longer watched after all: a listing may have come in between.
-        """
+        """As `take_run`, once the run's sync has become known, and kept for the next start. False when the sync is no
+        longer watched after all: a listing may have come in between."""
         await self._store.save_run_watch(self.workspace, target.run_id, target.sync_id, None, None)
         return self.take_run(target)
 

@@ -18,7 +18,7 @@ from notifier.model.errors import DatabaseUnusable, StoreUnavailable
 from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
 from notifier.model.sync import Sync
 from notifier.watching import pace
-from notifier.watching.attempt import Attempts
+from notifier.watching.attempt import PollAttempts
 from notifier.watching.health import Health
 from notifier.watching.lister import Lister
 from notifier.watching.outage import Outage
@@ -62,7 +62,7 @@ class WorkspaceWatcher:
         self._list_soon = asyncio.Event()
         self._schedule = Schedule.of(settings, sooner=self._wake.set)
         self._lister = Lister(client, observer, roster, health, self._schedule, self._tell_stretch, clock=clock)
-        self._attempts = Attempts(
+        self._attempts = PollAttempts(
             observer,
             roster,
             health,

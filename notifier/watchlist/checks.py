@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from notifier.watchlist.durations import not_below_first
 from notifier.watchlist.part import Part
@@ -71,8 +71,10 @@ class Stale(Part):
     """How long the last completed run may be ago."""
 
 
-class Unreachable(Part):
+class UnreachableSettings(Part):
     """The workspace's API does not answer, or refuses the key."""
+
+    model_config = ConfigDict(title="Unreachable")
 
     after: Duration = Field(default=timedelta(minutes=5), json_schema_extra={"default": "5m"})
     """How long the API may give no usable answer."""
@@ -140,7 +142,7 @@ class WatchChecks(Part):
 class Checks(WatchChecks):
     """The checks of every watch, and of its workspace."""
 
-    unreachable: Switched[Unreachable] | None = None
+    unreachable: Switched[UnreachableSettings] | None = None
     """The workspace's API does not answer, or refuses the key; on unless false."""
 
 
@@ -150,7 +152,7 @@ SETTINGS: Final[Mapping[str, type[Part]]] = {
     "record_count": RecordCount,
     "slow_run": SlowRun,
     "stale": Stale,
-    "unreachable": Unreachable,
+    "unreachable": UnreachableSettings,
     "unreadable": Unreadable,
     "reminders": Reminders,
 }
@@ -166,7 +168,7 @@ class ChecksInForce:
     record_count: RecordCount | None = None
     slow_run: SlowRun | None = None
     stale: Stale | None = None
-    unreachable: Unreachable | None = None
+    unreachable: UnreachableSettings | None = None
     unreadable: Unreadable | None = None
     reminders: Reminders | None = None
 
@@ -181,7 +183,7 @@ class ChecksInForce:
 _DEFAULTS: Final = Checks(
     failing=Failing(),
     rejected_records=RejectedRecords(),
-    unreachable=Unreachable(),
+    unreachable=UnreachableSettings(),
     unreadable=Unreadable(),
     reminders=Reminders(),
 )

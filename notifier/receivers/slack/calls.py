@@ -23,7 +23,7 @@ from notifier.receivers.slack.client import ErrorCodes, api_client, error_code, 
 from notifier.receivers.slack.draft import Draft, Forbidden
 from notifier.receivers.slack.errors import outcome_of_error
 from notifier.receivers.slack.identity import Identity
-from notifier.receivers.slack.lookup import Attempt, CanNotLook, Found, find_in_channel, find_in_thread
+from notifier.receivers.slack.lookup import Attempt, CanNotLook, FoundMessage, find_in_channel, find_in_thread
 from notifier.receivers.slack.post import LeftOut, edit_arguments, post_arguments
 from notifier.receivers.slack.story import Reference
 from notifier.watchlist.receivers import SlackReceiver
@@ -194,15 +194,15 @@ class Calls:
 
     # --- looking for a message that may have been sent ---
 
-    async def found_in_channel(self, head: Message) -> Found | Retry | None:
+    async def found_in_channel(self, head: Message) -> FoundMessage | Retry | None:
         """The channel's message about an event; Retry where Slack can't say now. Raises CanNotLook, where it won't."""
         return await self._looked(self._find(head))
 
-    async def found_in_thread(self, head: Message, reference: Reference) -> Found | Retry | None:
+    async def found_in_thread(self, head: Message, reference: Reference) -> FoundMessage | Retry | None:
         """The reply about an event, likewise."""
         return await self._looked(find_in_thread(self._client, reference.channel, reference.ts, self._attempt_of(head)))
 
-    async def _looked(self, look: Awaitable[Found | None]) -> Found | Retry | None:
+    async def _looked(self, look: Awaitable[FoundMessage | None]) -> FoundMessage | Retry | None:
         try:
             return await look
         except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -211,7 +211,7 @@ class Calls:
             return Retry(f"looking for the message: {failed.reason}", failed.after, maybe_sent=True)
         raise CanNotLook  # what is broken for looking may not be for sending, and says so then
 
-    async def _find(self, head: Message) -> Found | None:
+    async def _find(self, head: Message) -> FoundMessage | None:
         """Raises CanNotLook, what slack-sdk and aiohttp raise."""
         if self.identity.id is None:
             try:

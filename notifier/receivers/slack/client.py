@@ -16,7 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from notifier.http.answer import Answer
+from notifier.http.answer import ForgivingAnswer
 from notifier.http.client import (
     CHUNK,
     USER_AGENT,
@@ -83,7 +83,7 @@ class HalfRead(aiohttp.ClientError):
     """A 2xx whose body can't be read; the text says why."""
 
 
-class WebhookAnswer(Answer):
+class WebhookAnswer(ForgivingAnswer):
     """An incoming webhook's answer, a short text."""
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
@@ -97,7 +97,7 @@ class WebhookAnswer(Answer):
             return ""
 
 
-class ApiAnswer(Answer):
+class ApiAnswer(ForgivingAnswer):
     """A Web API answer: a JSON object that says whether it is ok, or none of Slack's."""
 
     async def json(self, **_: Any) -> Any:

@@ -24,7 +24,7 @@ class CanNotLook(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundMessage:
     """A message about an event. `through`: the last event that it tells of, where it tells of several."""
 
     ts: str
@@ -64,7 +64,7 @@ class Attempt:
         return payload.get("event_id") == self.event_id and payload.get("receiver", receiver) == receiver
 
 
-async def find_in_channel(client: AsyncWebClient, channel_id: str, attempt: Attempt) -> Found | None:
+async def find_in_channel(client: AsyncWebClient, channel_id: str, attempt: Attempt) -> FoundMessage | None:
     """A message of the channel itself. Raises CanNotLook, what slack-sdk and aiohttp raise."""
 
     async def page(oldest: str, cursor: str | None) -> AsyncSlackResponse:
@@ -75,7 +75,9 @@ async def find_in_channel(client: AsyncWebClient, channel_id: str, attempt: Atte
     return await _find(page, attempt, _is_in_channel, newest_first=True)
 
 
-async def find_in_thread(client: AsyncWebClient, channel_id: str, thread_ts: str, attempt: Attempt) -> Found | None:
+async def find_in_thread(
+    client: AsyncWebClient, channel_id: str, thread_ts: str, attempt: Attempt
+) -> FoundMessage | None:
     """A reply in a thread. Raises as find_in_channel."""
 
     async def page(oldest: str, cursor: str | None) -> AsyncSlackResponse:
@@ -97,7 +99,7 @@ async def _find(
     is_meant: Callable[[Mapping[str, Any]], bool],
     *,
     newest_first: bool,
-) -> Found | None:
+) -> FoundMessage | None:
     asked_from = attempt.began(None)
     page = await page_at(_oldest(asked_from), None)
     began = attempt.began(date_of(page.headers))  # only its answer says what time it is at Slack
@@ -124,12 +126,14 @@ def _oldest(began: datetime) -> str:
     return f"{(began - CLOCKS_DIFFER).timestamp():.6f}"
 
 
-def _found(page: AsyncSlackResponse, attempt: Attempt, is_meant: Callable[[Mapping[str, Any]], bool]) -> Found | None:
+def _found(
+    page: AsyncSlackResponse, attempt: Attempt, is_meant: Callable[[Mapping[str, Any]], bool]
+) -> FoundMessage | None:
     for posted in items_of(page, "messages"):
         payload = _payload(posted)
         if attempt.is_of(payload) and is_meant(posted):
             through = payload.get("through")
-            return Found(str(posted.get("ts")), through if isinstance(through, str) else None)
+            return FoundMessage(str(posted.get("ts")), through if isinstance(through, str) else None)
     return None
 
 

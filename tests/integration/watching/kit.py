@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,10 +39,11 @@ from notifier.simulator import CensusSimulator
 from notifier.store.store import Store
 from notifier.watching.api_clock import ApiClock
 from notifier.watching.health import Health
+from notifier.watching.listings import Listings
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
-from notifier.watching.roster import Changes, Listings, Roster
+from notifier.watching.roster import Changes, Roster
 from notifier.watching.target import SyncTarget
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import SETTINGS, Checks, ChecksInForce
@@ -85,7 +87,8 @@ class LoopClock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, asyncio.BaseEventLoop), "uvloop's timers do not ask it: mark the test standing_clock"
-        self.now = loop.time()
+        self.now = float(ceil(loop.time()))
+        """A whole number, so that sixty steps of ten seconds are ten minutes exactly."""
         monkeypatch.setattr(loop, "time", lambda: self.now)
 
     async def advance(self, seconds: float) -> None:

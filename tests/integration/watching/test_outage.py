@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from notifier.model.errors import StoreUnavailable, Throttled, Unauthorized, Unusable
-from notifier.model.errors import Unreachable as NoAnswer
+from notifier.model.errors import StoreUnavailable, Throttled, Unauthorized, Unreachable, Unusable
 from notifier.model.event import Observation
 from notifier.model.incident import Check
 from notifier.model.sync import WorkspaceState
@@ -17,17 +16,17 @@ from notifier.store.store import Store
 from notifier.watching.health import Health
 from notifier.watching.outage import Outage
 from notifier.watching.watcher import WorkspaceWatcher
-from notifier.watchlist.checks import ChecksInForce, Reminders, Unreachable
+from notifier.watchlist.checks import ChecksInForce, Reminders, UnreachableSettings
 from notifier.watchlist.models import Route, Watch
 from tests.builders import an_incident
 from tests.integration.watching.kit import WORKSPACE, FailingRecord, LoopClock, Scene, a_scene, running, until
 
 pytestmark = pytest.mark.standing_clock
 
-DEAD = NoAnswer("HTTP 500 Internal Server Error")
+DEAD = Unreachable("HTTP 500 Internal Server Error")
 REFUSED = Unauthorized(401, "HTTP 401 Unauthorized")
 FORBIDDEN = Unauthorized(403, "HTTP 403 Forbidden")
-ON = ChecksInForce(unreachable=Unreachable(after=timedelta(minutes=5)))
+ON = ChecksInForce(unreachable=UnreachableSettings(after=timedelta(minutes=5)))
 HOUR = timedelta(hours=1)
 
 
@@ -62,7 +61,7 @@ class Desk:
         self.scene.clock.advance(**units)
         self.loop_clock.now += timedelta(**units).total_seconds()
 
-    async def fails(self, error: NoAnswer | Unusable = DEAD, *, of: int = 0) -> None:
+    async def fails(self, error: Unreachable | Unusable = DEAD, *, of: int = 0) -> None:
         await self.health.failed(error, of=of, among=1)
 
     @property
@@ -340,7 +339,9 @@ async def test_it_lasts_no_less_than_no_time_though_our_clock_jumps_back(desk: D
 
 @pytest.mark.asyncio
 async def test_it_is_told_again_while_it_lasts(desk: Desk) -> None:
-    await desk.start(ChecksInForce(unreachable=Unreachable(), reminders=Reminders(first=HOUR, longest=2 * HOUR)))
+    await desk.start(
+        ChecksInForce(unreachable=UnreachableSettings(), reminders=Reminders(first=HOUR, longest=2 * HOUR))
+    )
     await desk.fails()
     desk.passes(minutes=5)
     await desk.outage.look()

@@ -31,7 +31,7 @@ from notifier.judging.route import Reader
 from notifier.model.meters import DEAF_TO_WORKSPACE
 from notifier.model.sync import WorkspaceState
 from notifier.store.store import open_store
-from notifier.watching.attempt import Attempts
+from notifier.watching.attempt import PollAttempts
 from notifier.watching.health import Health
 from notifier.watching.lister import Lister
 from notifier.watching.poll import Observer
@@ -484,7 +484,7 @@ class Play:
         )
         self.schedule = schedule = Schedule.of(workspace, sooner=lambda: None)
         self.lister = Lister(scene.client, observer, roster, health, schedule, of_no_interest, clock=now)
-        self.attempts = Attempts(
+        self.attempts = PollAttempts(
             observer,
             roster,
             health,

@@ -14,7 +14,7 @@ from notifier.service.vitals import Vitals, trouble
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
 from notifier.watching.watcher import WorkspaceWatcher
-from notifier.watchlist.checks import Checks, Stale, Unreachable, Unreadable
+from notifier.watchlist.checks import Checks, Stale, UnreachableSettings, Unreadable
 from notifier.watchlist.models import Watch
 from tests.integration.watching.incidents.kit import incidents, kinds, told
 from tests.integration.watching.kit import LoopClock, Scene, a_scene, lines, running, settled, until
@@ -22,7 +22,9 @@ from tests.integration.watching.kit import LoopClock, Scene, a_scene, lines, run
 pytestmark = pytest.mark.standing_clock
 
 ALL = Watch(syncs="all")
-SOON = Checks(unreachable=Unreachable(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30)))
+SOON = Checks(
+    unreachable=UnreachableSettings(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30))
+)
 DOWN = "workspace can't be read"
 UP = "workspace answers again"
 UNREAD = "sync can't be read; the others go on"

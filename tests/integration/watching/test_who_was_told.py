@@ -8,13 +8,13 @@ import pytest
 import pytest_asyncio
 
 from notifier.judging.route import Reader
-from notifier.model.errors import Unreachable as NoAnswer
+from notifier.model.errors import Unreachable
 from notifier.model.sync import WorkspaceState
 from notifier.store.store import Store
 from notifier.watching.health import Health
 from notifier.watching.outage import Outage
 from notifier.watching.roster import Roster
-from notifier.watchlist.checks import Checks, ChecksInForce, Failing, RejectedRecords, Unreachable
+from notifier.watchlist.checks import Checks, ChecksInForce, Failing, RejectedRecords, UnreachableSettings
 from notifier.watchlist.models import Route, SyncSelector, Watch
 from tests.builders import a_route
 from tests.integration.watching.incidents.kit import FAILING, ago, only
@@ -217,7 +217,7 @@ async def test_who_was_told_that_a_workspace_is_silent_is_told_that_it_answers_w
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop_clock = LoopClock(monkeypatch)
-    checks = ChecksInForce(unreachable=Unreachable(after=timedelta(minutes=5)))
+    checks = ChecksInForce(unreachable=UnreachableSettings(after=timedelta(minutes=5)))
 
     async def outage(*routes: Route) -> tuple[Health, Outage]:
         scene.observer = scene.new_observer()
@@ -229,7 +229,7 @@ async def test_who_was_told_that_a_workspace_is_silent_is_told_that_it_answers_w
         return health, made
 
     health, made = await outage(a_route("each", syncs=[52]), a_route("living", labels={"team": "sales"}))
-    await health.failed(NoAnswer("HTTP 500"), of=0, among=1)
+    await health.failed(Unreachable("HTTP 500"), of=0, among=1)
     scene.clock.advance(minutes=6)
     loop_clock.now += 360
     await made.look()

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from notifier.model.errors import Unusable
 from notifier.simulator import Status, Transform
 from notifier.store.store import Store
-from notifier.watchlist.checks import Checks, RejectedRecords, SlowRun, Stale, Unreachable, Unreadable
+from notifier.watchlist.checks import Checks, RejectedRecords, SlowRun, Stale, UnreachableSettings, Unreadable
 from notifier.watchlist.models import Watch
 from tests.integration.watching.incidents.kit import only, told, watched
 from tests.integration.watching.kit import LoopClock, Scene, a_scene, created, lines, running, settled
@@ -27,7 +27,9 @@ class Once:
     cleared = False
 
 
-SOON = Checks(unreachable=Unreachable(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30)))
+SOON = Checks(
+    unreachable=UnreachableSettings(after=timedelta(minutes=5)), unreadable=Unreadable(after=timedelta(minutes=30))
+)
 
 
 @pytest_asyncio.fixture
@@ -389,7 +391,7 @@ async def test_with_run_once_a_key_is_refused_once_a_round_however_many_syncs_th
 ) -> None:
     for sync_id in range(53, 60):
         scene.sync(sync_id)
-    checks = Checks(unreachable=Unreachable(after=HOUR), unreadable=Unreadable(after=HOUR))
+    checks = Checks(unreachable=UnreachableSettings(after=HOUR), unreadable=Unreadable(after=HOUR))
     assert await (await scene.watcher(ALL, checks=checks)).run_once()
     scene.simulator.fault(Status(code))
     assert not await (await scene.watcher(ALL, checks=checks, max_concurrent_requests=1)).run_once()

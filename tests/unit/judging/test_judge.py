@@ -14,7 +14,7 @@ from notifier.judging.judge import THE_WORKSPACE, Judge, KnownSync, Times
 from notifier.judging.page import Found
 from notifier.judging.results import known_result
 from notifier.judging.route import Reader
-from notifier.judging.sightings import Shown, glances, snapshots
+from notifier.judging.sightings import ShownRuns, glances, snapshots
 from notifier.model.event import CensusAlert, Event, EventType
 from notifier.model.incident import Check, Reason
 from notifier.model.measure import Said
@@ -56,7 +56,7 @@ class Replay:
 
     def sees(self, *runs: SyncRun, minute: float) -> Found:
         """An answer that shows these runs, newest first."""
-        shown = Shown(runs, self.known, [run.id for run in runs if run.id not in self.known])
+        shown = ShownRuns(runs, self.known, [run.id for run in runs if run.id not in self.known])
         looks = glances(shown, has_baseline=self.sync.has_baseline)
         sightings = [seen for look in looks if (seen := look.seen(None, None)) is not None]
         results = [known_result(s) for s in reversed(self.known.values()) if s.watched.is_counted]

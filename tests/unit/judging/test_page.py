@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from notifier.judging.checks import Judged, Step, SyncState
-from notifier.judging.page import Draft, Found, Page, draft_of, run_drafts
+from notifier.judging.page import EventDraft, Found, Page, draft_of, run_drafts
 from notifier.judging.sightings import Sighting
 from notifier.model.event import Event, EventType
 from notifier.model.incident import Check
@@ -18,7 +18,7 @@ def a_sighting(full_sync: bool, *changes: Change) -> Sighting:
 def test_a_run_is_told_by_its_changes_and_a_full_sync_beside_them() -> None:
     failed, labels = Change("status", "working", "failed"), {"team": "growth"}
     seen = a_sighting(True, failed)
-    of_run = Draft(EventType.FAILED, labels, seen.run, (failed,), seen.previous_run)
+    of_run = EventDraft(EventType.FAILED, labels, seen.run, (failed,), seen.previous_run)
     assert list(run_drafts(seen, labels)) == [of_run, replace(of_run, type=EventType.FULL_SYNC)]
     assert list(run_drafts(a_sighting(False, failed), labels)) == [replace(of_run, run=a_run(93))]
     assert list(run_drafts(a_sighting(False), labels)) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from notifier.judging.diff import NOTHING
-from notifier.judging.sightings import Glance, Shown, Sighting, as_known, glances, is_before, snapshots
+from notifier.judging.sightings import Glance, ShownRuns, Sighting, as_known, glances, is_before, snapshots
 from notifier.model.run import PreviousRun, Records, Snapshot, SyncRun, Watched
 from tests.builders import a_run, at
 
@@ -18,11 +18,11 @@ def run_of(number: int, status: str | None = "working", *, full_sync: bool | Non
 
 def known_as(run: SyncRun, **fields: Any) -> Snapshot:
     """What is kept of a run that is just so."""
-    (kept,) = snapshots(Shown([run], {}), [], at(0))
+    (kept,) = snapshots(ShownRuns([run], {}), [], at(0))
     return replace(kept, **fields)
 
 
-def look_at(shown: Shown, *, has_baseline: bool = True) -> list[Glance]:
+def look_at(shown: ShownRuns, *, has_baseline: bool = True) -> list[Glance]:
     return list(glances(shown, has_baseline=has_baseline))
 
 
@@ -48,12 +48,12 @@ AS_IT_WAS = known_as(WORKING)
 def test_a_run_is_worth_a_look_that_is_news_or_differs_from_what_was_known(
     run: SyncRun, old: Snapshot | None, is_news: bool, is_seen: bool
 ) -> None:
-    shown = Shown([run], {1: old} if old is not None else {}, [1] if is_news else [])
+    shown = ShownRuns([run], {1: old} if old is not None else {}, [1] if is_news else [])
     assert bool(look_at(shown)) == is_seen
 
 
 def test_runs_are_seen_oldest_first() -> None:
-    assert [look.sighting.run.id for look in look_at(Shown([run_of(3), run_of(2), run_of(1)], {}, [1, 2, 3]))] == [
+    assert [look.sighting.run.id for look in look_at(ShownRuns([run_of(3), run_of(2), run_of(1)], {}, [1, 2, 3]))] == [
         1,
         2,
         3,
@@ -62,14 +62,14 @@ def test_runs_are_seen_oldest_first() -> None:
 
 def test_the_result_before_is_the_next_one_of_the_answer_and_else_the_database_is_asked_below_it() -> None:
     runs = [run_of(5), run_of(4, "skipped"), run_of(3, "failed")]
-    of_3, of_4, of_5 = look_at(Shown(runs, {}, [3, 4, 5], older=[run_of(2, "queued")]))
+    of_3, of_4, of_5 = look_at(ShownRuns(runs, {}, [3, 4, 5], older=[run_of(2, "queued")]))
     assert (of_5.sighting.previous_run, of_5.lacks_previous_run) == (PreviousRun(3, "failed"), False)
     assert of_4.sighting.previous_run == PreviousRun(3, "failed")
     assert (of_3.lacks_previous_run, of_3.below, of_3.oldest) == (True, (2,), at(2))
     seen = of_3.seen(PreviousRun(1, "completed"), None)
     assert seen is not None
     assert seen.previous_run == PreviousRun(1, "completed")
-    (alone,) = look_at(Shown([run_of(3)], {}, [3]))
+    (alone,) = look_at(ShownRuns([run_of(3)], {}, [3]))
     assert (alone.lacks_previous_run, alone.below, alone.oldest) == (True, (), at(3))
 
 
@@ -82,7 +82,7 @@ def test_a_full_sync_is_told_where_the_run_before_it_in_the_answer_was_none(
     older = [run_of(9 - place, "completed", full_sync=full) for place, full in enumerate(before)]
     run = run_of(10, "completed", full_sync=True)
     old = known_as(replace(run, full_sync=None), followed=True)
-    shown = Shown([run, *older], {10: old, **{r.id: known_as(r) for r in older}})
+    shown = ShownRuns([run, *older], {10: old, **{r.id: known_as(r) for r in older}})
     (look,) = look_at(shown)
     assert (look.sighting.full_sync, look.lacks_full_sync) == (is_full_sync, False)
 
@@ -92,7 +92,7 @@ def test_where_the_answer_does_not_say_what_the_run_before_was_the_database_does
     was_full_sync: bool | None, is_seen: bool
 ) -> None:
     run = run_of(10, full_sync=True)
-    (look,) = look_at(Shown([run], {10: known_as(replace(run, full_sync=None))}))
+    (look,) = look_at(ShownRuns([run], {10: known_as(replace(run, full_sync=None))}))
     assert look.lacks_full_sync
     assert not look.sighting.is_worth_a_look
     seen = look.seen(None, was_full_sync)
@@ -104,7 +104,7 @@ def test_where_the_answer_does_not_say_what_the_run_before_was_the_database_does
 def test_a_full_sync_says_nothing_new(why: str) -> None:
     run = replace(run_of(10, full_sync=True), created_at=None if why == "no time" else at(10))
     old = known_as(replace(run, full_sync=why == "known before"), followed=why != "ended long ago")
-    assert look_at(Shown([run], {10: old}), has_baseline=why != "no baseline") == []
+    assert look_at(ShownRuns([run], {10: old}), has_baseline=why != "no baseline") == []
 
 
 # --- what is kept ---
@@ -112,7 +112,7 @@ def test_a_full_sync_says_nothing_new(why: str) -> None:
 
 def test_what_is_seen_or_new_is_kept_oldest_first_and_nothing_of_what_stands_below() -> None:
     first, same, changed = run_of(3), run_of(2), run_of(1, "failed")
-    shown = Shown([first, same, changed], {2: known_as(same), 1: known_as(run_of(1))}, older=[run_of(0)])
+    shown = ShownRuns([first, same, changed], {2: known_as(same), 1: known_as(run_of(1))}, older=[run_of(0)])
     sightings = [seen for look in look_at(shown) if (seen := look.seen(None, None)) is not None]
     kept = snapshots(shown, sightings, at(9))
     assert [(one.run_id, one.watched.status, one.changed_at) for one in kept] == [
@@ -122,21 +122,21 @@ def test_what_is_seen_or_new_is_kept_oldest_first_and_nothing_of_what_stands_bel
 
 
 def test_what_is_not_yet_worth_an_event_is_kept_as_nothing_so_that_it_is_news_once_it_is() -> None:
-    (kept,) = snapshots(Shown([run_of(1, None)], {}, [1]), [], at(9))
+    (kept,) = snapshots(ShownRuns([run_of(1, None)], {}, [1]), [], at(9))
     assert kept.watched == NOTHING
-    (look,) = look_at(Shown([run_of(1)], {1: kept}))
+    (look,) = look_at(ShownRuns([run_of(1)], {1: kept}))
     assert [change.old for change in look.sighting.changes] == [None]
 
 
 def test_an_end_that_changes_nothing_is_no_change() -> None:
     old = known_as(DONE, followed=True, changed_at=at(3))
-    (kept,) = snapshots(Shown([DONE], {1: old}), [Sighting(DONE, old, (), None)], at(9))
+    (kept,) = snapshots(ShownRuns([DONE], {1: old}), [Sighting(DONE, old, (), None)], at(9))
     assert (kept.followed, kept.changed_at) == (False, at(3))
 
 
 def test_a_time_of_creation_that_comes_late_is_kept() -> None:
     old = known_as(replace(WORKING, created_at=None))
-    assert snapshots(Shown([WORKING], {1: old}), [], at(9)) == (replace(old, created_at=at(1)),)
+    assert snapshots(ShownRuns([WORKING], {1: old}), [], at(9)) == (replace(old, created_at=at(1)),)
 
 
 # --- against what is known ---

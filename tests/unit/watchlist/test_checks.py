@@ -23,7 +23,7 @@ from notifier.watchlist.checks import (
     Reminders,
     SlowRun,
     Stale,
-    Unreachable,
+    UnreachableSettings,
     Unreadable,
     WatchChecks,
 )
@@ -104,7 +104,7 @@ def test_the_interfaces_own_example_loads(load: Load) -> None:
         record_count=RecordCount(deviation_percent=50, of_last=10),
         slow_run=SlowRun(after=hours(2)),
         stale=Stale(after=hours(26)),
-        unreachable=Unreachable(after=timedelta(minutes=5)),
+        unreachable=UnreachableSettings(after=timedelta(minutes=5)),
         unreadable=Unreadable(after=timedelta(minutes=30)),
         reminders=Reminders(first=hours(24), longest=timedelta(days=7)),
     )
@@ -121,7 +121,7 @@ def test_five_are_on_unless_turned_off(load: Load, added: str) -> None:
     assert in_force == ChecksInForce(
         failing=Failing(),
         rejected_records=RejectedRecords(),
-        unreachable=Unreachable(after=timedelta(minutes=5)),
+        unreachable=UnreachableSettings(after=timedelta(minutes=5)),
         unreadable=Unreadable(after=timedelta(minutes=30)),
         reminders=Reminders(first=hours(24), longest=hours(7 * 24)),
     )
