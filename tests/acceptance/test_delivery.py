@@ -77,7 +77,7 @@ def test_each_answer_means_what_is_documented(workplace: Workplace, simulator: S
     workplace.start_watching(52)
     simulator.add_run(52, id=1, status="failed")
     simulator.sink.wait_for(lambda seen: all(len(at(f"/r{code}", seen)) >= 2 for code in retried))
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == len(delivered))
+    workplace.wait_until(lambda: workplace.states()["delivered"] == len(delivered))
     ways = {int(way["receiver"][1:]): way for way in workplace.json("deliveries")}
     shown = receivers(workplace)
     assert workplace.stop() == 0
@@ -150,7 +150,7 @@ def test_a_broken_receiver_keeps_what_is_due_to_it_until_it_is_mended(
     received = at("/broken", simulator.sink.wait_for(accepted(8, "/broken")))[len(tried) :]
     assert runs(received, sync=52) == [2, 4, 6, 8]
     assert runs(received, sync=53) == [1, 3, 5, 7]
-    workplace.wait_until(lambda: receivers(workplace)["broken"]["pending"] == 0)
+    workplace.wait_until(lambda: workplace.states("broken")["pending"] == 0)
     assert receivers(workplace)["broken"]["ok"]
     assert workplace.stop() == 0
     assert len(at("/sound", simulator.sink.received)) == 8
@@ -190,7 +190,7 @@ def test_a_retry_command_has_a_broken_receiver_tried_at_once(workplace: Workplac
     simulator.sink.wait_for(2)  # still broken: tried once more, and reported no second time
     fault.clear()
     simulator.add_run(52, id=2, status="completed")
-    workplace.wait_until(lambda: receivers(workplace)["hook"]["pending"] == 2)
+    workplace.wait_until(lambda: workplace.states("hook")["pending"] == 2)
     workplace.run("deliveries", "retry", "--receiver", "hook")
     received = simulator.sink.wait_for(accepted(2))
     assert runs(received) == [1, 1, 1, 2]
@@ -205,7 +205,8 @@ def test_dead_deliveries_hold_nothing_back_and_can_be_revived(workplace: Workpla
         simulator.add_run(52, id=run_id, status="failed")
     refused = simulator.sink.wait_for(accepted(1))[:3]
     assert runs(simulator.sink.accepted) == [4]
-    dead = workplace.wait_until(lambda: workplace.json("deliveries", "--state", "dead"))
+    workplace.wait_until(lambda: workplace.states()["dead"])
+    dead = workplace.json("deliveries", "--state", "dead")
     assert [way["last_error"] for way in dead] == ["HTTP 400 Bad Request"] * 3
     assert [way["event_id"] for way in reversed(dead)] == [each.headers["webhook-id"] for each in refused]
     assert receivers(workplace)["hook"]["dead"] == 3
@@ -218,7 +219,7 @@ def test_dead_deliveries_hold_nothing_back_and_can_be_revived(workplace: Workpla
     received = simulator.sink.wait_for(accepted(4))
     assert runs(received) == [1, 2, 3, 4, 2, 1, 3]
     assert [each.body for each in received[5:]] == [refused[0].body, refused[2].body]
-    workplace.wait_until(lambda: not workplace.json("deliveries", "--state", "dead"))
+    workplace.wait_until(lambda: not workplace.states()["dead"])
     again = workplace.run("deliveries", "retry", str(second), "99")  # delivered already; never was
     assert again.returncode == 1
     assert "99" in again.stderr
@@ -270,7 +271,8 @@ def test_a_message_whose_end_is_unknown_is_sent_again_with_its_id_and_bytes(
     workplace.start_watching(52)
     simulator.add_run(52, id=1, status="failed")
     simulator.sink.wait_for(accepted(2))
-    ways = workplace.wait_until(lambda: workplace.json("deliveries", "--state", "delivered"))
+    workplace.wait_until(lambda: workplace.states()["delivered"])
+    ways = workplace.json("deliveries", "--state", "delivered")
     assert workplace.stop() == 0
     assert [way["attempts"] for way in ways] == [2, 2]
     for path in ("/dropping", "/hanging"):
@@ -295,7 +297,8 @@ def test_a_delivery_is_given_up_after_a_failed_attempt_that_is_late_enough(
     workplace.start_watching(52)
     fault = simulator.sink.answer(500)
     simulator.add_run(52, id=1, status="failed")
-    (dead,) = workplace.wait_until(lambda: workplace.json("deliveries", "--state", "dead"))
+    workplace.wait_until(lambda: workplace.states()["dead"])
+    (dead,) = workplace.json("deliveries", "--state", "dead")
     assert dead["attempts"] >= 2
     assert dead["last_error"] == f"given up after {dead['attempts']} attempts: HTTP 500 Internal Server Error"
     fault.clear()
@@ -387,7 +390,7 @@ def test_at_most_16_requests_at_once_go_to_one_receiver(workplace: Workplace, si
     workplace.start_watching(*syncs)
     for sync_id in syncs:
         simulator.add_run(sync_id, status="failed")
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "pending", "--limit", "100")) == 60)
+    workplace.wait_until(lambda: workplace.states()["pending"] == 60)
     simulator.sink.wait_for(16)
     assert len(simulator.sink.received) == 16
     fault.clear()

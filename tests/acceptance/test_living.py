@@ -53,12 +53,6 @@ def words(messages: Sequence[SlackMessage]) -> list[str]:
     return [message.text for message in messages]
 
 
-def done(workplace: Workplace) -> bool:
-    """Whether everything that was recorded has been delivered."""
-    deliveries = workplace.json("deliveries")
-    return bool(deliveries) and all(delivery["state"] == "delivered" for delivery in deliveries)
-
-
 def was_seen(workplace: Workplace, run_id: int) -> bool:
     return any(line.get("sync_run_id") == run_id for line in workplace.logged())
 
@@ -77,7 +71,7 @@ def test_a_sync_that_fails_and_recovers_is_one_message_with_its_story_in_the_thr
     simulator.add_run(52, id=95, status="skipped")
     simulator.add_run(52, id=96, status="completed")
     simulator.slack.wait_for(3)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
 
     [root] = roots(simulator, channel)
@@ -107,7 +101,7 @@ def test_a_webhook_gets_every_event_and_the_channel_one_message_for_what_was_see
     simulator.add_run(52, id=94, status="completed")
     received = simulator.sink.wait_for(4)
     simulator.slack.wait_for(2)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     bodies = [json.loads(request.body) for request in received]
     assert [body["type"] for body in bodies] == [
@@ -152,7 +146,7 @@ def test_the_runs_message_becomes_the_incidents_and_runs_while_it_lasts_belong_t
     simulator.slack.wait_for(3)
     simulator.update_run(94, status="completed")
     simulator.slack.wait_for(4)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     simulator.add_run(52, id=95, status="completed")
     simulator.slack.wait_for(5)
     assert workplace.stop() == 0
@@ -221,7 +215,7 @@ def test_what_waited_while_slack_was_slow_is_one_edit_and_one_reply(
         simulator.add_run(52, id=number, status=status, **(ERROR if status == "failed" else {}))
         workplace.wait_until(partial(was_seen, workplace, number))
     slow.clear()
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     assert [request.method for request in simulator.slack.requests] == [POST, UPDATE, POST]
     [root] = roots(simulator, channel)
@@ -248,7 +242,7 @@ def test_a_restart_in_mid_incident_goes_on_with_the_same_message_and_thread(
     workplace.kill()
     simulator.add_run(52, id=95, status="completed")
     workplace.start()
-    workplace.wait_until(lambda: len(simulator.slack.messages(channel)) == 3 and done(workplace))
+    workplace.wait_until(lambda: len(simulator.slack.messages(channel)) == 3 and workplace.all_delivered())
     assert workplace.stop() == 0
     [root] = roots(simulator, channel)
     assert root.text.endswith(", 2 runs had failed")
@@ -263,7 +257,7 @@ def test_a_kill_in_mid_edit_or_mid_reply_neither_loses_nor_repeats_a_line(
     watch(workplace, simulator, living(simulator, channel))
     simulator.add_run(52, id=93, status="failed", **ERROR)
     simulator.slack.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     if taken:  # Slack does it, and the worker is killed before it hears of that
         simulator.slack.fault(Accept(Drop()), method=method, times=1)
     hang = simulator.slack.fault(Hang(), method="conversations.replies" if taken else method)
@@ -275,7 +269,7 @@ def test_a_kill_in_mid_edit_or_mid_reply_neither_loses_nor_repeats_a_line(
     hang.clear()
     simulator.slack.clear_faults()
     workplace.start()
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     [root] = roots(simulator, channel)
     assert root.text == f"{LABEL} is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
@@ -291,12 +285,12 @@ def test_a_message_that_somebody_deleted_is_posted_anew_with_what_is_true(
     watch(workplace, simulator, living(simulator, channel))
     simulator.add_run(52, id=93, status="failed", **ERROR)
     [first] = simulator.slack.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     simulator.slack.delete_message(channel, first.ts)
     simulator.add_run(52, id=94, status="failed", **ERROR)
-    workplace.wait_until(lambda: roots(simulator, channel) and done(workplace))
+    workplace.wait_until(lambda: roots(simulator, channel) and workplace.all_delivered())
     simulator.add_run(52, id=95, status="completed")
-    workplace.wait_until(lambda: len(simulator.slack.messages(channel)) == 2 and done(workplace))
+    workplace.wait_until(lambda: len(simulator.slack.messages(channel)) == 2 and workplace.all_delivered())
     assert workplace.stop() == 0
     [root] = roots(simulator, channel)
     assert root.request["text"] == f"{LABEL} is failing · 2 runs: run 94, JSON_ARRAY_ERROR"
@@ -310,10 +304,10 @@ def test_after_the_window_for_edits_the_message_is_posted_anew(
     watch(workplace, simulator, living(simulator, channel))
     simulator.add_run(52, id=93, status="failed", **ERROR)
     simulator.slack.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     simulator.slack.fault(SlackError("edit_window_closed"), method=UPDATE, times=1)
     simulator.add_run(52, id=94, status="completed")
-    workplace.wait_until(lambda: len(roots(simulator, channel)) == 2 and done(workplace))
+    workplace.wait_until(lambda: len(roots(simulator, channel)) == 2 and workplace.all_delivered())
     assert workplace.stop() == 0
     _, anew = roots(simulator, channel)
     assert anew.text.startswith(f"{LABEL} recovered after ")
@@ -325,15 +319,15 @@ def test_an_archived_channel_keeps_what_is_due_until_it_is_open_again(
     watch(workplace, simulator, living(simulator, channel))
     simulator.add_run(52, id=93, status="failed", **ERROR)
     simulator.slack.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     simulator.slack.update_channel(channel, archived=True)
     simulator.add_run(52, id=94, status="failed", **ERROR)
     workplace.wait_for_log("receiver is broken; its messages wait and one is tried every 5 minutes")
     simulator.add_run(52, id=95, status="completed")
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "pending")) == 2)
+    workplace.wait_until(lambda: workplace.states()["pending"] == 2)
     simulator.slack.update_channel(channel, archived=False)
     assert workplace.run("send-test", "growth").returncode == 0
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     incident = next(root for root in roots(simulator, channel) if "Test message" not in root.text)
     assert incident.text.startswith(f"{LABEL} recovered after ")
@@ -372,7 +366,7 @@ def test_a_sync_that_leaves_its_route_amid_an_incident_recovers_for_all_who_saw_
     simulator.add_run(52, id=93, status="failed", **ERROR)
     simulator.slack.wait_for(2)
     simulator.sink.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     if edit == "name":
         simulator.update_sync(52, label="Revenue leads")
         workplace.wait_until(lambda: workplace.json("status")["syncs"][0]["label"] == "Revenue leads")
@@ -387,7 +381,7 @@ def test_a_sync_that_leaves_its_route_amid_an_incident_recovers_for_all_who_saw_
         workplace.wait_for_log("watchlist reloaded")
     simulator.add_run(52, id=94, status="completed")
     simulator.sink.wait_for(2)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     [root] = roots(simulator, channel)
     assert " recovered after " in root.text
@@ -408,7 +402,7 @@ def test_a_workspaces_outage_is_for_the_route_that_is_for_no_syncs_in_particular
     workplace.wait_for_baseline(52)
     simulator.fault(Status(503))
     simulator.sink.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     assert hooked(simulator) == ["incident.opened"]
     assert roots(simulator, channel) == []
@@ -444,7 +438,7 @@ def test_a_workspace_that_does_not_answer_is_an_incident_of_its_own(
     simulator.sink.wait_for(1)
     outage.clear()
     opened, resolved = (json.loads(request.body) for request in simulator.sink.wait_for(2, timeout=30))
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     assert [opened["type"], resolved["type"]] == ["incident.opened", "incident.resolved"]
     assert (opened["data"]["sync"], opened["data"]["labels"]) == (None, {})
@@ -465,13 +459,13 @@ def test_a_workspace_that_left_the_watchlist_takes_its_incidents_with_it(
     watch(workplace, simulator, living(simulator, channel))
     simulator.add_run(52, id=93, status="failed", **ERROR)
     simulator.slack.wait_for(1)
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     path = workplace.directory / "watchlist.yaml"
     path.write_text(path.read_text().replace("production:", "renamed:"))
     workplace.start()
     [root] = simulator.slack.wait_for(lambda messages: bool(messages[0].edits))
-    workplace.wait_until(lambda: done(workplace))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     assert root.text.startswith(f"{LABEL}: no longer watched")
     [incident] = workplace.json("incidents", "--all")

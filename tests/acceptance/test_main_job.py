@@ -103,7 +103,7 @@ def test_a_kill_among_120_deliveries_loses_none_and_repeats_at_most_the_one_unde
     sent_before = len(simulator.sink.received)
     assert sent_before < 120
     workplace.start()
-    workplace.wait_until(lambda: all(d["state"] == "delivered" for d in workplace.json("deliveries", "--limit", "200")))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
 
     received = simulator.sink.received

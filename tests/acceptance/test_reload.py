@@ -87,7 +87,7 @@ def test_reloads_in_a_burst_lose_nothing_repeat_nothing_and_keep_the_order(
         hang_up(workplace)
         workplace.wait_for_log(RELOADED if is_good else WRONG, times=(turn + 1) // 2)
     simulator.sink.wait_for(2 * last)
-    workplace.wait_until(lambda: all(d["state"] == "delivered" for d in workplace.json("deliveries", "--limit", "500")))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     assert len(simulator.sink.received) == 2 * last
     for path in ("/hook", "/other"):
@@ -114,7 +114,7 @@ def test_an_attempt_under_way_ends_before_a_reload_and_is_not_made_again(
     simulator.sink.wait_for(2)
     first = workplace.json("deliveries")[-1]
     assert (first["state"], first["attempts"]) == ("delivered", 1), "what follows waits for its end"
-    workplace.wait_until(lambda: all(d["state"] == "delivered" for d in workplace.json("deliveries")))
+    workplace.wait_until(workplace.all_delivered)
     assert workplace.stop() == 0
     assert runs_told(simulator) == [1, 2]
 
@@ -203,11 +203,11 @@ def test_what_waits_for_a_receiver_that_is_gone_becomes_dead_and_the_others_go_o
     simulator.sink.answer(503, path="/gone", times=None)
     workplace.start_watching(52)
     simulator.add_run(52, id=1, status="failed")
-    workplace.wait_until(lambda: workplace.json("deliveries", "--state", "delivered"))
+    workplace.wait_until(lambda: workplace.states()["delivered"])
     workplace.write_watchlist(receivers=workplace.hooks("hook", "renamed"))
     workplace.wait_for_log(RELOADED)
     simulator.add_run(52, id=2, status="failed")
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == 3)
+    workplace.wait_until(lambda: workplace.states()["delivered"] == 3)
     (dead,) = workplace.json("deliveries", "--state", "dead")
     assert dead["receiver"] == "gone"
     assert "watchlist" in dead["last_error"]
@@ -377,11 +377,8 @@ def test_what_is_left_for_a_hanging_receiver_that_is_gone_dies_when_its_attempt_
     workplace.write_watchlist(receivers=workplace.hooks("hook"))
     workplace.wait_for_log(RELOADED)
     hanging.clear()
-
-    def states() -> list[str]:
-        return [d["state"] for d in workplace.json("deliveries", "--receiver", "gone")]
-
-    workplace.wait_until(lambda: states() == ["dead", "delivered"])
+    workplace.wait_until(lambda: workplace.states("gone") == {"dead": 1, "delivered": 1})
+    assert [d["state"] for d in workplace.json("deliveries", "--receiver", "gone")] == ["dead", "delivered"]
     assert workplace.stop() == 0
 
 

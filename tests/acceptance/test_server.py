@@ -93,12 +93,8 @@ def serving(workplace: Workplace, server: str = "listen: 127.0.0.1:0", **watchli
     made = Server(workplace)
     workplace.wait_until(lambda: made.get("/readyz")[0] == 200)
     workplace.wait_until(lambda: polls(workplace.simulator) >= 1)
-    workplace.wait_until(lambda: marked(workplace))
+    workplace.wait_until(workplace.has_baseline)
     return made
-
-
-def marked(workplace: Workplace) -> bool:
-    return bool(workplace.json("status")["syncs"])
 
 
 def polls(simulator: SimulatorThread, sync_id: int = 52) -> int:
@@ -303,7 +299,7 @@ def test_each_endpoint_and_its_command_show_what_happened(workplace: Workplace, 
     server = serving(workplace, checks=checks)
     run = simulator.add_run(52, id=93, status="failed", error_code="E")
     assert server.hook(said()) == 202
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == 2)
+    workplace.wait_until(lambda: workplace.states()["delivered"] == 2)
     failed, opened = (
         {"id": request.headers["webhook-id"], **json.loads(request.body)} for request in simulator.sink.received
     )
@@ -481,7 +477,7 @@ def test_an_alert_of_census_is_one_event_however_often_it_comes(
     server = Server(workplace)
     assert server.hook(alert(626248)) == server.hook(alert(626248, "resolved")) == 202
     assert server.hook(said(sync_id=999, event="sync.alert.raised", alert_instance_id=1)) == 202
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == 3)
+    workplace.wait_until(lambda: workplace.states()["delivered"] == 3)
     events = list(reversed(workplace.json("events")))
     assert [event["type"] for event in events] == [EVENT_NAME[word] for word in ("raised", "resolved", "raised")]
     first = events[0]["data"]
@@ -533,7 +529,7 @@ def test_no_answer_no_log_and_no_database_holds_a_secret(workplace: Workplace, s
     simulator.add_run(52, id=93, status="failed")
     assert server.hook(said()) == server.hook(alert(1)) == 202
     assert server.ask("POST", PATH, said(), X_Signature="x")[0] == 401
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) >= 3)
+    workplace.wait_until(lambda: workplace.states()["delivered"] >= 3)
     shown = b""
     for path in ("healthz", "readyz", "nothing", "api/status", "api/syncs", "api/events", "api/incidents?all=true"):
         shown += server.ask("GET", f"/{path}", Authorization=f"Bearer {TOKEN}")[1]

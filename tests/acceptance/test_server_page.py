@@ -65,7 +65,7 @@ def with_a_dead_delivery(workplace: Workplace, simulator: SimulatorThread, serve
     made = serving(workplace, server, checks=FAILING)
     simulator.add_run(52, id=93, status="failed", error_code="E1", error_message="<b>broke</b>")
     assert made.hook(said()) == 202
-    workplace.wait_until(lambda: len(dead(workplace)) == 2)
+    workplace.wait_until(lambda: workplace.states()["dead"] == 2)
     simulator.sink.reset()
     return Browser(made)
 
@@ -330,7 +330,7 @@ def test_a_retry_by_form_is_the_commands(workplace: Workplace, simulator: Simula
         fields = {"id": str(number), "form": form, "next": "/?state=failing&retried=9"}
         status, _, given = browser.post("/retry", fields)
         assert (status, given["Location"]) == (303, f"./?state=failing&retried={number}#deliveries")
-    workplace.wait_until(lambda: len(workplace.json("deliveries", "--state", "delivered")) == len(numbers))
+    workplace.wait_until(lambda: workplace.states()["delivered"] == len(numbers))
     assert f"Delivery {numbers[0]} is tried again" in text_of(browser.get(f"/?retried={numbers[0]}")[1])
     status, _, given = browser.post("/retry", {"id": str(numbers[0]), "form": form, "next": "//evil"})
     assert (status, given["Location"]) == (303, "./?retried=none#deliveries")

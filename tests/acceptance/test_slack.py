@@ -159,7 +159,7 @@ def test_a_channel_that_does_not_exist_breaks_its_receiver_and_gets_all_that_wai
     for number in (1, 2, 3):
         simulator.add_run(52, id=number, status="failed")
     workplace.wait_for_log("receiver is broken; its messages wait and one is tried every 5 minutes")
-    workplace.wait_until(lambda: receivers(workplace)["growth"]["pending"] == 3)
+    workplace.wait_until(lambda: workplace.states("growth")["pending"] == 3)
     assert not receivers(workplace)["growth"]["ok"]
     assert receivers(workplace)["growth"]["last_error"].startswith("channel_not_found: check the channel's ID")
     refused = workplace.run("send-test", "growth")
@@ -223,7 +223,7 @@ def test_a_kill_in_mid_send_gives_one_message_whether_slack_took_it_or_not(
     workplace.kill()
     fault.clear()
     workplace.start()
-    workplace.wait_until(lambda: {way["state"] for way in workplace.json("deliveries")} == {"delivered"})
+    workplace.wait_until(workplace.all_delivered)
     simulator.add_run(52, id=3, status="failed")
     simulator.slack.wait_for(lambda messages: 3 in runs(messages))
     assert workplace.stop() == 0

@@ -44,12 +44,12 @@ def roots(simulator: SimulatorThread, channel: str) -> list[SlackMessage]:
 def settled(workplace: Workplace, count: int) -> list[dict[str, Any]]:
     """All deliveries, once there are so many and none is pending."""
 
-    def there() -> Any:
-        deliveries = workplace.json("deliveries")
-        done = len(deliveries) >= count and all(each["state"] != "pending" for each in deliveries)
-        return deliveries if done else None
+    def there() -> bool:
+        states = workplace.states()
+        return states.total() >= count and not states["pending"]
 
-    found: list[dict[str, Any]] = workplace.wait_until(there)
+    workplace.wait_until(there)
+    found: list[dict[str, Any]] = workplace.json("deliveries")
     return found
 
 

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +128,31 @@ receivers:
     def wait_for_log(self, event: str, times: int = 1) -> None:
         """Until the worker has logged this sentence so often."""
         self.wait_until(lambda: self.log.read_text().count(json.dumps(event)) >= times)
+
+    def states(self, receiver: str | None = None) -> Counter[str]:
+        """How many deliveries are in which state, to one receiver if it is named.
+
+        A look into the file, for what is waited for: a command takes half a second of a processor to say so, and who
+        waits asks often. What a test asserts it asks the command.
+        """
+        try:
+            with closing(sqlite3.connect(f"file:{self.directory / 'n.db'}?mode=ro", uri=True)) as database:
+                rows = database.execute("SELECT state, receiver FROM deliveries").fetchall()
+        except sqlite3.OperationalError:  # there is none yet
+            return Counter()
+        return Counter(state for state, name in rows if receiver in (None, name))
+
+    def all_delivered(self) -> bool:
+        """Whether there are deliveries, and everything that was recorded has been delivered."""
+        return set(self.states()) == {"delivered"}
+
+    def has_baseline(self) -> bool:
+        """Whether the worker has kept what it found of a sync; a look into the file."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.directory / 'n.db'}?mode=ro", uri=True)) as database:
+                return bool(database.execute("SELECT 1 FROM syncs WHERE watched").fetchall())
+        except sqlite3.OperationalError:  # there is none yet
+            return False
 
     def wait_until(self, true: Callable[[], Any], timeout: float = 20) -> Any:
         """Asks again and again; what was asked for, or an AssertionError with the worker's log."""
