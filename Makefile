@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DURATION ?= 60s
 JOBS ?= 2
+WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python
@@ -9,11 +10,15 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python
 # requirements of its own, which nothing checks. pip refuses whatever has another hash, and what is not in the list.
 INSTALL = install --quiet --require-hashes --only-binary :all: --requirement
 
-.PHONY: help demo test test-browser bench faults faults-short mutants check format schema constraints sbom audit clean
+# Else whatever the tests import, and the command that they start, is compiled anew by each process.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test test-fast test-browser bench faults faults-short mutants check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests; those of the status page need a Chromium (as root on Debian it is installed)"
+	@echo "make test-fast  in a minute: those without processes of the worker, and without the slow ones"
 	@echo "make bench   measures what it costs and how quick it is, about seven minutes (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: in 5 minutes)"
 	@echo "make mutants which changes to the code no test would notice (FILES=\"notifier/judging/diff.py\"); CONTRIBUTING.md"
@@ -34,9 +39,16 @@ $(BIN)/.installed: pyproject.toml constraints/dev.txt
 demo: $(BIN)/.installed
 	@$(BIN)/notifier demo --duration $(DURATION)
 
+# More processes than processors: most of the slow tests wait for processes of their own.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
 test: $(BIN)/.installed
 	@tests/browser/chromium
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(PYTEST)
+
+# What a change is tried with while it is made: no process of the worker, and nothing that takes long.
+test-fast: $(BIN)/.installed
+	$(PYTEST) -m 'not slow' tests/unit tests/contract tests/integration
 
 test-browser: $(BIN)/.installed
 	@tests/browser/chromium

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import Phase, settings
@@ -18,7 +20,9 @@ settings.register_profile("desk", deadline=None)
 settings.register_profile("mutants", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
 
+ACCEPTANCE = Path(__file__).parent / "acceptance"
 BROWSER = Path(__file__).parent / "browser"
+SLOW: Final = 10  # as long as so many other tests with processes
 NOT_RUN = (
     "not run: tests/browser (the status page), for want of a browser: "
     "install chromium and chromedriver (Debian: chromium, chromium-driver)"
@@ -36,11 +40,43 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not WITHOUT_BROWSER:
-        return
-    left = [item for item in items if item.path.is_relative_to(BROWSER)]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    if WITHOUT_BROWSER:
+        left = [item for item in items if item.path.is_relative_to(BROWSER)]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+    if workers := getattr(config, "workerinput", {}).get("workercount"):
+        items[:] = _dealt(items, workers)
+
+
+def _dealt(items: Sequence[pytest.Item], hands: int) -> list[pytest.Item]:
+    """In the order in which so many processes of xdist's `worksteal` begin with what takes long, each with its share:
+    every process is given as many tests, one after the other, and takes from others what they did not come to."""
+    files: dict[Path, list[pytest.Item]] = defaultdict(list)
+    quick: list[pytest.Item] = []
+    for item in items:
+        slow = item.path.is_relative_to(ACCEPTANCE) or item.path.is_relative_to(BROWSER) or _is_slow(item)
+        (files[item.path] if slow else quick).append(item)
+    dealt: list[list[pytest.Item]] = [[] for _ in range(hands)]
+    loads = [0] * hands
+    for long in sorted(files.values(), key=_weight, reverse=True):  # a file stays whole: its fixtures may be shared
+        least = loads.index(min(loads))
+        dealt[least] += sorted(long, key=_is_slow, reverse=True)
+        loads[least] += _weight(long)
+    each = len(items) // hands
+    for hand in dealt:
+        more = max(each - len(hand), 0)
+        hand += quick[:more]
+        del quick[:more]
+    dealt[-1] += quick
+    return [item for hand in dealt for item in hand]
+
+
+def _weight(items: Sequence[pytest.Item]) -> int:
+    return sum(SLOW if _is_slow(item) else 1 for item in items)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -49,7 +49,7 @@ def an_incident(number: int, **values: Any) -> dict[str, Any]:
 @pytest.fixture
 def migrated(workplace: Workplace) -> Workplace:
     """A workplace whose database is there, and empty."""
-    assert workplace.run("migrate").returncode == 0
+    workplace.migrated()
     workplace.environment["COLUMNS"] = "80"
     return workplace
 

@@ -143,7 +143,7 @@ def test_events_are_what_the_webhook_got_newest_first_with_their_id(
     none = workplace.run("events")
     assert (none.returncode, none.stdout) == (1, "")
     assert "no database there yet" in none.stderr
-    workplace.run("migrate")
+    workplace.migrated()
     assert workplace.json("events") == []
     assert workplace.run("events").stdout == "No events.\n"
     with_events(workplace, simulator)

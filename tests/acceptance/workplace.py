@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from notifier.simulator import SimulatorThread
+from tests.databases import new_database
 
 COMMAND = Path(sys.executable).with_name("notifier")
 NO_CHECKS = "{failing: false, rejected_records: false, unreachable: false, reminders: false}"
@@ -90,6 +91,10 @@ receivers:
         """Webhook receivers for `write_watchlist`, each at the sink's path of its name."""
         url = self.simulator.sink_url
         return "\n  ".join(f"{name}: {{type: webhook, url: '{url}/{name}', secret: '${{SECRET}}'}}" for name in names)
+
+    def migrated(self) -> None:
+        """As `notifier migrate` leaves it, where that is not what is tested."""
+        new_database(self.directory / "n.db")
 
     def start(self, *options: str) -> None:
         """Starts the worker; see `wait_for_baseline` for how to wait until it has seen all that was there."""

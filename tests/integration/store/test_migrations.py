@@ -172,6 +172,7 @@ def schemas_of_all_versions(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_migration_that_is_killed_at_any_statement_has_not_happened(tmp_path: Path, database: Path) -> None:
     head = schema_of(database)
     versions = {entry for entry in head if entry[1] == "alembic_version"}

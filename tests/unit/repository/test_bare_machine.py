@@ -24,6 +24,7 @@ def outcome(tmp_path: Path, *paths: str, **environment: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_without_a_browser_the_other_tests_run_and_the_last_line_says_which_did_not(
     tmp_path: Path, workers: str
@@ -36,6 +37,7 @@ def test_without_a_browser_the_other_tests_run_and_the_last_line_says_which_did_
     assert " passed" in lines[-2]
 
 
+@pytest.mark.slow
 def test_ci_demands_a_browser(tmp_path: Path) -> None:
     ended = outcome(tmp_path, "tests/browser", CI="true")
     assert ended.returncode == 1
@@ -43,6 +45,7 @@ def test_ci_demands_a_browser(tmp_path: Path) -> None:
     assert LINE not in ended.stdout
 
 
+@pytest.mark.slow
 def test_who_asks_for_other_tests_hears_nothing_of_a_browser(tmp_path: Path) -> None:
     ended = outcome(tmp_path, "tests/unit/receivers/test_pace.py")
     assert (ended.returncode, LINE in ended.stdout) == (0, False)
@@ -61,6 +64,7 @@ def test_where_a_browser_can_not_be_installed_only_ci_fails(tmp_path: Path, ci: 
     assert (ended.returncode, "FAILED" in ended.stderr) == (code, bool(code))
 
 
+@pytest.mark.slow
 def test_ci_decides_on_a_change_and_not_on_its_luck_even_where_the_machine_is_bare(tmp_path: Path) -> None:
     """`.ci/bare` takes CI away, and with it the profile of the properties, unless `.ci/run` names it."""
     for program in ("bash", "env", "mktemp", "ln", "rm"):

@@ -67,6 +67,7 @@ def test_a_row_that_does_not_hold_fails_with_the_evidence(run: object, evidence:
     assert "0 of 1 rows pass" in table([verdict], SIZE)
 
 
+@pytest.mark.slow
 def test_a_row_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     note = tmp_path / "child"
     monkeypatch.setenv("NOTE", str(note))
