@@ -10,7 +10,7 @@ Labels: TypeAlias = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One sync of a workspace's list. `scheduled` unless its schedule is `never`."""
+    """One sync of a workspace's list."""
 
     id: int
     label: str | None
@@ -18,39 +18,37 @@ class Sync:
     paused: bool
     created_at: datetime | None
     scheduled: bool = True
+    """Unless its schedule is `never`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of a watched sync beside its runs; None is unknown.
-
-    `stale_from`: before that, in the API's time, no completed run was due: watching or its schedule began then.
-    """
+    """What is known of a watched sync beside its runs; None is unknown."""
 
     paused: bool | None = None
     scheduled: bool | None = None
     stale_from: datetime | None = None
+    """Before that, in the API's time, no completed run was due: watching or its schedule began then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a sync's list of runs has been read.
-
-    `run_id` is None where the list was empty. Nothing created at or before `floor` is ever news: it is the baseline,
-    moved up past what retention removed.
-    """
+    """How far a sync's list of runs has been read."""
 
     run_id: int | None
+    """None where the list was empty."""
     created_at: datetime | None
     floor: datetime | None
+    """Nothing created at or before it is ever news: it is the baseline, moved up past what retention removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Runs that came while nobody looked and were too many to report: all below `oldest_reported_run_id`."""
+    """Runs that came while nobody looked and were too many to report."""
 
     noticed_at: datetime
     oldest_reported_run_id: int
+    """All below it were not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +63,32 @@ class ListedSync:
 
 @dataclass(frozen=True, slots=True)
 class WatchedSync:
-    """A sync that is, was or could be watched, as the database knows it. No mark: it was forgotten, or was never read.
-
-    `deleted`: two listings lacked it, and none has shown it since. `unread_since`: its runs could not be read from then
-    on.
-    """
+    """A sync that is, was or could be watched, as the database knows it."""
 
     sync_id: int
     label: str | None
     watched: bool
     mark: Mark | None
+    """None where it was forgotten, or was never read."""
     missing_listings: int
+    """How many listings in a row have lacked it."""
     standing: Standing = Standing()
     deleted: bool = False
+    """Two listings lacked it, and none has shown it since."""
     unread_since: datetime | None = None
+    """From when on its runs could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunWatch:
-    """A watch of a single run, as the database knows it. `misses`: how often in a row it was not found, from
-    `missing_since` on."""
+    """A watch of a single run, as the database knows it."""
 
     sync_id: int | None = None
     ended: bool = False
     misses: int = 0
+    """How often in a row it was not found."""
     missing_since: datetime | None = None
+    """From when on it was not found."""
 
 
 @dataclass(frozen=True, slots=True)

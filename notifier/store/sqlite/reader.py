@@ -5,7 +5,7 @@ another thread by itself costs more than that. Who asks after a commit sees it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +29,7 @@ Rows = Sequence[Row[Any]]
 @dataclass(slots=True)
 class _Question:
     statement: Executable
-    parameters: Mapping[str, object]
+    parameters: dict[str, object]
     answer: "asyncio.Future[Rows]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -77,7 +77,7 @@ class DatabaseReader:
 
     def _answer(self, question: _Question, connection: Connection) -> Rows | Exception:
         try:
-            return connection.execute(question.statement, dict(question.parameters)).all()
+            return connection.execute(question.statement, question.parameters).all()
         except DBAPIError as error:
             return explain(error, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
