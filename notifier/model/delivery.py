@@ -18,15 +18,16 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What has not gone well, by receiver, and by workspace and check; who is not named has none of it.
-
-    `oldest`: when the event was seen whose delivery has waited longest.
-    """
+    """What waits, has failed for good or is wrong. A receiver or workspace without any of it is left out."""
 
     pending: Mapping[str, int]
+    """By receiver, how many deliveries wait."""
     oldest: Mapping[str, datetime]
+    """By receiver, when the event was seen whose delivery has waited longest."""
     dead: Mapping[str, int]
+    """By receiver, how many deliveries were given up."""
     incidents: Mapping[tuple[str, Check], int]
+    """By workspace and check, how many incidents are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +71,23 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverState:
-    """A receiver as the database knows it. `broken_since` is None while it works.
-
-    `note` is what its sender asked to be remembered, and means something to it alone. `failed_since`: the first failed
-    attempt since it last took a message; `failing`: it has taken none for five minutes of attempts since.
-    """
+    """A receiver as the database knows it."""
 
     name: str
     broken_since: datetime | None = None
+    """Since when no message gets through until someone acts."""
     last_error: str | None = None
     last_accepted_at: datetime | None = None
     hold_until: datetime | None = None
+    """Until when it asked to be left alone."""
     probe_at: datetime | None = None
+    """When a command asked last that it is tried though it is broken."""
     note: str | None = None
+    """What its sender asked to be remembered; it means something to the sender alone."""
     failed_since: datetime | None = None
+    """The first failed attempt since it last took a message."""
     failing: bool = False
+    """It has taken no message in five minutes of attempts or more."""
 
     @property
     def works(self) -> bool:
@@ -94,44 +97,47 @@ class ReceiverState:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What a receiver shows of a story: `reference` means something to its sender alone, `event_id` is the last event
-    whose state it shows."""
+    """What a receiver shows of a story."""
 
     reference: str
+    """Where; it means something to its sender alone."""
     event_id: str
+    """The last event whose state it shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Where a story of a receiver stands after an attempt. The stories `taken_over` have no message of their own any
-    more."""
+    """Where a story stands at a receiver after an attempt."""
 
     receiver: str
     story: str
     posted: Posted
     at: datetime
     taken_over: tuple[str, ...] = ()
+    """Stories that became part of this one, and have no message of their own any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a message goes on with, and where its receiver stands with it.
-
-    `posted`: the receiver's message of it; `posted_of_run`: that of a run, whose `run_story` ends with becoming part of
-    this one. `state`: the body of the event that tells how things are now, `state_id` its ID; `is_current`: `posted`
-    shows that already. `run`: the body of the newest event of the incident that tells of a run, where `state` does not.
-    `latest`: the body of a run's event that came after `state`.
-    """
+    """What a message goes on with, and what its receiver shows of it."""
 
     name: str
     state: bytes = field(repr=False)
+    """The body of the event that tells how things are now."""
     state_id: str
+    """The ID of that event."""
     posted: Posted | None = None
+    """The receiver's message of the story."""
     posted_of_run: Posted | None = None
+    """Its message of a run that becomes part of this story."""
     run_story: str | None = None
+    """The story of that run, which ends with it."""
     is_current: bool = False
+    """`posted` shows `state` already."""
     run: bytes | None = field(default=None, repr=False)
+    """The body of the incident's newest event that tells of a run, where `state` does not."""
     latest: bytes | None = field(default=None, repr=False)
+    """The body of a run's event that came after `state`."""
 
     @property
     def is_incident(self) -> bool:
@@ -141,64 +147,63 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a receiver is asked to send: the event's ID and body, the same at every attempt.
-
-    `maybe_sent_at` is set where an earlier attempt, begun then, may have reached a receiver that can be asked.
-    `quiet`: it may change what is shown of its story, and makes no new message. `followers`: the story's next events,
-    which wait too.
-    """
+    """What a receiver is asked to send: an event, whose ID and body are the same at every attempt."""
 
     event_id: str
     event_type: str
     body: bytes = field(repr=False)
     maybe_sent_at: datetime | None = None
+    """When an earlier attempt began that may have reached the receiver, if that can be asked."""
     quiet: bool = False
+    """It may change what is shown of its story, and makes no new message."""
     mentions: tuple[str, ...] = ()
     story: Story | None = None
     followers: tuple["Message", ...] = ()
+    """The story's next events, which wait too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver has it. `hold`: it asked to be left alone that long all the same.
-
-    `note`: what the sender wants to know after a restart. `answer`: what came back, for a person to read. `count`: how
-    many of the message and its followers it now has. `posted`: where its story stands. `unsent`: there was nothing to
-    send, so that it says nothing of the receiver. `caveat`: what is missing of the message, and why.
-    """
+    """The receiver has it."""
 
     hold: timedelta | None = None
+    """For how long it asked to be left alone all the same."""
     note: str | None = None
+    """What the sender wants to know after a restart."""
     answer: str = field(default="", compare=False)
+    """What came back, for a person to read."""
     count: int = 1
+    """How many of the message and its followers it has now."""
     posted: Posted | None = None
+    """What it shows of the story now."""
     unsent: bool = field(default=False, compare=False)
+    """There was nothing to send, so that this says nothing of the receiver."""
     caveat: str | None = None
+    """What is missing of the message, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try this message again; `after` is what the receiver asked for (Retry-After).
-
-    `maybe_sent`: the end of this attempt, or of an earlier one, is unknown. `for_all`: it asked so for all messages.
-    """
+    """This message is to be tried again."""
 
     reason: str
     after: timedelta | None = None
+    """For how long the receiver asked to be left alone (Retry-After)."""
     maybe_sent: bool = False
+    """How this attempt, or an earlier one, ended is not known: the receiver may have the message."""
     for_all: bool = True
+    """It asked so for all messages, and not for those alone that pass the same gate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The receiver itself is wrong (address, credentials): no message gets through until someone acts.
-
-    `maybe_sent`: as in Retry.
-    """
+    """The receiver itself is wrong (address, credentials): no message gets through until someone acts."""
 
     reason: str
     after: timedelta | None = None
+    """As in Retry."""
     maybe_sent: bool = False
+    """As in Retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,7 @@ class Refused:
 
     reason: str
     hold: timedelta | None = None
+    """As in Delivered."""
 
 
 Outcome: TypeAlias = Delivered | Retry | Broken | Refused
@@ -214,11 +220,10 @@ Outcome: TypeAlias = Delivered | Retry | Broken | Refused
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a receiver would work, as far as can be told without sending. `ok` is None where it can't be told.
-
-    `notes`: what the operator may want to know besides.
-    """
+    """Whether a receiver would work, as far as can be told without sending."""
 
     ok: bool | None
+    """None where it can't be told."""
     said: str
     notes: tuple[str, ...] = ()
+    """What the operator may want to know besides."""

@@ -353,7 +353,7 @@ async def test_what_retention_forgot_is_no_news_for_a_worker_that_runs_on(scene:
     scene.run(1)
     watcher = await scene.watcher(ALL)
     assert await watcher.run_once()
-    target = watcher._roster.syncs[52]
+    (target,) = watcher.watched()
     scene.runs(range(2, 161))
     await scene.poll(target)
     cutoff = START_OF_TIME + timedelta(days=31)
@@ -378,7 +378,7 @@ async def test_retention_between_a_list_and_its_record_makes_nothing_news(
     scene.run(1)
     watcher = await scene.watcher(ALL)
     assert await watcher.run_once()
-    target = watcher._roster.syncs[52]
+    (target,) = watcher.watched()
     scene.runs(range(2, 161))
     await scene.poll(target)
     for number in range(15, 161):

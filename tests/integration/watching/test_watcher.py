@@ -480,7 +480,7 @@ async def test_as_many_syncs_are_asked_for_at_once_as_may_be_and_no_more_are_han
     handle = scene.simulator.fault(Hang(), path="/syncs/*/sync_runs")
     crowd = Crowd()
     watcher = await scene.watcher(ALL, meter=crowd, max_concurrent_requests=3)
-    watcher._client.gate = Gate(10_000, 3)
+    scene.client.gate = Gate(10_000, 3)
     async with running(watcher.run()):
         await until(lambda: crowd.now == 3)
         for _ in range(100):  # turns of the loop, in which another could begin

@@ -112,6 +112,11 @@ def test_with_nothing_to_send_it_rests_until_it_looks_whether_a_call_was_lost() 
     assert not due.due_to_read(LOOK_EVERY)
 
 
+def test_it_looks_for_lost_calls_though_the_next_delivery_is_due_much_later() -> None:
+    _, due = waiting(600.0)
+    assert patience(due, 10.0) == LOOK_EVERY - 10.0
+
+
 @pytest.mark.parametrize(
     ("opens_at", "rest"),
     [
@@ -128,9 +133,9 @@ def test_it_rests_until_something_may_go(opens_at: float, rest: float) -> None:
 def test_it_rests_for_a_broken_receiver_until_the_next_trial() -> None:
     lanes, due = waiting(0.0)
     (tried,) = taken(due, is_broken=True)
-    assert patience(due, 1.0, is_broken=True) == LOOK_EVERY - 1.0  # the attempt calls when it is over
-    lanes.landed(tried, 0.0, 1.0, next_due=0.0)
     due.due_to_read(PROBE_EVERY - 10)
+    assert patience(due, PROBE_EVERY - 10, is_broken=True) == LOOK_EVERY  # the attempt calls when it is over
+    lanes.landed(tried, 0.0, 1.0, next_due=0.0)
     assert patience(due, PROBE_EVERY - 10, is_broken=True) == 10.0
     assert patience(due, PROBE_EVERY - 10, is_broken=True, opens_at=PROBE_EVERY + 5) == 15.0
 
