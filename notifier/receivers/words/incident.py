@@ -30,7 +30,7 @@ LONGEST_SUMMARY: Final = 300
 LONG: Final = timedelta(hours=1)  # from which on a message says from when to when; below, the end says it all
 _KNOWS_LAST_GOOD: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.STALE, Check.UNREADABLE})
 _BY_ENDED_RUN: Final = frozenset({Check.FAILING, Check.REJECTED_RECORDS, Check.RECORD_COUNT})
-_NAMES_RUN: Final = frozenset({Check.FAILING, Check.SLOW_RUN})
+NAMES_RUN: Final = frozenset({Check.FAILING, Check.SLOW_RUN})
 
 
 class IncidentWords:

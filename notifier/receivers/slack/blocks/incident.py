@@ -26,8 +26,8 @@ from notifier.receivers.slack.blocks.text import (
 )
 from notifier.receivers.words.event import Parts, RunError, When, cleaned, lateness
 from notifier.receivers.words.incident import (
-    _NAMES_RUN,
     LONG,
+    NAMES_RUN,
     IncidentWords,
 )
 from notifier.receivers.words.phrases import (
@@ -110,7 +110,7 @@ class IncidentStory:
         incident, (before, name, after) = self.incident, self._headline()
         told = before + name + after
         if incident.is_open:
-            reasons = [incident.explanation(), incident.run_name if incident.check in _NAMES_RUN else ""]
+            reasons = [incident.explanation(), incident.run_name if incident.check in NAMES_RUN else ""]
             why = ", ".join(reason for reason in [*reasons, incident.error.reason] if reason)
             told += f": {why}" if why and not before else f", {why}" if why else ""
         elif more := incident.counted("had ") if incident.recovered else incident.told(incident.words.before):
