@@ -101,7 +101,8 @@ class OutputUnwritable(NotifierError):
 
 
 class ReaderGone(NotifierError):
-    """Who read standard output has seen enough, as `head` has. No BrokenPipeError: libraries end a process for one."""
+    """The reader of standard output has seen enough, as `head` has. No BrokenPipeError, for which libraries would end
+    the process."""
 
 
 class StoreError(NotifierError):

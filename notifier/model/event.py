@@ -38,35 +38,36 @@ RUN_STORY: Final = "run:"
 
 @dataclass(frozen=True, slots=True)
 class CensusAlert:
-    """One of Census' own alerts, as its webhook tells of it; `id` is its instance's, `kind` Census' word for what it is
-    about. `url` leads to Census' own host or is None."""
+    """One of Census' own alerts, as its webhook tells of it."""
 
     id: int | str
+    """That of the alert's instance."""
     type: EventType
     kind: str | None = None
+    """Census' word for what it is about."""
     message: str | None = None
     details: str | None = None
     url: str | None = None
+    """Leads to Census' own host."""
     run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A receiver that gets an event.
-
-    `story`: what the event goes on with, an incident or a run; receivers with living messages have one message for
-    each. `quiet`: it may change that message, but makes no new one. `mentions`: whom to mention.
-    """
+    """A receiver that gets an event."""
 
     receiver: str
     story: str | None = None
+    """What the event goes on with, an incident or a run: receivers with living messages have one message for each."""
     quiet: bool = False
+    """It may change that message, but makes no new one."""
     mentions: tuple[str, ...] = ()
+    """Whom to mention."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What one observation found, ready to be stored: `body` is what every receiver gets, to the byte."""
+    """What one observation found, ready to be stored."""
 
     id: str
     type: EventType
@@ -75,6 +76,7 @@ class Event:
     run_id: int | None
     seen_at: datetime
     body: bytes = field(repr=False)
+    """What every receiver gets, to the byte."""
     addressees: tuple[Addressee, ...]
     incident_id: str | None = None
 
@@ -86,24 +88,24 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that one poll of a sync (or of one followed run) found; stored in one transaction or not at all.
-
-    `mark` is None where the poll did not move it. `outliers`: runs that sent an unusual number of records, and are no
-    measure for the next; `regulars`: runs that turned out not to have. `new_level_from`: since this run was created
-    the unusual is the usual. `sync_id` is None where it is about the workspace.
-    """
+    """All that one poll of a sync (or of one followed run) found; stored in one transaction or not at all."""
 
     workspace: str
     sync_id: int | None
+    """None where it is about the workspace."""
     label: str | None
     snapshots: tuple[Snapshot, ...] = ()
     events: tuple[Event, ...] = ()
     mark: Mark | None = None
+    """None where the poll did not move it."""
     gap: Gap | None = None
     incidents: tuple[Incident, ...] = ()
     outliers: tuple[int, ...] = ()
+    """Runs that sent an unusual number of records; they are no measure for the next."""
     regulars: tuple[int, ...] = ()
+    """Runs that turned out not to be outliers."""
     new_level_from: datetime | None = None
+    """Runs created from then on are the measure: what was unusual before has become the usual."""
     standing: Standing | None = None
     alert: CensusAlert | None = None
 
@@ -112,5 +114,5 @@ TEST_TYPE: Final = "notifier.test"
 
 
 def run_story(workspace: str, sync_id: int | None, run_id: int) -> str:
-    """The story of a run by itself. Two workspaces, as of two regions, count their runs each by themselves."""
+    """The name of the story of a run by itself. Runs of two workspaces, as in two regions, may have the same ID."""
     return f"{RUN_STORY}{run_id}:{sync_id or 0}:{workspace}"

@@ -28,8 +28,8 @@ _BETWEEN: Final = re.compile(r"\s*[:;,.|]\s*|\s+[-–—]\s+|\s*")
 
 
 def tidied(text: str) -> str:
-    """The text without terminal sequences; other control characters but tab and line break are spaces, so that no words
-    run together, and blank lines in a row are one."""
+    """The text without terminal sequences. Other control characters, except tab and line break, become spaces, so that
+    no words run together. Several blank lines become one."""
     text = _CONTROL.sub(" ", _SEQUENCE.sub("", _BREAK.sub("\n", text)))
     return _BLANK_LINES.sub("\n\n", text)
 
@@ -40,7 +40,7 @@ def safe(text: str, instead: str = REPLACEMENT) -> str:
 
 
 def disarmed_json(text: str) -> str:
-    """JSON with what a terminal obeys as JSON's own escapes, which say the same."""
+    """JSON in which what a terminal obeys is written as JSON's own escapes, which mean the same."""
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -51,7 +51,7 @@ def in_words(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CountedTo:
-    """The newest result that an incident has seen which is over: what came after it counts for the next."""
+    """The newest result that an incident had seen when it ended: only what came after it counts for the next one."""
 
     run_id: int | None
     created_at: datetime | None

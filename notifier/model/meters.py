@@ -1,4 +1,5 @@
-"""Who hears what the worker does, to count it: `metrics` has the meters that do, those here are deaf."""
+"""What is told to those who count what the worker does. The meters here do nothing; service/metrics.py has those that
+count."""
 
 from enum import StrEnum
 
@@ -54,7 +55,7 @@ def delivery_outcome(outcome: Outcome, state: DeliveryState) -> DeliveryOutcome:
 
 
 class WorkspaceMeter:
-    """Hears what happens in one workspace. This one is deaf: for those whose user does not care."""
+    """Is told what happens in one workspace. This one does nothing, for whoever does not count."""
 
     def poll_begins(self, lag: float) -> None:
         """A poll begins, `lag` seconds after it was due."""
@@ -70,7 +71,7 @@ class WorkspaceMeter:
 
 
 class ReceiverMeter:
-    """Hears what becomes of one receiver's deliveries. This one is deaf."""
+    """Is told what becomes of one receiver's deliveries. This one does nothing."""
 
     def attempt_ended(self, outcome: DeliveryOutcome, since_seen: float) -> None:
         """What an attempt came to is in the database, so many seconds after its event was seen."""

@@ -14,13 +14,11 @@ ENDED_STATUSES: Final = frozenset({"completed", "failed", "skipped"}) | CANCELED
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The fields of a run whose change is an event.
-
-    An absent field, null and "" are all None; `canceled` is True or None, because false is the same as absent.
-    """
+    """The fields of a run whose change is an event. An absent field, null and "" are all None."""
 
     status: str | None = None
     canceled: bool | None = None
+    """True or None: false is the same as absent."""
     error_code: str | None = None
     error_message: str | None = None
     error_detail: str | None = None
@@ -47,10 +45,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class SyncRun:
-    """One sync run as an answer of the API gave it; `fields` is the whole JSON object, unknown fields too.
-
-    `full_sync` is None where the answer does not say.
-    """
+    """One sync run as an answer of the API gave it."""
 
     id: int
     sync_id: int
@@ -59,8 +54,10 @@ class SyncRun:
     updated_at: datetime | None
     completed_at: datetime | None
     fields: Mapping[str, Any] = field(repr=False)
+    """The whole JSON object, unknown fields too."""
     records: Records = Records()
     full_sync: bool | None = None
+    """None where the answer does not say."""
 
     @property
     def ended(self) -> bool:
@@ -70,8 +67,7 @@ class SyncRun:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The last recorded state of a run. `followed`: not ended, and not given up on. `counts`: its records, as far as
-    the API told; None where an older version kept the run."""
+    """The last recorded state of a run."""
 
     run_id: int
     sync_id: int
@@ -80,10 +76,12 @@ class Snapshot:
     updated_at: datetime | None
     changed_at: datetime
     followed: bool
+    """It has not ended, and was not given up on."""
     completed_at: datetime | None = None
     records_sent: int | None = None
     full_sync: bool | None = None
     counts: Records | None = None
+    """Its records, as far as the API told; None where an older version kept the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +97,7 @@ class UnendedRun:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run that completed (and was not canceled) or failed.
-
-    `outlier`: it sent far more or fewer records than usual.
-    """
+    """A run that completed (and was not canceled) or failed."""
 
     run_id: int
     created_at: datetime | None
@@ -110,14 +105,16 @@ class Result:
     completed_at: datetime | None = None
     records_sent: int | None = None
     outlier: bool = False
+    """It sent far more or fewer records than usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoodRun:
-    """A run that completed; `completed_at` as the API says."""
+    """A run that completed."""
 
     id: int
     completed_at: datetime | None
+    """As the API says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Lengths of time and counts in words. Pure."""
+"""Lengths of time and counts in words, and times as RFC 3339. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -29,7 +29,7 @@ def timestamp(time: datetime) -> str:
 
 
 def parsed_time(value: object) -> datetime | None:
-    """An aware time in UTC from what the API or a body gives for one; None for what can't be read as a time."""
+    """A time as the API or a body gives it, aware and in UTC; None for what can't be read as one."""
     if not isinstance(value, str):
         return None
     try:
