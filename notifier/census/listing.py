@@ -12,16 +12,16 @@ MOST_LISTING_PAGES: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One reading of a workspace's syncs. `listed_at`: by the API's clock.
-
-    `ended` if it was read to its end. `flaw`: why it may lack some; None where it provably lacks none.
-    """
+    """One reading of a workspace's syncs."""
 
     syncs: dict[int, Sync]
     ended: bool
+    """Whether it was read to its end."""
     flaw: str | None
+    """Why it may lack some; None where it provably lacks none."""
     pages: int
     listed_at: datetime
+    """By the API's clock."""
 
     @property
     def complete(self) -> bool:

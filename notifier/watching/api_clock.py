@@ -15,22 +15,19 @@ import structlog
 log = structlog.get_logger(__name__)
 
 FAR: Final = timedelta(days=7)  # off both our clock and the last answer, a `Date` is no clock
-
-
 AGREEING: Final = 20  # answers in a row that agree with each other are a clock, though with nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class ApiTime:
-    """When an answer was made, by the API's clock. Where the clocks are too far apart to be believed: no earlier than
-    `earliest`, no later than `latest`, so that nothing is taken for old, or for new, by a clock that is wrong.
-
-    `latest` never goes back.
-    """
+    """When an answer was made, by the API's clock. Where the clocks are too far apart to be believed, that lies between
+    two times, so that nothing is taken for old, or for new, by a clock that is wrong."""
 
     now: datetime
     earliest: datetime
+    """It was made no earlier."""
     latest: datetime
+    """It was made no later. This never goes back."""
 
 
 class ApiClock:

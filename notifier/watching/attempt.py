@@ -17,8 +17,7 @@ from notifier.watching.health import AUTH_CONFIRM, AUTH_RETRY, Health
 from notifier.watching.poll import Observer, RunFate
 from notifier.watching.roster import Roster
 from notifier.watching.schedule import Poller, Schedule, Target
-from notifier.watching.silence import Silence
-from notifier.watching.target import RunTarget, SyncTarget, Unread
+from notifier.watching.target import RunTarget, SyncTarget
 
 log = structlog.get_logger(__name__)
 
@@ -221,10 +220,7 @@ class PollAttempts:
     ) -> None:
         """The runs of a sync, or one of them, can't be read, though the workspace answers. `is_told`: that is worth a
         line. Raises StoreError."""
-        unread = target.unread
-        if unread is None or (unread.run_id != run_id and not unread.is_remembered):
-            unread = target.unread = Unread(Silence(self._clock))
-        unread.run_id, unread.is_remembered = run_id, False
+        unread = target.is_unread(run_id, self._clock)
         unread.silence.fails(begun)
         unread.silence.begins_no_earlier_than(self._health.answers_since)
         await self._observer.not_read(target, unread, error, is_told=is_told)

@@ -1,6 +1,6 @@
-"""What a workspace's listings were so far, and how far the next one is believed. Pure."""
+"""What a workspace's listings say by what they lack: which is believed, and which sync is new. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,18 +8,21 @@ from typing import Final
 from notifier.census.listing import Listing
 from notifier.model.sync import Sync, WorkspaceState
 
-DOUBTED_FROM: Final = 3  # watched syncs that a listing lacks at once, where that is half of them or more
+DOUBTED_FROM: Final = 3
+"""Watched syncs that a listing lacks at once, where that is half of them or more."""
 DOUBTED_FOR: Final = timedelta(hours=24)
-SHOWN_LATE: Final = timedelta(hours=1)  # how much later than it was created a listing may first show a sync
+SHOWN_LATE: Final = timedelta(hours=1)
+"""How much later than it was created a listing may first show a sync."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """When they were, by the API's clock."""
+    """What the listings so far were; all times are the API's."""
 
     first_at: datetime | None = None
+    """When the first one was."""
     complete_at: datetime | None = None
-    """Of the newest complete one."""
+    """When the newest complete one was."""
     doubted_since: datetime | None = None
     """From when on they lacked more watched syncs than is believed."""
 
@@ -34,35 +37,52 @@ class Listings:
             state, first_listed_at=self.first_at, listed_at=self.complete_at, doubted_since=self.doubted_since
         )
 
-    @property
-    def new_from(self) -> datetime | None:
-        """Syncs created since then, of which no listing told yet, are new: all their runs are news. None: none is."""
-        known = self.complete_at or self.first_at
-        return known - SHOWN_LATE if known is not None and self.first_at is not None else None
-
-    def are_older_than(self, sync: Sync | None) -> bool:
-        """Whether the newest complete listing that did not show this sync is older than it, or not much younger."""
-        new_from = self.new_from
-        return sync is not None and sync.created_at is not None and new_from is not None and sync.created_at > new_from
-
-    def young_from(self, listed_at: datetime) -> datetime:
-        """A sync that a listing of that time shows, and that was created since then, may be taken for new later on."""
-        new_from = self.new_from
-        return min(new_from, listed_at - SHOWN_LATE) if new_from is not None else listed_at - SHOWN_LATE
-
-    def believed(self, listing: Listing, watched: Collection[int]) -> tuple[Listing, datetime | None]:
-        """The listing, and since when it is doubted. A filter, a lost right or an empty answer looks just as if most
-        of the syncs that are `watched` had been deleted at once; that is believed after a day of it."""
+    def believed(self, listing: Listing, watched: Collection[int]) -> tuple[Listing, "Listings"]:
+        """The listing, with a flaw where it is not believed, and these with the doubt. `watched`: syncs that it should
+        show. A filter, a lost right or an empty answer looks just as if most syncs had been deleted at once; that is
+        believed after a day of it."""
+        if listing.flaw is not None:
+            return listing, self
         lacking = sum(sync_id not in listing.syncs for sync_id in watched)
         is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
-        if listing.flaw is not None:
-            return listing, self.doubted_since
         if not is_half and (listing.syncs or not lacking):
-            return listing, None
+            return listing, replace(self, doubted_since=None)
         since = self.doubted_since or listing.listed_at
+        doubted = replace(self, doubted_since=since)
         if listing.listed_at - since >= DOUBTED_FOR:
-            return listing, since
+            return listing, doubted
         flaw = f"it lacks {lacking:,} of {len(watched):,} watched syncs at once"
         if not listing.syncs:
             flaw = f"it is empty, though {lacking:,} of its syncs are watched"
-        return replace(listing, flaw=f"{flaw}; believed from {since + DOUBTED_FOR:%Y-%m-%d %H:%M} UTC on"), since
+        until = f"believed from {since + DOUBTED_FOR:%Y-%m-%d %H:%M} UTC on"
+        return replace(listing, flaw=f"{flaw}; {until}"), doubted
+
+    def after(self, listing: Listing) -> "Listings":
+        """These, and one more."""
+        return replace(
+            self,
+            first_at=listing.listed_at if self.first_at is None and listing.ended else self.first_at,
+            complete_at=listing.listed_at if listing.complete else self.complete_at,
+        )
+
+    @property
+    def _new_from(self) -> datetime | None:
+        """Syncs created since then, of which no listing told yet, are new. None: none is."""
+        known = self.complete_at or self.first_at
+        return known - SHOWN_LATE if known is not None and self.first_at is not None else None
+
+    def is_new(self, sync: Sync | None) -> bool:
+        """Whether a sync of which no listing told yet is so young that all its runs are news: younger than the newest
+        complete listing that did not show it, or not much older."""
+        return (
+            sync is not None
+            and sync.created_at is not None
+            and self._new_from is not None
+            and sync.created_at > self._new_from
+        )
+
+    def young(self, listing: Listing) -> Iterator[Sync]:
+        """The syncs of a listing that would still be new to the next one."""
+        known, listed_at = self._new_from, listing.listed_at - SHOWN_LATE
+        from_then = min(known, listed_at) if known is not None else listed_at
+        return (s for s in listing.syncs.values() if s.created_at is not None and s.created_at > from_then)

@@ -1,4 +1,5 @@
-"""What is polled in one workspace: what the database remembers, the watches and the API's listing, brought together."""
+"""What is polled in one workspace: the database's memory, the watchlist's watches and the API's listing, brought
+together."""
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from notifier.watchlist.covers import Coverage, labels_of_run, named_runs, named
 from notifier.watchlist.models import Watch
 
 log = structlog.get_logger(__name__)
-LISTINGS_TO_FORGET: Final = 2  # in a row that lack a sync
+LISTINGS_TO_FORGET: Final = 2
 
 
 @dataclass(slots=True)
@@ -169,8 +170,8 @@ class Roster:
     async def apply(self, listing: Listing) -> Changes:
         """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
         first = self.listings.first_at is None
-        seen = [i for i, target in self.syncs.items() if i in self._shown or target.mark is not None]
-        listing, doubted_since = self.listings.believed(listing, seen)
+        known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.known.has_baseline}
+        listing, listings = self.listings.believed(listing, self.syncs.keys() & known)
         self._shown |= listing.syncs.keys()
         self.flaw = listing.flaw
         self.listed = listing.syncs
@@ -189,11 +190,7 @@ class Roster:
         await self._note_shown(listing)
         if listing.complete:
             self._report_unlisted(listing)
-        self.listings = Listings(
-            listing.listed_at if first and listing.ended else self.listings.first_at,
-            listing.listed_at if listing.complete else self.listings.complete_at,
-            doubted_since,
-        )
+        self.listings = listings.after(listing)
         return self.take_changes()
 
     def _named_and_not_deleted(self) -> set[int]:
@@ -201,12 +198,7 @@ class Roster:
 
     async def _note_shown(self, listing: Listing) -> None:
         """Keeps that a young sync was shown and nobody watched it: watched later, it is no longer new."""
-        young = self.listings.young_from(listing.listed_at)
-        shown = {
-            sync.id: sync.label
-            for sync in listing.syncs.values()
-            if sync.id not in self._known and sync.created_at is not None and sync.created_at > young
-        }
+        shown = {sync.id: sync.label for sync in self.listings.young(listing) if sync.id not in self._known}
         await self._store.save_shown(self.workspace, shown)
         self._known |= shown.keys()
 
@@ -304,9 +296,7 @@ class Roster:
         added: list[SyncTarget] = []
         plain = []
         for sync_id, labels in new.items():
-            is_new = (
-                not first and sync_id not in self._known and self.listings.are_older_than(listing.syncs.get(sync_id))
-            )
+            is_new = not first and sync_id not in self._known and self.listings.is_new(listing.syncs.get(sync_id))
             label, mark = self._labels.get(sync_id), START if is_new else None
             if is_new:
                 # Its mark is stored before it is first polled: a crash in between must not make it a baseline.
@@ -340,8 +330,10 @@ class Roster:
         return True
 
     async def hand_over(self, target: RunTarget) -> bool:
-        """As `take_run`, once the run's sync has become known, and kept for the next start. False when the sync is no
-        longer watched after all: a listing may have come in between."""
+        """As `take_run`, once the run's sync has become known, and kept for the next start.
+
+        False when the sync is no longer watched after all: a listing may have come in between.
+        """
         await self._store.save_run_watch(self.workspace, target.run_id, target.sync_id, None, None)
         return self.take_run(target)
 

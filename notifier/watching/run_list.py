@@ -18,16 +18,18 @@ MOST_PAGES: Final = 60  # of a list that never ends, or whose server gives fewer
 
 @dataclass(frozen=True, slots=True)
 class RunList:
-    """What was read of a sync's runs, newest first, with the snapshots of all that is in it.
-
-    `news` is oldest first. `complete` unless news may be missing below it; `walked` if it took more than one page.
-    """
+    """What was read of a sync's runs."""
 
     listed: tuple[SyncRun, ...]
+    """Newest first."""
     known: dict[int, Snapshot]
+    """The snapshots of all that is listed."""
     news: tuple[SyncRun, ...]
+    """Oldest first."""
     complete: bool
+    """Unless news may be missing below it."""
     walked: bool = False
+    """Whether it took more than one page."""
 
 
 class RunListReader:

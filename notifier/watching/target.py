@@ -4,7 +4,7 @@ A target moves after the commit, never before.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -277,6 +277,14 @@ class SyncTarget:
     def is_active(self, api_now: datetime) -> bool:
         """Whether a run that has not ended moved within a day."""
         return any(api_now - run.moved_at < QUIET_AFTER for run in self.followed.values())
+
+    def is_unread(self, run_id: int | None, clock: Callable[[], datetime]) -> Unread:
+        """It can't be read, or this run of it can't: since when, if it could not before."""
+        unread = self.unread
+        if unread is None or (unread.run_id != run_id and not unread.is_remembered):
+            unread = self.unread = Unread(Silence(clock))
+        unread.run_id, unread.is_remembered = run_id, False
+        return unread
 
     def unread_run(self) -> tuple[int, Followed] | None:
         """Of the runs that are asked for by themselves and can't be read, the one that can't for longest."""

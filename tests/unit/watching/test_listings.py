@@ -1,79 +1,83 @@
-"""How far a listing is believed, by what the ones before it were."""
+"""What listings say by what they lack: which one is believed, and which sync is new."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from notifier.census.listing import Listing
-from notifier.model.sync import Sync
-from notifier.watching.listings import Listings
+from notifier.model.sync import Sync, WorkspaceState
+from notifier.watching.listings import DOUBTED_FOR, SHOWN_LATE, Listings
+from tests.builders import NOW, at
 
-NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def listing(*sync_ids: int, at: datetime = NOW, flaw: str | None = None) -> Listing:
-    syncs = {sync_id: Sync(sync_id, None, None, paused=False, created_at=None) for sync_id in sync_ids}
-    return Listing(syncs, ended=True, flaw=flaw, pages=1, listed_at=at)
+def a_listing(*syncs: int, when: datetime = NOW, flaw: str | None = None, ended: bool = True) -> Listing:
+    shown = {sync_id: Sync(sync_id, f"Sync {sync_id}", None, False, at(sync_id)) for sync_id in syncs}
+    return Listing(shown, ended, flaw, 1, when)
 
 
 @pytest.mark.parametrize(
-    ("shown", "watched", "is_doubted"),
+    ("shown", "watched", "is_believed"),
     [
-        ((1, 2, 3, 4), (1, 2, 3, 4), False),
-        ((1, 2, 3, 4), (1, 2, 3, 4, 5, 6), False),  # two are lacking: too few to doubt it
-        ((1, 2, 3, 4), (1, 2, 3, 4, 5, 6, 7), False),  # three, but less than half
-        ((1, 2, 3), (1, 2, 3, 4, 5, 6), True),
-        ((), (1,), True),  # an empty list says that all is gone
-        ((), (), False),
-        ((9,), (1, 2), False),
+        ({1, 2, 3, 4}, {1, 2, 3, 4}, True),
+        ({1, 2}, {1, 2, 3, 4}, True),  # two may well have been deleted
+        ({1, 2, 3}, {1, 2, 3, 4, 5, 6}, False),  # three, which are half
+        ({1, 2, 3, 4}, {1, 2, 3, 4, 5, 6, 7}, True),  # three, which are less
+        ({9}, {1, 2, 3}, False),
+        (set(), {1}, False),  # empty
+        (set(), set(), True),
     ],
 )
-def test_a_listing_is_doubted_that_lacks_half_of_the_watched_syncs_and_three_at_least_or_all(
-    shown: tuple[int, ...], watched: tuple[int, ...], is_doubted: bool
+def test_a_listing_that_lacks_half_of_what_is_watched_at_once_is_not_believed(
+    shown: set[int], watched: set[int], is_believed: bool
 ) -> None:
-    believed, since = Listings(NOW - HOUR, NOW - HOUR).believed(listing(*shown), watched)
-    assert (believed.complete, since) == (not is_doubted, NOW if is_doubted else None)
+    listing, doubted = Listings(NOW, NOW).believed(a_listing(*shown), watched)
+    assert listing.complete == is_believed
+    assert doubted == Listings(NOW, NOW, None if is_believed else NOW)
 
 
-def test_a_doubted_listing_is_believed_after_a_day_of_it() -> None:
-    before = Listings(NOW - HOUR, NOW - HOUR, doubted_since=NOW)
-    nearly, since = before.believed(listing(at=NOW + 24 * HOUR - timedelta(seconds=1)), (1, 2, 3))
-    assert (nearly.flaw, since) == (
-        "it is empty, though 3 of its syncs are watched; believed from 2026-11-24 10:00 UTC on",
-        NOW,
-    )
-    at_last, since = before.believed(listing(at=NOW + 24 * HOUR), (1, 2, 3))
-    assert (at_last.complete, since) == (True, NOW)
+def test_what_lasts_for_a_day_is_believed_and_one_good_listing_ends_the_doubt() -> None:
+    _, doubted = Listings(NOW, NOW).believed(a_listing(), {1})
+    just_before, still = doubted.believed(a_listing(when=NOW + DOUBTED_FOR - HOUR), {1})
+    assert (just_before.complete, still) == (False, doubted)
+    at_last, _ = still.believed(a_listing(when=NOW + DOUBTED_FOR), {1})
+    assert at_last.complete
+    _, over = still.believed(a_listing(1, when=NOW + HOUR), {1})
+    assert over.doubted_since is None
 
 
-def test_a_listing_that_is_not_whole_neither_begins_a_doubt_nor_ends_one() -> None:
-    for since in (None, NOW - HOUR):
-        torn = listing(1, flaw="it does not end")
-        assert Listings(NOW - HOUR, None, since).believed(torn, (1, 2, 3)) == (torn, since)
+def test_a_listing_with_a_flaw_neither_raises_a_doubt_nor_ends_one() -> None:
+    for before in (Listings(NOW, NOW), Listings(NOW, NOW, NOW)):
+        flawed = a_listing(flaw="it does not end")
+        assert before.believed(flawed, {1}) == (flawed, before)
 
 
-@pytest.mark.parametrize(
-    ("listings", "age", "is_new"),
-    [
-        (Listings(), timedelta(0), False),  # before any listing: all is baseline
-        (Listings(NOW, NOW), timedelta(0), True),
-        (Listings(NOW, NOW), HOUR - timedelta(seconds=1), True),  # a list may show a sync late
-        (Listings(NOW, NOW), HOUR, False),
-        (Listings(NOW - 5 * HOUR, None), 5 * HOUR, True),  # no complete one: the first counts
-        (Listings(NOW - 5 * HOUR, NOW), 5 * HOUR, False),
-    ],
-)
-def test_a_sync_is_new_that_is_younger_than_the_newest_complete_listing_or_an_hour_older(
-    listings: Listings, age: timedelta, is_new: bool
-) -> None:
-    sync = Sync(1, None, None, paused=False, created_at=NOW - age)
-    assert listings.are_older_than(sync) is is_new
-    assert not listings.are_older_than(Sync(1, None, None, paused=False, created_at=None))
-    assert not listings.are_older_than(None)
+def test_only_the_first_listing_that_ended_is_the_first_and_only_complete_ones_are_complete() -> None:
+    broken_off = Listings().after(a_listing(flaw="it does not end", ended=False))
+    assert broken_off == Listings()
+    first = broken_off.after(a_listing(1, flaw="it holds 1 sync, and says that there are 2"))
+    assert first == Listings(NOW)
+    second = first.after(a_listing(1, when=NOW + HOUR))
+    assert second == Listings(NOW, NOW + HOUR)
+    assert Listings.of(second.kept_in(WorkspaceState("production"))) == second
 
 
-def test_a_sync_that_is_shown_unwatched_may_be_taken_for_new_later_by_the_older_of_both_times() -> None:
-    assert Listings().young_from(NOW) == NOW - HOUR
-    assert Listings(NOW - 5 * HOUR, NOW - 3 * HOUR).young_from(NOW) == NOW - 4 * HOUR
-    assert Listings(NOW, NOW).young_from(NOW - 2 * HOUR) == NOW - 3 * HOUR
+def test_a_sync_is_new_that_was_created_after_the_last_complete_listing_or_just_before() -> None:
+    known = Listings(NOW, NOW + HOUR)
+    new_from = NOW + HOUR - SHOWN_LATE
+
+    def made(created_at: datetime | None) -> Sync:
+        return Sync(52, "Leads", None, False, created_at)
+
+    assert known.is_new(made(new_from + timedelta(seconds=1)))
+    assert not known.is_new(made(new_from))
+    assert not known.is_new(made(None))
+    assert not known.is_new(None)
+    assert not Listings().is_new(made(NOW + HOUR)), "before the first listing, none is"
+
+
+def test_a_sync_that_was_shown_is_young_as_long_as_it_would_still_be_new_to_the_next_listing() -> None:
+    listing = a_listing(1, 70, when=at(120))
+    assert [sync.id for sync in Listings().young(listing)] == [70]
+    assert [sync.id for sync in Listings(NOW, at(60)).young(listing)] == [1, 70]
