@@ -29,7 +29,7 @@ from notifier.http.client import (
     retry_after,
 )
 from notifier.model.errors import Throttled, Unreachable, Unusable
-from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.run import SyncRun
 from notifier.watchlist.models import Workspace
 
@@ -107,7 +107,7 @@ class CensusClient:
         *,
         patient: bool = True,
         on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
-        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        meter: WorkspaceMeter = NO_WORKSPACE_METER,
     ) -> None:
         self._session = session
         self._base_url = str(as_written(base_url)).rstrip("/")
@@ -195,7 +195,7 @@ def client_of(
     *,
     patient: bool,
     on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
-    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+    meter: WorkspaceMeter = NO_WORKSPACE_METER,
 ) -> CensusClient:
     """The client of one workspace, with a gate of its limits. Raises ProxyUnusable."""
     return CensusClient(

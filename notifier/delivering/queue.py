@@ -21,7 +21,7 @@ from notifier.delivering.retry import Known, left_by, may_step_aside, stepped_as
 from notifier.http.client import LONGEST_HOLD
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState
 from notifier.model.errors import StoreError, StoreUnavailable
-from notifier.model.meters import DEAF_TO_RECEIVER, ReceiverMeter, delivery_outcome
+from notifier.model.meters import NO_RECEIVER_METER, ReceiverMeter, delivery_outcome
 from notifier.receivers.base import Receiver
 from notifier.receivers.pace import Passage
 from notifier.store.delivering import DeliveringStore
@@ -43,7 +43,7 @@ class ReceiverQueue:
         settings: DeliverySettings,
         *,
         once: bool = False,
-        meter: ReceiverMeter = DEAF_TO_RECEIVER,
+        meter: ReceiverMeter = NO_RECEIVER_METER,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:

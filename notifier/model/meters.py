@@ -77,5 +77,5 @@ class ReceiverMeter:
         """What an attempt came to is in the database, so many seconds after its event was seen."""
 
 
-DEAF_TO_WORKSPACE = WorkspaceMeter()
-DEAF_TO_RECEIVER = ReceiverMeter()
+NO_WORKSPACE_METER = WorkspaceMeter()
+NO_RECEIVER_METER = ReceiverMeter()

@@ -13,7 +13,7 @@ from notifier.delivering.deliverer import Builder, Deliverer
 from notifier.delivering.queue import ReceiverQueue
 from notifier.judging.route import readers_of
 from notifier.model.delivery import ReceiverState
-from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
@@ -207,7 +207,7 @@ def _recorder(
     app_url: str,
     store: WatchingStore,
     deliverer: Deliverer,
-    meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+    meter: WorkspaceMeter = NO_WORKSPACE_METER,
 ) -> Recorder:
     return Recorder(
         workspace,

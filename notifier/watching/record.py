@@ -23,7 +23,7 @@ from notifier.judging.sightings import ShownRuns, Sighting, glances, snapshots
 from notifier.judging.standing import counted_from, out_of_sight, readable, turned_off, unreadable
 from notifier.model.event import CensusAlert, Event, Observation
 from notifier.model.incident import Incident, Reason
-from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.run import Result, Snapshot, SyncRun
 from notifier.model.sync import Gap, Mark, Sync
 from notifier.store.watching import WatchingStore
@@ -47,7 +47,7 @@ class Recorder:
         routes: Sequence[Route] | None,
         readers: Sequence[Reader],
         recorded: Callable[[Collection[str]], None],
-        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        meter: WorkspaceMeter = NO_WORKSPACE_METER,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.workspace = workspace

@@ -15,7 +15,7 @@ import structlog
 
 from notifier.census.client import CensusClient
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
-from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.sync import Sync
 from notifier.watching import pace
 from notifier.watching.attempt import PollAttempts
@@ -47,7 +47,7 @@ class WorkspaceWatcher:
         health: Health,
         outage: Outage,
         *,
-        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        meter: WorkspaceMeter = NO_WORKSPACE_METER,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:

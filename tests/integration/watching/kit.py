@@ -33,7 +33,7 @@ from notifier.http.client import new_session
 from notifier.judging.route import Reader
 from notifier.model.errors import StoreUnavailable
 from notifier.model.event import Observation
-from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.sync import WorkspaceState
 from notifier.simulator import CensusSimulator
 from notifier.store.store import Store
@@ -305,7 +305,7 @@ class Scene:
         self,
         *watches: Watch,
         observer: Observer | None = None,
-        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        meter: WorkspaceMeter = NO_WORKSPACE_METER,
         checks: Checks | None = None,
         in_force: ChecksInForce | None = None,
         **settings: Any,

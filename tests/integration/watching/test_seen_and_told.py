@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from notifier.census import wire
 from notifier.census.client import Answer
 from notifier.judging.route import Reader
-from notifier.model.meters import DEAF_TO_WORKSPACE
+from notifier.model.meters import NO_WORKSPACE_METER
 from notifier.model.sync import WorkspaceState
 from notifier.store.store import open_store
 from notifier.watching.attempt import PollAttempts
@@ -491,7 +491,7 @@ class Play:
             schedule,
             of_no_interest,
             list_soon=lambda: None,
-            meter=DEAF_TO_WORKSPACE,
+            meter=NO_WORKSPACE_METER,
             clock=now,
             jitter=lambda: 0.0,
         )

@@ -20,7 +20,7 @@ from yarl import URL
 from notifier.census.client import CensusClient, Gate
 from notifier.http.client import USER_AGENT
 from notifier.model.errors import CensusError, NotFound, Throttled, Unauthorized, Unreachable, Unusable
-from notifier.model.meters import DEAF_TO_WORKSPACE, WorkspaceMeter
+from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 
 BASE: Final = "https://app.getcensus.com/api/v1"
 KEY: Final = "secret-token-of-the-test"
@@ -52,7 +52,7 @@ class Api:
         patient: bool = False,
         base_url: str = BASE,
         gate: Gate | None = None,
-        meter: WorkspaceMeter = DEAF_TO_WORKSPACE,
+        meter: WorkspaceMeter = NO_WORKSPACE_METER,
     ) -> CensusClient:
         return CensusClient(self.session, base_url, KEY, gate or Gate(1_000, 16), patient=patient, meter=meter)
 

@@ -231,8 +231,8 @@ def test_each_outcome_of_an_attempt_has_its_word(outcome: Outcome, state: Delive
 
 def test_the_deaf_meters_take_all_that_the_others_take() -> None:
     for deaf, kind in (
-        (meter.DEAF_TO_WORKSPACE, metrics.Metrics("0").workspace("production")),
-        (meter.DEAF_TO_RECEIVER, metrics.Metrics("0").receiver("hook")),
+        (meter.NO_WORKSPACE_METER, metrics.Metrics("0").workspace("production")),
+        (meter.NO_RECEIVER_METER, metrics.Metrics("0").receiver("hook")),
     ):
         said = [name for name in vars(type(deaf)) if not name.startswith("_")]
         assert said
