@@ -11,7 +11,7 @@ from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
-from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
+from notifier.cli.terminal import DASH, MOST_SHOWN, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.model.body import EventBody, IncidentToldOf, SyncToldOf
 from notifier.model.event import EventType
 from notifier.model.incident import in_words
@@ -98,9 +98,9 @@ def _rows(found: Sequence[EventView]) -> Iterator[tuple[str | Text, ...]]:
         yield (
             ago(event.seen_at, now),
             Text(event.type.removeprefix(OF_RUNS), COLORS.get(event.type, "")),
-            NOTHING if event.sync_id is None else str(event.sync_id),
+            DASH if event.sync_id is None else str(event.sync_id),
             _label(event.workspace, said.sync, several),
-            NOTHING if event.run_id is None else str(event.run_id),
+            DASH if event.run_id is None else str(event.run_id),
             what_happened(said),
         )
 
@@ -118,8 +118,8 @@ def what_happened(said: EventBody) -> str:
     if said.incident is not None:
         return _incident(said.incident, said.summary)
     if said.alert is not None:
-        return ": ".join(part for part in (said.alert.message, said.alert.details) if part) or NOTHING
-    return what_changed(said.changes) if said.changes else NOTHING  # its type says it all
+        return ": ".join(part for part in (said.alert.message, said.alert.details) if part) or DASH
+    return what_changed(said.changes) if said.changes else DASH  # its type says it all
 
 
 def _incident(incident: IncidentToldOf, summary: str | None) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
-from notifier.cli.terminal import MOST_SHOWN, NOTHING, ago, brief, long, print_json_array, short, show_newest, table
+from notifier.cli.terminal import DASH, MOST_SHOWN, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.model.incident import Incident, Reason, in_words
 from notifier.model.run import GoodRun
 from notifier.model.times import spoken
@@ -22,7 +22,7 @@ EXAMPLES = examples(
     ("notifier incidents --all --limit 5", "the last five, over or not"),
     ("notifier incidents --json | jq '.[].sync.url'", "where to look"),
 )
-OVER: Final = "over"  # where no reason is known
+NO_REASON: Final = "over"  # where no reason is known
 IncidentLimit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="At most so many; otherwise all, but 50 in a table of --all."),
@@ -61,7 +61,7 @@ def incidents(
 
 def ended(reason: str | None, lasted: timedelta) -> str:
     """How an incident ended: recovered after 3 h 12 min."""
-    return f"{in_words(reason or OVER)} after {spoken(lasted)}"
+    return f"{in_words(reason or NO_REASON)} after {spoken(lasted)}"
 
 
 def _columns(everything: bool) -> tuple[Column, ...]:
@@ -75,10 +75,10 @@ def _rows(found: Sequence[Incident], everything: bool) -> Iterator[tuple[str | T
     for incident in found:
         yield (
             in_words(incident.check),
-            NOTHING if incident.sync_id is None else str(incident.sync_id),
+            DASH if incident.sync_id is None else str(incident.sync_id),
             _label(incident, several),
             _state(incident, now) if everything else spoken(now - incident.opened_at),
-            str(incident.runs) if incident.runs else NOTHING,
+            str(incident.runs) if incident.runs else DASH,
             _last_good(incident.last_good_run, now),
         )
 
@@ -92,7 +92,7 @@ def _label(incident: Incident, several: bool) -> str:
 
 def _last_good(run: GoodRun | None, now: datetime) -> str:
     if run is None:
-        return NOTHING
+        return DASH
     return ago(run.completed_at, now) if run.completed_at is not None else f"run {run.id}"
 
 
@@ -100,6 +100,6 @@ def _state(incident: Incident, now: datetime) -> Text:
     """open for 3 h 12 min. Or: recovered 2 d ago, lasted 3 h 12 min."""
     if incident.resolved_at is None:
         return Text(f"open for {spoken(now - incident.opened_at)}", "red")
-    how, lasted = in_words(incident.reason or OVER), spoken(incident.resolved_at - incident.opened_at)
+    how, lasted = in_words(incident.reason or NO_REASON), spoken(incident.resolved_at - incident.opened_at)
     style = "green" if incident.reason is Reason.RECOVERED else "yellow"
     return Text(f"{how} {ago(incident.resolved_at, now)}, lasted {lasted}", style)

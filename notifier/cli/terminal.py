@@ -21,8 +21,8 @@ from notifier.model.foreign import ELLIPSIS, disarmed_json, safe
 
 MOST_SHOWN: Final = 50  # rows, where the command line does not say
 LONGEST_CELL: Final = 160  # characters; the whole text is in the JSON
-LONGEST_LABEL: Final = 48
-NOTHING: Final = "-"  # in a cell that has nothing to say while its column has
+LONGEST_SHORT_TEXT: Final = 48
+DASH: Final = "-"  # in a cell that has nothing to say while its column has
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -35,7 +35,7 @@ def plain(text: str) -> str:
     return " ".join(safe(text).split())
 
 
-def brief(text: str | None, most: int = LONGEST_LABEL) -> str:
+def brief(text: str | None, most: int = LONGEST_SHORT_TEXT) -> str:
     """The text on one line, made plain and cut to `most` characters."""
     shown = plain(text or "")
     return shown if len(shown) <= most else shown[: most - 1].rstrip() + ELLIPSIS

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect
 
 import notifier
 from notifier.model.errors import DatabaseUnusable
-from notifier.store.sqlite.files import check_file, engine_for, explained
+from notifier.store.sqlite.files import as_store_errors, check_file, engine_for
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -67,7 +67,7 @@ def migrate(path: Path) -> bool:
         _refuse(path, *_look(path))  # before anything of it is touched
     engine = engine_for(path, "migration")
     try:
-        with explained(path, opening=True), engine.connect() as connection:
+        with as_store_errors(path, opening=True), engine.connect() as connection:
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
             if journal != "wal":
                 raise DatabaseUnusable(f"{path}: its file system can't do SQLite's WAL mode (got {journal})")
@@ -86,7 +86,7 @@ def _roll_back(path: Path) -> None:
         return
     engine = engine_for(path, "command")
     try:
-        with explained(path, opening=True), engine.connect() as connection:
+        with as_store_errors(path, opening=True), engine.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
     finally:
         engine.dispose()
@@ -104,7 +104,7 @@ def check_current(path: Path) -> None:
 def _look(path: Path) -> tuple[SchemaState, str | None]:
     engine = engine_for(path, "reader")
     try:
-        with explained(path, opening=True), engine.connect() as connection:
+        with as_store_errors(path, opening=True), engine.connect() as connection:
             return _schema_state(connection)
     finally:
         engine.dispose()

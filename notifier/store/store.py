@@ -15,7 +15,7 @@ from notifier.store.sql import retention
 from notifier.store.sql import worker as sql
 from notifier.store.sql.order import WRITES
 from notifier.store.sql.schema import MICROSECOND
-from notifier.store.sqlite.files import engine_for, explained, identity, open_here
+from notifier.store.sqlite.files import as_store_errors, engine_for, identity, open_here
 from notifier.store.sqlite.reader import DatabaseReader, open_reader
 from notifier.store.sqlite.thread import own_thread
 from notifier.store.watching import WatchingStore
@@ -100,7 +100,7 @@ class Store:
 async def open_store(path: Path) -> AsyncIterator[Store]:
     """Opens a database that `migrate` has brought up to date. Raises DatabaseUnusable."""
     async with AsyncExitStack() as connections:
-        with explained(path, opening=True):
+        with as_store_errors(path, opening=True):
             thread = await connections.enter_async_context(own_thread(engine_for(path, "worker")))
         # The reader is closed first: the last to close empties the WAL into the file, which a reader can't.
         reader = await connections.enter_async_context(open_reader(path))

@@ -16,14 +16,14 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.store.sql.parts import Group, Values
-from notifier.store.sqlite.files import explain, wait_for_lock
+from notifier.store.sqlite.files import store_error_of, wait_for_lock
 from notifier.store.sqlite.pulse import data_version
 from notifier.store.sqlite.thread import OwnThread
 
 log = structlog.get_logger(__name__)
 
 
-MOST_AT_ONCE = 2_000  # intents in one transaction: bounds how long a commit can take
+MOST_INTENTS = 2_000  # intents in one transaction: bounds how long a commit can take
 SHORT_PATIENCE = 0.5  # seconds
 
 
@@ -93,7 +93,7 @@ class Writer:
             await self._asked.wait()
             self._asked.clear()
             while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+                batch, self._waiting = self._waiting[:MOST_INTENTS], self._waiting[MOST_INTENTS:]
                 await self._commit(batch)
 
     async def _commit(self, batch: list[_Intent]) -> None:
@@ -119,7 +119,7 @@ class Writer:
         try:
             await self._thread.run(partial(_transact, [merged[rank] for rank in sorted(merged)]))
         except DBAPIError as error:
-            return explain(error, self._path) or error
+            return store_error_of(error, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
             return error
         return None

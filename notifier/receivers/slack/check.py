@@ -8,7 +8,7 @@ from slack_sdk.errors import SlackApiError
 from notifier.model.delivery import Broken, Verdict
 from notifier.receivers.slack.channel import CanNotTell, Patience, find_channel
 from notifier.receivers.slack.client import api_client, error_code, error_detail, outcome_of_failure
-from notifier.receivers.slack.errors import explained, outcome_of_error
+from notifier.receivers.slack.errors import error_in_words, outcome_of_error
 from notifier.watchlist.receivers import SlackReceiver
 
 LONGEST_WAIT: Final = 60.0  # seconds that 429s may ask for in all: someone sits in front of this
@@ -27,13 +27,13 @@ async def check_slack(settings: SlackReceiver, session: aiohttp.ClientSession) -
     try:
         who = await patience.asked(client.auth_test)
     except SlackApiError as error:
-        said = explained(error_code(error), error_detail(error))
+        said = error_in_words(error_code(error), error_detail(error))
         return Verdict(ok=None if error.response.status_code == 429 else False, said=said)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return Verdict(ok=False, said=outcome_of_failure(error).reason)
     scopes = _scopes(who.headers.get("X-OAuth-Scopes", ""))
     if scopes and "chat:write" not in scopes:
-        return Verdict(ok=False, said=explained("missing_scope", "needed: chat:write"))
+        return Verdict(ok=False, said=error_in_words("missing_scope", "needed: chat:write"))
     whose = f"{who.get('user')} in {who.get('team')}"
     notes = (NO_HISTORY,) if scopes and not scopes & set(HISTORY_SCOPES) else ()
     try:
@@ -44,11 +44,11 @@ async def check_slack(settings: SlackReceiver, session: aiohttp.ClientSession) -
             return Verdict(ok=False, said=said)
         return Verdict(ok=None, said=f"the token works ({whose}); the channel was not checked: {said}", notes=notes)
     if found is None:
-        return Verdict(ok=False, said=explained("channel_not_found"))
+        return Verdict(ok=False, said=error_in_words("channel_not_found"))
     if found.is_archived:
-        return Verdict(ok=False, said=explained("is_archived"))
+        return Verdict(ok=False, said=error_in_words("is_archived"))
     if not found.is_member and "chat:write.public" not in scopes:
-        return Verdict(ok=False, said=explained("not_in_channel"))
+        return Verdict(ok=False, said=error_in_words("not_in_channel"))
     return Verdict(ok=True, said=f"#{found.name} ({found.id}) as {whose}", notes=notes)
 
 
@@ -63,7 +63,7 @@ def _not_found_out(error: Exception) -> tuple[str, bool]:
     if code == "missing_scope":
         return "that needs the scopes channels:read and groups:read", False
     meant = outcome_of_error(code, error.response.status_code, None, error_detail(error))
-    return (meant.reason, True) if isinstance(meant, Broken) else (explained(code, error_detail(error)), False)
+    return (meant.reason, True) if isinstance(meant, Broken) else (error_in_words(code, error_detail(error)), False)
 
 
 def _scopes(header: str) -> set[str]:

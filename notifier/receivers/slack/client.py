@@ -28,7 +28,7 @@ from notifier.http.client import (
     sending_session,
 )
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
-from notifier.receivers.slack.errors import explained, outcome_of_error, outcome_of_status
+from notifier.receivers.slack.errors import error_in_words, outcome_of_error, outcome_of_status
 from notifier.watchlist.receivers import SlackReceiver
 
 API_URL: Final = "https://slack.com/api/"
@@ -224,7 +224,7 @@ class ErrorCodes:
         if known is not None:
             return known
         times = self._unknown[event_id] = self._unknown.get(event_id, 0) + 1
-        reason = f"{explained(code, detail)}: an unknown error"
+        reason = f"{error_in_words(code, detail)}: an unknown error"
         return Refused(f"{reason}, {times} times", after) if times >= MOST_UNKNOWN else Retry(reason, after)
 
     def not_ok(self, event_id: str, reason: str, after: timedelta | None) -> Outcome:

@@ -176,7 +176,7 @@ def outcome_of_word(word: str, after: timedelta | None, detail: str = "") -> Out
 
     `detail` is what Slack said beside it.
     """
-    reason = explained(word, detail)
+    reason = error_in_words(word, detail)
     match fault_of(word):
         case Fault.SLACKS:
             return Retry(reason, after)
@@ -200,7 +200,7 @@ def outcome_of_status(status: int, after: timedelta | None, word: str = "") -> R
     """What an HTTP status means where the body does not say more; None for one that says nothing. `word`: the error
     code that nobody knows, where there was one."""
     reason = status_in_words(status)
-    said = explained(word)
+    said = error_in_words(word)
     if status == 429:
         return Retry(f"{reason}: Slack asks to slow down", after)
     if 300 <= status < 400:
@@ -229,7 +229,7 @@ def shown(word: str, detail: str = "") -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in line)
 
 
-def explained(word: str, detail: str = "") -> str:
+def error_in_words(word: str, detail: str = "") -> str:
     """The code, what Slack said beside it, and the remedy where one is known."""
     family = "restricted_action" if word.startswith("restricted_action") else word
     remedy = REMEDIES.get(word) or REMEDIES.get(family)

@@ -28,7 +28,7 @@ from notifier.watchlist.receivers import SlackReceiver
 
 log = structlog.get_logger(__name__)
 
-MOST_AT_ONCE: Final = 20  # events of one story that are merged
+MOST_MERGED: Final = 20  # events of one story that are merged
 NOTHING_TO_SHOW: Final = "nothing to show"
 TAKES_NO_REPLIES: Final = "cannot_reply_to_message"  # said of one message, or for ever of all that we post
 # What is not there to be edited or answered: the story goes on without it.
@@ -40,7 +40,7 @@ class SlackSender:
 
     concurrency = 1
     can_be_asked = True
-    most_at_once = MOST_AT_ONCE
+    most_at_once = MOST_MERGED
 
     def __init__(
         self,

@@ -105,7 +105,7 @@ def engine_for(path: Path, role: Role) -> Engine:
     return engine
 
 
-def explain(error: DBAPIError, path: Path) -> StoreError | None:
+def store_error_of(error: DBAPIError, path: Path) -> StoreError | None:
     """Our error for one of SQLite's, which tells whether waiting can help; None where the fault is in our SQL."""
     name: str = getattr(error.orig, "sqlite_errorname", "") or ""
     for known, reason in FOR_GOOD.items():
@@ -118,12 +118,12 @@ def explain(error: DBAPIError, path: Path) -> StoreError | None:
 
 
 @contextmanager
-def explained(path: Path, *, opening: bool = False) -> Iterator[None]:
+def as_store_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
     """Turns SQLite's errors inside into ours. `opening`: what would pass later is an error now."""
     try:
         yield
     except DBAPIError as error:
-        ours = explain(error, path)
+        ours = store_error_of(error, path)
         if opening and not isinstance(ours, DatabaseUnusable):
             ours = DatabaseUnusable(str(ours) if ours else f"{path}: {error.orig}")
         if ours is None:

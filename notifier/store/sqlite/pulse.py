@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from notifier.model.errors import StoreUnavailable
-from notifier.store.sqlite.files import engine_for, explained
+from notifier.store.sqlite.files import as_store_errors, engine_for
 
 
 def data_version(path: Path, connection: Connection) -> int:
@@ -27,7 +27,7 @@ def open_pulse(path: Path) -> Iterator[Callable[[], int]]:
     """
     engine, in_use = engine_for(path, "reader"), threading.Lock()
     try:
-        with explained(path, opening=True), engine.connect() as connection:
+        with as_store_errors(path, opening=True), engine.connect() as connection:
             driver = connection.connection.driver_connection
 
             def ask() -> int:

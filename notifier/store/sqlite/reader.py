@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from notifier.model.errors import StoreUnavailable
-from notifier.store.sqlite.files import explain, explained, set_up, url
+from notifier.store.sqlite.files import as_store_errors, set_up, store_error_of, url
 from notifier.store.sqlite.thread import OwnThread, own_thread
 
-MOST_AT_ONCE = 100  # questions that are answered together: bounds how long the first waits for the last
+MOST_QUESTIONS = 100  # questions that are answered together: bounds how long the first waits for the last
 
 Rows = Sequence[Row[Any]]
 
@@ -61,7 +61,7 @@ class DatabaseReader:
 
     async def _work(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            batch, self._waiting = self._waiting[:MOST_QUESTIONS], self._waiting[MOST_QUESTIONS:]
             answers = await self._thread.run(partial(self._answers, batch))
             for question, answer in zip(batch, answers, strict=True):
                 if question.answer.done():  # its caller was cancelled
@@ -79,7 +79,7 @@ class DatabaseReader:
         try:
             return connection.execute(question.statement, question.parameters).all()
         except DBAPIError as error:
-            return explain(error, self._path) or error
+            return store_error_of(error, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
             return error
 
@@ -98,7 +98,7 @@ async def open_reader(path: Path) -> AsyncIterator[DatabaseReader]:
         set_up(connection, "reader")
 
     async with AsyncExitStack() as connections:
-        with explained(path, opening=True):
+        with as_store_errors(path, opening=True):
             thread = await connections.enter_async_context(own_thread(engine))
         reader = DatabaseReader(thread, path)
         try:

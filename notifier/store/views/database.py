@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from notifier.store.migrate import check_current
-from notifier.store.sqlite.files import engine_for, explained, is_open_here
+from notifier.store.sqlite.files import as_store_errors, engine_for, is_open_here
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def open_database(path: Path, role: Literal["reader", "command"]) -> Iterator[Co
         check_current(path)
     engine = engine_for(path, role)
     try:
-        with explained(path, opening=True), engine.begin() as connection:
+        with as_store_errors(path, opening=True), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()

@@ -23,7 +23,7 @@ WIDTH: Final = 7
 GROUND: Final = 32  # where bars stand; beneath it is room for a cross
 LEAST: Final = 3
 LONGEST_WORDS: Final = 400
-LONGEST_ERROR: Final = 140  # characters
+LONGEST_BAR_ERROR: Final = 140  # characters
 
 
 class RunOutcome(StrEnum):
@@ -116,7 +116,7 @@ def words_of(run: RunSummary, outcome: RunOutcome, took: timedelta | None) -> st
         parts.append(f"{'for' if outcome is RunOutcome.RUNNING else 'took'} {spoken(took)}")
     if run.records_sent is not None:
         parts.append(counted(run.records_sent, "record"))
-    if error := error_line(run.error_code, run.error_message, most=LONGEST_ERROR):
+    if error := error_line(run.error_code, run.error_message, most=LONGEST_BAR_ERROR):
         parts.append(error)
     return " · ".join(parts)
 

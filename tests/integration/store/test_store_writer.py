@@ -174,7 +174,7 @@ async def test_nobody_is_answered_before_the_commit(store: Store, database: Path
 async def test_one_transaction_takes_a_bounded_number_of_wishes(
     store: Store, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notifier.store.writer.MOST_AT_ONCE", 4)
+    monkeypatch.setattr("notifier.store.writer.MOST_INTENTS", 4)
     trace = await traced(store)
     await asyncio.gather(
         *await asked(*(store.watching.save_run_watch("main", run, None, None, None) for run in range(10)))

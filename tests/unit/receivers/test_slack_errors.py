@@ -14,7 +14,7 @@ from notifier.receivers.slack.client import ErrorCodes
 from notifier.receivers.slack.errors import (
     REMEDIES,
     Fault,
-    explained,
+    error_in_words,
     fault_of,
     is_about_metadata,
     outcome_of_status,
@@ -179,7 +179,7 @@ def test_only_codes_about_metadata_take_it_away(code: str) -> None:
 @pytest.mark.parametrize("code", REMEDIES)
 def test_a_remedy_belongs_to_a_code_that_an_operator_can_do_something_about(code: str) -> None:
     assert EXPECTED[code][0] is Broken
-    assert explained(code) == f"{code}: {REMEDIES[code]}"
+    assert error_in_words(code) == f"{code}: {REMEDIES[code]}"
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_the_usual_mistakes_come_with_their_remedy(code: str, advice: str) -> No
 
 
 def test_nothing_that_slack_says_moves_the_cursor_of_whoever_reads_it() -> None:
-    assert explained("new\x1b[2J", "one\ntwo\u202e") == "new (one two\ufffd)"
+    assert error_in_words("new\x1b[2J", "one\ntwo\u202e") == "new (one two\ufffd)"
 
 
 def test_what_slack_says_beside_a_code_stands_between_the_code_and_its_remedy() -> None:
-    said = explained("missing_scope", "needed: chat:write")
+    said = error_in_words("missing_scope", "needed: chat:write")
     assert said == f"missing_scope (needed: chat:write): {REMEDIES['missing_scope']}"
-    assert explained("invalid_blocks", "[ERROR] too long [json-pointer:/blocks/0]") == (
+    assert error_in_words("invalid_blocks", "[ERROR] too long [json-pointer:/blocks/0]") == (
         "invalid_blocks ([ERROR] too long [json-pointer:/blocks/0])"
     )
 
