@@ -1,7 +1,7 @@
 """What Prometheus is told of a worker: counts made in passing, and gauges read when somebody asks.
 
 Labels are names of the watchlist, words of our own enums and HTTP statuses; nothing that others wrote, no secret.
-`Metrics` is one worker's, with a registry of its own. Those who count hold a meter whose series are bound already.
+`Metrics` outlasts reloads and has a registry of its own. Those who count hold a meter that is bound to its series.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Sources:
 
 
 class Metrics:
-    """One worker's metrics. `clock` tells how old the oldest delivery is, and when a poll worked."""
+    """All metrics. `clock` tells how old the oldest delivery is, and when a poll worked."""
 
     def __init__(self, version: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock

@@ -70,7 +70,7 @@ async def serve(
                         await loops.end(replaced)
                         break
                     worker.liveness.reloading()
-                    async with in_force.taking:
+                    async with in_force.taking:  # webhooks wait for the next worker
                         await loops.give_way(replaced, life)
                         opened = await _open_next(resources, following, worker.deliverer, stop)
                         if opened is None:
