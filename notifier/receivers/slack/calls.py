@@ -49,7 +49,7 @@ class Post:
 
 
 class Calls:
-    """One receiver's. `note`: what it was before the last restart."""
+    """One receiver's calls."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Calls:
         note: str | None,
         clock: Callable[[], datetime],
     ) -> None:
+        """`note`: what `identity.note` was before the last restart."""
         self.identity = Identity(settings.channel, note)
         self._left_out = LeftOut(name, clock)
         self._name = name
@@ -90,12 +91,12 @@ class Calls:
         return self._token.get_secret_value(), self.identity.id or self.identity.configured.removeprefix("#")
 
     def begins(self, message: Message) -> None:
-        """An attempt begins; how old it is will be known by a clock that nobody sets, whatever becomes of the other."""
+        """An attempt begins. Its age will be known by a clock that nobody sets, whatever our wall clock says."""
         if message.maybe_sent_at is None:
             self._began[message.event_id] = time.clock_gettime(_UPTIME)
 
     def ended(self, event_id: str, outcome: Outcome) -> Outcome:
-        """The outcome of an attempt as it is; nothing is remembered of one that is final."""
+        """Returns the outcome as it is. After a final one, nothing is remembered of the event."""
         if isinstance(outcome, Delivered | Refused):
             self._began.pop(event_id, None)
         return self._codes.ended(event_id, outcome)
@@ -240,5 +241,5 @@ class Calls:
 
 
 def still_open(outcome: Outcome) -> Outcome:
-    """The outcome of an attempt before which nobody could look: the end of the earlier one is as unknown as it was."""
+    """The outcome of an attempt before which nobody could look for the earlier one, whose end so stays unknown."""
     return replace(outcome, maybe_sent=True) if isinstance(outcome, Retry | Broken) else outcome

@@ -1,4 +1,4 @@
-"""Our rules on slack-sdk's two clients: by the session that they are given, and by what they are told.
+"""slack-sdk's two clients, made to keep our rules: by the sessions that they get, and by their settings.
 
 slack-sdk 3.47 follows redirects, reads answers without a limit, posts again after a dropped connection, ignores
 NO_PROXY, writes webhook URLs into its log, and trips over answers of 200 that are not Slack's.
@@ -70,7 +70,8 @@ def wait_of(answer: aiohttp.ClientResponse) -> timedelta | None:
 
 
 async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body. One that can't be read leaves the status to speak, unless that is 200: raises what read_capped does."""
+    """The body. One that can't be read counts as empty, so that the status decides; with a 200 it raises what
+    read_capped does."""
     try:
         return await read_capped(answer, most)
     except (aiohttp.ClientError, TimeoutError):
@@ -87,8 +88,8 @@ class WebhookAnswer(ForgivingAnswer):
     """An incoming webhook's answer, a short text."""
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:
-        """Never raises for what the text is. One that can't be read leaves the status to speak: raises HalfRead for
-        2xx."""
+        """The text, whatever its encoding. One that can't be read counts as empty, so that the status decides; with a
+        2xx it raises HalfRead."""
         try:
             return (await read_capped(self, CHUNK)).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -193,7 +194,7 @@ def outcome_of_failure(error: Exception) -> Retry | Broken:
 
 
 def error_code(error: SlackApiError) -> str:
-    """The code with which the Web API refused: ApiAnswer lets no refusal without one pass."""
+    """The code with which the Web API refused. There is one: ApiAnswer takes no refusal without."""
     return str(error.response["error"])
 
 
@@ -210,8 +211,10 @@ def error_detail(error: SlackApiError) -> str:
 
 
 class ErrorCodes:
-    """What answers with an error code mean for one receiver. Those that nobody knows are counted by event, in memory:
-    after a restart they have their attempts again.
+    """What answers with an error code mean for one receiver.
+
+    An event that is refused with codes that nobody knows has a few attempts. They are counted in memory, so that a
+    restart gives it as many again.
     """
 
     def __init__(self) -> None:
@@ -219,7 +222,7 @@ class ErrorCodes:
         self._not_ok: dict[str, int] = {}
 
     def outcome(self, event_id: str, code: str, status: int, after: timedelta | None, detail: str = "") -> Outcome:
-        """The outcome of an error; of one that nobody knows too."""
+        """The outcome of an error, whether its code is known or not."""
         known = outcome_of_error(code, status, after, detail)
         if known is not None:
             return known
@@ -228,14 +231,14 @@ class ErrorCodes:
         return Refused(f"{reason}, {times} times", after) if times >= MOST_UNKNOWN else Retry(reason, after)
 
     def not_ok(self, event_id: str, reason: str, after: timedelta | None) -> Outcome:
-        """The outcome of a 2xx without Slack's `ok`: the receiver may be none of Slack's, and have the message."""
+        """The outcome of a 2xx without Slack's `ok`: whoever answered may not be Slack, and may have the message."""
         times = self._not_ok[event_id] = self._not_ok.get(event_id, 0) + 1
         if times >= MOST_NOT_OK:
             return Refused(f"{reason}, {times} times", after)
         return Retry(reason, after, maybe_sent=True)
 
     def ended(self, event_id: str, outcome: Outcome) -> Outcome:
-        """The outcome of an attempt as it is; after one that is final, the event's count begins anew."""
+        """Returns the outcome as it is. After a final one the event's attempts are forgotten."""
         if isinstance(outcome, Delivered | Refused):
             self._unknown.pop(event_id, None)
             self._not_ok.pop(event_id, None)

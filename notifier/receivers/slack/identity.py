@@ -1,5 +1,6 @@
-"""Which channel a receiver posts to. The watchlist has a name or an ID for it; what identifies it is the ID that Slack
-answers, which may be another one. Pure.
+"""Which channel a receiver posts to. Pure.
+
+The watchlist has a name or an ID for it. What identifies it is the ID in Slack's answers, which may be another one.
 """
 
 from typing import Final
@@ -10,12 +11,10 @@ _BETWEEN: Final = "="
 
 
 class Identity:
-    """One channel: what the watchlist calls it, and the IDs by which Slack knows it.
-
-    `note`: what `note` was before the last restart, or under an earlier watchlist.
-    """
+    """One channel: what the watchlist calls it, and the IDs by which Slack knows it."""
 
     def __init__(self, configured: str, note: str | None) -> None:
+        """`note`: what the property of that name was before the last restart, or under an earlier watchlist."""
         self.configured = configured
         name, _, noted = (note or "").rpartition(_BETWEEN)
         by_id = configured if is_channel_id(configured) else None
@@ -27,11 +26,12 @@ class Identity:
 
     @property
     def note(self) -> str | None:
-        """The channel's ID beside what the watchlist calls it: history is read by ID alone."""
+        """What to remember over a restart: the channel's ID, without which its history can't be read, and what the
+        watchlist called it."""
         return f"{self.configured}{_BETWEEN}{self.id}" if self.id else None
 
     def is_answered(self, channel_id: str) -> None:
-        """Slack says that this is its ID. A name may have become another channel's; an ID never does."""
+        """Slack answered with this ID. A channel's name may be another channel's by now; its IDs stay its own."""
         if channel_id != self.id:
             self._ids = {known for known in self._ids if known == self.configured}
             self._others.discard(channel_id)

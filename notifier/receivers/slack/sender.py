@@ -1,6 +1,6 @@
 """A Slack channel, by a bot token: chat.postMessage, and chat.update for messages that are kept true.
 
-What one message of a story tells is decided here; how it gets to Slack is in `slack_calls`.
+What one message of a story tells is decided here; how it gets to Slack is in `calls.py`.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,6 @@
 """Events as Slack messages: Block Kit, the text of the notification, and a plain text where Slack refuses the blocks.
 
-Pure. An incident's message is in `incident_blocks`, the replies in its thread are in `thread_blocks`.
+Pure. An incident's message is in `incident.py`, the replies in its thread are in `thread.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
