@@ -16,7 +16,7 @@ from notifier.judging.results import after_run, with_good_run
 from notifier.judging.route import Finding, Reader, Subject, addressed, who_knows
 from notifier.judging.sightings import Sighting
 from notifier.judging.standing import resting_checks, standing_after
-from notifier.model.event import CensusAlert, Event, EventType, run_story
+from notifier.model.event import Addressee, CensusAlert, Event, EventType, run_story
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.run import Result
 from notifier.model.sync import Labels, Mark, Sync
@@ -153,41 +153,41 @@ class Judge:
         """Adds the events of what was seen at once, and who learned of which incident by them. `lasting`: the incidents
         into whose time the runs fall."""
         findings = [self._finding(sync, draft, lasting or {}) for draft in drafts]
-        events: list[Event] = []
-        told: dict[str, frozenset[str]] = {}
         chosen = addressed(findings, self.routes, self.readers)
-        for draft, finding, addressees in zip(drafts, findings, chosen, strict=True):
-            body = event_body(
-                type=draft.type,
-                seen_at=seen_at,
-                workspace=self.workspace,
-                app_url=self.app_url,
-                labels=draft.labels,
-                sync_id=sync.sync_id,
-                sync_label=sync.label,
-                run=draft.run,
-                previous_run=draft.previous_run,
-                changes=draft.changes,
-                incident=draft.incident,
-                alert=draft.alert,
-            )
-            incident_id = draft.incident.id if draft.incident is not None else None
-            events.append(
-                Event(
-                    id=f"evt_{self.new_id()}",
-                    type=draft.type,
-                    workspace=self.workspace,
-                    sync_id=sync.sync_id,
-                    run_id=draft.run_id,
-                    seen_at=seen_at,
-                    body=body,
-                    addressees=addressees,
-                    incident_id=incident_id,
-                )
-            )
-            if incident_id is not None:
-                told[incident_id] = who_knows(finding, addressees, self.routes, self.readers)
-        page.add(events, told)
+        told = {
+            draft.incident.id: who_knows(finding, addressees, self.routes, self.readers)
+            for draft, finding, addressees in zip(drafts, findings, chosen, strict=True)
+            if draft.incident is not None
+        }
+        written = zip(drafts, chosen, strict=True)
+        page.add([self._event(sync, draft, addressees, seen_at) for draft, addressees in written], told)
+
+    def _event(self, sync: KnownSync, draft: EventDraft, addressees: tuple[Addressee, ...], seen_at: datetime) -> Event:
+        body = event_body(
+            type=draft.type,
+            seen_at=seen_at,
+            workspace=self.workspace,
+            app_url=self.app_url,
+            labels=draft.labels,
+            sync_id=sync.sync_id,
+            sync_label=sync.label,
+            run=draft.run,
+            previous_run=draft.previous_run,
+            changes=draft.changes,
+            incident=draft.incident,
+            alert=draft.alert,
+        )
+        return Event(
+            id=f"evt_{self.new_id()}",
+            type=draft.type,
+            workspace=self.workspace,
+            sync_id=sync.sync_id,
+            run_id=draft.run_id,
+            seen_at=seen_at,
+            body=body,
+            addressees=addressees,
+            incident_id=draft.incident.id if draft.incident is not None else None,
+        )
 
     def _finding(self, sync: KnownSync, draft: EventDraft, lasting: Mapping[Check, Incident]) -> Finding:
         own, run = draft.incident, draft.run

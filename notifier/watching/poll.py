@@ -1,7 +1,6 @@
-"""One observation of a sync: fetch, read to the mark, diff, route, record.
+"""One observation of a sync: fetch, read to the mark, and have recorded what is new.
 
-The in-memory target only repeats what the database holds, so that a poll at rest costs one request and no query. It
-moves after the commit, never before.
+The target in memory only repeats what the database holds, so that a poll at rest costs one request and no query.
 """
 
 import asyncio
@@ -218,22 +217,10 @@ class Observer:
 
         Nothing is recorded of a run whose sync is watched: that sync's poll sees it, and knows whether it is news.
         """
-        now = asyncio.get_running_loop().time
         try:
             run, date = await self._client.run(target.run_id)
         except NotFound:
-            if self._is_listed():
-                target.misses.note(now())
-                since = self._clock() - timedelta(seconds=now() - target.misses.since)
-                await self._store.save_run_watch(
-                    *(self.workspace, target.run_id, target.sync_id, None, None),
-                    misses=target.misses.number,
-                    missing_since=since,
-                )
-            if not target.misses.is_gone(now()):
-                return RunFate.GOES_ON
-            await self.end_run_watch(target.run_id, target.sync_id, "not found three times")
-            return RunFate.ENDED
+            return await self._not_found(target)
         answered = self.api_clock.read(date)
         run = dated(run, answered.latest)
         if target.misses.number:
@@ -253,6 +240,20 @@ class Observer:
             await self.end_run_watch(run.id, run.sync_id, reason)
             return RunFate.ENDED
         return RunFate.GOES_ON
+
+    async def _not_found(self, target: RunTarget) -> RunFate:
+        now = asyncio.get_running_loop().time()
+        if self._is_listed():
+            target.misses.note(now)
+            await self._store.save_run_watch(
+                *(self.workspace, target.run_id, target.sync_id, None, None),
+                misses=target.misses.number,
+                missing_since=self._clock() - timedelta(seconds=now - target.misses.since),
+            )
+        if not target.misses.is_gone(now):
+            return RunFate.GOES_ON
+        await self.end_run_watch(target.run_id, target.sync_id, "not found three times")
+        return RunFate.ENDED
 
     async def _older_runs(self, run: SyncRun) -> tuple[SyncRun, ...]:
         """What came before a run in its sync's list, newest first: nobody keeps snapshots of a sync not watched."""
