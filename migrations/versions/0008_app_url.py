@@ -26,5 +26,7 @@ def upgrade() -> None:
     op.add_column("workspaces", sa.Column("app_url", sa.String))
     connection = op.get_bind()
     for told in connection.execute(TOLD).all():
-        app_url = json.loads(told.body)["data"]["sync"]["url"].partition("/syncs/")[0]
-        connection.execute(KNOWN, {"app_url": app_url, "workspace": told.workspace})
+        sync = json.loads(told.body)["data"].get("sync") or {}
+        app_url, found, _ = sync.get("url", "").partition("/syncs/")
+        if found:
+            connection.execute(KNOWN, {"app_url": app_url, "workspace": told.workspace})
