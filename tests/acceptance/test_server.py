@@ -167,6 +167,7 @@ def kept(server: Server) -> socket.socket:
 
 
 def test_what_the_worker_writes_is_for_its_own_user_alone(workplace: Workplace) -> None:
+    workplace.begins_empty = True
     before = os.umask(0o022)
     try:
         serving(workplace)

@@ -29,6 +29,7 @@ class Workplace:
         self.simulator = simulator
         self.worker: subprocess.Popen[bytes] | None = None
         self.log = directory / "worker.log"
+        self.begins_empty = False
         self.environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key, "SECRET": SECRET}
         self.write_watchlist()
 
@@ -94,10 +95,17 @@ receivers:
 
     def migrated(self) -> None:
         """As `notifier migrate` leaves it, where that is not what is tested."""
-        new_database(self.directory / "n.db")
+        database = self.directory / "n.db"
+        new_database(database)
+        database.chmod(0o600)
 
     def start(self, *options: str) -> None:
-        """Starts the worker; see `wait_for_baseline` for how to wait until it has seen all that was there."""
+        """Starts the worker; see `wait_for_baseline` for how to wait until it has seen all that was there.
+
+        It finds an empty database, unless the test wants to see it made (`begins_empty`).
+        """
+        if not self.begins_empty and not (self.directory / "n.db").exists():
+            self.migrated()
         with self.log.open("ab") as log:
             self.worker = subprocess.Popen(
                 [COMMAND, "run", *options], cwd=self.directory, env=self.environment, stderr=log
@@ -159,7 +167,7 @@ receivers:
         except sqlite3.OperationalError:  # there is none yet
             return False
 
-    def wait_until(self, true: Callable[[], Any], timeout: float = 20) -> Any:
+    def wait_until(self, true: Callable[[], Any], timeout: float = 60) -> Any:
         """Asks again and again; what was asked for, or an AssertionError with the worker's log."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:

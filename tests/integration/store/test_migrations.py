@@ -85,6 +85,14 @@ def indexes(path: Path, table: str) -> list[tuple[str, bool, tuple[str, ...], st
 
 
 @pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database that the migrations have made, here and now."""
+    path = tmp_path / "notifier.db"
+    migrate(path)
+    return path
+
+
+@pytest.fixture
 def by_metadata(tmp_path: Path) -> Path:
     path = tmp_path / "by_metadata.db"
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
