@@ -40,15 +40,13 @@ demo: $(BIN)/.installed
 	@$(BIN)/notifier demo --duration $(DURATION)
 
 # More processes than processors: most of the slow tests wait for processes of their own.
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
-
 test: $(BIN)/.installed
 	@tests/browser/chromium
-	$(PYTEST)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # What a change is tried with while it is made: no process of the worker, and nothing that takes long.
 test-fast: $(BIN)/.installed
-	$(PYTEST) -m 'not slow' tests/unit tests/contract tests/integration
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' tests/unit tests/contract tests/integration
 
 test-browser: $(BIN)/.installed
 	@tests/browser/chromium
