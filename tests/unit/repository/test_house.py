@@ -21,9 +21,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "cli/watchlist.py:check": "half of it are its options; the rest says one finding after the other",
     "delivering/retry.py:settled": "what becomes of a delivery, by each outcome",
     "judging/body.py:event_body": "the body, key by key",
-    "judging/judge.py:_write": "half of it are the fields of a body and an event",
     "service/run.py:serve": "the worker's loops, one after the other",
-    "watching/poll.py:poll_run": "what may come of a run that is watched by its ID, one after the other",
     "web/app.py:_refusal_of": "a table of errors",
 }
 """Functions that are longer all the same, and why."""
