@@ -247,9 +247,11 @@ class Recorder:
     # --- what Census' own alerts say ---
 
     async def take_alert(self, target: SyncTarget, alert: CensusAlert) -> None:
-        """Records one of Census' alerts of a watched sync; that it was told is kept with it."""
-        sync = target.known
-        await self._keep(sync, self._judge.alert(sync, alert, self._clock()), alert=alert)
+        """Records one of Census' alerts of a watched sync; that it was told is kept with it. None behind last words."""
+        async with target.lock:
+            if not target.gone:
+                sync = target.known
+                await self._keep(sync, self._judge.alert(sync, alert, self._clock()), alert=alert)
 
     # --- what concerns the whole workspace ---
 

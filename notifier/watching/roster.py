@@ -288,9 +288,13 @@ class Roster:
             else:
                 await self._recorder.note_listed(target, sync, listing.listed_at)
         await self._store.save_standings(self.workspace, first)
-        for sync_id, standing in first.items():
-            async with self.syncs[sync_id].lock:  # or what is being recorded of it would put back the old one
-                self.syncs[sync_id].stands(standing)
+        for sync_id, kept in first.items():
+            target, sync = self.syncs[sync_id], listing.syncs[sync_id]
+            async with target.lock:  # or what is being recorded of it would put back the old one
+                standing = standing_after(target.state.standing, sync, listing.listed_at)
+                if standing != kept:  # a poll noted something of it meanwhile
+                    await self._store.save_standings(self.workspace, {sync_id: standing})
+                target.stands(standing)
 
     async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> None:
         added: list[SyncTarget] = []

@@ -10,7 +10,7 @@ import pytest_asyncio
 from notifier.store.store import Store
 from notifier.watching.inbox import Inbox
 from notifier.watchlist.models import Watch
-from tests.integration.watching.kit import Scene, a_scene
+from tests.integration.watching.kit import Scene, a_scene, settled
 
 
 @pytest_asyncio.fixture
@@ -36,3 +36,24 @@ async def test_equal_alerts_at_the_same_moment_are_one_event(scene: Scene) -> No
     told = [(body["type"], body["data"]["alert"]["id"]) for body in scene.bodies()]
     assert sorted(told) == [("census_alert.raised", 1), ("census_alert.raised", 2), ("census_alert.resolved", 1)]
     assert hints == [52] * 15
+
+
+@pytest.mark.asyncio
+async def test_an_alert_that_waited_while_its_sync_was_forgotten_is_not_told(scene: Scene) -> None:
+    """Nothing is told of a sync behind its last words."""
+    scene.sync(52)
+    roster, _ = await scene.roster(Watch(sync=52))
+    await scene.listed(roster)
+    loaded = asyncio.Event()
+    loaded.set()
+    inbox = Inbox(
+        "x", "https://x", roster, scene.recorder, scene.store.watching, loaded=loaded, poll_soon=lambda _: None
+    )
+    target = roster.syncs[52]
+    async with target.lock:
+        waiting = asyncio.create_task(inbox.take(alert(1)))
+        await settled()
+        assert scene.bodies() == []
+        target.gone = True
+    await waiting
+    assert scene.bodies() == []

@@ -1,6 +1,7 @@
 """What is polled: the listing, the watches and the database's memory, brought together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from notifier.census.listing import read_listing
 from notifier.model.errors import CensusError, StoreUnavailable
+from notifier.model.sync import Standing
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
 from notifier.watching.poll import RunFate
@@ -802,3 +804,28 @@ async def test_a_watch_of_a_run_that_was_taken_out_and_put_back_begins_anew(scen
     assert ids(changes.added) == [("run", 94)]
     await poll_all(scene, roster)
     assert scene.events() == []
+
+
+@pytest.mark.asyncio
+async def test_what_a_poll_notes_of_a_sync_while_its_first_standing_is_kept_stays(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.sync(52)
+    roster, _ = await scene.roster(Watch(sync=52))
+    save, noted_at = scene.store.watching.save_standings, scene.clock()
+
+    async def save_and_poll(workspace: str, standings: Mapping[int, Standing]) -> None:
+        await save(workspace, standings)
+        if not standings:
+            return
+        monkeypatch.undo()
+        noted = replace(roster.syncs[52].state.standing, stale_from=noted_at)
+        await save(workspace, {52: noted})
+        roster.syncs[52].stands(noted)
+
+    monkeypatch.setattr(scene.store.watching, "save_standings", save_and_poll)
+    await scene.listed(roster)
+    whole = Standing(paused=False, scheduled=True, stale_from=noted_at)
+    assert roster.syncs[52].state.standing == whole
+    (kept,) = await scene.store.watching.syncs(scene.workspace)
+    assert kept.standing == whole
