@@ -93,8 +93,10 @@ class Recorder:
             is_whole = mark is not None and any(run.id == mark.run_id for run in shown.runs)
             results: Iterable[Result] = ()
             if sync.has_baseline:
-                sync = await self._with_last_good(target, sync, shown.known if is_whole else NOTHING_KNOWN)
+                await self._know_last_good(target, shown.known if is_whole else NOTHING_KNOWN)
                 results = await self._results(target, sync, shown.known, is_whole=is_whole)
+            # A listing may have brought a new name meanwhile; the results are those that the checks of before look at.
+            sync = replace(target.known, checks=sync.checks)
             found = self._judge.runs(sync, sightings, results, [run.id for run in shown.runs], times)
         if mark is not None and target.mark is not None:
             mark = with_floor_of(mark, target.mark)
@@ -130,16 +132,12 @@ class Recorder:
             results |= {result.run_id: result for result in stored}
         return results.values()
 
-    async def _with_last_good(
-        self, target: SyncTarget, sync: KnownSync, newest: Mapping[int, Snapshot] = NOTHING_KNOWN
-    ) -> KnownSync:
-        """The sync with its last good run, which is looked up once. `newest`: the snapshots of the newest part of its
-        list; one that completed there is the last good."""
-        if target.last_good_known:
-            return sync
-        good = last_good_of(newest.values()) or await self._store.last_good(self.workspace, target.sync_id)
-        target.last_completed(good)
-        return replace(sync, state=target.state)
+    async def _know_last_good(self, target: SyncTarget, newest: Mapping[int, Snapshot] = NOTHING_KNOWN) -> None:
+        """Looks up the sync's last good run, once. `newest`: the snapshots of the newest part of its list; one that
+        completed there is the last good."""
+        if not target.last_good_known:
+            good = last_good_of(newest.values()) or await self._store.last_good(self.workspace, target.sync_id)
+            target.last_completed(good)
 
     # --- what time brought about ---
 
@@ -177,12 +175,14 @@ class Recorder:
         run = await fetch(run_id) if run_id is not None else None
         settings = sync.checks.slow_run
         if settings is not None and run is not None and not run.ended:
-            sync = await self._with_last_good(target, sync)
+            await self._know_last_good(target)
+            sync = target.known  # a listing may have brought a new name meanwhile
             scene = self._judge.scene(sync, api_now)
             await self._take(target, sync, [rules.slow(settings.after, sync.state, run, scene)])
 
     async def _note_stale(self, target: SyncTarget, api_now: datetime) -> None:
-        sync = await self._with_last_good(target, target.known)
+        await self._know_last_good(target)
+        sync = target.known
         standing = counted_from(sync.state, api_now)
         if standing is not sync.state.standing:
             await self._store.save_standings(self.workspace, {target.sync_id: standing})

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 async def test_a_sync_renamed_while_its_poll_reads_the_database_keeps_its_new_name(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the mark puts the old name back, for good: a restart would cover the sync by a name that it no longer has."""
+    """Else the mark puts the old name back, and a restart covers the sync by a name that it no longer has."""
     roster, _ = await scene.roster(a_watch_of_all())
     await scene.listed(roster)
     target = roster.syncs[52]
