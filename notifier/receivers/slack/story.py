@@ -101,7 +101,7 @@ class Chapter:
     def reply(self, now: datetime, *, in_channel: bool, mentions: Sequence[str] = ()) -> Rendered:
         """The lines for the thread, all in one."""
         called = () if self._is_over else mentions
-        over = self.state if self._was_over else None
+        over = EventBody.of(self.story.state) if self._was_over else None  # as it is: without a run of another event
         return lines(self.bodies, now, mentions=called, in_channel=in_channel, over=over)
 
     @property
