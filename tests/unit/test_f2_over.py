@@ -31,7 +31,10 @@ def test_the_run_of_an_earlier_event_does_not_date_the_end_of_the_incident() -> 
     run = {"id": 5, "completed_at": "2026-11-19T10:00:00.000Z", "url": "https://x/5"}
     opened = body("incident.opened", "open")
     story = Story(
-        "incident:1", body("incident.resolved", "resolved"), "evt_end", run=body("incident.changed", "open", sync_run=run)
+        "incident:1",
+        body("incident.resolved", "resolved"),
+        "evt_end",
+        run=body("incident.changed", "open", sync_run=run),
     )
     message = Message("evt_opened", "incident.opened", opened, story=story)
 
