@@ -77,8 +77,8 @@ def register(words: Sequence[str]) -> None:
 def main() -> None:
     """Runs a command. Our own errors are sentences for the user, and exit codes: 2 for the watchlist, else 1."""
     register(sys.argv[1:])
-    gc.enable()
     streams.set_up()
+    gc.enable()  # not before: a first collection takes long, and a signal meanwhile would find a stream half exchanged
     code: int | str | None = 0
     try:
         try:
