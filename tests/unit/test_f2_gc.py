@@ -1,5 +1,5 @@
-"""Wrong: the first collection, of all that was loaded (38 ms), falls into `streams.set_up`; a SIGINT then ends it between
-`detach` and the new stream, with exit code 120 and "Exception ignored in: <_io.TextIOWrapper …" (1bdd39d: 130)."""
+"""Wrong: the first collection, of all that was loaded (38 ms), falls into `streams.set_up`; a SIGINT then ends it amid
+`detach`, with exit code 120 and "Exception ignored in: <_io.TextIOWrapper …" (1bdd39d: 130)."""
 
 import subprocess
 import sys
