@@ -9,6 +9,7 @@ from typing import Any
 
 from faults.row import fail, must
 from notifier.simulator import ReceivedWebhook
+from tests.acceptance.forked import Forked
 from tests.acceptance.workplace import Workplace
 
 HEAD = """version: 1
@@ -40,7 +41,7 @@ def peak_memory(workplace: Workplace) -> int:
     return int(peak) * 1024
 
 
-def running(workplace: Workplace) -> subprocess.Popen[bytes]:
+def running(workplace: Workplace) -> subprocess.Popen[bytes] | Forked:
     """The worker's process, which lives."""
     if workplace.worker is None or workplace.worker.poll() is not None:
         fail(f"the worker is dead; its log ends so:\n{workplace.log.read_text()[-4000:]}")

@@ -19,8 +19,10 @@ def simulator() -> Iterator[SimulatorThread]:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, simulator: SimulatorThread) -> Iterator[Workplace]:
-    place = Workplace(tmp_path, simulator)
+def workplace(request: pytest.FixtureRequest, tmp_path: Path, simulator: SimulatorThread) -> Iterator[Workplace]:
+    """Its command is forked, but for tests that are marked `installed`."""
+    installed = request.node.get_closest_marker("installed") is not None
+    place = Workplace(tmp_path, simulator, installed=installed)
     yield place
     if place.worker is not None:
         place.kill()

@@ -18,6 +18,8 @@ from notifier.simulator import Hang, SimulatorThread, Status
 
 from .conftest import COMMAND, Workplace
 
+pytestmark = pytest.mark.installed
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -319,6 +321,7 @@ def test_both_signals_end_the_worker_with_0_also_while_a_delivery_hangs(
         assert workplace.worker is not None
         assert second.worker is not None
         second.worker.send_signal(signal.SIGINT)
+        assert isinstance(workplace.worker, subprocess.Popen)
         used = end_and_count_cpu(workplace.worker)
         assert workplace.worker.returncode == 0  # it gives itself 9.5 s; beyond that it would end with 1
         assert second.worker.wait(timeout=30) == 0

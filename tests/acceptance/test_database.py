@@ -4,9 +4,13 @@ import json
 import resource
 import subprocess
 
+import pytest
+
 from notifier.simulator import SimulatorThread
 
 from .conftest import COMMAND, Workplace
+
+pytestmark = pytest.mark.installed
 
 
 def limit_files(workplace: Workplace, size: int) -> None:

@@ -9,6 +9,8 @@ from notifier.simulator import SimulatorThread
 
 from .workplace import Workplace
 
+pytestmark = pytest.mark.installed  # who asks looks for a process of the command's name
+
 LOOKS = [("status",), ("events", "--json"), ("deliveries", "--json"), ("incidents", "--json")]
 
 

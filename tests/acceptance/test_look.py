@@ -257,6 +257,7 @@ def test_colors_are_for_terminals_and_as_the_environment_wants_them(
     assert green not in workplace.run("syncs").stdout
 
 
+@pytest.mark.installed  # Python reads the variable at its start
 def test_a_terminal_that_lacks_the_letters_of_a_label_shows_the_rest(
     workplace: Workplace, simulator: SimulatorThread
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_proxy_that_asks_by_a_name_of_this_machine_needs_the_token(workplace: 
     assert server.hook(said(), X_Forwarded_For="203.0.113.9") == 202
 
 
+@pytest.mark.installed  # with this process' limit of open files
 def test_300_connections_that_are_kept_leave_the_worker_its_files(
     workplace: Workplace, simulator: SimulatorThread
 ) -> None:

@@ -13,6 +13,8 @@ from notifier.simulator import SimulatorThread
 
 from .workplace import COMMAND, Workplace
 
+pytestmark = pytest.mark.installed
+
 COMMANDS = [  # by print, by rich, by json, by click, before any output, and with an event loop
     ("events", "--json"),
     ("status",),

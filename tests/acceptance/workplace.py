@@ -1,4 +1,4 @@
-"""Starts the installed command as a process, and judges it from outside: by its exit code, its output, its sockets."""
+"""Runs the command as a process, and judges it from outside: by its exit code, its output, its sockets."""
 
 import json
 import os
@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from notifier.simulator import SimulatorThread
+from tests.acceptance import forked
 from tests.databases import new_database
 
 COMMAND = Path(sys.executable).with_name("notifier")
@@ -22,12 +24,16 @@ SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
 
 
 class Workplace:
-    """A directory with a watchlist, and the worker that runs in it."""
+    """A directory with a watchlist, and the worker that runs in it.
 
-    def __init__(self, directory: Path, simulator: SimulatorThread) -> None:
+    `installed`: the command is started as it is installed, rather than forked with all that it loads (`forked.py`).
+    """
+
+    def __init__(self, directory: Path, simulator: SimulatorThread, *, installed: bool = True) -> None:
         self.directory = directory
         self.simulator = simulator
-        self.worker: subprocess.Popen[bytes] | None = None
+        self.installed = installed
+        self.worker: subprocess.Popen[bytes] | forked.Forked | None = None
         self.log = directory / "worker.log"
         self.begins_empty = False
         self.environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key, "SECRET": SECRET}
@@ -70,15 +76,19 @@ receivers:
 
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end. Nobody ever sees a traceback."""
-        ended = subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        if self.installed:
+            ended = subprocess.run(
+                [COMMAND, *arguments],
+                cwd=self.directory,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        else:
+            streams = Path(gettempdir())  # not the workplace: what is in it may be what a test is about
+            ended = forked.run(arguments, self.directory, self.environment, streams, timeout)
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 
@@ -106,10 +116,13 @@ receivers:
         """
         if not self.begins_empty and not (self.directory / "n.db").exists():
             self.migrated()
+        arguments = ["run", *options]
+        self.log.touch()
+        if not self.installed:
+            self.worker = forked.Forked(arguments, self.directory, self.environment, None, self.log)
+            return
         with self.log.open("ab") as log:
-            self.worker = subprocess.Popen(
-                [COMMAND, "run", *options], cwd=self.directory, env=self.environment, stderr=log
-            )
+            self.worker = subprocess.Popen([COMMAND, *arguments], cwd=self.directory, env=self.environment, stderr=log)
 
     def start_watching(self, *sync_ids: int) -> None:
         """Makes these syncs, starts the worker, and waits until they have their baseline."""
