@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert
 
 from notifier.cli.loop import new_loop
 from notifier.model.incident import Check, Incident
+from notifier.model.measure import Said
 from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics
 from notifier.store.sql.rows import incident_row
@@ -123,7 +124,9 @@ class PageStage:
         self.add(snapshots, *rows)
 
     def add_incident(self, sync_id: int | None, label: str | None, opened: timedelta, **given: Any) -> None:
-        """Open, of `failing`, unless said otherwise."""
+        """Open, of `failing`, unless said otherwise. `summary`: what is wrong, in others' words."""
+        if "summary" in given:
+            given["measure"] = Said(given.pop("summary"))
         incident = Incident(
             **{
                 "id": f"inc-{sync_id}-{given.get('check', 'failing')}",
