@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from datetime import UTC, datetime
 
 from notifier.simulator.census import CensusSimulator
 from notifier.simulator.scenario import Scenario, ScenarioError, play
@@ -15,7 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m notifier.simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8700, help="0 takes a free one (default 8700)")
-    parser.add_argument("--api-key", default="simulated-key")
+    parser.add_argument("--api", choices=("v1", "v2", "both"), default="both", help="versions to serve (default both)")
+    parser.add_argument("--api-key", default="simulated-key", help="what version 1 takes")
+    parser.add_argument("--token", default="simulated-token", help="what version 2 takes")
+    parser.add_argument(
+        "--v1-ends", metavar="DATE", type=_moment, help="from then on version 1 answers 410, or --v1-answers"
+    )
+    parser.add_argument("--v1-answers", type=int, choices=(404, 410), default=410, help="what it answers then")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--scenario", metavar="NAME|FILE", help='a shipped scenario such as "demo", or a YAML file')
     parser.add_argument("--speed", type=float, default=1.0, help="plays the scenario so many times as fast")
@@ -30,7 +37,11 @@ def main() -> int:
     except ScenarioError as error:
         print(error, file=sys.stderr)
         return 2
-    simulator = CensusSimulator(api_key=options.api_key, latency=options.latency)
+    simulator = CensusSimulator(
+        api_key=options.api_key, token=options.token, versions=options.api, latency=options.latency
+    )
+    if options.v1_ends is not None:
+        simulator.retire_v1(options.v1_ends, options.v1_answers)
     simulator.record_requests = False  # nobody can ask for the record from here, and it would only grow
     failure = 0
     try:
@@ -42,6 +53,11 @@ def main() -> int:
         print(group.exceptions[0], file=sys.stderr)
         failure = 2
     return failure
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)  # argparse turns its ValueError into a sentence
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _serve(simulator: CensusSimulator, scenario: Scenario | None, options: argparse.Namespace) -> None:

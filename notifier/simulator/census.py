@@ -16,17 +16,18 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from notifier.simulator import faults, wire
-from notifier.simulator.api import JSON, PREFIX, Api, Question
-from notifier.simulator.defaults import GENERATED, Marker
+from notifier.simulator.api import JSON, PREFIX, Api, Question, Retirement
+from notifier.simulator.defaults import GENERATED, Id, Marker
 from notifier.simulator.listener import Listener
 from notifier.simulator.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """A request as it came in. `at` is time.monotonic(); `path` is the one under /api/v1."""
+    """A request as it came in. `at` is time.monotonic(); `path` is the one under the prefix of the API's `version`."""
 
     at: float
+    version: str | None
     method: str
     path: str
     query: Mapping[str, str]
@@ -34,18 +35,31 @@ class RecordedRequest:
 
 
 class CensusSimulator(Listener):
-    """A Census workspace behind a socket. Not for other threads: see SimulatorThread."""
+    """A Census workspace behind a socket. Not for other threads: see SimulatorThread.
 
-    def __init__(self, *, api_key: str = "simulated-key", latency: float = 0.0) -> None:
+    `versions`: which of the API's it serves, "v1", "v2" or "both": the same syncs, `api_key` and `token` their keys.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "simulated-key",
+        token: str = "simulated-token",
+        versions: str = "both",
+        latency: float = 0.0,
+    ) -> None:
         super().__init__()
         self.api_key = api_key
+        self.token = token
         self.latency = latency
         self.date: datetime | None = None
         """What the `Date` of answers says; None: the time that it is."""
         self.record_requests = True
         self.requests: list[RecordedRequest] = []
         self._workspace = Workspace()
-        self._api = Api(self._workspace, api_key)
+        keys = {"v1": api_key, "v2": token}
+        self._api = Api(self._workspace, keys if versions == "both" else {versions: keys[versions]})
+        self._first = PREFIX["v2" if versions == "v2" else "v1"]
         self._faults: faults.Board[faults.Fault] = faults.Board()
 
     # State. Every mutator gives the object as the API shows it from now on, as a copy.
@@ -53,53 +67,53 @@ class CensusSimulator(Listener):
     def add_sync(
         self,
         *,
-        id: int | None = None,  # noqa: A002 the API's own name
+        id: Id | None = None,  # noqa: A002 the API's own name
         label: str | Marker | None = GENERATED,
         **fields: Any,
     ) -> dict[str, Any]:
         """Adds a sync; `label=None` is a sync without a name. Raises ValueError for an ID that is taken."""
         return self._workspace.add_sync(id, label, fields)
 
-    def update_sync(self, sync_id: int, **fields: Any) -> dict[str, Any]:
+    def update_sync(self, sync_id: Id, **fields: Any) -> dict[str, Any]:
         """Changes fields of a sync; ABSENT takes one away. Raises UnknownObjectError."""
         return self._workspace.update_sync(sync_id, fields)
 
-    def remove_sync(self, sync_id: int) -> None:
+    def remove_sync(self, sync_id: Id) -> None:
         """Removes a sync with its runs. Raises UnknownObjectError."""
         self._workspace.remove_sync(sync_id)
 
     def add_run(
         self,
-        sync_id: int,
+        sync_id: Id,
         *,
-        id: int | None = None,  # noqa: A002 the API's own name
+        id: Id | None = None,  # noqa: A002 the API's own name
         status: str = "queued",
         **fields: Any,
     ) -> dict[str, Any]:
         """Adds a run with every field of the schema. Raises UnknownObjectError, ValueError for an ID that is taken."""
         return self._workspace.add_run(sync_id, id, status, fields)
 
-    def update_run(self, run_id: int, **fields: Any) -> dict[str, Any]:
+    def update_run(self, run_id: Id, **fields: Any) -> dict[str, Any]:
         """Changes fields of a run, with what a new status brings along. ABSENT takes a field away."""
         return self._workspace.update_run(run_id, fields)
 
-    def remove_run(self, run_id: int) -> None:
+    def remove_run(self, run_id: Id) -> None:
         """Removes a run. Raises UnknownObjectError."""
         self._workspace.remove_run(run_id)
 
-    def set_records(self, run_id: int, records: list[dict[str, Any]]) -> None:
+    def set_records(self, run_id: Id, records: list[dict[str, Any]]) -> None:
         """Gives a run the records that fetchRecords shows (404 without)."""
         self._workspace.set_records(run_id, records)
 
-    def run(self, run_id: int) -> dict[str, Any]:
+    def run(self, run_id: Id) -> dict[str, Any]:
         """A copy of a run. Raises UnknownObjectError."""
         return deepcopy(self._workspace.stored_run(run_id).value)
 
-    def runs(self, sync_id: int) -> list[dict[str, Any]]:
+    def runs(self, sync_id: Id) -> list[dict[str, Any]]:
         """Copies of a sync's runs, newest first. Raises UnknownObjectError."""
         return [deepcopy(stored.value) for stored in reversed(self._workspace.runs_of(sync_id))]
 
-    def sync(self, sync_id: int) -> dict[str, Any]:
+    def sync(self, sync_id: Id) -> dict[str, Any]:
         """A copy of a sync. Raises UnknownObjectError."""
         return deepcopy(self._workspace.stored_sync(sync_id).value)
 
@@ -107,10 +121,14 @@ class CensusSimulator(Listener):
         """Copies of all syncs, newest first."""
         return [deepcopy(stored.value) for stored in reversed(self._workspace.syncs())]
 
+    def retire_v1(self, at: datetime, status: int = 410) -> None:
+        """From then on, by the clock of its answers, version 1 answers so to everything."""
+        self._api.retirement = Retirement(at, status)
+
     # Faults and the record.
 
     def fault(self, fault: faults.Fault, *, path: str = "*", times: int | None = None) -> faults.FaultHandle:
-        """Hangs up a fault for the paths under /api/v1 that the glob matches ("/syncs/52/*"); see `faults`."""
+        """Hangs up a fault for the paths under either prefix that the glob matches ("/syncs/52/*"); see `faults`."""
         return self._faults.hang(fault, path, times)
 
     def clear_faults(self) -> None:
@@ -124,9 +142,9 @@ class CensusSimulator(Listener):
 
     @asynccontextmanager
     async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-        """Serves until the block ends; gives the base URL, http://HOST:PORT/api/v1."""
+        """Serves until the block ends; gives the base URL of the first version, such as http://HOST:PORT/api/v1."""
         async with self.listening(self._handle, host, port) as origin:
-            yield origin + PREFIX
+            yield origin + self._first
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         question = await self._read(request)
@@ -139,7 +157,7 @@ class CensusSimulator(Listener):
                     changes.append(rule.what)
                 elif (spoilt := await _spoil(request, rule)) is not None:
                     return spoilt
-        answer = self._api.answer(question)
+        answer = self._api.answer(question, self.date or datetime.now(UTC))
         body = answer.body
         if changes and answer.content_type == JSON:
             body = _transformed(body, changes)
@@ -155,12 +173,16 @@ class CensusSimulator(Listener):
             parts = urlsplit(target)
             target = f"{parts.path}?{parts.query}"
         path, _, query_text = target.partition("?")
-        path = path[len(PREFIX) :] if path.startswith(PREFIX + "/") else path
+        version = next((name for name, prefix in PREFIX.items() if path.startswith(prefix + "/")), None)
+        path = path[len(PREFIX[version]) :] if version is not None else path
         query = dict(parse_qsl(query_text, keep_blank_values=True)) if query_text else {}
         if self.record_requests:
-            self.requests.append(RecordedRequest(time.monotonic(), request.method, path, query, request.headers))
+            self.requests.append(
+                RecordedRequest(time.monotonic(), version, request.method, path, query, request.headers)
+            )
         headers = request.headers
         return Question(
+            version=version,
             method=request.method,
             path=path,
             query=query,

@@ -7,7 +7,11 @@ run is `completed` with `canceled: true`).
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from zlib import crc32
+
+Id: TypeAlias = int | str
+"""What the API calls an object: a number, or since its second version perhaps a word."""
 
 ENDED: Final = frozenset({"completed", "failed", "skipped", "canceled", "cancelled"})
 
@@ -48,7 +52,7 @@ def merged(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if value is not ABSENT}
 
 
-def new_sync(sync_id: int, label: str | None, given: dict[str, Any], now: datetime) -> dict[str, Any]:
+def new_sync(sync_id: Id, label: str | None, given: dict[str, Any], now: datetime) -> dict[str, Any]:
     """A complete Sync."""
     created = timestamp(now)
     known: dict[str, Any] = {
@@ -70,7 +74,7 @@ def new_sync(sync_id: int, label: str | None, given: dict[str, Any], now: dateti
     return merged(known, given)
 
 
-def new_run(run_id: int, sync_id: int, status: str, given: dict[str, Any], now: datetime) -> dict[str, Any]:
+def new_run(run_id: Id, sync_id: Id, status: str, given: dict[str, Any], now: datetime) -> dict[str, Any]:
     """A complete SyncRun in the given status."""
     created = timestamp(now)
     known: dict[str, Any] = {
@@ -124,7 +128,8 @@ def _of_status(run: dict[str, Any], status: str, given: dict[str, Any], stamp: o
 
 def _counts(run: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Counts of a successful run that add up, with what is given or already known taken as it is."""
-    run_id = int(run["id"])
+    identity = run["id"]
+    run_id = identity if isinstance(identity, int) else crc32(str(identity).encode())
 
     def settled(name: str, default: int) -> int:
         value = given.get(name, run.get(name))

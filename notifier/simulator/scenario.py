@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from notifier.simulator.census import CensusSimulator
+from notifier.simulator.defaults import Id
 from notifier.simulator.faults import Fault, FaultHandle
 
-Names = dict[str, int]
+Names = dict[str, Id]
 """The ID that the simulator gave to each name of a sync or run."""
 
 

@@ -7,12 +7,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from notifier.simulator import scenario
 from notifier.simulator.census import CensusSimulator, RecordedRequest
-from notifier.simulator.defaults import GENERATED, Marker
+from notifier.simulator.defaults import GENERATED, Id, Marker
 from notifier.simulator.faults import Fault, FaultHandle
 from notifier.simulator.sink import ReceivedWebhook, Wanted, WebhookSink
 from notifier.simulator.slack.facade import SlackFacade
@@ -33,6 +34,8 @@ class SimulatorThread:
         self,
         *,
         api_key: str = "simulated-key",
+        token: str = "simulated-token",
+        versions: str = "both",
         latency: float = 0.0,
         port: int = 0,
         sink_port: int = 0,
@@ -41,7 +44,7 @@ class SimulatorThread:
         self.base_url = ""
         self.sink_url = ""
         self.slack_url = ""
-        self.simulator = CensusSimulator(api_key=api_key, latency=latency)
+        self.simulator = CensusSimulator(api_key=api_key, token=token, versions=versions, latency=latency)
         self.sink = SinkFacade(self, WebhookSink())
         self.slack = SlackFacade(self, SlackSimulator())
         self._ports = (port, sink_port, slack_port)
@@ -67,52 +70,61 @@ class SimulatorThread:
         """The key that the simulated workspace takes."""
         return self.simulator.api_key
 
+    @property
+    def token(self) -> str:
+        """The token that version 2 of the simulated API takes."""
+        return self.simulator.token
+
+    def retire_v1(self, at: datetime, status: int = 410) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.retire_v1, at, status)
+
     def add_sync(
         self,
         *,
-        id: int | None = None,  # noqa: A002 the API's own name
+        id: Id | None = None,  # noqa: A002 the API's own name
         label: str | Marker | None = GENERATED,
         **fields: Any,
     ) -> dict[str, Any]:
         """See CensusSimulator."""
         return self.call(self.simulator.add_sync, id=id, label=label, **fields)
 
-    def update_sync(self, sync_id: int, **fields: Any) -> dict[str, Any]:
+    def update_sync(self, sync_id: Id, **fields: Any) -> dict[str, Any]:
         """See CensusSimulator."""
         return self.call(self.simulator.update_sync, sync_id, **fields)
 
-    def remove_sync(self, sync_id: int) -> None:
+    def remove_sync(self, sync_id: Id) -> None:
         """See CensusSimulator."""
         self.call(self.simulator.remove_sync, sync_id)
 
     def add_run(
         self,
-        sync_id: int,
+        sync_id: Id,
         *,
-        id: int | None = None,  # noqa: A002 the API's own name
+        id: Id | None = None,  # noqa: A002 the API's own name
         status: str = "queued",
         **fields: Any,
     ) -> dict[str, Any]:
         """See CensusSimulator."""
         return self.call(self.simulator.add_run, sync_id, id=id, status=status, **fields)
 
-    def update_run(self, run_id: int, **fields: Any) -> dict[str, Any]:
+    def update_run(self, run_id: Id, **fields: Any) -> dict[str, Any]:
         """See CensusSimulator."""
         return self.call(self.simulator.update_run, run_id, **fields)
 
-    def remove_run(self, run_id: int) -> None:
+    def remove_run(self, run_id: Id) -> None:
         """See CensusSimulator."""
         self.call(self.simulator.remove_run, run_id)
 
-    def set_records(self, run_id: int, records: list[dict[str, Any]]) -> None:
+    def set_records(self, run_id: Id, records: list[dict[str, Any]]) -> None:
         """See CensusSimulator."""
         self.call(self.simulator.set_records, run_id, records)
 
-    def run(self, run_id: int) -> dict[str, Any]:
+    def run(self, run_id: Id) -> dict[str, Any]:
         """See CensusSimulator."""
         return self.call(self.simulator.run, run_id)
 
-    def sync(self, sync_id: int) -> dict[str, Any]:
+    def sync(self, sync_id: Id) -> dict[str, Any]:
         """See CensusSimulator."""
         return self.call(self.simulator.sync, sync_id)
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from notifier.simulator import defaults
+from notifier.simulator.defaults import Id
 
 
 class UnknownObjectError(LookupError):
@@ -51,10 +52,10 @@ class Workspace:
     """Syncs and runs. Every method that hands out an object hands out a copy of it."""
 
     def __init__(self) -> None:
-        self._syncs: dict[int, StoredSync] = {}
-        self._runs: dict[int, Stored] = {}
+        self._syncs: dict[str, StoredSync] = {}
+        self._runs: dict[str, Stored] = {}
         self._order: list[StoredSync] = []
-        self._records: dict[int, list[dict[str, Any]]] = {}
+        self._records: dict[str, list[dict[str, Any]]] = {}
         self._last_sync_id = 0
         self._last_run_id = 100_000  # far from the IDs of syncs: one taken for the other shows
 
@@ -62,94 +63,96 @@ class Workspace:
         """All syncs, oldest first. Not a copy: to be read at once."""
         return self._order
 
-    def runs_of(self, sync_id: int) -> Sequence[Stored]:
+    def runs_of(self, sync_id: Id) -> Sequence[Stored]:
         """The sync's runs, oldest first. Not a copy: to be read at once."""
         return self.stored_sync(sync_id).runs
 
-    def stored_sync(self, sync_id: int) -> StoredSync:
+    def stored_sync(self, sync_id: Id) -> StoredSync:
         """The sync as it is kept. Raises UnknownObjectError."""
         try:
-            return self._syncs[sync_id]
+            return self._syncs[str(sync_id)]
         except KeyError:
             raise UnknownObjectError(f"the simulator has no sync {sync_id}") from None
 
-    def stored_run(self, run_id: int) -> Stored:
+    def stored_run(self, run_id: Id) -> Stored:
         """The run as it is kept. Raises UnknownObjectError."""
         try:
-            return self._runs[run_id]
+            return self._runs[str(run_id)]
         except KeyError:
             raise UnknownObjectError(f"the simulator has no sync run {run_id}") from None
 
     def add_sync(
-        self, sync_id: int | None, label: str | defaults.Marker | None, given: dict[str, Any]
+        self, sync_id: Id | None, label: str | defaults.Marker | None, given: dict[str, Any]
     ) -> dict[str, Any]:
         """Adds a sync; raises ValueError for an ID that is taken."""
-        number = self._last_sync_id + 1 if sync_id is None else sync_id
-        if number in self._syncs:
-            raise ValueError(f"the simulator already has a sync {number}")
-        self._last_sync_id = max(self._last_sync_id, number)
+        identity = self._last_sync_id + 1 if sync_id is None else sync_id
+        if str(identity) in self._syncs:
+            raise ValueError(f"the simulator already has a sync {identity}")
+        if isinstance(identity, int):
+            self._last_sync_id = max(self._last_sync_id, identity)
         now = datetime.now(UTC)
-        text = f"Sync {number}" if isinstance(label, defaults.Marker) else label
-        value = defaults.new_sync(number, text, deepcopy(given), now)
+        text = f"Sync {identity}" if isinstance(label, defaults.Marker) else label
+        value = defaults.new_sync(identity, text, deepcopy(given), now)
         sync = StoredSync(value, defaults.moment_of(value.get("created_at"), now))
-        self._syncs[number] = sync
+        self._syncs[str(identity)] = sync
         insort_right(self._order, sync, key=lambda stored: stored.created)
         return deepcopy(value)
 
-    def update_sync(self, sync_id: int, given: dict[str, Any]) -> dict[str, Any]:
+    def update_sync(self, sync_id: Id, given: dict[str, Any]) -> dict[str, Any]:
         """Changes a sync's fields; `updated_at` becomes now unless given."""
         sync = self.stored_sync(sync_id)
         stamp = {"updated_at": defaults.timestamp(datetime.now(UTC))}
         sync.replace(defaults.merged(sync.value | stamp, deepcopy(given)))
         return deepcopy(sync.value)
 
-    def remove_sync(self, sync_id: int) -> None:
+    def remove_sync(self, sync_id: Id) -> None:
         """Removes a sync and all its runs."""
         sync = self.stored_sync(sync_id)
-        del self._syncs[sync_id]
+        del self._syncs[str(sync_id)]
         self._order = [other for other in self._order if other is not sync]
         for run in sync.runs:
-            run_id = run.value["id"]
+            run_id = str(run.value["id"])
             self._runs.pop(run_id, None)
             self._records.pop(run_id, None)
 
-    def add_run(self, sync_id: int, run_id: int | None, status: str, given: dict[str, Any]) -> dict[str, Any]:
+    def add_run(self, sync_id: Id, run_id: Id | None, status: str, given: dict[str, Any]) -> dict[str, Any]:
         """Adds a run; of two created in the same millisecond the one added later is the newer."""
         sync = self.stored_sync(sync_id)
-        number = self._last_run_id + 1 if run_id is None else run_id
-        if number in self._runs:
-            raise ValueError(f"the simulator already has a sync run {number}")
-        self._last_run_id = max(self._last_run_id, number)
+        identity = self._last_run_id + 1 if run_id is None else run_id
+        if str(identity) in self._runs:
+            raise ValueError(f"the simulator already has a sync run {identity}")
+        if isinstance(identity, int):
+            self._last_run_id = max(self._last_run_id, identity)
         now = datetime.now(UTC)
-        value = defaults.new_run(number, sync_id, status, deepcopy(given), now)
+        value = defaults.new_run(identity, sync.value["id"], status, deepcopy(given), now)
         run = Stored(value, defaults.moment_of(value.get("created_at"), now))
-        self._runs[number] = run
+        self._runs[str(identity)] = run
         if not sync.runs or sync.runs[-1].created <= run.created:
             sync.runs.append(run)
         else:
             insort_right(sync.runs, run, key=lambda stored: stored.created)
         return deepcopy(value)
 
-    def update_run(self, run_id: int, given: dict[str, Any]) -> dict[str, Any]:
+    def update_run(self, run_id: Id, given: dict[str, Any]) -> dict[str, Any]:
         """Changes a run's fields; its place in the list stays, even if `created_at` changes."""
         run = self.stored_run(run_id)
         run.replace(defaults.changed_run(run.value, deepcopy(given), datetime.now(UTC)))
         return deepcopy(run.value)
 
-    def remove_run(self, run_id: int) -> None:
+    def remove_run(self, run_id: Id) -> None:
         """Removes a run from its sync's list and from sight."""
         run = self.stored_run(run_id)
-        sync = self._syncs[run.value["sync_id"]]
+        sync = self._syncs[str(run.value["sync_id"])]
         sync.runs = [other for other in sync.runs if other is not run]
-        del self._runs[run_id]
-        self._records.pop(run_id, None)
+        del self._runs[str(run_id)]
+        self._records.pop(str(run_id), None)
 
-    def set_records(self, run_id: int, records: list[dict[str, Any]]) -> None:
+    def set_records(self, run_id: Id, records: list[dict[str, Any]]) -> None:
         """Gives a run the records that fetchRecords shows; without them it answers 404, as without Sync Tracking."""
         self.stored_run(run_id)
-        self._records[run_id] = deepcopy(records)
+        self._records[str(run_id)] = deepcopy(records)
 
-    def records_of(self, run_id: int) -> Sequence[dict[str, Any]] | None:
+    def records_of(self, run_id: Id) -> Sequence[dict[str, Any]] | None:
         """The run's records, or None where they are not tracked. Raises UnknownObjectError."""
         self.stored_run(run_id)
-        return self._records.get(run_id)
+        return self._records.get(str(run_id))

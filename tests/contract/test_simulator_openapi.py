@@ -7,27 +7,14 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped, unused-ignore]
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from ruamel.yaml import YAML
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 import notifier.simulator
 from notifier.simulator import CensusSimulator, SimulatorThread
+from tests.contract.openapi import BOUNDED, ask, has_key
 
 OPENAPI = Path(notifier.simulator.__file__).with_name("census-openapi.yaml")
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-BOUNDED = settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
 
 schema = schemathesis.openapi.from_path(OPENAPI)
 valid = schemathesis.openapi.from_path(OPENAPI)
@@ -58,7 +45,7 @@ def test_every_answer_to_a_generated_request_is_one_that_the_file_describes(
     case: schemathesis.Case[Any], census: SimulatorThread
 ) -> None:
     response = _ask(case, census)
-    assert response.status_code in ((200, 404) if _has_key(response) else (401,))
+    assert response.status_code in ((200, 404) if has_key(response) else (401,))
 
 
 @valid.parametrize()
@@ -102,14 +89,7 @@ def test_an_answer_that_breaks_the_schema_is_noticed(census: SimulatorThread) ->
 
 
 def _ask(case: schemathesis.Case[Any], census: SimulatorThread, *, key: str | None = None) -> schemathesis.Response:
-    """Sends the case with this key (the right one by default) in place of a generated one, and checks the answer."""
-    case.headers["Authorization"] = f"Bearer {key or census.api_key}"
-    return case.call_and_validate(base_url=census.base_url, checks=CHECKS)
-
-
-def _has_key(response: schemathesis.Response) -> bool:
-    """Whether the request went out with a key: schemathesis takes it away where it tries the API without."""
-    return "Authorization" in response.request.headers
+    return ask(case, census.base_url, key or census.api_key)
 
 
 def _document() -> dict[str, Any]:

@@ -39,7 +39,7 @@ async def test_the_demo_tells_its_stories_within_18_seconds() -> None:
     at_start: dict[int, list[str]] = {}
     skipped_beside: list[str] = []
 
-    def watch(step: Step, ids: dict[str, int]) -> None:
+    def watch(step: Step, ids: dict[str, int | str]) -> None:
         if step.at == 0:
             return
         if not at_start:
@@ -119,7 +119,7 @@ async def test_faults_of_a_scenario_come_and_go(tmp_path: Path) -> None:
     hung: list[bool] = []
     lasted: list[str] = []
 
-    def watch(step: Step, ids: dict[str, int]) -> None:
+    def watch(step: Step, ids: dict[str, int | str]) -> None:
         hung.append(any(True for _ in simulator._faults.matching("/syncs/1")))
         lasted.extend(f"{run['created_at'][17:]}-{run['completed_at'][17:]}" for run in simulator.runs(1))
 
