@@ -86,16 +86,11 @@ def revisions() -> list[str]:
 
 
 def make(path: Path, revision: str | None, workspace: str) -> None:
-    """A database at a revision, in WAL mode as ours are; without one, no file at all."""
+    """A database at a revision, with a past; without one, no file at all."""
     if revision is None:
         return
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.connect() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    empty(path, revision)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for table, rows in _past(workspace).items():
             for row in rows if table in tables else ():
@@ -103,6 +98,17 @@ def make(path: Path, revision: str | None, workspace: str) -> None:
                 marks = ", ".join("?" * len(row))
                 connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
         connection.commit()
+
+
+def empty(path: Path, revision: str) -> None:
+    """A database at a revision, in WAL mode as ours are."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def content(connection: sqlite3.Connection, like: dict[str, Table] | None = None) -> dict[str, Table]:
@@ -115,8 +121,17 @@ def content(connection: sqlite3.Connection, like: dict[str, Table] | None = None
             continue
         rows = [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")]  # noqa: S608
         known = like[table][0].keys() if like and like[table] else None
-        found[table] = [{name: row[name] for name in row if known is None or name in known} for row in rows]
+        found[table] = [
+            {name: _as_now(name, row[name]) for name in row if known is None or name in known} for row in rows
+        ]
     return found
+
+
+def _as_now(column: str, value: Any) -> Any:
+    """IDs of syncs and runs were numbers until 0009, and 0 stood for none."""
+    if column.endswith(("sync_id", "run_id")) and isinstance(value, int):
+        return str(value or "")
+    return value
 
 
 def _config() -> Config:

@@ -5,6 +5,8 @@ The connection comes from `notifier.store.migrate`; there is no alembic.ini to e
 
 from alembic import context
 
+from notifier.model.errors import DatabaseUnusable
+
 connection = context.config.attributes["connection"]
 
 context.configure(
@@ -16,3 +18,11 @@ context.configure(
 # One for all: where two processes migrate at once, the second reads the revision after the first has done everything.
 with context.begin_transaction():
     context.run_migrations()
+    # A migration that builds tables anew can't have them obeyed meanwhile (see `set_up`).
+    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if lost is not None:
+        child, _, parent, _ = lost
+        raise DatabaseUnusable(
+            f"{context.config.attributes.get('path')}: rows of {child} refer to rows of {parent} that are gone; "
+            "restore a backup, or remove them"
+        )

@@ -16,6 +16,7 @@ from notifier.judging.results import after_run, with_good_run
 from notifier.judging.sightings import Sighting
 from notifier.model.delivery import Message, PendingDelivery
 from notifier.model.event import EventType
+from notifier.model.identity import Id
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.run import Change, Records, Result, SyncRun, Watched
 from notifier.model.sync import Labels, Mark
@@ -55,7 +56,7 @@ def a_run(
     return SyncRun(number, sync_id, shown, created_at, updated_at, completed_at, whole)
 
 
-def a_mark(run_id: int | None, created_at: datetime | None = NOW, floor: datetime | None = NOW) -> Mark:
+def a_mark(run_id: Id | None, created_at: datetime | None = NOW, floor: datetime | None = NOW) -> Mark:
     """A mark on a run."""
     return Mark(run_id, created_at, floor)
 
@@ -200,7 +201,7 @@ class Course:
         self.checks = ChecksInForce(**checks)
         self.state = SyncState()
         self.now = NOW
-        self.results: dict[int, Result] = {}
+        self.results: dict[Id, Result] = {}
         self.incidents: list[Incident] = []
         self.told: list[str] = []
         self._opened = 0

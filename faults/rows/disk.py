@@ -51,7 +51,7 @@ def must_be_told_once(workplace: Workplace, simulator: SimulatorThread, runs: li
     database = workplace.directory / "n.db"
     workplace.wait_until(lambda: look(database, SETTLED) == [(len(runs),)], timeout=90)
     ids = Counter(webhook.headers["webhook-id"] for webhook in simulator.sink.accepted)
-    told = look(database, "SELECT run_id FROM events")
+    told = look(database, "SELECT CAST(run_id AS INTEGER) FROM events")
     must(sorted(told) == [(run,) for run in sorted(runs)], f"events tell of {len(told)} runs, not of {len(runs)}")
     must(set(ids.values()) == {1} and len(ids) == len(runs), f"{len(ids)} messages came, some again: {ids}")
     must(look(database, "PRAGMA integrity_check") == [("ok",)], "the database is not sound")

@@ -54,7 +54,7 @@ def soak(size: Size) -> Figures:
             lambda: look(database, "SELECT count(*) FROM deliveries WHERE state = 'delivered'") == [(len(runs),)],
             timeout=interval * 2 + 60,
         )
-        told = [run for (run,) in look(database, "SELECT run_id FROM events ORDER BY run_id")]
+        told = [run for (run,) in look(database, "SELECT CAST(run_id AS INTEGER) FROM events ORDER BY 1")]
         must(told == sorted(runs), f"events tell of {len(told)} runs, not of the {len(runs)} that there were")
         came = {webhook.headers["webhook-id"] for webhook in simulator.sink.accepted}
         must(len(came) == len(runs), f"{len(came)} messages came, not {len(runs)}")

@@ -29,6 +29,7 @@ from notifier.http.client import (
     retry_after,
 )
 from notifier.model.errors import Throttled, Unreachable, Unusable
+from notifier.model.identity import Id, in_path
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.run import SyncRun
 from notifier.watchlist.models import Workspace
@@ -122,13 +123,13 @@ class CensusClient:
         self._meter = meter
         self.gate = gate
 
-    async def runs(self, sync_id: int, *, page: int, per_page: int) -> Answer:
+    async def runs(self, sync_id: Id, *, page: int, per_page: int) -> Answer:
         """One page of a sync's runs, newest first, undecoded: most polls end by seeing that nothing changed."""
-        return await self._get(f"/syncs/{sync_id}/sync_runs?page={page}&per_page={per_page}&order=desc")
+        return await self._get(f"/syncs/{in_path(sync_id)}/sync_runs?page={page}&per_page={per_page}&order=desc")
 
-    async def run(self, run_id: int) -> tuple[SyncRun, datetime | None]:
+    async def run(self, run_id: Id) -> tuple[SyncRun, datetime | None]:
         """One run, and the `Date` of the answer. Raises NotFound, and Unusable for an answer about another run."""
-        answer = await self._get(f"/sync_runs/{run_id}")
+        answer = await self._get(f"/sync_runs/{in_path(run_id)}")
         run = wire.one_run(answer.body)
         if run.id != run_id:
             raise Unusable(f"the answer is about another sync run, {run.id}")

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from notifier.model.event import CensusAlert, EventType
-from notifier.watchlist.values import LARGEST_ID, split_url
+from notifier.model.identity import Id, id_of
+from notifier.watchlist.values import split_url
 
 ALERTS: Final[Mapping[str, EventType]] = {
     "sync.alert.raised": EventType.CENSUS_ALERT_RAISED,
@@ -29,7 +30,7 @@ LONGEST_LINK: Final = 3_000
 class Notice:
     """What one webhook says: something happened to this sync."""
 
-    sync_id: int
+    sync_id: Id
     alert: CensusAlert | None = None
 
 
@@ -46,7 +47,7 @@ def notice_of(body: bytes, app_url: str) -> Notice | None:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(said, dict) or (sync_id := _id(said.get("sync_id"))) is None:
+    if not isinstance(said, dict) or (sync_id := id_of(said.get("sync_id"))) is None:
         return None
     return Notice(sync_id, _alert(said, app_url))
 
@@ -65,7 +66,7 @@ def _alert(said: Mapping[str, Any], app_url: str) -> CensusAlert | None:
         message=_text(said.get("message")),
         details=_text(said.get("details")),
         url=own_link(said.get("followup_url"), app_url),
-        run_id=_id(said.get("sync_run_id")),
+        run_id=id_of(said.get("sync_run_id")),
     )
 
 
@@ -79,14 +80,6 @@ def own_link(url: object, app_url: str) -> str | None:
         return None
     is_own = parts.hostname == urlsplit(app_url).hostname and parts.port in (None, 443)
     return url if is_own and parts.scheme == "https" else None
-
-
-def _id(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_ID:
-        return None
-    return value
 
 
 def _text(value: object) -> str | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from notifier.census.client import CensusClient
+from notifier.model.identity import Id
 from notifier.model.sync import Sync
 
 MOST_LISTING_PAGES: Final = 1_000
@@ -14,7 +15,7 @@ MOST_LISTING_PAGES: Final = 1_000
 class Listing:
     """One reading of a workspace's syncs."""
 
-    syncs: dict[int, Sync]
+    syncs: dict[Id, Sync]
     ended: bool
     """Whether it was read to its end."""
     flaw: str | None
@@ -31,7 +32,7 @@ class Listing:
 
 async def read_listing(client: CensusClient, now: datetime) -> Listing:
     """Reads every page. Raises CensusError."""
-    syncs: dict[int, Sync] = {}
+    syncs: dict[Id, Sync] = {}
     number, ended, repeats, unreadable = 0, False, False, 0
     total: int | None = None
     listed_at = now

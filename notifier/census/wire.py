@@ -15,6 +15,7 @@ import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable, status_in_words
+from notifier.model.identity import Id, id_of
 from notifier.model.run import Records, SyncRun, Watched
 from notifier.model.sync import Sync
 from notifier.model.times import parsed_time
@@ -47,20 +48,11 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
-def _id(value: object) -> int:
-    """An ID: a positive whole number that a database can hold; digits in a string will do."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value) if len(value) < 20 else 0
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+def _id(value: object) -> Id:
+    identity = id_of(value)
+    if identity is None:
         raise ValueError("not an ID")
-    return value
-
-
-def _id_or_none(value: object) -> int | None:
-    try:
-        return _id(value)
-    except ValueError:
-        return None
+    return identity
 
 
 Text = Annotated[str | None, BeforeValidator(_text)]
@@ -75,8 +67,8 @@ class _Run(BaseModel):
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    id: Annotated[int, BeforeValidator(_id)]
-    sync_id: Annotated[int | None, BeforeValidator(_id_or_none)] = None
+    id: Annotated[Id, BeforeValidator(_id)]
+    sync_id: Annotated[Id | None, BeforeValidator(id_of)] = None
     status: Text = None
     canceled: Truth = None
     error_code: Text = None
@@ -95,7 +87,7 @@ class _Run(BaseModel):
 class _Sync(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    id: Annotated[int, BeforeValidator(_id)]
+    id: Annotated[Id, BeforeValidator(_id)]
     label: Text = Field(default=None, validation_alias=AliasChoices("label", "name"))
     status: Text = None
     paused: Truth = None
@@ -187,7 +179,7 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def runs_page(body: bytes, sync_id: int, number: int = 1) -> RunsPage:
+def runs_page(body: bytes, sync_id: Id, number: int = 1) -> RunsPage:
     """Reads an answer to "List sync runs", page `number`. A run that it names twice is one run.
 
     Raises Unusable where there is no list, or one that can't be read.
@@ -196,7 +188,7 @@ def runs_page(body: bytes, sync_id: int, number: int = 1) -> RunsPage:
     found = [_run(item, sync_id) for item in items]
     runs = [run for run in found if run is not None]
     _must_be_readable(len(runs), len(items))
-    newest: dict[int, SyncRun] = {}
+    newest: dict[Id, SyncRun] = {}
     for run in runs:
         if run.id not in newest or _is_later(run, newest[run.id]):
             newest[run.id] = run  # in the place of the first
@@ -243,7 +235,7 @@ def _must_be_readable(readable: int, items: int) -> None:
         raise Unusable(f"the answer holds a list of {items:,}, and none of them has an ID that can be read")
 
 
-def _run(item: Any, sync_id: int | None) -> SyncRun | None:
+def _run(item: Any, sync_id: Id | None) -> SyncRun | None:
     if not isinstance(item, dict):
         return None
     try:

@@ -15,6 +15,7 @@ from notifier.cli.terminal import brief, console, long, plain, short, table, wai
 from notifier.judging.advice import idle_watches, unserved_syncs
 from notifier.model.delivery import Verdict
 from notifier.model.errors import CensusError
+from notifier.model.identity import Id
 from notifier.model.times import counted
 from notifier.service import log
 from notifier.watchlist.covers import covered_syncs, watches_of
@@ -73,7 +74,7 @@ def _notes(name: str, verdict: Verdict) -> Iterator[str]:
     yield from (f"receivers.{name}: {note}" for note in verdict.notes)
 
 
-def _place(watchlist: Watchlist, workspace: str, run_id: int) -> str:
+def _place(watchlist: Watchlist, workspace: str, run_id: Id) -> str:
     wanted = (workspace, run_id)
     places = (place for place, watch in enumerate(watchlist.watches) if (watch.workspace, watch.sync_run) == wanted)
     return f"watches[{next(places)}]"

@@ -10,7 +10,7 @@ from rich.text import Text
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
 from notifier.cli.incidents import ended
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, SyncId, look_up
 from notifier.cli.terminal import DASH, MOST_SHOWN, ago, brief, long, print_json_array, short, show_newest, table
 from notifier.model.body import EventBody, IncidentToldOf, SyncToldOf
 from notifier.model.event import EventType
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
 
 def events(
     config: Config = DEFAULT_CONFIG,
-    sync: Annotated[int | None, typer.Option("--sync", metavar="ID", min=1, help="Only of this sync.")] = None,
+    sync: SyncId = None,
     kind: Annotated[
         str | None,
         typer.Option(

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from notifier.model.identity import NO_ID, Id, id_of
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 from notifier.watchlist.reading.outline import Outline, read_outline
@@ -18,6 +19,17 @@ DEFAULT_CONFIG = Path("watchlist.yaml")
 OURS_ALONE = 0o077
 """The umask: the database holds what went wrong with customers' records."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a pipe.")]
+
+
+def _id(text: str) -> Id:
+    identity = id_of(text)
+    if identity is None:
+        raise typer.BadParameter(NO_ID)
+    return identity
+
+
+SyncId = Annotated[Any, typer.Option("--sync", metavar="ID", parser=_id, help="Only of this sync.")]
+"""An `Id`, or None; typer refuses unions."""
 Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="At most so many; 50 otherwise, and all of them with --json."),

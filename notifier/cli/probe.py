@@ -19,6 +19,7 @@ from notifier.judging.body import body_of_test
 from notifier.model.delivery import Message, Outcome, Verdict
 from notifier.model.errors import CensusError, NotFound
 from notifier.model.event import TEST_TYPE
+from notifier.model.identity import Id, in_order
 from notifier.receivers.senders import open_senders
 from notifier.receivers.webhook_answer import echo
 from notifier.watchlist.covers import named_runs, watches_of
@@ -32,7 +33,7 @@ class Findings:
 
     listings: dict[str, Listing | CensusError]
     """Each workspace's syncs, or why there are none."""
-    missing_runs: dict[str, tuple[int, ...]]
+    missing_runs: dict[str, tuple[Id, ...]]
     """Watched runs that Census does not know, by workspace."""
     verdicts: dict[str, Verdict]
     """By receiver."""
@@ -112,13 +113,13 @@ async def _listing(client: CensusClient) -> Listing | CensusError:
         return error
 
 
-async def _missing_runs(client: CensusClient, workspace: str, watchlist: Watchlist) -> tuple[int, ...]:
-    runs = sorted(named_runs(watches_of(workspace, watchlist.watches)))
+async def _missing_runs(client: CensusClient, workspace: str, watchlist: Watchlist) -> tuple[Id, ...]:
+    runs = sorted(named_runs(watches_of(workspace, watchlist.watches)), key=in_order)
     known = await asyncio.gather(*(_is_known(client, run_id) for run_id in runs))
     return tuple(run_id for run_id, is_known in zip(runs, known, strict=True) if not is_known)
 
 
-async def _is_known(client: CensusClient, run_id: int) -> bool:
+async def _is_known(client: CensusClient, run_id: Id) -> bool:
     """Whether Census knows the run; where it can't say, the listing says why."""
     try:
         await client.run(run_id)

@@ -15,6 +15,7 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
 from notifier.cli.probe import read_listings
 from notifier.cli.terminal import brief, console, long, print_json_array, short, table, waiting
 from notifier.model.errors import CensusError
+from notifier.model.identity import in_order
 from notifier.model.sync import Sync
 from notifier.service import log
 from notifier.watchlist.covers import covered_syncs, watches_of
@@ -80,7 +81,7 @@ def _rows(listings: Mapping[str, Listing | CensusError], watchlist: Watchlist) -
         if isinstance(listing, Listing):
             labels = {sync.id: sync.label for sync in listing.syncs.values()}
             covered = covered_syncs(watches_of(name, watchlist.watches), labels)
-            for sync_id in sorted(labels):
+            for sync_id in sorted(labels, key=in_order):
                 yield name, listing.syncs[sync_id], sync_id in covered
 
 

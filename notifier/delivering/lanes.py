@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from notifier.model.delivery import PendingDelivery
+from notifier.model.identity import Id
 
 LONGEST_LANE: Final = 20  # deliveries of a lane held in memory; the rest is read when these are done
 
-LaneKey: TypeAlias = tuple[str, int, int]
+LaneKey: TypeAlias = tuple[str, Id, int]
 """The workspace, the sync, and the ID of a delivery that stepped aside (else 0)."""
 Place: TypeAlias = tuple[bool, int]
 """Whether a delivery goes after all others, and its ID."""

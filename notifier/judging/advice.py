@@ -8,6 +8,7 @@ from typing import Final
 
 from notifier.judging.route import Subject, is_any, is_for_workspaces, matches, receivers_of
 from notifier.model.event import EventType
+from notifier.model.identity import Id
 from notifier.model.incident import Check
 from notifier.watchlist.checks import ChecksInForce
 from notifier.watchlist.covers import Coverage, covers, watches_of
@@ -102,7 +103,7 @@ def passed_over_routes(watchlist: Watchlist) -> tuple[int, ...]:
 # --- what the syncs of a workspace show beside it ---
 
 
-def idle_watches(watchlist: Watchlist, workspace: str, labels_of_syncs: Mapping[int, str | None]) -> tuple[int, ...]:
+def idle_watches(watchlist: Watchlist, workspace: str, labels_of_syncs: Mapping[Id, str | None]) -> tuple[int, ...]:
     """Places in the watchlist of watches of syncs that match none of these."""
     return tuple(
         place
@@ -113,7 +114,7 @@ def idle_watches(watchlist: Watchlist, workspace: str, labels_of_syncs: Mapping[
     )
 
 
-def unserved_syncs(watchlist: Watchlist, workspace: str, labels_of_syncs: Mapping[int, str | None]) -> tuple[int, ...]:
+def unserved_syncs(watchlist: Watchlist, workspace: str, labels_of_syncs: Mapping[Id, str | None]) -> tuple[Id, ...]:
     """Watched syncs none of whose events would go anywhere."""
     if watchlist.routes is None:
         return ()

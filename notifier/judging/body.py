@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from notifier.model.event import TEST_TYPE, CensusAlert, EventType
 from notifier.model.foreign import ELLIPSIS
+from notifier.model.identity import Id, id_of, run_page, sync_page
 from notifier.model.incident import Incident
 from notifier.model.measure import measure_json
 from notifier.model.run import Change, PreviousRun, SyncRun
@@ -27,7 +28,7 @@ def event_body(
     workspace: str,
     app_url: str,
     labels: Labels,
-    sync_id: int | None,
+    sync_id: Id | None,
     sync_label: str | None,
     run: SyncRun | None = None,
     previous_run: PreviousRun | None = None,
@@ -40,14 +41,13 @@ def event_body(
     Without a sync, `sync` is null. Without a run, an incident or an alert, the keys about one are left out. Of the run
     that an alert names, only the ID is known.
     """
-    history = f"{app_url}/syncs/{sync_id}/history"
     data: dict[str, Any] = {
         "workspace": workspace,
         "labels": dict(labels),
-        "sync": {"id": sync_id, "label": sync_label, "url": history} if sync_id is not None else None,
+        "sync": _sync_json(sync_id, sync_label, run, app_url) if sync_id is not None else None,
     }
     if run is not None:
-        data["sync_run"] = {**run.fields, "url": f"{history}?sync_run_id={run.id}"}
+        data["sync_run"] = {**run.fields, "url": run_page(app_url, sync_id or run.sync_id, run.id)}
         data["previous_run"] = previous_run and {"id": previous_run.id, "status": previous_run.status}
         data["changes"] = [{"field": c.field, "old": c.old, "new": c.new} for c in changes]
     if incident is not None:
@@ -58,9 +58,15 @@ def event_body(
             data["summary"] = incident.summary
     if alert is not None:
         data["alert"] = alert_json(alert)
-        if alert.run_id is not None:
-            data["sync_run"] = {"id": alert.run_id, "url": f"{history}?sync_run_id={alert.run_id}"}
+        if alert.run_id is not None and sync_id is not None:
+            data["sync_run"] = {"id": alert.run_id, "url": run_page(app_url, sync_id, alert.run_id)}
     return encoded({"type": type.value, "timestamp": timestamp(seen_at), "data": data})
+
+
+def _sync_json(sync_id: Id, label: str | None, run: SyncRun | None, app_url: str) -> dict[str, Any]:
+    """A sync, with its ID as the API gave it: "52" stays text where the run says so, and is sync 52 all the same."""
+    given = run.fields.get("sync_id") if run is not None else None
+    return {"id": given if id_of(given) == sync_id else sync_id, "label": label, "url": sync_page(app_url, sync_id)}
 
 
 def incident_json(incident: Incident) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from notifier.judging.likeness import likeness, wrong_with
 from notifier.model.event import EventType
+from notifier.model.identity import Id
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import AnotherError, Counted, Lost, Measure, Running, Said, Standstill, sentence
 from notifier.model.run import GoodRun, Records, Result, SyncRun
@@ -71,7 +72,7 @@ class Scene:
     """What each new incident is given: whose it is, and when that was."""
 
     workspace: str
-    sync_id: int | None
+    sync_id: Id | None
     sync_label: str | None
     labels: Mapping[str, str]
     now: datetime
@@ -82,7 +83,7 @@ class Scene:
         check: Check,
         *,
         run: SyncRun | None = None,
-        run_id: int | None = None,
+        run_id: Id | None = None,
         runs: int = 0,
         measure: Measure | None = None,
         last_good: GoodRun | None = None,
@@ -267,7 +268,7 @@ def _exactly(percent: float) -> Fraction:
     return Fraction(str(percent))
 
 
-def after_end(state: SyncState, run_id: int, run: SyncRun | None, reason: Reason, scene: Scene) -> tuple[Step, ...]:
+def after_end(state: SyncState, run_id: Id, run: SyncRun | None, reason: Reason, scene: Scene) -> tuple[Step, ...]:
     """What it means that a run ended, or (without `run`) is no longer followed: its `slow_run` incident is over."""
     incident = state.open.get(Check.SLOW_RUN)
     if incident is None or incident.last_run_id != run_id:

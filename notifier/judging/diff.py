@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from notifier.model.event import EventType
+from notifier.model.identity import Id
 from notifier.model.run import CANCELED_STATUSES, WATCHED_FIELDS, Change, SyncRun, Watched
 from notifier.model.sync import Mark
 
@@ -51,7 +52,7 @@ class Reading:
     reached: bool
 
 
-def read_to_mark(listed: Sequence[SyncRun], mark: Mark, known: Container[int]) -> Reading:
+def read_to_mark(listed: Sequence[SyncRun], mark: Mark, known: Container[Id]) -> Reading:
     """Sorts out which listed runs are news.
 
     `listed` is newest first; `known` are the runs that have a snapshot. News is what stands above the mark and has no
@@ -77,7 +78,7 @@ def is_baseline(run: SyncRun, mark: Mark) -> bool:
     return run.created_at is not None and mark.floor is not None and run.created_at < mark.floor
 
 
-def _end_of_new(listed: Sequence[SyncRun], mark: Mark, known: Container[int]) -> int:
+def _end_of_new(listed: Sequence[SyncRun], mark: Mark, known: Container[Id]) -> int:
     """The place of the first run that is not newer than the mark; where none is known to be, of one that was recorded
     and has no time to tell by: it stands below the mark that was moved with it."""
     end = next((place for place, run in enumerate(listed) if _at_or_below(run, mark)), None)

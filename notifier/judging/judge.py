@@ -17,6 +17,7 @@ from notifier.judging.route import Finding, Reader, Subject, addressed, who_know
 from notifier.judging.sightings import Sighting
 from notifier.judging.standing import resting_checks, standing_after
 from notifier.model.event import Addressee, CensusAlert, Event, EventType, run_story
+from notifier.model.identity import Id
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.run import Result
 from notifier.model.sync import Labels, Mark, Sync
@@ -38,13 +39,13 @@ class Times:
 class KnownSync:
     """A watched sync as it is known at one moment: what is seen of it is judged by this."""
 
-    sync_id: int | None
+    sync_id: Id | None
     """None: it is no sync, but the workspace itself."""
     label: str | None
     labels: Labels
     mark: Mark | None = None
     """How far its list of runs has been read; None: not at all yet."""
-    watched_runs: Mapping[int, Labels] = field(default_factory=dict)
+    watched_runs: Mapping[Id, Labels] = field(default_factory=dict)
     """Its runs that a `sync_run` watch names, with the labels of that watch."""
     checks: ChecksInForce = NO_CHECKS
     state: SyncState = field(default_factory=SyncState)
@@ -79,7 +80,7 @@ class Judge:
         sync: KnownSync,
         sightings: Iterable[Sighting],
         results: Iterable[Result],
-        listed: Sequence[int],
+        listed: Sequence[Id],
         times: Times,
     ) -> Found:
         """What runs mean that were seen, oldest first.

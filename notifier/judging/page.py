@@ -8,6 +8,7 @@ from notifier.judging.checks import Judged, Step, SyncState
 from notifier.judging.diff import event_type
 from notifier.judging.sightings import Sighting
 from notifier.model.event import CensusAlert, Event, EventType
+from notifier.model.identity import Id
 from notifier.model.incident import Incident
 from notifier.model.run import Change, PreviousRun, SyncRun
 from notifier.model.sync import Labels
@@ -20,9 +21,9 @@ class Found:
     events: tuple[Event, ...] = ()
     incidents: tuple[Incident, ...] = ()
     """As they are after their last step."""
-    outliers: tuple[int, ...] = ()
+    outliers: tuple[Id, ...] = ()
     """Runs that sent an unusual number of records, and are no measure for the next."""
-    regulars: tuple[int, ...] = ()
+    regulars: tuple[Id, ...] = ()
     """Runs that turned out not to have."""
     new_level_from: datetime | None = None
     """Since the run created then, the unusual number is the usual one."""
@@ -42,7 +43,7 @@ class EventDraft:
     alert: CensusAlert | None = None
 
     @property
-    def run_id(self) -> int | None:
+    def run_id(self) -> Id | None:
         """The run that it is about; of an alert's, no more than that is known."""
         if self.run is not None:
             return self.run.id
@@ -56,8 +57,8 @@ class Page:
         self.state = state
         self._events: list[Event] = []
         self._incidents: dict[str, Incident] = {}
-        self._outliers: list[int] = []
-        self._regulars: list[int] = []
+        self._outliers: list[Id] = []
+        self._regulars: list[Id] = []
         self._new_level_from: datetime | None = None
 
     def take(self, judged: Judged, run: SyncRun | None, *, recounted: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from notifier.judging import checks as rules
 from notifier.judging.checks import Judged, Scene, SyncState
 from notifier.judging.sightings import Sighting
+from notifier.model.identity import Id
 from notifier.model.incident import Reason
 from notifier.model.run import GoodRun, Result, Snapshot, SyncRun
 from notifier.watchlist.checks import ChecksInForce
@@ -53,7 +54,7 @@ def known_result(snapshot: Snapshot) -> Result:
     return Result(snapshot.run_id, snapshot.created_at, completed, ended, snapshot.records_sent)
 
 
-def take_new_level(results: dict[int, Result], level_from: datetime) -> None:
+def take_new_level(results: dict[Id, Result], level_from: datetime) -> None:
     """As the database does it: what was usual before is no measure any more, what came since is."""
     for result in results.values():
         is_before = result.created_at is not None and result.created_at < level_from
@@ -74,12 +75,12 @@ def how_many(checks: ChecksInForce, *, is_whole: bool) -> int:
     return MOST_RESULTS if checks.rejected_records is not None else 1
 
 
-def newest_first(results: Mapping[int, Result], listed: Iterable[int] = ()) -> list[Result]:
+def newest_first(results: Mapping[Id, Result], listed: Iterable[Id] = ()) -> list[Result]:
     """In the order in which the runs were created, turned round. Those of one instant stand as they are `listed`, those
     that are not behind them, as they are given; both newest first. One without a time stands above the one below it.
     """
     in_order = {run_id: results[run_id] for run_id in listed if run_id in results} | dict(results)
-    times: dict[int, datetime] = {}
+    times: dict[Id, datetime] = {}
     below = datetime.min.replace(tzinfo=UTC)
     for result in reversed(in_order.values()):
         below = times[result.run_id] = result.created_at or below
@@ -90,8 +91,8 @@ def after_run(
     state: SyncState,
     checks: ChecksInForce,
     sighting: Sighting,
-    results: dict[int, Result],
-    listed: Sequence[int],
+    results: dict[Id, Result],
+    listed: Sequence[Id],
     scene: Scene,
 ) -> Judged:
     """What a run that was seen means to its sync's checks; `results` then holds what it came to, too. Of results of one

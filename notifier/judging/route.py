@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from notifier.model.event import Addressee, EventType
+from notifier.model.identity import Id, id_of
 from notifier.model.incident import Check, Incident
 from notifier.model.sync import Labels
 from notifier.watchlist.models import Route
@@ -18,7 +19,7 @@ class Subject:
 
     type: EventType
     workspace: str
-    sync_id: int | None
+    sync_id: Id | None
     """None: it is the workspace's own event."""
     sync_label: str | None
     labels: Labels
@@ -213,4 +214,4 @@ def _fits_sync(route: Route, subject: Subject) -> bool:
 def _is_sync(wanted: int | str, subject: Subject) -> bool:
     if isinstance(wanted, int):
         return subject.sync_id == wanted
-    return fnmatchcase(subject.sync_label or "", wanted)
+    return id_of(wanted) == subject.sync_id or fnmatchcase(subject.sync_label or "", wanted)

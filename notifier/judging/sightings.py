@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifier.judging.diff import NOTHING, changes_between
+from notifier.model.identity import Id
 from notifier.model.run import Change, PreviousRun, Snapshot, SyncRun
 
 
@@ -16,9 +17,9 @@ class ShownRuns:
 
     runs: Sequence[SyncRun]
     """Newest first."""
-    known: Mapping[int, Snapshot]
+    known: Mapping[Id, Snapshot]
     """The snapshots of those that were seen before, by run."""
-    news: Collection[int] = ()
+    news: Collection[Id] = ()
     """Of those that were not, the ones whose first sight is told."""
     older: Sequence[SyncRun] = ()
     """What stands below them in the sync's list, newest first; nobody keeps snapshots of these."""
@@ -66,7 +67,7 @@ class Glance:
     """A run that is, or may be, worth a look, as far as the answer tells."""
 
     sighting: Sighting
-    below: tuple[int, ...]
+    below: tuple[Id, ...]
     """The runs that the answer shows below it."""
     oldest: datetime | None
     """When the last of these was created, or itself: the database is asked for what came before."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from notifier.judging.checks import Scene, Step, SyncState, good_since
+from notifier.model.identity import Id
 from notifier.model.incident import Check, Reason
 from notifier.model.measure import NotRead
 from notifier.model.sync import Standing, Sync
@@ -34,7 +35,7 @@ def turned_off(state: SyncState, checks: ChecksInForce) -> tuple[Check, ...]:
     return tuple(check for check in state.open if getattr(checks, check.value) is None)
 
 
-def out_of_sight(state: SyncState, followed: Container[int | None], scene: Scene) -> tuple[Step, ...]:
+def out_of_sight(state: SyncState, followed: Container[Id | None], scene: Scene) -> tuple[Step, ...]:
     """The run that took too long is no longer `followed`: nobody will see it end."""
     incident = state.open.get(Check.SLOW_RUN)
     if incident is None or incident.last_run_id in followed:
@@ -43,7 +44,7 @@ def out_of_sight(state: SyncState, followed: Container[int | None], scene: Scene
 
 
 def unreadable(
-    checks: ChecksInForce, state: SyncState, lasted: timedelta | None, run_id: int | None, error: str, scene: Scene
+    checks: ChecksInForce, state: SyncState, lasted: timedelta | None, run_id: Id | None, error: str, scene: Scene
 ) -> tuple[Step, ...]:
     """The incident of a sync that can't be read, or one of whose runs (`run_id`) can't, once that has lasted too long.
     `error`: why it can't."""

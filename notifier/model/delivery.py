@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from notifier.model.event import RUN_STORY
+from notifier.model.identity import Id
 from notifier.model.incident import Check
 
 
@@ -38,7 +39,7 @@ class PendingDelivery:
     event_id: str
     event_type: str
     workspace: str
-    sync_id: int
+    sync_id: Id
     attempts: int
     created_at: datetime
     """When the event was seen."""

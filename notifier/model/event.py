@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from notifier.model.identity import Id
 from notifier.model.incident import Incident
 from notifier.model.run import Snapshot
 from notifier.model.sync import Gap, Mark, Standing
@@ -49,7 +50,7 @@ class CensusAlert:
     details: str | None = None
     url: str | None = None
     """Leads to Census' own host."""
-    run_id: int | None = None
+    run_id: Id | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Event:
     id: str
     type: EventType
     workspace: str
-    sync_id: int | None
-    run_id: int | None
+    sync_id: Id | None
+    run_id: Id | None
     seen_at: datetime
     body: bytes = field(repr=False)
     """What every receiver gets, to the byte."""
@@ -91,7 +92,7 @@ class Observation:
     """All that one poll of a sync (or of one followed run) found; stored in one transaction or not at all."""
 
     workspace: str
-    sync_id: int | None
+    sync_id: Id | None
     """None where it is about the workspace."""
     label: str | None
     snapshots: tuple[Snapshot, ...] = ()
@@ -100,9 +101,9 @@ class Observation:
     """None where the poll did not move it."""
     gap: Gap | None = None
     incidents: tuple[Incident, ...] = ()
-    outliers: tuple[int, ...] = ()
+    outliers: tuple[Id, ...] = ()
     """Runs that sent an unusual number of records; they are no measure for the next."""
-    regulars: tuple[int, ...] = ()
+    regulars: tuple[Id, ...] = ()
     """Runs that turned out not to be outliers."""
     new_level_from: datetime | None = None
     """Runs created from then on are the measure: what was unusual before has become the usual."""
@@ -113,6 +114,11 @@ class Observation:
 TEST_TYPE: Final = "notifier.test"
 
 
-def run_story(workspace: str, sync_id: int | None, run_id: int) -> str:
+def run_story(workspace: str, sync_id: Id | None, run_id: Id) -> str:
     """The name of the story of a run by itself. Runs of two workspaces, as in two regions, may have the same ID."""
-    return f"{RUN_STORY}{run_id}:{sync_id or 0}:{workspace}"
+    return f"{RUN_STORY}{_in_story(run_id)}:{_in_story(sync_id or 0)}:{workspace}"
+
+
+def _in_story(identity: Id) -> str:
+    """No ":" of an ID ends it: no two runs have one story. The statements of retention write it likewise."""
+    return str(identity).replace("%", "%25").replace(":", "%3A")

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from notifier.model.identity import Id
 from notifier.model.measure import Measure, sentence
 from notifier.model.run import GoodRun, Result
 from notifier.model.sync import Labels
@@ -53,7 +54,7 @@ def in_words(name: str) -> str:
 class CountedTo:
     """The newest result that an incident had seen when it ended: only what came after it counts for the next one."""
 
-    run_id: int | None
+    run_id: Id | None
     created_at: datetime | None
 
     def has_seen(self, result: Result) -> bool:
@@ -71,7 +72,7 @@ class Incident:
 
     id: str
     workspace: str
-    sync_id: int | None
+    sync_id: Id | None
     """None: it is the workspace's."""
     check: Check
     opened_at: datetime
@@ -79,7 +80,7 @@ class Incident:
     """Those of the sync when it was opened."""
     runs: int = 0
     """How many bad runs it has seen."""
-    last_run_id: int | None = None
+    last_run_id: Id | None = None
     """The last of them."""
     likeness: str | None = None
     """What the error of that run was like."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias, assert_never
 
+from notifier.model.identity import Id
 from notifier.model.times import counted, spoken
 
 
@@ -37,7 +38,7 @@ class NotRead:
     than: timedelta
     error: str
     """What came in their place, last."""
-    run_id: int | None = None
+    run_id: Id | None = None
     """The one run; None: all of the sync."""
 
 
@@ -146,7 +147,7 @@ def _lasting(kind: object, than: timedelta, given: object) -> Measure | None:
             return Standstill(than)
         case "silent", {"error": str() as error}:
             return Silent(than, error)
-        case "not_read", {"error": str() as error, "sync_run_id": int() | None as run_id}:
+        case "not_read", {"error": str() as error, "sync_run_id": int() | str() | None as run_id}:
             return NotRead(than, error, run_id)
         case _:
             return None

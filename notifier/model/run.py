@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
+from notifier.model.identity import Id
+
 WatchedValue: TypeAlias = str | bool | None
 WATCHED_FIELDS: Final = ("status", "canceled", "error_code", "error_message", "error_detail")
 CANCELED_STATUSES: Final = frozenset({"canceled", "cancelled"})
@@ -47,8 +49,8 @@ class Records:
 class SyncRun:
     """One sync run as an answer of the API gave it."""
 
-    id: int
-    sync_id: int
+    id: Id
+    sync_id: Id
     watched: Watched
     created_at: datetime | None
     updated_at: datetime | None
@@ -69,8 +71,8 @@ class SyncRun:
 class Snapshot:
     """The last recorded state of a run."""
 
-    run_id: int
-    sync_id: int
+    run_id: Id
+    sync_id: Id
     watched: Watched
     created_at: datetime | None
     updated_at: datetime | None
@@ -88,8 +90,8 @@ class Snapshot:
 class UnendedRun:
     """A run that is followed, as the database knows it."""
 
-    sync_id: int
-    run_id: int
+    sync_id: Id
+    run_id: Id
     changed_at: datetime
     """When a change of it was last seen, in the API's time."""
     created_at: datetime | None
@@ -99,7 +101,7 @@ class UnendedRun:
 class Result:
     """A run that completed (and was not canceled) or failed."""
 
-    run_id: int
+    run_id: Id
     created_at: datetime | None
     completed: bool
     completed_at: datetime | None = None
@@ -112,7 +114,7 @@ class Result:
 class GoodRun:
     """A run that completed."""
 
-    id: int
+    id: Id
     completed_at: datetime | None
     """As the API says."""
 
@@ -130,5 +132,5 @@ class Change:
 class PreviousRun:
     """The last result of a sync before a run."""
 
-    id: int
+    id: Id
     status: str

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from notifier.model.identity import Id
+
 Labels: TypeAlias = Mapping[str, str]
 
 
@@ -12,7 +14,7 @@ Labels: TypeAlias = Mapping[str, str]
 class Sync:
     """One sync of a workspace's list."""
 
-    id: int
+    id: Id
     label: str | None
     status: str | None
     paused: bool
@@ -35,7 +37,7 @@ class Standing:
 class Mark:
     """How far a sync's list of runs has been read."""
 
-    run_id: int | None
+    run_id: Id | None
     """None where the list was empty."""
     created_at: datetime | None
     floor: datetime | None
@@ -47,7 +49,7 @@ class Gap:
     """Runs that came while nobody looked and were too many to report."""
 
     noticed_at: datetime
-    oldest_reported_run_id: int
+    oldest_reported_run_id: Id
     """All below it were not reported."""
 
 
@@ -55,7 +57,7 @@ class Gap:
 class ListedSync:
     """What a listing says of a watched sync."""
 
-    sync_id: int
+    sync_id: Id
     label: str | None
     missing_listings: int = 0
     """How many listings in a row have lacked it."""
@@ -65,7 +67,7 @@ class ListedSync:
 class WatchedSync:
     """A sync that is, was or could be watched, as the database knows it."""
 
-    sync_id: int
+    sync_id: Id
     label: str | None
     watched: bool
     mark: Mark | None
@@ -83,7 +85,7 @@ class WatchedSync:
 class RunWatch:
     """A watch of a single run, as the database knows it."""
 
-    sync_id: int | None = None
+    sync_id: Id | None = None
     ended: bool = False
     misses: int = 0
     """How often in a row it was not found."""

@@ -13,6 +13,7 @@ from notifier.delivering.deliverer import Builder, Deliverer
 from notifier.delivering.queue import ReceiverQueue
 from notifier.judging.route import readers_of
 from notifier.model.delivery import ReceiverState
+from notifier.model.identity import Id
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
@@ -96,7 +97,7 @@ class Worker:
         now = self.present.at(datetime.now(UTC), time.monotonic())
         await self.store.prune(now - self.watchlist.retention, self._raise_floor)
 
-    def _raise_floor(self, workspace: str, sync_id: int, floor: datetime) -> None:
+    def _raise_floor(self, workspace: str, sync_id: Id, floor: datetime) -> None:
         for watcher in self.watchers:
             if watcher.name == workspace:
                 watcher.raise_floor(sync_id, floor)

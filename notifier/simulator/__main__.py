@@ -13,25 +13,7 @@ from notifier.simulator.scenario_file import load_scenario
 
 def main() -> int:
     """Reads the command line and serves; 2 for a scenario that can not be played, 1 for a port that is taken."""
-    parser = argparse.ArgumentParser(prog="python -m notifier.simulator", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8700, help="0 takes a free one (default 8700)")
-    parser.add_argument("--api", choices=("v1", "v2", "both"), default="both", help="versions to serve (default both)")
-    parser.add_argument("--api-key", default="simulated-key", help="what version 1 takes")
-    parser.add_argument("--token", default="simulated-token", help="what version 2 takes")
-    parser.add_argument(
-        "--v1-ends", metavar="DATE", type=_moment, help="from then on version 1 answers 410, or --v1-answers"
-    )
-    parser.add_argument("--v1-answers", type=int, choices=(404, 410), default=410, help="what it answers then")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--scenario", metavar="NAME|FILE", help='a shipped scenario such as "demo", or a YAML file')
-    parser.add_argument("--speed", type=float, default=1.0, help="plays the scenario so many times as fast")
-    parser.add_argument("--syncs", type=int, default=0, help="adds so many syncs, each with one completed run")
-    options = parser.parse_args()
-    if options.speed <= 0:
-        parser.error("--speed must be positive")
-    if not 0 <= options.port <= 65535 or options.syncs < 0 or options.latency < 0:
-        parser.error("--port is 0 to 65535, --syncs and --latency are not negative")
+    options = _options()
     try:
         scenario = load_scenario(options.scenario) if options.scenario else None
     except ScenarioError as error:
@@ -53,6 +35,29 @@ def main() -> int:
         print(group.exceptions[0], file=sys.stderr)
         failure = 2
     return failure
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m notifier.simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8700, help="0 takes a free one (default 8700)")
+    parser.add_argument("--api", choices=("v1", "v2", "both"), default="both", help="versions to serve (default both)")
+    parser.add_argument("--api-key", default="simulated-key", help="what version 1 takes")
+    parser.add_argument("--token", default="simulated-token", help="what version 2 takes")
+    parser.add_argument(
+        "--v1-ends", metavar="DATE", type=_moment, help="from then on version 1 answers 410, or --v1-answers"
+    )
+    parser.add_argument("--v1-answers", type=int, choices=(404, 410), default=410, help="what it answers then")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--scenario", metavar="NAME|FILE", help='a shipped scenario such as "demo", or a YAML file')
+    parser.add_argument("--speed", type=float, default=1.0, help="plays the scenario so many times as fast")
+    parser.add_argument("--syncs", type=int, default=0, help="adds so many syncs, each with one completed run")
+    options = parser.parse_args()
+    if options.speed <= 0:
+        parser.error("--speed must be positive")
+    if not 0 <= options.port <= 65535 or options.syncs < 0 or options.latency < 0:
+        parser.error("--port is 0 to 65535, --syncs and --latency are not negative")
+    return options
 
 
 def _moment(text: str) -> datetime:

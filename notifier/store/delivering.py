@@ -9,6 +9,7 @@ from sqlalchemy import Row
 
 from notifier.model.delivery import Message, PendingDelivery, Posted, ReceiverState, Settlement, Shown, Story
 from notifier.model.event import run_story
+from notifier.model.identity import Id
 from notifier.store.sql import delivering as sql
 from notifier.store.sql.parts import Group
 from notifier.store.sql.rows import mentions_of, pending_of, receiver_of, receiver_row, settlement_row
@@ -50,7 +51,7 @@ class DeliveringStore:
         ]
 
     async def pending_in_lane(
-        self, receiver: str, workspace: str, sync_id: int, after: int, upto: int, most: int
+        self, receiver: str, workspace: str, sync_id: Id, after: int, upto: int, most: int
     ) -> list[PendingDelivery]:
         """As `pending`, of one sync, and of IDs up to `upto`."""
         lane = {"of_workspace": workspace, "of_sync_id": sync_id, "upto": upto}

@@ -51,11 +51,11 @@ def _config() -> "Config":
     return config
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, path: Path) -> None:
     from alembic import command
 
     config = _config()
-    config.attributes["connection"] = connection
+    config.attributes |= {"connection": connection, "path": path}
     command.upgrade(config, "head")
 
 
@@ -74,7 +74,7 @@ def migrate(path: Path) -> bool:
             state, _ = _schema_state(connection)
             connection.rollback()  # the migrations begin, and end, a transaction of their own
             if state == "older":
-                _upgrade(connection)
+                _upgrade(connection, path)
             return state == "older"
     finally:
         engine.dispose()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from notifier.model.event import CensusAlert, Observation
+from notifier.model.identity import Id
 from notifier.model.incident import CountedTo, Incident
 from notifier.model.run import GoodRun, PreviousRun, Result, Snapshot, UnendedRun
 from notifier.model.sync import ListedSync, RunWatch, Standing, WatchedSync, WorkspaceState
@@ -61,17 +62,17 @@ class WatchingStore:
         ]
         await self._writer.write((sql.SAVE_LISTED_SYNC, rows))
 
-    async def save_shown(self, workspace: str, labels: Mapping[int, str | None]) -> None:
+    async def save_shown(self, workspace: str, labels: Mapping[Id, str | None]) -> None:
         """Syncs that a listing showed and nobody watches, with their labels."""
         rows = [{"workspace": workspace, "sync_id": sync_id, "label": label} for sync_id, label in labels.items()]
         await self._writer.write((sql.SAVE_SHOWN_SYNC, rows))
 
-    async def save_unread(self, workspace: str, sync_id: int, since: datetime | None, error: str | None) -> None:
+    async def save_unread(self, workspace: str, sync_id: Id, since: datetime | None, error: str | None) -> None:
         """Since when the runs of a sync can't be read, and why; None: they can."""
         here = {"of_workspace": workspace, "of_sync_id": sync_id}
         await self._writer.write((sql.SAVE_UNREAD, [{**here, "new_unread_since": since, "new_last_error": error}]))
 
-    async def save_standings(self, workspace: str, standings: Mapping[int, Standing]) -> None:
+    async def save_standings(self, workspace: str, standings: Mapping[Id, Standing]) -> None:
         """What a listing, or a poll, showed of watched syncs beside their runs."""
         await self._writer.write(
             (sql.SAVE_STANDING, [standing_row(workspace, sync_id, s) for sync_id, s in standings.items()])
@@ -80,10 +81,10 @@ class WatchingStore:
     async def forget_syncs(
         self,
         workspace: str,
-        sync_ids: Iterable[int],
+        sync_ids: Iterable[Id],
         last: Iterable[Observation] = (),
         *,
-        deleted: Container[int] = (),
+        deleted: Container[Id] = (),
     ) -> None:
         """Takes marks and snapshots away, but those of runs that are watched by their ID.
 
@@ -95,8 +96,8 @@ class WatchingStore:
         told = [group for observation in last for group in observation_rows(observation)]
         await self._writer.write((sql.FORGET_SNAPSHOTS, rows), (sql.FORGET_SYNC, forgotten), *told)
 
-    async def snapshots(self, workspace: str, run_ids: Collection[int]) -> dict[int, Snapshot]:
-        found: dict[int, Snapshot] = {}
+    async def snapshots(self, workspace: str, run_ids: Collection[Id]) -> dict[Id, Snapshot]:
+        found: dict[Id, Snapshot] = {}
         for ids in batched(run_ids, MOST_PARAMETERS):
             rows = await self._reader.read(sql.SNAPSHOTS, workspace=workspace, run_ids=ids)
             found |= {row.run_id: snapshot_of(row) for row in rows}
@@ -107,11 +108,11 @@ class WatchingStore:
         rows = await self._reader.read(sql.FOLLOWED, workspace=workspace)
         return [UnendedRun(row.sync_id, row.run_id, row.changed_at, row.created_at) for row in rows]
 
-    async def unfollow(self, workspace: str, run_id: int) -> None:
+    async def unfollow(self, workspace: str, run_id: Id) -> None:
         await self._writer.write((sql.UNFOLLOW, [{"of_workspace": workspace, "of_run_id": run_id}]))
 
     async def previous_result(
-        self, workspace: str, sync_id: int, before: datetime | None, excluding: Collection[int]
+        self, workspace: str, sync_id: Id, before: datetime | None, excluding: Collection[Id]
     ) -> PreviousRun | None:
         """The sync's last completed or failed run created before a time; without one, the last recorded but some."""
         key = {"workspace": workspace, "sync_id": sync_id}
@@ -121,17 +122,17 @@ class WatchingStore:
             rows = await self._reader.read(sql.LATEST_RESULTS, **key, excluding=list(excluding))
         return PreviousRun(rows[0].run_id, rows[0].status) if rows else None
 
-    async def results(self, workspace: str, sync_id: int, most: int) -> list[Result]:
+    async def results(self, workspace: str, sync_id: Id, most: int) -> list[Result]:
         """The sync's newest results, newest first."""
         rows = await self._reader.read(sql.RESULTS, workspace=workspace, sync_id=sync_id, most=most)
         return [stored_result(row) for row in rows]
 
-    async def last_good(self, workspace: str, sync_id: int) -> GoodRun | None:
+    async def last_good(self, workspace: str, sync_id: Id) -> GoodRun | None:
         """The sync's newest run that completed."""
         rows = await self._reader.read(sql.GOOD_RESULTS, workspace=workspace, sync_id=sync_id, most=1)
         return GoodRun(rows[0].run_id, rows[0].completed_at or rows[0].updated_at) if rows else None
 
-    async def was_full_sync(self, workspace: str, sync_id: int, run_id: int, before: datetime) -> bool | None:
+    async def was_full_sync(self, workspace: str, sync_id: Id, run_id: Id, before: datetime) -> bool | None:
         """Whether the run before was a full sync; None where nobody knows."""
         key = {"workspace": workspace, "sync_id": sync_id, "run_id": run_id}
         rows = await self._reader.read(sql.FULL_SYNCS, **key, before=before)
@@ -141,7 +142,7 @@ class WatchingStore:
         """All that are open, the workspace's own too."""
         return [incident_of(row) for row in await self._reader.read(sql.INCIDENTS, workspace=workspace)]
 
-    async def counted_to(self, workspace: str) -> dict[int, CountedTo]:
+    async def counted_to(self, workspace: str) -> dict[Id, CountedTo]:
         """By sync, the newest result that belongs to an incident that is over."""
         rows = await self._reader.read(sql.COUNTED_TO, workspace=workspace)
         return {row.sync_id: CountedTo(row.counted_run_id, row.counted_to) for row in rows}
@@ -154,7 +155,7 @@ class WatchingStore:
         """Snapshots, mark, incidents, events and their deliveries: all, or none."""
         await self._writer.write(*observation_rows(observation))
 
-    async def run_watches(self, workspace: str) -> dict[int, RunWatch]:
+    async def run_watches(self, workspace: str) -> dict[Id, RunWatch]:
         """Watches of single runs."""
         rows = await self._reader.read(sql.RUN_WATCHES, workspace=workspace)
         return {row.run_id: run_watch_of(row) for row in rows}
@@ -162,8 +163,8 @@ class WatchingStore:
     async def save_run_watch(
         self,
         workspace: str,
-        run_id: int,
-        sync_id: int | None,
+        run_id: Id,
+        sync_id: Id | None,
         ended_at: datetime | None,
         end_reason: str | None,
         *,
@@ -181,12 +182,12 @@ class WatchingStore:
         }
         await self._writer.write((sql.SAVE_RUN_WATCH, [row]))
 
-    async def drop_run_watches(self, workspace: str, run_ids: Iterable[int]) -> None:
+    async def drop_run_watches(self, workspace: str, run_ids: Iterable[Id]) -> None:
         rows = [{"of_workspace": workspace, "of_run_id": run_id} for run_id in run_ids]
         await self._writer.write((sql.DROP_RUN_WATCH, rows))
 
 
-def batched(ids: Iterable[int], most: int) -> Iterator[list[int]]:
+def batched(ids: Iterable[Id], most: int) -> Iterator[list[Id]]:
     """The IDs in lists of at most so many."""
     every = list(ids)
     yield from (every[start : start + most] for start in range(0, len(every), most))

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
+from notifier.model.identity import Id
 from notifier.model.incident import Check
 from notifier.model.meters import PollOutcome, WorkspaceMeter, poll_outcome
 from notifier.watching import pace
@@ -216,7 +217,7 @@ class PollAttempts:
             await self._observer.was_read(target)
 
     async def _not_read(
-        self, target: SyncTarget, error: str, run_id: int | None, begun: float | None, *, is_told: bool
+        self, target: SyncTarget, error: str, run_id: Id | None, begun: float | None, *, is_told: bool
     ) -> None:
         """The runs of a sync, or one of them, can't be read, though the workspace answers. `is_told`: that is worth a
         line. Raises StoreError."""
@@ -226,7 +227,7 @@ class PollAttempts:
         await self._observer.not_read(target, unread, error, is_told=is_told)
 
 
-def _named(target: Target) -> dict[str, int]:
+def _named(target: Target) -> dict[str, Id]:
     if isinstance(target, SyncTarget):
         return {"sync_id": target.sync_id}
     return {"sync_run_id": target.run_id}

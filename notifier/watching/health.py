@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from notifier.model.errors import CensusError, StoreUnavailable, Throttled, Unauthorized
+from notifier.model.identity import Id
 from notifier.model.sync import WorkspaceState
 from notifier.watching.pace import back_off
 from notifier.watching.silence import Silence
@@ -36,7 +37,7 @@ class Request(Enum):
     LISTING = auto()
 
 
-Asked: TypeAlias = int | Request
+Asked: TypeAlias = Id | Request
 """What a request was for: the number of a target, or what no target stands for."""
 
 

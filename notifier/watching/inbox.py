@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from notifier.census.lifecycle import is_signed, notice_of
 from notifier.model.event import CensusAlert
+from notifier.model.identity import Id
 from notifier.store.watching import WatchingStore
 from notifier.watching.record import Recorder
 from notifier.watching.roster import Roster
@@ -27,7 +28,7 @@ class Inbox:
         store: WatchingStore,
         *,
         loaded: asyncio.Event,
-        poll_soon: Callable[[int], None],
+        poll_soon: Callable[[Id], None],
     ) -> None:
         self._secret = secret.encode()
         self._app_url = app_url

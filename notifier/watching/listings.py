@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from notifier.census.listing import Listing
+from notifier.model.identity import Id
 from notifier.model.sync import Sync, WorkspaceState
 
 DOUBTED_FROM: Final = 3
@@ -37,7 +38,7 @@ class Listings:
             state, first_listed_at=self.first_at, listed_at=self.complete_at, doubted_since=self.doubted_since
         )
 
-    def believed(self, listing: Listing, watched: Collection[int]) -> tuple[Listing, "Listings"]:
+    def believed(self, listing: Listing, watched: Collection[Id]) -> tuple[Listing, "Listings"]:
         """The listing, with a flaw where it is not believed, and these with the doubt. `watched`: syncs that it should
         show. A filter, a lost right or an empty answer looks just as if most syncs had been deleted at once; that is
         believed after a day of it."""

@@ -20,6 +20,7 @@ from notifier.judging.diff import dated, is_baseline, mark_of, read_to_mark
 from notifier.judging.judge import Times
 from notifier.judging.sightings import ShownRuns
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable
+from notifier.model.identity import Id, in_order
 from notifier.model.incident import Reason
 from notifier.model.run import Snapshot, SyncRun
 from notifier.model.sync import Gap, Mark
@@ -117,7 +118,7 @@ class Observer:
             log.info("sync can be read again", workspace=self.workspace, sync_id=target.sync_id)
         target.unread = None
 
-    async def _run_now(self, run_id: int) -> SyncRun | None:
+    async def _run_now(self, run_id: Id) -> SyncRun | None:
         try:
             run, date = await self._client.run(run_id)
         except CensusError:
@@ -163,7 +164,7 @@ class Observer:
         """One run that can't be fetched keeps neither the others nor its sync from anything; it is tried again later
         and later. Raises Unauthorized for a key that is refused, Throttled."""
         now = asyncio.get_running_loop().time
-        for run_id in sorted(target.outside):
+        for run_id in sorted(target.outside, key=in_order):
             followed = target.followed.get(run_id)
             if followed is not None and followed.retry_at > now():
                 continue
@@ -185,7 +186,7 @@ class Observer:
                         error=str(error),
                     )
 
-    async def _poll_outside(self, target: SyncTarget, run_id: int, answered: ApiTime) -> None:
+    async def _poll_outside(self, target: SyncTarget, run_id: Id, answered: ApiTime) -> None:
         """Fetches a run that the list no longer shows: one that has not ended, or one that is watched by its ID."""
         followed = target.followed.get(run_id)
         try:
@@ -211,7 +212,7 @@ class Observer:
             await self._drop(target, run_id, "unchanged for seven days", Reason.UNWATCHED, api_now)
 
     async def poll_run(
-        self, target: RunTarget, sync_label: Callable[[int], str | None], is_watched: Callable[[int], bool]
+        self, target: RunTarget, sync_label: Callable[[Id], str | None], is_watched: Callable[[Id], bool]
     ) -> RunFate:
         """One poll of a run that is watched by its ID. The first sight is silent.
 
@@ -265,7 +266,7 @@ class Observer:
         place = next((place for place, other in enumerate(listed) if other.id == run.id), len(listed))
         return listed[place + 1 :]
 
-    async def end_run_watch(self, run_id: int, sync_id: int | None, reason: str) -> None:
+    async def end_run_watch(self, run_id: Id, sync_id: Id | None, reason: str) -> None:
         """A `sync_run` watch is over, for good."""
         await self._store.save_run_watch(self.workspace, run_id, sync_id, self._clock(), reason)
         log.info("watch of a sync run has ended", workspace=self.workspace, sync_run_id=run_id, reason=reason)
@@ -274,7 +275,7 @@ class Observer:
         self,
         target: SyncTarget,
         listed: Sequence[SyncRun],
-        known: dict[int, Snapshot],
+        known: dict[Id, Snapshot],
         news: Sequence[SyncRun],
         api_now: datetime,
         *,
@@ -300,7 +301,7 @@ class Observer:
         return True
 
     async def _follow(
-        self, target: SyncTarget, listed: Iterable[SyncRun], known: Mapping[int, Snapshot], api_now: datetime
+        self, target: SyncTarget, listed: Iterable[SyncRun], known: Mapping[Id, Snapshot], api_now: datetime
     ) -> None:
         for run in listed:
             target.was_seen(run, known[run.id], api_now)
@@ -319,7 +320,7 @@ class Observer:
             )
         target.unreadable = unreadable
 
-    async def _drop(self, target: SyncTarget, run_id: int, reason: str, end: Reason, api_now: datetime) -> None:
+    async def _drop(self, target: SyncTarget, run_id: Id, reason: str, end: Reason, api_now: datetime) -> None:
         if run_id in target.watched_runs:
             await self.end_run_watch(run_id, target.sync_id, reason)
             target.drop_run(run_id)

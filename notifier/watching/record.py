@@ -22,6 +22,7 @@ from notifier.judging.route import Reader
 from notifier.judging.sightings import ShownRuns, Sighting, glances, snapshots
 from notifier.judging.standing import counted_from, out_of_sight, readable, turned_off, unreadable
 from notifier.model.event import CensusAlert, Event, Observation
+from notifier.model.identity import Id, in_order
 from notifier.model.incident import Incident, Reason
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.run import Result, Snapshot, SyncRun
@@ -32,7 +33,7 @@ from notifier.watchlist.models import Route
 
 log = structlog.get_logger(__name__)
 
-NOTHING_KNOWN: Final[Mapping[int, Snapshot]] = {}
+NOTHING_KNOWN: Final[Mapping[Id, Snapshot]] = {}
 
 
 class Recorder:
@@ -123,7 +124,7 @@ class Recorder:
         return seen
 
     async def _results(
-        self, target: SyncTarget, sync: KnownSync, known: Mapping[int, Snapshot], *, is_whole: bool
+        self, target: SyncTarget, sync: KnownSync, known: Mapping[Id, Snapshot], *, is_whole: bool
     ) -> Iterable[Result]:
         """The results before this observation, those that the answer shows first."""
         results = {s.run_id: known_result(s) for s in known.values() if s.watched.is_counted}
@@ -132,7 +133,7 @@ class Recorder:
             results |= {result.run_id: result for result in stored}
         return results.values()
 
-    async def _know_last_good(self, target: SyncTarget, newest: Mapping[int, Snapshot] = NOTHING_KNOWN) -> None:
+    async def _know_last_good(self, target: SyncTarget, newest: Mapping[Id, Snapshot] = NOTHING_KNOWN) -> None:
         """Looks up the sync's last good run, once. `newest`: the snapshots of the newest part of its list; one that
         completed there is the last good."""
         if not target.last_good_known:
@@ -142,7 +143,7 @@ class Recorder:
     # --- what time brought about ---
 
     async def pass_time(
-        self, target: SyncTarget, api_now: datetime, fetch: Callable[[int], Awaitable[SyncRun | None]]
+        self, target: SyncTarget, api_now: datetime, fetch: Callable[[Id], Awaitable[SyncRun | None]]
     ) -> None:
         """After a poll: runs that take too long, syncs that stand still, incidents to be told again.
 
@@ -163,13 +164,13 @@ class Recorder:
                 )
 
     async def _note_slow(
-        self, target: SyncTarget, api_now: datetime, fetch: Callable[[int], Awaitable[SyncRun | None]]
+        self, target: SyncTarget, api_now: datetime, fetch: Callable[[Id], Awaitable[SyncRun | None]]
     ) -> None:
         sync = target.known
         if sync.state.open:
             await self._take(target, sync, out_of_sight(sync.state, target.followed, self._judge.scene(sync, api_now)))
         sync = target.known
-        followed = sorted(target.followed.items())
+        followed = sorted(target.followed.items(), key=lambda each: in_order(each[0]))
         slow = (i for i, run in followed if rules.is_slow(sync.checks, sync.state, run.created_at, api_now))
         run_id = next(slow, None)
         run = await fetch(run_id) if run_id is not None else None
@@ -206,7 +207,7 @@ class Recorder:
                 sync = target.known
                 await self._take(target, sync, readable(sync.state, self._judge.scene(sync, api_now)))
 
-    async def run_is_gone(self, target: SyncTarget, run_id: int, reason: Reason, api_now: datetime) -> None:
+    async def run_is_gone(self, target: SyncTarget, run_id: Id, reason: Reason, api_now: datetime) -> None:
         """A run is no longer followed, though nobody saw it end."""
         async with target.lock:
             if not target.gone:

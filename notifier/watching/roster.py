@@ -14,6 +14,7 @@ from notifier.judging.checks import SyncState
 from notifier.judging.diff import START
 from notifier.judging.standing import standing_after
 from notifier.model.event import Observation
+from notifier.model.identity import Id, in_order
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.sync import Labels, ListedSync, RunWatch, Standing, Sync, WatchedSync
 from notifier.store.watching import WatchingStore
@@ -61,23 +62,23 @@ class Roster:
         self._checks = checks
         self._in_force: dict[tuple[int, ...], ChecksInForce] = {}
         self._clock = clock
-        self.syncs: dict[int, SyncTarget] = {}
-        self.runs: dict[int, RunTarget] = {}
-        self._labels: dict[int, str | None] = {}
-        self._known: set[int] = set()  # syncs that were seen before: covered now, they get a baseline
-        self._deleted: set[int] = set()  # of those, the ones that the listings no longer show
-        self._shown: set[int] = set()  # watched syncs that a listing has shown; a name that is wrong never was
-        self._missing: dict[int, int] = {}
-        self._reported: set[int] = set()
+        self.syncs: dict[Id, SyncTarget] = {}
+        self.runs: dict[Id, RunTarget] = {}
+        self._labels: dict[Id, str | None] = {}
+        self._known: set[Id] = set()  # syncs that were seen before: covered now, they get a baseline
+        self._deleted: set[Id] = set()  # of those, the ones that the listings no longer show
+        self._shown: set[Id] = set()  # watched syncs that a listing has shown; a name that is wrong never was
+        self._missing: dict[Id, int] = {}
+        self._reported: set[Id] = set()
         self._is_empty = False  # and that was reported
         self._untold = Changes()
-        self.listed: Mapping[int, Sync] = {}  # all that the last listing held, watched or not
+        self.listed: Mapping[Id, Sync] = {}  # all that the last listing held, watched or not
 
-    def sync_label(self, sync_id: int) -> str | None:
+    def sync_label(self, sync_id: Id) -> str | None:
         """The label of any sync of the workspace that was listed."""
         return self._labels.get(sync_id)
 
-    def is_watched(self, sync_id: int) -> bool:
+    def is_watched(self, sync_id: Id) -> bool:
         return sync_id in self.syncs
 
     # --- from the database ---
@@ -96,7 +97,7 @@ class Roster:
         states = await self._states(rows)
         unread = {row.sync_id: row.unread_since for row in rows if row.unread_since is not None}
         troubled = {sync_id for sync_id, state in states.items() if state.open}
-        await self._let_go(states, sorted((marks.keys() | troubled) - covered.keys()))
+        await self._let_go(states, sorted((marks.keys() | troubled) - covered.keys(), key=in_order))
         for sync_id, labels in covered.items():
             target = SyncTarget(
                 *(sync_id, self._labels[sync_id], labels, marks[sync_id]),
@@ -113,9 +114,9 @@ class Roster:
         await self._load_runs()
         return Changes(added=[*self.syncs.values(), *self.runs.values()])
 
-    async def _states(self, rows: Iterable[WatchedSync]) -> dict[int, SyncState]:
+    async def _states(self, rows: Iterable[WatchedSync]) -> dict[Id, SyncState]:
         """What the checks remember of each sync, also of one whose workspace was out of the watchlist for a while."""
-        incidents: dict[int, dict[Check, Incident]] = {}
+        incidents: dict[Id, dict[Check, Incident]] = {}
         for incident in await self._store.open_incidents(self.workspace):
             if incident.sync_id is not None:
                 incidents.setdefault(incident.sync_id, {})[incident.check] = incident
@@ -126,7 +127,7 @@ class Roster:
             for sync_id, standing in standings.items()
         }
 
-    async def _let_go(self, states: Mapping[int, SyncState], sync_ids: Sequence[int]) -> None:
+    async def _let_go(self, states: Mapping[Id, SyncState], sync_ids: Sequence[Id]) -> None:
         """Forgets syncs that an edit of the watchlist covers no more."""
         labels = {i: incident.sync_label for i in sync_ids for incident in states[i].open.values()} | self._labels
         left = [SyncTarget(sync_id, labels[sync_id], {}, None, state=states[sync_id]) for sync_id in sync_ids]
@@ -134,7 +135,7 @@ class Roster:
         await self._store.forget_syncs(self.workspace, sync_ids, last)
         self._recorder.announce(event for observation in last for event in observation.events)
 
-    def _checks_of(self, sync_id: int) -> ChecksInForce:
+    def _checks_of(self, sync_id: Id) -> ChecksInForce:
         """The checks that hold for a sync; thousands of syncs have those of the same few watches."""
         places = self._coverage.places(sync_id, self._labels.get(sync_id))
         if places not in self._in_force:
@@ -149,7 +150,7 @@ class Roster:
         for run_id, of_sync in dropped.items():
             if of_sync not in self.syncs:  # else the sync's polls follow it
                 await self._store.unfollow(self.workspace, run_id)
-        for run_id in sorted(wanted):
+        for run_id in sorted(wanted, key=in_order):
             watch = stored.get(run_id, RunWatch())
             if watch.ended:
                 continue
@@ -162,7 +163,7 @@ class Roster:
             if sync_id is None or not self.take_run(target):
                 self.runs[run_id] = target
 
-    def _run_labels(self, sync_id: int | None, run_id: int) -> Labels:
+    def _run_labels(self, sync_id: Id | None, run_id: Id) -> Labels:
         return labels_of_run(self._watches, sync_id or 0, self._labels.get(sync_id or 0), run_id)
 
     # --- from a listing ---
@@ -193,7 +194,7 @@ class Roster:
         self.listings = listings.after(listing)
         return self.take_changes()
 
-    def _named_and_not_deleted(self) -> set[int]:
+    def _named_and_not_deleted(self) -> set[Id]:
         return named_syncs(self._watches) - self._deleted
 
     async def _note_shown(self, listing: Listing) -> None:
@@ -215,7 +216,7 @@ class Roster:
         await self._add(covered, empty, first=True)
         return self.take_changes()
 
-    async def _count_missing(self, listing: Listing) -> set[int]:
+    async def _count_missing(self, listing: Listing) -> set[Id]:
         """Counts the listings in a row that lack a watched sync; those that are gone for good."""
         rows = []
         for sync_id, target in self.syncs.items():
@@ -226,8 +227,8 @@ class Roster:
         self._missing |= {row.sync_id: row.missing_listings for row in rows}
         return {i for i in self.syncs if self._missing.get(i, 0) >= LISTINGS_TO_FORGET}
 
-    async def _forget(self, sync_ids: Iterable[int], deleted: Container[int], listing: Listing) -> None:
-        sync_ids = sorted(sync_ids)
+    async def _forget(self, sync_ids: Iterable[Id], deleted: Container[Id], listing: Listing) -> None:
+        sync_ids = sorted(sync_ids, key=in_order)
         for sync_id in sync_ids:
             self.syncs[sync_id].gone = True
         for sync_id in sync_ids:
@@ -260,7 +261,7 @@ class Roster:
                 self._untold.added.append(run)
             log.info("sync is no longer watched", workspace=self.workspace, sync_id=sync_id, label=target.label)
 
-    async def _update_known(self, listing: Listing, covered: dict[int, Labels]) -> None:
+    async def _update_known(self, listing: Listing, covered: dict[Id, Labels]) -> None:
         renamed = []
         for sync_id, target in self.syncs.items():
             target.is_covered_by(covered[sync_id], self._checks_of(sync_id))
@@ -277,7 +278,7 @@ class Roster:
 
     async def _note_standings(self, listing: Listing) -> None:
         """Which syncs are paused or never scheduled; a change of that is told, the first sight is not."""
-        first: dict[int, Standing] = {}
+        first: dict[Id, Standing] = {}
         for sync_id, target in self.syncs.items():
             sync, old = listing.syncs.get(sync_id), target.state.standing
             if sync is None or (old.paused, old.scheduled) == (sync.paused, sync.scheduled):
@@ -296,7 +297,7 @@ class Roster:
                     await self._store.save_standings(self.workspace, {sync_id: standing})
                 target.stands(standing)
 
-    async def _add(self, new: dict[int, Labels], listing: Listing, *, first: bool) -> None:
+    async def _add(self, new: dict[Id, Labels], listing: Listing, *, first: bool) -> None:
         added: list[SyncTarget] = []
         plain = []
         for sync_id, labels in new.items():
@@ -315,7 +316,7 @@ class Roster:
         await self._note_standings(listing)
 
     def _report_unlisted(self, listing: Listing) -> None:
-        for sync_id in sorted(named_syncs(self._watches) - listing.syncs.keys() - self._reported):
+        for sync_id in sorted(named_syncs(self._watches) - listing.syncs.keys() - self._reported, key=in_order):
             self._reported.add(sync_id)
             log.warning("watched sync is not in its workspace", workspace=self.workspace, sync_id=sync_id)
         if not listing.syncs and not self._is_empty:

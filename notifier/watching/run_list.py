@@ -8,6 +8,7 @@ from notifier.census import wire
 from notifier.census.client import PAGE, CensusClient
 from notifier.judging.diff import Reading, dated, read_to_mark
 from notifier.model.errors import Unusable
+from notifier.model.identity import Id
 from notifier.model.run import Snapshot, SyncRun
 from notifier.model.sync import Mark
 from notifier.store.watching import WatchingStore
@@ -22,7 +23,7 @@ class RunList:
 
     listed: tuple[SyncRun, ...]
     """Newest first."""
-    known: dict[int, Snapshot]
+    known: dict[Id, Snapshot]
     """The snapshots of all that is listed."""
     news: tuple[SyncRun, ...]
     """Oldest first."""
@@ -40,7 +41,7 @@ class RunListReader:
         self._client = client
         self._store = store
 
-    async def read_back(self, sync_id: int, page: wire.RunsPage, mark: Mark, latest: datetime) -> RunList:
+    async def read_back(self, sync_id: Id, page: wire.RunsPage, mark: Mark, latest: datetime) -> RunList:
         """From the first page, reads on a page of 100 at a time until the mark. No run was created after `latest`.
 
         Raises CensusError, StoreError.
@@ -58,14 +59,14 @@ class RunListReader:
         raise AssertionError("the last try settles")
 
     async def _walk(
-        self, sync_id: int, mark: Mark, known: dict[int, Snapshot], latest: datetime, *, settle: bool
+        self, sync_id: Id, mark: Mark, known: dict[Id, Snapshot], latest: datetime, *, settle: bool
     ) -> RunList | None:
         """Pages from the newest run down to the mark. None where pages contradict each other, unless `settle`.
 
         A run that is deleted moves those below it up by one, onto a page that was read already: one would be missed.
         Nor is a page that shows nothing new, or the last one of a list that counts more runs than it showed, its end.
         """
-        listed: dict[int, SyncRun] = {}
+        listed: dict[Id, SyncRun] = {}
         reading = Reading((), reached=False)
         ended, total, unreadable = False, None, 0
         for number in range(1, MOST_PAGES + 1):

@@ -14,6 +14,7 @@ from notifier.judging.diff import with_floor_of
 from notifier.judging.judge import KnownSync
 from notifier.judging.results import newer
 from notifier.judging.sightings import as_known, is_before
+from notifier.model.identity import Id
 from notifier.model.run import GoodRun, Snapshot, SyncRun
 from notifier.model.sync import Labels, Mark, Standing
 from notifier.watching.silence import Silence
@@ -24,7 +25,7 @@ DROP_AFTER: Final = timedelta(days=7)
 LONGEST_LAG: Final = timedelta(minutes=10)  # of one server of the API behind another
 MOST_MISSES: Final = 3
 GONE_AFTER: Final = timedelta(minutes=10)
-NONE_OUTSIDE: Final[frozenset[int]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
+NONE_OUTSIDE: Final[frozenset[Id]] = frozenset()  # one for all: an empty set of its own takes 200 bytes a sync
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Unread:
     """That the runs of a sync, or one of them, can't be read."""
 
     silence: Silence
-    run_id: int | None = None
+    run_id: Id | None = None
     """The run; None: it is the sync's list of them."""
     is_kept: bool = False
     """Whether the database knows of it."""
@@ -119,21 +120,21 @@ class SyncTarget:
 
     def __init__(
         self,
-        sync_id: int,
+        sync_id: Id,
         label: str | None,
         labels: Labels,
         mark: Mark | None,
         *,
         checks: ChecksInForce = NO_CHECKS,
         state: SyncState | None = None,
-        held: dict[int, float] | None = None,
+        held: dict[Id, float] | None = None,
     ) -> None:
         """Without a mark, its first poll sets the baseline."""
         self.sync_id: Final = sync_id
         self.known = KnownSync(sync_id, label, labels, mark, checks=checks, state=state or SyncState())
-        self.followed: dict[int, Followed] = {}
+        self.followed: dict[Id, Followed] = {}
         """Runs that have not ended."""
-        self.outside: frozenset[int] = NONE_OUTSIDE
+        self.outside: frozenset[Id] = NONE_OUTSIDE
         """Followed or watched runs that the last answer did not hold."""
         self.held = held if held is not None else {}
         """Runs that an answer showed as they were before, and since when, by the loop's clock."""
@@ -173,7 +174,7 @@ class SyncTarget:
         return self.known.state
 
     @property
-    def watched_runs(self) -> Mapping[int, Labels]:
+    def watched_runs(self) -> Mapping[Id, Labels]:
         return self.known.watched_runs
 
     def is_covered_by(self, labels: Labels, checks: ChecksInForce) -> None:
@@ -211,17 +212,17 @@ class SyncTarget:
 
     # --- its runs ---
 
-    def watch_run(self, run_id: int, labels: Labels) -> None:
+    def watch_run(self, run_id: Id, labels: Labels) -> None:
         """A `sync_run` watch names this run of it: it is asked for until it ends."""
         self.known = replace(self.known, watched_runs={**self.known.watched_runs, run_id: labels})
         self.outside |= {run_id}
 
-    def drop_run(self, run_id: int) -> None:
+    def drop_run(self, run_id: Id) -> None:
         """Nobody watches this run by its ID any more."""
         others = {i: labels for i, labels in self.known.watched_runs.items() if i != run_id}
         self.known = replace(self.known, watched_runs=others)
 
-    def forget_run(self, run_id: int) -> None:
+    def forget_run(self, run_id: Id) -> None:
         """This run is no longer followed."""
         del self.followed[run_id]
         self.outside -= {run_id}
@@ -243,12 +244,12 @@ class SyncTarget:
         moved_at = max(snapshot.changed_at, updated_at or snapshot.changed_at)
         self.followed[run.id] = Followed(moved_at, created_at=run.created_at)
 
-    def following(self, run_id: int, api_now: datetime) -> Followed:
+    def following(self, run_id: Id, api_now: datetime) -> Followed:
         """What is held of a run that is asked for by itself."""
         return self.followed.setdefault(run_id, Followed(api_now))
 
     def believed(
-        self, listed: Iterable[SyncRun], known: Mapping[int, Snapshot], now: float, *, may_lag: bool
+        self, listed: Iterable[SyncRun], known: Mapping[Id, Snapshot], now: float, *, may_lag: bool
     ) -> tuple[SyncRun, ...]:
         """The runs of an answer without those that it shows as they were before what is known of them, where it
         `may_lag`: answers of servers that lag behind each other would tell a change three times.
@@ -266,11 +267,11 @@ class SyncTarget:
             believed.append(run if old is None else as_known(run, old))
         return tuple(believed)
 
-    def gone_runs(self, now: float) -> list[int]:
+    def gone_runs(self, now: float) -> list[Id]:
         """The followed runs that were not found, often and long enough to believe it by the loop's clock."""
         return [run_id for run_id, run in self.followed.items() if run.misses.is_gone(now)]
 
-    def stale_runs(self, api_now: datetime) -> list[int]:
+    def stale_runs(self, api_now: datetime) -> list[Id]:
         """The followed runs that have not moved for a week."""
         return [run_id for run_id, run in self.followed.items() if api_now - run.moved_at >= DROP_AFTER]
 
@@ -278,7 +279,7 @@ class SyncTarget:
         """Whether a run that has not ended moved within a day."""
         return any(api_now - run.moved_at < QUIET_AFTER for run in self.followed.values())
 
-    def is_unread(self, run_id: int | None, clock: Callable[[], datetime]) -> Unread:
+    def is_unread(self, run_id: Id | None, clock: Callable[[], datetime]) -> Unread:
         """It can't be read, or this run of it can't: since when, if it could not before."""
         unread = self.unread
         if unread is None or (unread.run_id != run_id and not unread.is_remembered):
@@ -286,7 +287,7 @@ class SyncTarget:
         unread.run_id, unread.is_remembered = run_id, False
         return unread
 
-    def unread_run(self) -> tuple[int, Followed] | None:
+    def unread_run(self) -> tuple[Id, Followed] | None:
         """Of the runs that are asked for by themselves and can't be read, the one that can't for longest."""
         unread = [(run_id, run) for run_id, run in self.followed.items() if run.failures]
         return min(unread, key=lambda each: each[1].failing_since, default=None)
@@ -296,11 +297,11 @@ class SyncTarget:
 class RunTarget:
     """One run that a `sync_run` watch names."""
 
-    run_id: int
+    run_id: Id
     labels: Labels
-    sync_id: int | None = None
+    sync_id: Id | None = None
     """None until it was seen."""
     misses: Misses = field(default_factory=Misses)
-    held: dict[int, float] = field(default_factory=dict)
+    held: dict[Id, float] = field(default_factory=dict)
     """As in SyncTarget."""
     active: bool = True

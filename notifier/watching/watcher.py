@@ -15,6 +15,7 @@ import structlog
 
 from notifier.census.client import CensusClient
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
+from notifier.model.identity import Id, in_order
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.sync import Sync
 from notifier.watching import pace
@@ -216,15 +217,15 @@ class WorkspaceWatcher:
 
     def listed(self) -> Iterator[tuple[Sync, bool]]:
         """All syncs of the last listing by their ID, and whether they are watched."""
-        for sync_id in sorted(self._roster.listed):
+        for sync_id in sorted(self._roster.listed, key=in_order):
             yield self._roster.listed[sync_id], self._roster.is_watched(sync_id)
 
     def watched(self) -> Iterator[SyncTarget]:
         """The syncs that are watched, by their ID."""
-        for sync_id in sorted(self._roster.syncs):
+        for sync_id in sorted(self._roster.syncs, key=in_order):
             yield self._roster.syncs[sync_id]
 
-    def poll_soon(self, sync_id: int) -> None:
+    def poll_soon(self, sync_id: Id) -> None:
         """Polls a sync next if it is watched, or once more after the poll that is under way; a hint, whoever gave it.
 
         Hints that come together are one. A workspace that is left alone stays so, and so does a sync whose polls fail.
@@ -234,7 +235,7 @@ class WorkspaceWatcher:
         if poller is not None:
             self._schedule.hurry(poller, asyncio.get_running_loop().time(), is_down=self.health.is_down)
 
-    def raise_floor(self, sync_id: int, floor: datetime) -> None:
+    def raise_floor(self, sync_id: Id, floor: datetime) -> None:
         """Nothing of this sync that was created up to then is ever news any more."""
         target = self._roster.syncs.get(sync_id)
         if target is not None:

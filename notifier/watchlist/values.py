@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJson
 from yarl import URL
 
 from notifier.model.event import EventType
+from notifier.model.identity import LONGEST_ID, NO_ID, Id, id_of
 from notifier.model.incident import Check
 from notifier.watchlist.durations import DURATION_PATTERN, parse_duration
 from notifier.watchlist.scalars import as_number
@@ -154,6 +155,13 @@ def _event_pattern(value: str) -> str:
     return value
 
 
+def _identifier(value: object) -> Id:
+    identity = id_of(value)
+    if identity is None:
+        raise ValueError(NO_ID)
+    return identity if isinstance(identity, int) else str(identity)  # no longer as the environment's
+
+
 def _check_name(value: str) -> str:
     if value not in _CHECKS:
         raise ValueError("no check has this name")
@@ -185,7 +193,19 @@ Duration = Annotated[
     AfterValidator(_positive),
     WithJsonSchema(_interpolable({"type": "string", "pattern": DURATION_PATTERN})),
 ]
-Identifier = Annotated[int, Field(gt=0, le=LARGEST_ID), BeforeValidator(as_number)]
+Identifier = Annotated[
+    Id,
+    BeforeValidator(_identifier),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": rf"^(?!(-[0-9]+|0|\.\.?)$)\S{{1,{LONGEST_ID}}}$"},
+                INTERPOLATED,
+            ]
+        }
+    ),
+]
 Count = Annotated[int, Field(gt=0, le=1_000_000), BeforeValidator(as_number)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), BeforeValidator(as_number)]
 NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_printable)]

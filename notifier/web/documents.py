@@ -8,6 +8,7 @@ from typing import Any
 
 from notifier.judging.body import incident_json
 from notifier.model.event import EventType
+from notifier.model.identity import sync_page
 from notifier.model.incident import Incident
 from notifier.model.sync import Sync
 from notifier.model.times import timestamp
@@ -124,7 +125,7 @@ def _sync_of(incident: Incident, workspace: Workspace | None) -> dict[str, Any] 
     """As in a webhook's body; without a link where the watchlist no longer says to which host."""
     if incident.sync_id is None:
         return None
-    url = f"{workspace.app_url}/syncs/{incident.sync_id}/history" if workspace is not None else None
+    url = sync_page(workspace.app_url, incident.sync_id) if workspace is not None else None
     return {"id": incident.sync_id, "label": incident.sync_label, "url": url}
 
 

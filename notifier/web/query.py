@@ -8,7 +8,7 @@ from typing import Final
 
 from notifier.model.delivery import DeliveryState
 from notifier.model.event import EventType
-from notifier.watchlist.values import LARGEST_ID
+from notifier.model.identity import NO_ID, Id, id_of
 from notifier.web.documents import types_named
 
 USUAL_LIMIT: Final = 50
@@ -38,8 +38,13 @@ def limit_of(given: Parameters) -> int:
     return _number(given, "limit", 1, LARGEST_LIMIT) or USUAL_LIMIT
 
 
-def sync_of(given: Parameters) -> int | None:
-    return _number(given, "sync", 1, LARGEST_ID)
+def sync_of(given: Parameters) -> Id | None:
+    if "sync" not in given:
+        return None
+    identity = id_of(given["sync"])
+    if identity is None:
+        raise WrongParameter(f"sync {NO_ID}")
+    return identity
 
 
 def types_of(given: Parameters) -> list[EventType] | None:

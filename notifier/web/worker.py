@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from notifier.model.identity import Id
 from notifier.model.sync import Labels, Sync
 from notifier.store.views.page import SyncKey
 from notifier.watchlist.models import Workspace
@@ -31,7 +32,7 @@ class WatchedNow:
     """A watched sync, copied from the worker's memory."""
 
     workspace: str
-    id: int
+    id: Id
     label: str | None
     labels: Labels
     paused: bool | None

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Table, create_engine, insert
 from sqlalchemy.pool import NullPool
 
-from notifier.store.sql.schema import deliveries, events, incidents, syncs
+from notifier.store.sql.schema import NONE, deliveries, events, incidents, syncs
 
 from .conftest import Workplace
 
@@ -93,7 +93,7 @@ def test_a_person_sees_what_is_wrong_with_which_sync_and_since_when(migrated: Wo
             last_good_run_completed_at=now - 5 * HOUR,
         ),
         an_incident(3, check="rejected_records", opened_at=now - 25 * HOUR, last_good_run_id=70),
-        an_incident(4, check="unreachable", sync_id=0, sync_label=None, runs=0, opened_at=now - 2.5 * HOUR),
+        an_incident(4, check="unreachable", sync_id=NONE, sync_label=None, runs=0, opened_at=now - 2.5 * HOUR),
     )
     assert lines(migrated, "incidents") == [
         "check             sync  label                 open for    bad runs  last good",
@@ -159,7 +159,7 @@ def test_a_program_gets_all_of_an_incident(migrated: Workplace) -> None:
             last_good_run_completed_at=OPENED - HOUR,
         ),
         an_incident(2, workspace="gone", summary="another error", last_good_run_id=70, sync_label=None),
-        an_incident(3, check="unreachable", sync_id=0, sync_label=None, runs=0),
+        an_incident(3, check="unreachable", sync_id=NONE, sync_label=None, runs=0),
     )
     unreachable = {
         "id": "inc_3",
@@ -239,7 +239,9 @@ def test_the_help_fits_80_columns_and_the_overview_names_the_command(migrated: W
 # --- events ---
 
 
-def an_event(number: int, kind: str, data: dict[str, Any], *, sync_id: int = 0, run_id: int = 0) -> dict[str, Any]:
+def an_event(
+    number: int, kind: str, data: dict[str, Any], *, sync_id: int | str = NONE, run_id: int | str = NONE
+) -> dict[str, Any]:
     body = {"type": kind, "timestamp": "2026-11-23T10:15:30.123Z", "data": {"workspace": "production", **data}}
     return {
         "id": f"evt_{number}",
@@ -348,7 +350,7 @@ def test_a_type_that_is_misspelt_is_met_with_the_one_that_was_meant(
 def test_deliveries_of_every_event_are_listed(with_events: Workplace) -> None:
     times = {"created_at": OPENED, "clock_started_at": OPENED, "next_attempt_at": OPENED}
     way = {"event_type": "incident.opened", "receiver": "hook", "state": "pending", **times}
-    put(with_events, deliveries, {**way, "event_id": "evt_3", "workspace": "production", "sync_id": 0})
+    put(with_events, deliveries, {**way, "event_id": "evt_3", "workspace": "production", "sync_id": NONE})
     _, row = lines(with_events, "deliveries")
     assert row.split()[:5] == ["1", "incident.opened", "hook", "pending", "0"]
     assert [way["type"] for way in with_events.json("deliveries")] == ["incident.opened"]

@@ -127,7 +127,7 @@ def test_what_fails_is_on_the_page_and_on_the_syncs_own(workplace: Workplace, si
         ("/?state=bad", "State must be one of failing, running, paused, ok, no-runs."),
         ("/?page=0", "Page must be a whole number from 1."),
         ("/?order=x", "Order must be name, or not be given."),
-        ("/?sync=x", "Sync must be a whole number"),
+        ("/?sync=0", "Sync must be an ID: a positive whole number, or a word"),
         ("/?sync=1&workspace=nope", "No workspace has this name."),
     ],
 )

@@ -191,7 +191,7 @@ receivers:
             time.sleep(0.05)
         raise AssertionError(f"not in {timeout} s; the worker's log:\n{self.log.read_text()[-4000:]}")
 
-    def wait_for_baseline(self, *sync_ids: int) -> None:
+    def wait_for_baseline(self, *sync_ids: int | str) -> None:
         """Until the worker has polled these syncs twice: the first answer is recorded when the second is asked for."""
 
         def polled() -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
+from notifier.model.identity import Id
+
 
 class To(StrEnum):
     """The kinds of receivers that `init` offers, by the names that the watchlist has for them."""
@@ -37,7 +39,7 @@ class Answers:
     region: str = "us"
     base_url: str = ""
     selection: Selection = Selection()
-    labels: Mapping[int, str] = field(default_factory=dict)
+    labels: Mapping[Id, str] = field(default_factory=dict)
     """Those of the syncs, for comments."""
     kind: To = To.SLACK
     channel: str = ""

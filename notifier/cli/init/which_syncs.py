@@ -10,6 +10,7 @@ from notifier.census.listing import Listing
 from notifier.cli.init.questions import Questions
 from notifier.cli.init.template import Selection
 from notifier.cli.terminal import MOST_SHOWN, brief, console, long, short, table
+from notifier.model.identity import in_order
 
 ALL: Final = "all"
 
@@ -63,7 +64,7 @@ def _complaint(words: list[str], listing: Listing) -> str | None:
 
 
 def _show_syncs(listing: Listing) -> None:
-    syncs = [listing.syncs[sync_id] for sync_id in sorted(listing.syncs)]
+    syncs = [listing.syncs[sync_id] for sync_id in sorted(listing.syncs, key=in_order)]
     rows = [
         (str(sync.id), brief(sync.label), sync.status or "", Text("paused" if sync.paused else "", "yellow"))
         for sync in syncs[:MOST_SHOWN]

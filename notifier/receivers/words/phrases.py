@@ -192,7 +192,7 @@ def explained(measure: Measure | None, summary: str) -> str:
     match measure:
         case Running() | Standstill():
             return ""
-        case NotRead(than, error, int()):
+        case NotRead(than, error, int() | str()):
             return sentence(NotRead(than, error))  # which run, the check's words say
         case Counted(sent, mean):
             return f"{counted(sent, 'record')}, usually about {mean:,}"

@@ -1,8 +1,9 @@
 """The statements of retention: what is old, and its removal."""
 
-from sqlalchemy import String, and_, bindparam, cast, delete, func, literal, not_, or_, select, text, update
+from sqlalchemy import ColumnElement, String, and_, bindparam, delete, func, literal, not_, or_, select, text, update
 
 from notifier.model.event import RUN_STORY
+from notifier.model.identity import Id
 from notifier.store.sql.parts import at_sync
 from notifier.store.sql.schema import Time, census_alerts, deliveries, events, incidents, posted, snapshots, syncs
 
@@ -30,12 +31,18 @@ _done = (
     .limit(bindparam("most"))
 )
 PRUNE_EVENTS = delete(events).where(events.c.seq.in_(_done))
-# As `run_story` names it.
+
+
+def _in_story(identity: ColumnElement[Id]) -> ColumnElement[str]:
+    """As `run_story` writes it."""
+    return func.replace(func.replace(identity, "%", "%25", type_=String), ":", "%3A", type_=String)
+
+
 _followed_story = (
     literal(RUN_STORY)
-    + cast(snapshots.c.run_id, String)
+    + _in_story(snapshots.c.run_id)
     + literal(":")
-    + cast(snapshots.c.sync_id, String)
+    + _in_story(snapshots.c.sync_id)
     + literal(":")
     + snapshots.c.workspace
 )

@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.event import CensusAlert
+from notifier.model.identity import Id
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import Measure, Said, measure_json, measure_of
 from notifier.model.run import GoodRun, Records, Result, Snapshot, Watched
@@ -63,7 +64,7 @@ def watched_sync_of(row: Row[Any]) -> WatchedSync:
     )
 
 
-def standing_row(workspace: str, sync_id: int, standing: Standing) -> dict[str, Any]:
+def standing_row(workspace: str, sync_id: Id, standing: Standing) -> dict[str, Any]:
     return {
         "of_workspace": workspace,
         "of_sync_id": sync_id,

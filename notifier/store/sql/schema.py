@@ -24,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from notifier.model.identity import Id, id_of
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -39,6 +41,19 @@ class Time(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         return None if value is None else EPOCH + value * MICROSECOND
+
+
+class IdText(TypeDecorator[Id]):
+    """An ID of a sync or a run, as text: a number by its digits."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Id | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Id | None:
+        return id_of(value) or value
 
 
 metadata = MetaData()
@@ -74,16 +89,16 @@ syncs = Table(
     "syncs",
     metadata,
     Column("workspace", String, primary_key=True),
-    Column("sync_id", BigInteger, primary_key=True),
+    Column("sync_id", IdText, primary_key=True),
     Column("label", String),
     Column("watched", Boolean, nullable=False),
     Column("marked", Boolean, nullable=False),
-    Column("mark_run_id", BigInteger),
+    Column("mark_run_id", IdText),
     Column("mark_created_at", Time),
     Column("floor", Time),
     Column("missing_listings", Integer, nullable=False, server_default=text("0")),
     Column("gap_noticed_at", Time),
-    Column("gap_oldest_reported_run_id", BigInteger),
+    Column("gap_oldest_reported_run_id", IdText),
     Column("paused", Boolean),
     Column("scheduled", Boolean),
     Column("stale_from", Time),
@@ -97,8 +112,8 @@ snapshots = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("workspace", String, nullable=False),
-    Column("sync_id", BigInteger, nullable=False),
-    Column("run_id", BigInteger, nullable=False),
+    Column("sync_id", IdText, nullable=False),
+    Column("run_id", IdText, nullable=False),
     Column("status", String),
     Column("canceled", Boolean),
     Column("error_code", String),
@@ -123,8 +138,8 @@ run_watches = Table(
     "run_watches",
     metadata,
     Column("workspace", String, primary_key=True),
-    Column("run_id", BigInteger, primary_key=True),
-    Column("sync_id", BigInteger),
+    Column("run_id", IdText, primary_key=True),
+    Column("sync_id", IdText),
     Column("ended_at", Time),
     Column("end_reason", String),
     Column("misses", Integer, nullable=False, server_default=text("0")),
@@ -137,16 +152,16 @@ incidents = Table(
     Column("seq", Integer, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("workspace", String, nullable=False),
-    Column("sync_id", BigInteger, nullable=False),
+    Column("sync_id", IdText, nullable=False),
     Column("sync_label", String),
     Column("check", String, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("opened_at", Time, nullable=False),
     Column("labels", String, nullable=False),
     Column("runs", Integer, nullable=False),
-    Column("last_run_id", BigInteger),
+    Column("last_run_id", IdText),
     Column("likeness", String),
-    Column("last_good_run_id", BigInteger),
+    Column("last_good_run_id", IdText),
     Column("last_good_run_completed_at", Time),
     Column("summary", String),
     Column("reminders", Integer, nullable=False),
@@ -156,7 +171,7 @@ incidents = Table(
     Column("reason", String),
     Column("counted_to", Time),
     Column("wrong", String),
-    Column("counted_run_id", BigInteger),
+    Column("counted_run_id", IdText),
     Column("measure", String),
     sqlite_autoincrement=True,
 )
@@ -170,7 +185,7 @@ Index(
 )
 Index("ix_incidents_sync", incidents.c.workspace, incidents.c.sync_id, incidents.c.check, incidents.c.seq)
 
-NONE = 0  # stands for no sync and no run, where a column has to have one: IDs are positive
+NONE = ""  # stands for no sync and no run, where a column has to have one: no ID is empty
 
 events = Table(
     "events",
@@ -179,8 +194,8 @@ events = Table(
     Column("id", String, nullable=False, unique=True),
     Column("type", String, nullable=False),
     Column("workspace", String, nullable=False),
-    Column("sync_id", BigInteger, nullable=False),
-    Column("run_id", BigInteger, nullable=False),
+    Column("sync_id", IdText, nullable=False),
+    Column("run_id", IdText, nullable=False),
     Column("seen_at", Time, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("incident_id", String),
@@ -198,7 +213,7 @@ deliveries = Table(
     Column("event_type", String, nullable=False),
     Column("receiver", String, nullable=False),
     Column("workspace", String, nullable=False),
-    Column("sync_id", BigInteger, nullable=False),
+    Column("sync_id", IdText, nullable=False),
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("created_at", Time, nullable=False),

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from notifier.model.identity import Id
 from notifier.store.sql.schema import NONE, events
 from notifier.store.views.database import open_database
 
@@ -19,8 +20,8 @@ class EventView:
     id: str
     type: str
     workspace: str
-    sync_id: int | None
-    run_id: int | None
+    sync_id: Id | None
+    run_id: Id | None
     seen_at: datetime
     body: bytes = field(repr=False)
     """What every receiver gets, to the byte."""
@@ -30,7 +31,7 @@ class EventView:
 class EventFilter:
     """Which events; what is None does not matter."""
 
-    sync_id: int | None = None
+    sync_id: Id | None = None
     types: Collection[str] | None = None
 
 

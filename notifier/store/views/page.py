@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, or_, select, tuple_
 
 from notifier.model.delivery import DeliveryState
+from notifier.model.identity import Id
 from notifier.model.incident import Incident
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import NONE, deliveries, events, incidents, snapshots, syncs
@@ -22,7 +23,7 @@ from notifier.store.views.events import EventView, event_of, newest_events
 from notifier.store.views.overview import Overview, overview_of
 from notifier.store.views.runs import NEWEST_RUNS, RunSummary, newest_run, run_summary_of
 
-SyncKey = tuple[str, int]  # workspace, sync
+SyncKey = tuple[str, Id]  # workspace, sync
 
 RUNS_SHOWN: Final = 30
 MOST_INCIDENTS: Final = 50
@@ -56,7 +57,7 @@ class Unfinished:
     type: str
     receiver: str
     workspace: str
-    sync_id: int | None
+    sync_id: Id | None
     sync_label: str | None
     state: DeliveryState
     attempts: int

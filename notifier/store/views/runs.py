@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ScalarSelect, Select, and_, bindparam, select
 
+from notifier.model.identity import Id
 from notifier.store.sql.schema import snapshots, syncs
 
 
@@ -13,7 +14,7 @@ from notifier.store.sql.schema import snapshots, syncs
 class RunSummary:
     """One run as its snapshot has it."""
 
-    id: int
+    id: Id
     status: str | None
     canceled: bool
     error_code: str | None

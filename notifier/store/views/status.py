@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from notifier.model.errors import DatabaseUnusable
+from notifier.model.identity import Id, in_order
 from notifier.store.sql.schema import snapshots, syncs
 from notifier.store.views.database import open_database
 from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView, overview_of, worker_of
@@ -18,7 +19,7 @@ from notifier.store.views.runs import newest_run
 class RunView:
     """A sync's newest run."""
 
-    id: int
+    id: Id
     status: str | None
     error_code: str | None
     updated_at: datetime | None
@@ -29,12 +30,12 @@ class SyncView:
     """A watched sync."""
 
     workspace: str
-    id: int
+    id: Id
     label: str | None
     newest_run: RunView | None
     gap_noticed_at: datetime | None
     """When more runs had come than can be reported."""
-    gap_oldest_reported_run_id: int | None
+    gap_oldest_reported_run_id: Id | None
     """Those below it were skipped."""
     unread_since: datetime | None = None
     """Since when its runs, or one of them, can't be read; None while they can."""
@@ -72,7 +73,6 @@ def _syncs(connection: Connection) -> tuple[SyncView, ...]:
         select(syncs, run.c.run_id, run.c.status, run.c.error_code, run.c.updated_at)
         .select_from(syncs.outerjoin(run, run.c.id == newest_run()))
         .where(syncs.c.watched)
-        .order_by(syncs.c.workspace, syncs.c.sync_id)
     )
     return tuple(
         SyncView(
@@ -85,7 +85,7 @@ def _syncs(connection: Connection) -> tuple[SyncView, ...]:
             row.unread_since,
             row.last_error,
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: (row.workspace, in_order(row.sync_id)))
     )
 
 

@@ -25,7 +25,7 @@ from notifier.watchlist.reading.wording import Mistake, Quotes, closest, meant_m
 from notifier.watchlist.receivers import RECEIVERS, SlackWebhookReceiver
 from notifier.watchlist.scalars import COMMENT, EMPTY, UNRESOLVED, FromEnvironment, plain_value
 from notifier.watchlist.server import LifecycleWebhook, Server
-from notifier.watchlist.values import EVENT_NAMES, LARGEST_ID
+from notifier.watchlist.values import EVENT_NAMES
 
 Data = Mapping[str, object]
 _NOTHING: Final = object()
@@ -186,9 +186,11 @@ def _unknown_key(path: Path, data: Data) -> str:
 
 
 def _wrong_value(value: object, path: Path, reason: str, quotes: Quotes) -> str:
-    if not isinstance(value, str):
-        return reason
     match path:
+        case ("watches", _, "sync" | "sync_run") | ("routes", _, "syncs", _):
+            return reason + _where_no_id(value, path, quotes)
+        case _ if not isinstance(value, str):
+            return reason
         case ("routes", _, "events" | "mention_on", _) | ("receivers", _, "mention_on", _):
             return quotes.unknown("event", value, EVENT_NAMES)
         case ("routes", _, "checks", _):
@@ -200,6 +202,16 @@ def _wrong_value(value: object, path: Path, reason: str, quotes: Quotes) -> str:
             return reason
 
 
+def _where_no_id(value: object, path: Path, quotes: Quotes) -> str:
+    """What to do about a value that can be no ID."""
+    if isinstance(value, bool | float):
+        return "; put quotes around an ID that looks like another kind of value"
+    if isinstance(value, str) and " " in value and path[-1] == "sync":
+        label = quotes.quote(value) or '"Salesforce *"'
+        return f"; to watch syncs by their label, say syncs: {{label: {label}}}"
+    return ""
+
+
 def _choice(value: object, path: Path, quotes: Quotes) -> str:
     match path:
         case ("version",):
@@ -207,7 +219,7 @@ def _choice(value: object, path: Path, quotes: Quotes) -> str:
         case ("workspaces", _, "region"):
             return quotes.unknown("region", value, tuple(API_URLS))
         case ("watches", _, "syncs"):
-            return 'must be all, or a mapping such as {label: "Salesforce *"}'
+            return 'must be all, or a mapping such as {label: "Salesforce *"}; for one sync by its ID, say sync'
         case ("receivers", _, "messages"):
             return quotes.unknown("kind of messages", value, ("living", "each"))
         case ("receivers", _, "type"):
@@ -239,15 +251,10 @@ _WORDINGS: Final[Mapping[str, Callable[[object, Path, Quotes], str]]] = {
 }
 
 
-def _too_large(ctx: Mapping[str, Any]) -> str:
-    most = ctx["le"]
-    return "is too large" if most >= LARGEST_ID else f"must not be more than {most:,.0f}"
-
-
 _LIMITS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "greater_than": lambda ctx: f"must be more than {ctx['gt']:g}",
     "greater_than_equal": lambda ctx: f"must be at least {ctx['ge']:g}",
-    "less_than_equal": _too_large,
+    "less_than_equal": lambda ctx: f"must not be more than {ctx['le']:,.0f}",
 }
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",

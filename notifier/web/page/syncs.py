@@ -7,6 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
+from notifier.model.identity import in_order
 from notifier.model.run import RUNNING_STATUSES
 from notifier.model.sync import Labels
 from notifier.store.views.page import LastRuns, SyncKey
@@ -88,7 +89,7 @@ def board_of(
     ]
     found = [(each, state) for each, state in judged if wanted.state in (None, state)]
     ranks = {state: rank for rank, state in enumerate(State)} if wanted.order != NAMED else dict.fromkeys(State, 0)
-    found.sort(key=lambda one: (ranks[one[1]], (one[0].label or "").casefold(), one[0].workspace, one[0].id))
+    found.sort(key=lambda one: (ranks[one[1]], *_by_name(one[0])))
     pages = max(1, -(-len(found) // A_PAGE))
     page = min(max(wanted.page, 1), pages)
     return Board(
@@ -100,6 +101,10 @@ def board_of(
         pages=pages,
         labels=_labels(watched),
     )
+
+
+def _by_name(sync: WatchedNow) -> tuple[str, str, tuple[bool, int, str]]:
+    return (sync.label or "").casefold(), sync.workspace, in_order(sync.id)
 
 
 def state_of(sync: WatchedNow, last: LastRuns | None, has_incident: bool, *, is_unread: bool = False) -> State:

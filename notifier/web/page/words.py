@@ -9,6 +9,7 @@ from typing import Any
 from notifier.model.body import EventBody
 from notifier.model.event import EventType
 from notifier.model.foreign import error_line
+from notifier.model.identity import Id, run_page, sync_page
 from notifier.model.incident import CHECK_WORDS, Incident
 from notifier.model.times import counted
 from notifier.store.views.events import EventView
@@ -44,7 +45,7 @@ class EventLine:
     sync: str | None
     key: SyncKey | None
     workspace: str
-    run_id: int | None
+    run_id: Id | None
     run_url: str | None
     old: str | None
     new: str | None
@@ -69,13 +70,15 @@ class Links:
     def __init__(self, workspaces: Mapping[str, Workspace]) -> None:
         self._hosts = {name: workspace.app_url for name, workspace in workspaces.items()}
 
-    def sync(self, workspace: str, sync_id: int | None) -> str | None:
+    def sync(self, workspace: str, sync_id: Id | None) -> str | None:
         host = self._hosts.get(workspace)
-        return f"{host}/syncs/{sync_id}/history" if host is not None and sync_id is not None else None
+        return sync_page(host, sync_id) if host is not None and sync_id is not None else None
 
-    def run(self, workspace: str, sync_id: int | None, run_id: int | None) -> str | None:
-        sync = self.sync(workspace, sync_id)
-        return f"{sync}?sync_run_id={run_id}" if sync is not None and run_id is not None else sync
+    def run(self, workspace: str, sync_id: Id | None, run_id: Id | None) -> str | None:
+        host = self._hosts.get(workspace)
+        if host is None or sync_id is None or run_id is None:
+            return self.sync(workspace, sync_id)
+        return run_page(host, sync_id, run_id)
 
 
 def health_headline(
@@ -146,7 +149,7 @@ def incident_line(incident: Incident, links: Links) -> IncidentLine:
     )
 
 
-def _name(label: object, sync_id: int | None) -> str | None:
+def _name(label: object, sync_id: Id | None) -> str | None:
     return None if sync_id is None else str(label or f"sync {sync_id}")
 
 

@@ -18,6 +18,7 @@ import aiosqlite
 
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.event import Addressee, Event, EventType, Observation
+from notifier.model.identity import Id
 from notifier.model.run import Snapshot, Watched
 from notifier.model.sync import Mark
 from notifier.store.sql import delivering as statements
@@ -33,7 +34,7 @@ MINUTE = timedelta(minutes=1)
 # --- values ---
 
 
-def a_snapshot(run_id: int = 1, status: str | None = "working", **given: Any) -> Snapshot:
+def a_snapshot(run_id: Id = 1, status: str | None = "working", **given: Any) -> Snapshot:
     fields: dict[str, Any] = {
         "sync_id": 52,
         "watched": Watched(status=status),

@@ -13,7 +13,7 @@ from notifier.model.errors import DatabaseUnusable
 from notifier.model.incident import Check, Incident, Reason
 from notifier.model.measure import Said
 from notifier.model.run import GoodRun
-from notifier.store.sql.schema import deliveries, events, incidents
+from notifier.store.sql.schema import NONE, deliveries, events, incidents
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.store.views.events import EventFilter, read_events
 from notifier.store.views.incidents import count_open, read_incidents
@@ -55,7 +55,7 @@ def filled(database: Path) -> Path:
         incidents,
         an_incident(1, resolved_at=NOW + HOUR, reason="recovered"),
         an_incident(2, sync_id=51, check="stale", runs=0),
-        an_incident(3, sync_id=0, check="unreachable", runs=0, workspace="other"),
+        an_incident(3, sync_id=NONE, check="unreachable", runs=0, workspace="other"),
         an_incident(4, sync_id=54, opened_at=NOW - 24 * HOUR),
     )
     return database
@@ -179,7 +179,7 @@ def test_looking_at_a_missing_or_an_older_database_says_the_remedy(
 def with_events(database: Path) -> Path:
     """One event of a run, one of a sync, one of a workspace, each with a delivery."""
     for number, (kind, sync_id, run_id) in enumerate(
-        [("sync_run.failed", 52, 93), ("sync.paused", 52, 0), ("incident.opened", 0, 0)], 1
+        [("sync_run.failed", 52, 93), ("sync.paused", 52, NONE), ("incident.opened", NONE, NONE)], 1
     ):
         event_id, of = f"evt_{number}", {"workspace": "main", "sync_id": sync_id}
         put(database, events, {**of, "id": event_id, "type": kind, "run_id": run_id, "seen_at": NOW, "body": b"{}"})

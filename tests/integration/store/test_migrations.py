@@ -39,6 +39,7 @@ TABLES = {
     "posted",
     "census_alerts",
 }
+BUILT_ANEW = {"syncs", "snapshots", "run_watches", "incidents", "events", "deliveries"}  # by 0009
 
 
 def shape(path: Path) -> dict[str, dict[str, Any]]:
@@ -180,34 +181,69 @@ def schemas_of_all_versions(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+def left_in(path: Path) -> tuple[bytes, ...]:
+    """What a dead process has left: all that the next one will find."""
+    files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal"))
+    return tuple(file.read_bytes() if file.exists() else b"" for file in files)
+
+
 @pytest.mark.slow
-def test_a_migration_that_is_killed_at_any_statement_has_not_happened(tmp_path: Path, database: Path) -> None:
+@pytest.mark.parametrize("start", [None, "0008"], ids=["from nothing", "from 0008 with its rows"])
+def test_a_migration_that_is_killed_at_any_statement_has_not_happened(
+    tmp_path: Path, database: Path, start: str | None
+) -> None:
+    """The next start is tried wherever a kill has left other bytes than those before it."""
     head = schema_of(database)
-    versions = {entry for entry in head if entry[1] == "alembic_version"}
     whole = schemas_of_all_versions(tmp_path)
     assert list(whole.values())[-1] == head
-    assert len(versions) == 1
-    note = tmp_path / "statement"
+    old, note = tmp_path / "old.db", tmp_path / "statement"
+    old_database.make(old, start, "eu")
     killed: list[str] = []
+    completed: set[tuple[bytes, ...]] = set()
     for number in count(1):
         path = tmp_path / f"killed_{number}.db"
+        if start is not None:
+            shutil.copyfile(old, path)
         ended = run_to_its_end(migrate_and_die, str(path), number, str(note))
         if ended == 0:  # there are fewer statements than that
             assert schema_of(path) == head
             break
         assert ended == -signal.SIGKILL
         killed.append(note.read_text())
-        left = schema_of(path)
-        stamped = [number for (number,) in rows(path, "SELECT version_num FROM alembic_version")] if left else []
-        # An empty table of versions is Alembic's word for "nothing was done yet": as good as no table.
-        assert left == whole[stamped[0]] if stamped else left in (set(), versions), killed[-1]
-        assert migrate(path) is True, killed[-1]
-        assert schema_of(path) == head, killed[-1]
-        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    created = {statement.split()[2] for statement in killed if statement.startswith("CREATE TABLE")}
-    assert created == TABLES | {"alembic_version"}
-    assert any(statement.startswith("INSERT INTO alembic_version") for statement in killed)
+        left = left_in(path)
+        if left not in completed:
+            must_be_whole_or_as_before(path, old, whole)
+            assert migrate(path) is True, killed[-1]
+            assert schema_of(path) == head, killed[-1]
+            assert rows_of(path, old) == rows_of(old, old), killed[-1]
+            assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+            completed.add(left)
+        path.unlink()
+    created = {
+        statement.split()[2].removeprefix("new_") for statement in killed if statement.startswith("CREATE TABLE")
+    }
+    assert created == (TABLES | {"alembic_version"} if start is None else BUILT_ANEW)
+    assert any(statement.startswith("UPDATE alembic_version") for statement in killed)
     assert "COMMIT" in killed
+
+
+def must_be_whole_or_as_before(path: Path, old: Path, whole: dict[str, Any]) -> None:
+    left = schema_of(path)
+    stamped = [number for (number,) in rows(path, "SELECT version_num FROM alembic_version")] if left else []
+    # An empty table of versions is Alembic's word for "nothing was done yet": as good as no table.
+    versions = {entry for entry in whole["0001"] if entry[1] == "alembic_version"}
+    assert left == whole[stamped[0]] if stamped else left in (set(), versions)
+    assert rows_of(path, old) == rows_of(old, old)
+
+
+def rows_of(path: Path, old: Path) -> dict[str, Any]:
+    """All rows that the old database had, in its columns."""
+    if not old.exists():
+        return {}
+    with closing(sqlite3.connect(old)) as connection:
+        before = old_database.content(connection)
+    with closing(sqlite3.connect(path)) as connection:
+        return old_database.content(connection, like=before)
 
 
 def test_a_statement_that_fails_takes_the_whole_migration_back(tmp_path: Path) -> None:
@@ -333,6 +369,48 @@ def test_where_a_workspaces_pages_are_is_taken_from_what_was_last_told_of_its_in
     migrate(path)
     known = dict(rows(path, "SELECT name, app_url FROM workspaces"))
     assert known == {"main": "https://app-eu.getcensus.com", "silent": None, "unreachable": None}
+
+
+def test_ids_are_text_from_0009_on_and_what_stood_for_none_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_database.make(path, "0008", "eu")
+    event = (
+        "INSERT INTO events (id, type, workspace, sync_id, run_id, seen_at, body) VALUES (?, 'x', 'eu', ?, ?, 1, '')"
+    )
+    largest = 2**63 - 1
+    for name, sync_id, run_id in (("evt_of_none", 0, 0), ("evt_of_sync", 52, 0), ("evt_large", largest, largest)):
+        change(path, event, name, sync_id, run_id)
+    migrate(path)
+    assert rows(path, "SELECT id, sync_id, run_id FROM events WHERE type = 'x' ORDER BY seq") == [
+        ("evt_of_none", "", ""),
+        ("evt_of_sync", "52", ""),
+        ("evt_large", str(largest), str(largest)),
+    ]
+    assert rows(path, "SELECT mark_run_id, gap_oldest_reported_run_id FROM syncs") == [("93", None)]
+    assert rows(path, "SELECT last_run_id, counted_run_id FROM incidents") == [(None, None)]
+
+
+def test_numbers_that_were_given_are_not_given_again_from_0009_on(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_database.make(path, "0008", "eu")
+    change(path, "DELETE FROM deliveries WHERE event_id = 'evt_waiting'")
+    change(path, "DELETE FROM events WHERE id = 'evt_waiting'")
+    change(path, "DELETE FROM incidents")
+    before = rows(path, "SELECT name, seq FROM sqlite_sequence ORDER BY name")
+    assert before == [("deliveries", 3), ("events", 3), ("incidents", 1)]
+    migrate(path)
+    assert rows(path, "SELECT name, seq FROM sqlite_sequence ORDER BY name") == before
+
+
+def test_rows_that_refer_to_nothing_stop_a_migration_and_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_database.make(path, "0008", "eu")
+    change(path, "DELETE FROM events WHERE id = 'evt_dead'")  # as the sqlite3 command does it: it obeys no references
+    before = rows_of(path, path)
+    with pytest.raises(DatabaseUnusable, match=r"old\.db: rows of deliveries refer to rows of events that are gone; "):
+        migrate(path)
+    assert rows_of(path, path) == before
+    assert rows(path, "SELECT version_num FROM alembic_version") == [("0008",)]
 
 
 # --- versions ---

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from notifier.model.delivery import DeliveryState
-from notifier.model.event import CensusAlert, Event, EventType, Observation
+from notifier.model.event import CensusAlert, Event, EventType, Observation, run_story
 from notifier.model.sync import Mark, WatchedSync
 from notifier.store.store import Store, open_store
 from tests.integration.store.builders import (
@@ -222,6 +222,38 @@ async def test_the_message_of_a_run_that_is_still_followed_is_remembered_however
         )
     await store.prune(CUTOFF, nobody)
     assert rows(database, "SELECT story FROM posted") == [("run:1:52:main",)]
+
+
+@pytest.mark.asyncio
+async def test_so_is_that_of_a_run_whose_id_is_a_word_however_it_is_spelled(store: Store, database: Path) -> None:
+    words = ("glimmering_donkey", "a:b%3A", "100%")
+    await store.watching.record(
+        an_observation(snapshots=tuple(a_snapshot(run_id=word, sync_id="tame:yak", followed=True) for word in words))
+    )
+    kept = {run_story("main", "tame:yak", word) for word in words}
+    for story in (*kept, "run:a:b%3A:tame:yak:main"):
+        change(
+            database,
+            "INSERT INTO posted (receiver, story, reference, event_id, changed_at) VALUES ('hook', ?, 'C1/1', 'e', 0)",
+            story,
+        )
+    await store.prune(CUTOFF, nobody)
+    assert {story for (story,) in rows(database, "SELECT story FROM posted")} == kept
+
+
+@pytest.mark.asyncio
+async def test_old_snapshots_go_by_the_time_of_their_runs_and_not_by_how_they_are_called(
+    store: Store, database: Path
+) -> None:
+    names = [f"word_{(number * 37) % 150:03}" if number % 2 else number + 1 for number in range(150)]
+    runs = [
+        a_snapshot(run_id=name, sync_id="donkey", created_at=OLD + number * MINUTE, changed_at=OLD)
+        for number, name in enumerate(names)
+    ]
+    await store.watching.record(an_observation(snapshots=tuple(runs), sync_id="donkey"))
+    await store.prune(CUTOFF, nobody)
+    left = rows(database, "SELECT run_id FROM snapshots ORDER BY created_at")
+    assert left == [(str(name),) for name in names[50:]]
 
 
 @pytest.mark.asyncio

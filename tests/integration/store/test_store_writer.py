@@ -260,7 +260,11 @@ def test_every_statement_that_writes_has_its_place_in_the_order() -> None:
 
 IMPOSSIBLE: list[Any] = [
     pytest.param(an_observation(an_event("evt_1")), IntegrityError, id="an event that is there"),
-    pytest.param(an_observation(snapshots=(a_snapshot(2**63),)), OverflowError, id="a number too large for SQLite"),
+    pytest.param(
+        an_observation(snapshots=(a_snapshot(7, records_sent=2**63),)),
+        OverflowError,
+        id="a number too large for SQLite",
+    ),
     pytest.param(
         an_observation(snapshots=(a_snapshot(7, status="\ud800"),)), UnicodeEncodeError, id="half a character"
     ),
@@ -330,12 +334,12 @@ async def test_a_caller_that_is_cancelled_in_the_queue_leaves_the_others_alone(s
     trace.hold_the_next_commit()
     first = await asked(store.save_worker("1", NOW, NOW))
     await trace.until_held()
-    waiting = await asked(*(store.watching.save_run_watch("main", run, None, None, None) for run in range(3)))
+    waiting = await asked(*(store.watching.save_run_watch("main", run, None, None, None) for run in (1, 2, 3)))
     waiting[1].cancel()
     trace.release()
     outcomes = await asyncio.gather(*first, *waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), type(None), asyncio.CancelledError, type(None)]
-    assert {0, 2} <= (await store.watching.run_watches("main")).keys()
+    assert {1, 3} <= (await store.watching.run_watches("main")).keys()
 
 
 @pytest.mark.asyncio
@@ -390,7 +394,7 @@ async def test_closing_writes_what_still_waits(database: Path) -> None:
         assert not any(task.done() for task in waiting)
     assert [task.exception() for task in first + waiting] == [None] * 3
     assert counts(database) == ALL_OF_IT
-    assert rows(database, "SELECT run_id FROM run_watches") == [(1,)]
+    assert rows(database, "SELECT run_id FROM run_watches") == [("1",)]
 
 
 @pytest.mark.asyncio

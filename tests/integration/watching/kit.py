@@ -33,6 +33,7 @@ from notifier.http.client import new_session
 from notifier.judging.route import Reader
 from notifier.model.errors import StoreUnavailable
 from notifier.model.event import Observation
+from notifier.model.identity import id_of
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.sync import WorkspaceState
 from notifier.simulator import CensusSimulator
@@ -356,7 +357,16 @@ class Scene:
 
 def rows(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query, parameters).fetchall()
+        return with_ids(connection.execute(query, parameters))
+
+
+def with_ids(found: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+    """The rows, with IDs of syncs and runs as the code has them, and 0 for none."""
+    are_ids = [column.endswith(("sync_id", "run_id")) for column, *_ in found.description]
+    return [
+        tuple((id_of(v) or 0) if is_id and v is not None else v for v, is_id in zip(row, are_ids, strict=True))
+        for row in found
+    ]
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from notifier.model.identity import Id
 from notifier.store.store import Store
 from notifier.watching.inbox import Inbox
 from notifier.watchlist.models import Watch
@@ -29,7 +30,7 @@ async def test_equal_alerts_at_the_same_moment_are_one_event(scene: Scene) -> No
     scene.sync(52)
     roster, _ = await scene.roster(Watch(sync=52))
     await scene.listed(roster)
-    loaded, hints = asyncio.Event(), list[int]()
+    loaded, hints = asyncio.Event(), list[Id]()
     loaded.set()
     inbox = Inbox("x", "https://x", roster, scene.recorder, scene.store.watching, loaded=loaded, poll_soon=hints.append)
     await asyncio.gather(*(inbox.take(body) for body in [alert(1), alert(2), alert(1, "resolved")] * 5))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from notifier.model.errors import CensusError, StoreUnavailable
 from notifier.model.event import Observation
+from notifier.model.identity import Id
 from notifier.model.sync import ListedSync
 from notifier.simulator import Status
 from notifier.store.store import Store
@@ -54,6 +55,11 @@ async def scene(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 class Create:
     sync: int
     run: State
+
+
+def called(number: int) -> Id:
+    """What the API calls its n-th object: half of them words, which sort against the time."""
+    return number if number % 2 else f"word_{10**9 - number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +164,12 @@ def has_ended(run: State) -> bool:
 class SyncModel:
     """What must be known of one sync. `told`: each run's state as the events (and the baseline) tell it."""
 
-    id: int
+    id: Id
     baseline: bool = False
     had_runs: bool = False
-    below: set[int] = field(default_factory=set)
-    told: dict[int, State] = field(default_factory=dict)
-    followed: set[int] = field(default_factory=set)
+    below: set[Id] = field(default_factory=set)
+    told: dict[Id, State] = field(default_factory=dict)
+    followed: set[Id] = field(default_factory=set)
     appeared: list[int] = field(default_factory=list)
 
 
@@ -173,10 +179,10 @@ class Model:
     def __init__(self, scene: Scene, syncs: list[SyncModel]) -> None:
         self.scene = scene
         self.syncs = {sync.id: sync for sync in syncs}
-        self.place_in_time: dict[int, int] = {}
+        self.place_in_time: dict[Id, int] = {}
         self.events = 0
 
-    def present(self, sync: SyncModel) -> dict[int, State]:
+    def present(self, sync: SyncModel) -> dict[Id, State]:
         """The runs that the API shows, newest first."""
         return {run["id"]: run for run in self.scene.simulator.runs(sync.id)}
 
@@ -199,7 +205,7 @@ class Model:
         self.events += len(fresh)
         return len(fresh)
 
-    def _check(self, sync: SyncModel, run_id: int, changes: list[State], run: State) -> None:
+    def _check(self, sync: SyncModel, run_id: Id, changes: list[State], run: State) -> None:
         old = {change["field"]: change["old"] for change in changes}
         new = {change["field"]: change["new"] for change in changes}
         before = sync.told.get(run_id)
@@ -265,15 +271,15 @@ class Play:
         scene.workspace = f"example {number}"
         self.scene = scene
         self.record = record
-        self.ids = [number * 10 + place for place in range(3)]
+        self.ids = [called(number * 10 + place) for place in range(3)]
         self.model = Model(scene, [SyncModel(sync_id) for sync_id in self.ids])
-        self.targets: dict[int, SyncTarget] = {}
+        self.targets: dict[Id, SyncTarget] = {}
         self.numbers = itertools.count(number * 1_000 + 100)
         self.old_numbers = itertools.count(number * 1_000 + 99, -1)
 
     async def begin(self) -> None:
         for sync_id in self.ids:
-            self.scene.sync(sync_id, created_at=LONG_AGO)
+            self.scene.simulator.add_sync(id=sync_id, created_at=LONG_AGO)
         await self.scene.store.watching.save_listed(
             self.scene.workspace, [ListedSync(sync_id, "Leads") for sync_id in self.ids]
         )
@@ -296,8 +302,7 @@ class Play:
             case CreateOld(place, run):
                 sync = self.model.syncs[self.ids[place]]
                 if not sync.baseline or sync.had_runs:  # without a baseline's run there is no "below" it
-                    run_id = next(self.old_numbers)
-                    self._create(sync.id, run_id, run)
+                    run_id = self._create(sync.id, next(self.old_numbers), run)
                     if sync.baseline:
                         sync.below.add(run_id)
             case Update(place, fields):
@@ -315,25 +320,26 @@ class Play:
                 await self.restart()
                 assert self.model.read_events() == 0
 
-    def _create(self, sync_id: int, run_id: int, run: State) -> None:
-        self.model.place_in_time[run_id] = run_id
-        self.scene.api_is_no_earlier_than(run_id)
-        self.scene.simulator.add_run(sync_id, id=run_id, created_at=created(run_id), **run)
+    def _create(self, sync_id: Id, number: int, run: State) -> Id:
+        run_id = called(number)
+        self.model.place_in_time[run_id] = number
+        self.scene.api_is_no_earlier_than(number)
+        self.scene.simulator.add_run(sync_id, id=run_id, created_at=created(number), **run)
+        return run_id
 
-    def _update(self, run_id: int, fields: State) -> None:
+    def _update(self, run_id: Id, fields: State) -> None:
         """By the API's clock, which stands here: not by ours, which is far ahead of it."""
         assert self.scene.simulator.date is not None
         self.scene.simulator.update_run(run_id, **{"updated_at": self.scene.simulator.date.isoformat(), **fields})
 
-    def _with_run(self, place: int, change: Callable[[int], object]) -> None:
+    def _with_run(self, place: int, change: Callable[[Id], object]) -> None:
         """One of the newest runs of all syncs, where there are any."""
-        runs = sorted(
-            (run_id for sync in self.model.syncs.values() for run_id in self.model.present(sync)), reverse=True
-        )
+        present = (run_id for sync in self.model.syncs.values() for run_id in self.model.present(sync))
+        runs = sorted(present, key=self.model.place_in_time.__getitem__, reverse=True)
         if runs:
             change(runs[place % len(runs)])
 
-    async def _poll(self, sync_id: int, end: End) -> None:
+    async def _poll(self, sync_id: Id, end: End) -> None:
         self.record.end = end
         try:
             await self.scene.observer.poll_sync(self.targets[sync_id])
@@ -350,7 +356,7 @@ class Play:
             self._polled([sync_id])
         self.record.end = "well"
 
-    def _polled(self, sync_ids: list[int]) -> None:
+    def _polled(self, sync_ids: list[Id]) -> None:
         for sync_id in sync_ids:
             if not self.model.syncs[sync_id].baseline:
                 self.model.set_baseline(self.model.syncs[sync_id])
@@ -359,7 +365,7 @@ class Play:
         for sync_id in sync_ids:
             self.model.after_a_whole_poll(self.model.syncs[sync_id])
 
-    async def _poll_unanswered(self, sync_id: int, path: str) -> None:
+    async def _poll_unanswered(self, sync_id: Id, path: str) -> None:
         handle = self.scene.simulator.fault(Status(500), path=path, times=1)
         try:
             await self.scene.observer.poll_sync(self.targets[sync_id])

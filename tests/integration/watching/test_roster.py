@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from notifier.census.listing import read_listing
 from notifier.model.errors import CensusError, StoreUnavailable
+from notifier.model.identity import Id
 from notifier.model.sync import Standing
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
@@ -30,7 +31,7 @@ async def scene(store: Store) -> AsyncIterator[Scene]:
         yield made
 
 
-def ids(targets: list[SyncTarget | RunTarget]) -> list[tuple[str, int]]:
+def ids(targets: list[SyncTarget | RunTarget]) -> list[tuple[str, Id]]:
     """What came or went, as kind and ID."""
     return sorted(
         ("sync", target.sync_id) if isinstance(target, SyncTarget) else ("run", target.run_id) for target in targets
@@ -814,7 +815,7 @@ async def test_what_a_poll_notes_of_a_sync_while_its_first_standing_is_kept_stay
     roster, _ = await scene.roster(Watch(sync=52))
     save, noted_at = scene.store.watching.save_standings, scene.clock()
 
-    async def save_and_poll(workspace: str, standings: Mapping[int, Standing]) -> None:
+    async def save_and_poll(workspace: str, standings: Mapping[Id, Standing]) -> None:
         await save(workspace, standings)
         if not standings:
             return

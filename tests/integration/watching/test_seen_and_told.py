@@ -43,7 +43,7 @@ from notifier.watchlist.checks import Checks
 from notifier.watchlist.models import Route, SyncSelector, Watch, Workspace
 from tests.builders import a_route
 from tests.databases import new_database
-from tests.integration.watching.kit import LONG_AGO, START_OF_TIME, Scene, a_scene
+from tests.integration.watching.kit import LONG_AGO, START_OF_TIME, Scene, a_scene, with_ids
 
 Json: TypeAlias = dict[str, Any]
 State: TypeAlias = tuple[Any, ...]
@@ -555,7 +555,7 @@ class Stage:
         self._connection = connection
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, parameters).fetchall()
+        return with_ids(self._connection.execute(query, parameters))
 
 
 class LoopTime:

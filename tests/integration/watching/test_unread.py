@@ -12,6 +12,7 @@ from notifier.service.liveness import Liveness
 from notifier.service.systemd import Systemd
 from notifier.service.vitals import Vitals, trouble
 from notifier.simulator import Body, Status, Transform
+from notifier.store.sql.schema import NONE
 from notifier.store.store import Store
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks, Stale, UnreachableSettings, Unreadable
@@ -59,7 +60,7 @@ def last_error(scene: Scene, sync_id: int = 52) -> str | None:
 
 
 def workspace_told(scene: Scene) -> list[str]:
-    return told(scene, 0)
+    return told(scene, NONE)
 
 
 # --- the listing ---
@@ -74,7 +75,7 @@ def workspace_told(scene: Scene) -> list[str]:
         (Status(403), "HTTP 403 Forbidden: the API key is wrong or lacks access"),
         (Body(b"<html>", "text/html"), "the answer is not JSON"),
         (
-            Transform(lambda answer: {**answer, "data": [{"id": "wandering_aimlessly"}]}),
+            Transform(lambda answer: {**answer, "data": [{"id": "wandering aimlessly"}]}),
             "the answer holds a list of 1, and none of them has an ID that can be read",
         ),
         (

@@ -14,6 +14,7 @@ from notifier.judging.advice import (
     short_secrets,
     unserved_syncs,
 )
+from notifier.model.identity import Id
 from notifier.watchlist.checks import Stale, WatchChecks
 from notifier.watchlist.models import Route, Watch, Watchlist, Workspace
 from notifier.watchlist.receivers import Receiver, SlackReceiver, SlackWebhookReceiver
@@ -160,7 +161,7 @@ def test_a_route_for_workspaces_incidents_of_some_syncs_is_passed_over_where_ano
 
 # --- what it would miss of a workspace's syncs ---
 
-SYNCS = {52: "New Signups to Leads", 53: "HubSpot: Contacts", 61: None}
+SYNCS: dict[Id, str | None] = {52: "New Signups to Leads", 53: "HubSpot: Contacts", 61: None}
 
 
 def a_routed_watchlist(*watches: Watch, routes: tuple[Route, ...] | None = None) -> Watchlist:

@@ -1,6 +1,7 @@
 """The body that every receiver gets: its shape to the byte, and what is cut where it is too large."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from notifier.judging.body import encoded, event_body
 from notifier.model.event import EventType
+from notifier.model.identity import Id
 from notifier.model.run import Change, PreviousRun
 from notifier.model.times import timestamp
 from tests.builders import NOW, a_run
@@ -72,6 +74,53 @@ def test_what_is_not_known_is_null_and_what_is_empty_is_empty() -> None:
         "previous_run": None,
         "changes": [{"field": "canceled", "old": True, "new": None}],
     }
+
+
+@pytest.mark.parametrize(
+    ("sync_id", "given", "told"),
+    [
+        (52, "52", "52"),
+        (52, 52, 52),
+        (52, "053", 52),  # another sync's, if it is one
+        (52, None, 52),
+        ("glimmering_donkey", "glimmering_donkey", "glimmering_donkey"),
+        ("007", "007", "007"),
+        ("007", 7, "007"),
+    ],
+)
+def test_a_syncs_id_is_told_as_the_api_gave_it(sync_id: Id, given: object, told: object) -> None:
+    body = event_body(
+        type=EventType.FAILED,
+        seen_at=NOW,
+        workspace="w",
+        app_url="https://x",
+        labels={},
+        sync_id=sync_id,
+        sync_label=None,
+        run=a_run(93, fields={"id": "93", "sync_id": given}),
+    )
+    data = json.loads(body)["data"]
+    assert data["sync"] == {"id": told, "label": None, "url": f"https://x/syncs/{sync_id}/history"}
+    assert data["sync_run"] == {
+        "id": "93",
+        "sync_id": given,
+        "url": f"https://x/syncs/{sync_id}/history?sync_run_id=93",
+    }
+
+
+def test_links_bear_any_id() -> None:
+    body = event_body(
+        type=EventType.FAILED,
+        seen_at=NOW,
+        workspace="w",
+        app_url="https://x",
+        labels={},
+        sync_id="a/b?c",
+        sync_label=None,
+        run=replace(a_run(93, fields={}), id="d&e#f"),
+    )
+    url = json.loads(body)["data"]["sync_run"]["url"]
+    assert url == "https://x/syncs/a%2Fb%3Fc/history?sync_run_id=d%26e%23f"
 
 
 JSON_VALUES = st.recursive(

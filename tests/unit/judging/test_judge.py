@@ -16,6 +16,7 @@ from notifier.judging.results import known_result
 from notifier.judging.route import Reader
 from notifier.judging.sightings import ShownRuns, glances, snapshots
 from notifier.model.event import CensusAlert, Event, EventType
+from notifier.model.identity import Id
 from notifier.model.incident import Check, Reason
 from notifier.model.measure import Said
 from notifier.model.run import Records, Snapshot, SyncRun
@@ -51,7 +52,7 @@ class Replay:
     def __init__(self, judge: Judge, sync: KnownSync) -> None:
         self.judge = judge
         self.sync = sync
-        self.known: dict[int, Snapshot] = {}
+        self.known: dict[Id, Snapshot] = {}
         self.events: list[Event] = []
 
     def sees(self, *runs: SyncRun, minute: float) -> Found:

@@ -15,6 +15,7 @@ from notifier.judging.results import (
     take_new_level,
     with_good_run,
 )
+from notifier.model.identity import Id
 from notifier.model.run import GoodRun, Records, Result, Snapshot, Watched
 from tests.builders import a_run, at
 
@@ -79,7 +80,7 @@ def test_of_two_good_runs_the_one_that_completed_later(
 
 
 def test_what_was_usual_before_a_new_level_is_no_measure_and_what_came_since_is() -> None:
-    results = {n: Result(n, at(n), completed=True, outlier=n >= 2) for n in (1, 2, 3)}
+    results: dict[Id, Result] = {n: Result(n, at(n), completed=True, outlier=n >= 2) for n in (1, 2, 3)}
     results[4] = Result(4, None, completed=True, outlier=True)
     take_new_level(results, at(2))
     assert {n: result.outlier for n, result in results.items()} == {1: True, 2: False, 3: False, 4: False}
@@ -87,9 +88,9 @@ def test_what_was_usual_before_a_new_level_is_no_measure_and_what_came_since_is(
 
 def test_results_stand_as_their_runs_were_created_and_those_of_one_instant_as_they_are_listed() -> None:
     times = {5: at(5), 4: at(3), 3: at(3), 2: None, 1: at(1)}
-    results = {n: Result(n, time, completed=True) for n, time in times.items()}
+    results: dict[Id, Result] = {n: Result(n, time, completed=True) for n, time in times.items()}
     order = [result.run_id for result in newest_first(dict(reversed(results.items())), listed=[9, 5, 3, 4, 2, 1])]
     assert order == [5, 3, 4, 2, 1]
     assert [result.run_id for result in newest_first(results)] == [5, 4, 3, 2, 1]
-    without_times = {n: Result(n, None, completed=True) for n in (2, 1)}
+    without_times: dict[Id, Result] = {n: Result(n, None, completed=True) for n in (2, 1)}
     assert [result.run_id for result in newest_first({3: results[3], **without_times})] == [3, 2, 1]

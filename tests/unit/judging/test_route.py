@@ -79,6 +79,15 @@ def test_a_label_that_looks_like_an_id_is_not_one() -> None:
     assert matches(a_route("a", syncs=["5[12]"]), subject)
 
 
+def test_a_word_is_an_id_or_a_glob_for_a_label() -> None:
+    donkey = replace(FAILED, sync_id="glimmering_donkey", sync_label="Leads")
+    assert matches(a_route("a", syncs=["glimmering_donkey"]), donkey)
+    assert matches(a_route("a", syncs=["Leads"]), donkey)
+    assert matches(a_route("a", syncs=["52"]), FAILED)
+    assert not matches(a_route("a", syncs=["glimmering_*"]), donkey)  # globs are for labels
+    assert not matches(a_route("a", syncs=["007"]), replace(FAILED, sync_id=7))
+
+
 def test_a_sync_without_a_label_fits_only_globs_that_fit_nothing() -> None:
     subject = replace(FAILED, sync_label=None)
     assert not matches(a_route("a", syncs=["None"]), subject)

@@ -83,7 +83,7 @@ def test_what_others_said_has_its_sentence_alone() -> None:
         {"kind": "running", "than_seconds": 1e300},
         {"kind": "running", "than_seconds": float("nan")},
         {"kind": "silent", "than_seconds": 5},
-        {"kind": "not_read", "than_seconds": 5, "error": "x", "sync_run_id": "94"},
+        {"kind": "not_read", "than_seconds": 5, "error": "x", "sync_run_id": [94]},
         {"kind": "counted", "records_sent": 5},
         {"kind": "lost", "records_lost": None, "of": 5},
     ],

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from notifier.census.listing import Listing
+from notifier.model.identity import Id
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.watching.listings import DOUBTED_FOR, SHOWN_LATE, Listings
 from tests.builders import NOW, at
@@ -13,7 +14,7 @@ HOUR = timedelta(hours=1)
 
 
 def a_listing(*syncs: int, when: datetime = NOW, flaw: str | None = None, ended: bool = True) -> Listing:
-    shown = {sync_id: Sync(sync_id, f"Sync {sync_id}", None, False, at(sync_id)) for sync_id in syncs}
+    shown: dict[Id, Sync] = {sync_id: Sync(sync_id, f"Sync {sync_id}", None, False, at(sync_id)) for sync_id in syncs}
     return Listing(shown, ended, flaw, 1, when)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from notifier.judging.checks import SyncState
+from notifier.model.identity import Id
 from notifier.model.incident import Check
 from notifier.model.run import GoodRun, Snapshot, SyncRun, Watched
 from notifier.model.sync import Standing
@@ -97,7 +98,8 @@ def test_what_is_followed_and_not_listed_is_asked_for_by_itself() -> None:
 def test_an_answer_that_lags_is_left_aside_for_ten_minutes() -> None:
     target = a_target()
     done = a_run(7, status="completed", updated_at=at(5))
-    known, late = {7: a_snapshot(done)}, a_run(7, updated_at=at(4))
+    known: dict[Id, Snapshot] = {7: a_snapshot(done)}
+    late = a_run(7, updated_at=at(4))
     assert target.believed([late], known, 100.0, may_lag=True) == ()
     assert target.believed([late], known, 100.0, may_lag=False) == (late,)
     assert target.believed([late], known, 100.0, may_lag=True) == ()

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifier.model.errors import WatchlistError
+from notifier.model.identity import NO_ID
 from notifier.watchlist.models import SyncSelector, Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 from notifier.watchlist.receivers import SlackReceiver, WebhookReceiver
@@ -35,6 +36,9 @@ VERSION_1 = "must be the number 1, the version of the format that this notifier 
 
 Load = Callable[..., Watchlist]
 Lines = Callable[..., list[str]]
+
+SYNCS = 'must be all, or a mapping such as {label: "Salesforce *"}; for one sync by its ID, say sync'
+QUOTES = "put quotes around an ID that looks like another kind of value"
 
 
 @pytest.fixture
@@ -162,7 +166,7 @@ workspaces:
     api_key: abc
     regoin: us
 watches:
-  - sync: "52"
+  - sync: "52 53"
 receivers:
   growth: {type: slack_webhook, url: "https://hooks.slack.com/x"}
 routes:
@@ -171,7 +175,7 @@ routes:
 """
     assert lines(text) == [
         '5:5: workspaces.production.regoin: unknown key; did you mean "region"?',
-        "7:11: watches[0].sync: must be a whole number; remove the quotes",
+        f'7:11: watches[0].sync: {NO_ID}; to watch syncs by their label, say syncs: {{label: "52 53"}}',
         '12:25: routes[0].receivers[1]: no receiver is named "growht"; did you mean "growth"?',
     ]
 
@@ -237,9 +241,24 @@ routes:
             "{api_key: a, max_concurrent_requests: 1.5}",
             "3:53: workspaces.production.max_concurrent_requests: must be a whole number",
         ),
-        ("  - sync: 52", "  - sync: true", "5:11: watches[0].sync: must be a whole number"),
-        ("  - sync: 52", "  - sync: 0", "5:11: watches[0].sync: must be more than 0"),
-        ("  - sync: 52", "  - sync: 99999999999999999999", "5:11: watches[0].sync: is too large"),
+        ("  - sync: 52", "  - sync: true", f"5:11: watches[0].sync: {NO_ID}; {QUOTES}"),
+        ("  - sync: 52", "  - sync: 0", f"5:11: watches[0].sync: {NO_ID}"),
+        ("  - sync: 52", "  - sync: -1", f"5:11: watches[0].sync: {NO_ID}"),
+        ("  - sync: 52", "  - sync: ''", f"5:11: watches[0].sync: {NO_ID}"),
+        ("  - sync: 52", f"  - sync: {'a' * 201}", f"5:11: watches[0].sync: {NO_ID}"),
+        ("  - sync: 52", "  - sync: 1e5", f"5:11: watches[0].sync: {NO_ID}; {QUOTES}"),
+        ("  - sync: 52", "  - sync_run: 1.5", f"5:15: watches[0].sync_run: {NO_ID}; {QUOTES}"),
+        ("  - sync: 52", "  - sync_run: two words", f"5:15: watches[0].sync_run: {NO_ID}"),
+        (
+            "  - sync: 52",
+            "  - sync: 'HubSpot: *'",
+            f'5:11: watches[0].sync: {NO_ID}; to watch syncs by their label, say syncs: {{label: "HubSpot: *"}}',
+        ),
+        (
+            "  - sync: 52",
+            "  - syncs: glimmering_donkey",
+            f"5:12: watches[0].syncs: {SYNCS}",
+        ),
         ("  - sync: 52", "  - labels: {}", "5:5: watches[0]: says nothing to watch; give sync, syncs or sync_run"),
         (
             "  - sync: 52",
@@ -249,7 +268,7 @@ routes:
         (
             "  - sync: 52",
             "  - syncs: Sales*",
-            '5:12: watches[0].syncs: must be all, or a mapping such as {label: "Salesforce *"}',
+            f"5:12: watches[0].syncs: {SYNCS}",
         ),
         (
             "  - sync: 52",
@@ -363,7 +382,7 @@ def test_several_workspaces_want_every_watch_to_name_its_own(lines: Lines) -> No
 
 
 def test_a_wrong_value_beside_it_does_not_hide_a_dangling_name(lines: Lines) -> None:
-    text = GOOD.replace("sync: 52", "{sync: x, workspace: nowhere}").replace("version: 1", "version: one")
+    text = GOOD.replace("sync: 52", "{sync: 0, workspace: nowhere}").replace("version: 1", "version: one")
     assert [line.split(": ")[1] for line in lines(text)] == ["version", "watches[0].sync", "watches[0].workspace"]
 
 

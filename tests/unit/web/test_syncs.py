@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from notifier.model.identity import Id
 from notifier.store.views.page import LastRuns
 from notifier.web.page.syncs import A_PAGE, Board, State, Wanted, board_of, state_of
 from notifier.web.worker import WatchedNow
@@ -11,7 +12,7 @@ from notifier.web.worker import WatchedNow
 GOOD, BAD = LastRuns("completed", failed=False), LastRuns("failed", failed=True)
 
 
-def a_sync(sync_id: int, label: str | None = "A", **more: Any) -> WatchedNow:
+def a_sync(sync_id: Id, label: str | None = "A", **more: Any) -> WatchedNow:
     return WatchedNow(
         **{"workspace": "production", "id": sync_id, "label": label, "labels": {}, "paused": False, **more}
     )
@@ -25,12 +26,18 @@ SYNCS = [
 ]
 
 
-def ids(board: Board) -> list[int]:
+def ids(board: Board) -> list[Id]:
     return [sync.id for sync, _ in board.shown]
 
 
-def shown(**wanted: Any) -> list[int]:
+def shown(**wanted: Any) -> list[Id]:
     return ids(board_of(SYNCS, {}, (), Wanted(order="name", **wanted)))
+
+
+def test_syncs_of_one_name_stand_by_their_ids_numbers_before_words() -> None:
+    syncs = [a_sync(sync_id, "Leads") for sync_id in ("tame_yak", 10, "007", 9)]
+    assert ids(board_of(syncs, {}, (), Wanted(order="name"))) == [9, 10, "007", "tame_yak"]
+    assert ids(board_of(syncs, {}, (), Wanted(name="tame_yak"))) == ["tame_yak"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from notifier.model.identity import Id
 from notifier.store.views.events import EventView
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.watchlist.models import Workspace
@@ -21,9 +22,7 @@ WORKS, BROKEN = ReceiverView("growth"), ReceiverView("sales", broken_since=NOW)
 FAILING = ReceiverView("hook", failing_since=NOW, last_error="HTTP 500")
 
 
-def an_event(
-    kind: str = "sync_run.failed", sync_id: int | None = 52, run_id: int | None = 93, **data: Any
-) -> EventView:
+def an_event(kind: str = "sync_run.failed", sync_id: Id | None = 52, run_id: Id | None = 93, **data: Any) -> EventView:
     body = json.dumps({"type": kind, "data": {"sync": {"label": "Leads"}, **data}}).encode()
     return EventView("e", kind, "production", sync_id, run_id, NOW, body)
 
@@ -80,6 +79,7 @@ def test_an_event_of_a_workspace_is_of_no_sync() -> None:
 
 def test_links_lead_only_to_hosts_of_the_watchlist() -> None:
     assert LINKS.run("gone", 52, 93) is None
+    assert LINKS.run("production", "a/b", "c&d") == "https://app.getcensus.com/syncs/a%2Fb/history?sync_run_id=c%26d"
     assert LINKS.run("production", 52, None) == LINKS.sync("production", 52)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from notifier.model.identity import Id
 from notifier.watching.roster import Roster
 from notifier.watching.target import SyncTarget
 from notifier.watchlist.checks import (
@@ -43,7 +44,7 @@ def ago(**units: float) -> datetime:
     return datetime.now(UTC) - timedelta(**units)
 
 
-def told(scene: Scene, sync_id: int = 52, *, base: int = 0) -> list[str]:
+def told(scene: Scene, sync_id: Id = 52, *, base: int = 0) -> list[str]:
     """What was told of a sync's incidents; run IDs without their `base`."""
     found = scene.rows("SELECT type, body FROM events WHERE sync_id = ? ORDER BY seq", sync_id)
     lines = []

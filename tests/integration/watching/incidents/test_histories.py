@@ -33,7 +33,7 @@ async def test_a_run_that_deviates_from_the_new_level_of_the_same_poll_is_no_mea
         scene.run(number, records_processed=sent)
     await scene.poll(target)
     assert told(scene)[-2:] == ["record_count resolved by 7", "record_count opened by 8"]
-    assert scene.rows("SELECT run_id FROM snapshots WHERE outlier ORDER BY run_id") == [(1,), (2,), (3,), (8,)]
+    assert scene.rows("SELECT run_id FROM snapshots WHERE outlier ORDER BY id") == [(1,), (2,), (3,), (8,)]
 
 
 @pytest.mark.asyncio
