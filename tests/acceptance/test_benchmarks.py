@@ -15,6 +15,7 @@ ROWS = (
     "seen to delivered, webhook",
     "burst: 30 runs",
     "start with 30 syncs and 1,000 events",
+    "upgrade to 0009 with 30 syncs and 1,000 events",
     "growth: CPU per poll",
     "peers",
 )
