@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DURATION ?= 60s
 JOBS ?= 2
-WORKERS ?= 4
+WORKERS ?= 6
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python

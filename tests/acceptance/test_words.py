@@ -12,6 +12,7 @@ from tests.acceptance.conftest import Workplace
 from tests.acceptance.test_living import TOKEN as SLACK_TOKEN
 from tests.acceptance.test_server import HOOK, HOOK_SECRET, TOKEN, Server, said
 from tests.acceptance.test_server_page import Browser, text_of
+from tests.integration.store.builders import rows
 
 DONKEY, LABEL = "glimmering_donkey", "New Signups to Leads"
 WATCHES = f"""- {{sync: {DONKEY}, labels: {{team: growth}}}}
@@ -55,7 +56,8 @@ def begun(workplace: Workplace, channel: str, **more: str) -> None:
     simulator.add_run("007", id="lonely_yak", status="working")
     write(workplace, channel, **more)
     workplace.start()
-    workplace.wait_for_baseline(DONKEY, 52)
+    marked = "SELECT 1 FROM syncs WHERE marked"
+    workplace.wait_until(lambda: len(rows(workplace.directory / "n.db", marked)) == 2)
 
 
 def told(simulator: SimulatorThread) -> list[tuple[str, Any, Any]]:
