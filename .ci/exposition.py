@@ -21,8 +21,7 @@ async def metrics() -> str:
     workspace.poll_ended(PollOutcome.OK, 0.1)
     workspace.request_ended(429)
     receiver.attempt_ended(DeliveryOutcome.DELIVERED, 1.0)
-    told.read_from(Sources(lambda: {"production": WorkspaceGauges(True, 1)}, lambda: {"hook": True}, backlog))
-    await told.refresh()
+    await told.refresh(Sources(lambda: {"production": WorkspaceGauges(True, 1)}, lambda: {"hook": True}, backlog))
     return told.exposition()[0].decode()
 
 

@@ -73,8 +73,8 @@ def _with(*items: dict[str, Any]) -> Change:
     return lambda answer: {**answer, "data": [*answer["data"], *items]}
 
 
-def _words(answer: dict[str, Any]) -> dict[str, Any]:
-    return {**answer, "data": [{**item, "id": f"wandering_{item['id']}"} for item in answer["data"]]}
+def _spaced(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "data": [{**item, "id": f"no ID, {item['id']}"} for item in answer["data"]]}
 
 
 def _claims(answer: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ PARTS: Final = (
     Part("the list is 500", LIST, _always(500), "list of syncs: HTTP 500"),
     Part("the list may not be read", LIST, _always(403), "list of syncs: HTTP 403"),
     Part("the list is HTML", LIST, _always(200, HTML), "list of syncs: the answer is not JSON"),
-    Part("the list has words for IDs", LIST, _changed(_words), "list of syncs: .*none of them has an ID"),
+    Part("the list has texts with spaces for IDs", LIST, _changed(_spaced), "list of syncs: .*none of them has an ID"),
     Part("the list has one item without an ID", LIST, _changed(_with({"label": "x"})), "list of syncs: 1 of 5 syncs"),
     Part("the list is empty and claims four", LIST, _changed(_claims), "list of syncs: .*empty list"),
     Part("the list is empty", LIST, _changed(_lacks(*SYNCS)), "list of syncs: it is empty"),
@@ -98,7 +98,13 @@ PARTS: Final = (
     Part("all runs are 404", RUNS, _always(404), "HTTP 404"),
     Part("one sync is 500", OF_ONE, _always(500), "HTTP 500", "unreadable"),
     Part("one sync is 404, and listed", OF_ONE, _always(404, HTML), "HTTP 404", "unreadable"),
-    Part("one sync's runs have words for IDs", OF_ONE, _changed(_words), "none of them has an ID", "unreadable"),
+    Part(
+        "one sync's runs have texts with spaces for IDs",
+        OF_ONE,
+        _changed(_spaced),
+        "none of them has an ID",
+        "unreadable",
+    ),
     Part("one sync is empty and claims four", OF_ONE, _changed(_claims), "empty list", "unreadable"),
     Part("one sync is 403", OF_ONE, _always(403), "HTTP 403", "unreadable", slow=True),
 )

@@ -72,7 +72,7 @@ class Api:
     reported: int = 1
     """Of these, the newest that have to be reported."""
     hits: int = 3
-    invented: Callable[[int], bool] = field(default=lambda _: False)
+    invented: Callable[[int | str], bool] = field(default=lambda _: False)
     """Runs that nobody made but that the API told of in earnest."""
 
 
@@ -234,10 +234,19 @@ def usable(upstream: str, size: Size) -> list[Api]:
         Api("HTTP/1.0 with bare line feeds", old, None),
         Api("broken UTF-8 in texts", marked, None),
         Api("pages that repeat", repeating, None, news=130, reported=95),
-        Api("pages that never end", endless, None, reported=0, invented=lambda run: ENDLESS <= run < ODD),
-        Api("runs of wrong types", odd, None, hits=size.pick(5, 20), invented=lambda run: run >= ODD),
+        Api("pages that never end", endless, None, reported=0, invented=_is_endless),
+        Api("runs of wrong types", odd, None, hits=size.pick(5, 20), invented=_is_odd),
         Api("an empty list, three times", emptied, None, hits=4),
     ]
+
+
+def _is_endless(run: int | str) -> bool:
+    return isinstance(run, int) and ENDLESS <= run < ODD
+
+
+def _is_odd(run: int | str) -> bool:
+    """An ID of another type may be a word, which is one."""
+    return isinstance(run, str) or run >= ODD
 
 
 def _in_two(body: bytes) -> bytes:

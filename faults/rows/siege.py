@@ -240,5 +240,5 @@ ROW = Row(
         "minute about strangers, no error among them; at rest again by itself"
     ),
     run=siege,
-    limits=(150, 900),
+    limits=(240, 900),
 )
