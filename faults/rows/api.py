@@ -431,4 +431,4 @@ class _Trial:
         must(not invented, f"reported, and never were: {invented[:20]}")
 
 
-ROW: Final = Row(5, "sixty Census APIs, each broken in its own way, under one worker", CRITERION, run, (90, 1200))
+ROW: Final = Row(5, "sixty Census APIs, each broken in its own way, under one worker", CRITERION, run, (240, 1200))

@@ -299,4 +299,4 @@ def wait(workplace: Workplace, true: Any, what: str, seconds: float) -> None:
         time.sleep(0.3)
 
 
-ROW: Final = Row(8, "5,000 labels and errors that were written to break a message", CRITERION, run, (150, 900))
+ROW: Final = Row(8, "5,000 labels and errors that were written to break a message", CRITERION, run, (240, 900))
