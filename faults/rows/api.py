@@ -245,8 +245,8 @@ def _is_endless(run: int | str) -> bool:
 
 
 def _is_odd(run: int | str) -> bool:
-    """An ID of another type may be a word, which is one."""
-    return isinstance(run, str) or run >= ODD
+    """An ID of another type may be one of the words among the values: that is an ID too."""
+    return run in WORDS if isinstance(run, str) else run >= ODD
 
 
 def _in_two(body: bytes) -> bytes:
@@ -258,6 +258,8 @@ VALUES: Final[tuple[Any, ...]] = (
     *("\u202etxet", "x" * 5_000, "2026-11-23T10:15:30Z", "0000-00-00", "9999-12-31T23:59:59+99:99", "nan", "\ud800"),
     *([], {}, [None], {"id": ODD}, [[[]]], {"": {"": ""}}, [1] * 50, {"a": [{"b": None}]}),
 )
+WORDS: Final = frozenset({*(value for value in VALUES if isinstance(value, str)), "\ufffd", str(2**63), str(2**200)})
+"""Those that may come back as an ID: half a character as its replacement, a number that is too large as its digits."""
 FIELDS: Final = (
     *("status", "canceled", "error_code", "error_message", "error_detail", "created_at", "updated_at", "full_sync"),
     *("completed_at", "records_processed", "records_failed", "records_invalid", "records_updated", "scheduled_at"),
