@@ -1,6 +1,6 @@
 """The Census API over aiohttp: one session a workspace, one gate that all its requests pass.
 
-Raises the errors of `notifier.model.errors`; what to do about them is the scheduler's to say.
+Raises the errors of `notifier.model.errors`; what to do about them is the caller's to say.
 """
 
 import asyncio

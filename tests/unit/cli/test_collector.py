@@ -1,5 +1,5 @@
-"""Wrong: the first collection, of all that was loaded (38 ms), falls into `streams.set_up`; a SIGINT then ends it amid
-`detach`, with exit code 120 and "Exception ignored in: <_io.TextIOWrapper …" (1bdd39d: 130)."""
+"""The collector rests while modules load, and must not begin amid the exchange of the standard streams: its first look
+at all that was loaded takes so long that a SIGINT would find standard output detached (exit code 120)."""
 
 import subprocess
 import sys
