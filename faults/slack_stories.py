@@ -120,7 +120,7 @@ class Stories:
 
 def _recoveries(told: list[SlackMessage], edited: bool) -> list[SlackMessage]:
     """Messages that tell of an end: those that were made to by an edit, or those that were posted for all to see."""
-    over = [each for each in told if " recovered after " in each.text]
+    over = [each for each in told if " recovered" in each.text]  # at once, it says no "after 5 s"
     if edited:
         return [each for each in over if each.edits]
     return [each for each in over if not each.edits and (each.broadcast or each.thread_ts is None)]
