@@ -98,7 +98,7 @@ def nobody(workspace: str, sync_id: int, floor: datetime) -> None:
 
 
 def rows(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(query, parameters).fetchall()
 
 
