@@ -17,6 +17,8 @@ from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from notifier.census import wire
+from notifier.census.version import Version
+from notifier.census.versions import version_of
 from notifier.http.answer import AnswerTooLarge
 from notifier.http.client import (
     Timeouts,
@@ -29,7 +31,7 @@ from notifier.http.client import (
     retry_after,
 )
 from notifier.model.errors import Throttled, Unreachable, Unusable
-from notifier.model.identity import Id, in_path
+from notifier.model.identity import Id
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
 from notifier.model.run import SyncRun
 from notifier.watchlist.models import Workspace
@@ -102,8 +104,7 @@ class CensusClient:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        base_url: str,
-        api_key: str,
+        version: Version,
         gate: Gate,
         *,
         patient: bool = True,
@@ -111,13 +112,14 @@ class CensusClient:
         meter: WorkspaceMeter = NO_WORKSPACE_METER,
     ) -> None:
         self._session = session
-        self._base_url = str(as_written(base_url)).rstrip("/")
+        self.version = version
+        self._base_url = str(as_written(version.base_url)).rstrip("/")
         self._headers = {
-            "Authorization": f"Bearer {api_key}",
+            "Authorization": version.authorization,
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
         }
-        self._proxy = proxy_for(base_url)
+        self._proxy = proxy_for(version.base_url)
         self._patient = patient
         self._on_throttled = on_throttled or _say_nothing
         self._meter = meter
@@ -125,20 +127,20 @@ class CensusClient:
 
     async def runs(self, sync_id: Id, *, page: int, per_page: int) -> Answer:
         """One page of a sync's runs, newest first, undecoded: most polls end by seeing that nothing changed."""
-        return await self._get(f"/syncs/{in_path(sync_id)}/sync_runs?page={page}&per_page={per_page}&order=desc")
+        return await self._get(self.version.runs_path(sync_id, page=page, per_page=per_page))
 
     async def run(self, run_id: Id) -> tuple[SyncRun, datetime | None]:
         """One run, and the `Date` of the answer. Raises NotFound, and Unusable for an answer about another run."""
-        answer = await self._get(f"/sync_runs/{in_path(run_id)}")
-        run = wire.one_run(answer.body)
+        answer = await self._get(self.version.run_path(run_id))
+        run = self.version.one_run(answer.body)
         if run.id != run_id:
             raise Unusable(f"the answer is about another sync run, {run.id}")
         return run, answer.date
 
     async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
         """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""
-        answer = await self._get(f"/syncs?page={page}&per_page={PAGE}&order=asc")
-        return wire.syncs_page(answer.body, page), answer.date
+        answer = await self._get(self.version.syncs_path(page=page, per_page=PAGE))
+        return self.version.syncs_page(answer.body, page), answer.date
 
     async def _get(self, path: str) -> Answer:
         while True:
@@ -166,7 +168,7 @@ class CensusClient:
                 self._meter.request_ended(status)
                 if status == 429:
                     raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
-                error = wire.error_of(status)
+                error = self.version.error_of(status, path)
                 if error is not None:
                     if status == 503 and (wait := retry_after(answer.headers, datetime.now(UTC))):
                         self.gate.pause(wait)
@@ -195,14 +197,15 @@ def client_of(
     session: aiohttp.ClientSession,
     *,
     patient: bool,
+    version: Version | None = None,
     on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
     meter: WorkspaceMeter = NO_WORKSPACE_METER,
 ) -> CensusClient:
-    """The client of one workspace, with a gate of its limits. Raises ProxyUnusable."""
+    """The client of one workspace, with a gate of its limits; of the version in use unless told. Raises
+    ProxyUnusable."""
     return CensusClient(
         session,
-        settings.api_url,
-        settings.api_key.get_secret_value(),
+        version or version_of(settings),
         Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
         patient=patient,
         on_throttled=on_throttled,

@@ -23,6 +23,10 @@ class Listing:
     pages: int
     listed_at: datetime
     """By the API's clock."""
+    source: str
+    """What it is a list of, as the version of the API calls it."""
+    foreign: frozenset[Id] = frozenset()
+    """Syncs that it shows though they are of another group than the workspace's: as good as not there."""
 
     @property
     def complete(self) -> bool:
@@ -33,6 +37,7 @@ class Listing:
 async def read_listing(client: CensusClient, now: datetime) -> Listing:
     """Reads every page. Raises CensusError."""
     syncs: dict[Id, Sync] = {}
+    foreign: set[Id] = set()
     number, ended, repeats, unreadable = 0, False, False, 0
     total: int | None = None
     listed_at = now
@@ -41,19 +46,23 @@ async def read_listing(client: CensusClient, now: datetime) -> Listing:
         page, date = await client.syncs(page=number)
         if number == 1:
             listed_at = date or now
-        before = len(syncs)
+        before = len(syncs) + len(foreign)
         syncs.update((sync.id, sync) for sync in page.syncs)
+        foreign |= page.foreign
         unreadable += page.unreadable
         total = page.paging.total
-        ended = page.paging.more is False or (not page.syncs and not page.paging.more)
-        if len(syncs) == before:
+        ended = page.paging.more is False or (not page.syncs and not page.foreign and not page.paging.more)
+        if len(syncs) + len(foreign) == before:
             repeats = page.paging.more is None  # an API that does not page repeats itself
             break
     flaw: str | None = None
+    count = len(syncs.keys() | foreign)
     if not ended:
-        flaw = f"it does not end, or repeats itself, after {len(syncs):,} syncs"
+        flaw = f"it does not end, or repeats itself, after {count:,} syncs"
     elif unreadable:
-        flaw = f"{unreadable:,} of {len(syncs) + unreadable:,} syncs in it have no ID that can be read"
-    elif total is not None and len(syncs) < total:
-        flaw = f"it holds {len(syncs):,} syncs, and says that there are {total:,}"
-    return Listing(syncs, ended or repeats, flaw, number, listed_at)
+        flaw = f"{unreadable:,} of {count + unreadable:,} syncs in it have no ID that can be read"
+    elif total is not None and count < total:
+        flaw = f"it holds {count:,} syncs, and says that there are {total:,}"
+    return Listing(
+        syncs, ended or repeats, flaw, number, listed_at, client.version.source, frozenset(foreign - syncs.keys())
+    )

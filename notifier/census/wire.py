@@ -94,6 +94,7 @@ class _Sync(BaseModel):
     created_at: Time = None
     schedule_frequency: Text = None
     mode: Any = None
+    group_id: Text = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +116,12 @@ class RunsPage:
 
 @dataclass(frozen=True, slots=True)
 class SyncsPage:
-    """One page of a workspace's syncs."""
+    """One page of a workspace's syncs. `foreign`: those that say that they are of another group."""
 
     syncs: tuple[Sync, ...]
     paging: Paging
     unreadable: int
+    foreign: frozenset[Id] = frozenset()
 
 
 def error_of(status: int) -> CensusError | None:
@@ -128,7 +130,7 @@ def error_of(status: int) -> CensusError | None:
         return None
     said = status_in_words(status)
     if status in (401, 403):
-        return Unauthorized(status, f"{said}: the API key is wrong or lacks access")
+        return Unauthorized(status, said)
     if status in (404, 410):
         return NotFound(said)
     if status >= 500 or status in (408, 425):
@@ -209,13 +211,15 @@ def one_run(body: bytes) -> SyncRun:
     return run
 
 
-def syncs_page(body: bytes, number: int = 1) -> SyncsPage:
-    """Reads an answer to "List syncs", page `number`. Raises Unusable as `runs_page`."""
+def syncs_page(body: bytes, number: int = 1, group: str | None = None) -> SyncsPage:
+    """Reads an answer to "List syncs", page `number`, of a `group` if one was asked for. Raises Unusable as
+    `runs_page`."""
     items, paging = _listed(body, number)
-    syncs = [_sync(item) for item in items]
-    readable = tuple(sync for sync in syncs if sync is not None)
-    _must_be_readable(len(readable), len(items))
-    return SyncsPage(readable, paging, len(items) - len(readable))
+    read = [sync for item in items if (sync := _read_sync(item)) is not None]
+    _must_be_readable(len(read), len(items))
+    foreign = {sync.id for sync in read if None not in (group, sync.group_id) and sync.group_id != group}
+    syncs = tuple(_sync(sync) for sync in read if sync.id not in foreign)
+    return SyncsPage(syncs, paging, len(items) - len(read), frozenset(foreign))
 
 
 def _listed(body: bytes, number: int) -> tuple[list[Any], Paging]:
@@ -252,13 +256,16 @@ def _run(item: Any, sync_id: Id | None) -> SyncRun | None:
     return SyncRun(run.id, of_sync, watched, *times, item, records, run.full_sync)
 
 
-def _sync(item: Any) -> Sync | None:
+def _read_sync(item: Any) -> _Sync | None:
     if not isinstance(item, dict):
         return None
     try:
-        sync = _Sync.model_validate(item)
+        return _Sync.model_validate(item)
     except ValidationError:
         return None
+
+
+def _sync(sync: _Sync) -> Sync:
     scheduled = (sync.schedule_frequency or _frequency(sync.mode) or "").lower() != "never"
     return Sync(sync.id, sync.label, sync.status, bool(sync.paused), sync.created_at, scheduled)
 

@@ -61,10 +61,11 @@ class CensusError(NotifierError):
 
 
 class Unauthorized(CensusError):
-    """401 or 403, as `status` says."""
+    """401 or 403, as `status` says. `credential`: the key of the watchlist that was refused."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, credential: str = "api_key") -> None:
         self.status = status
+        self.credential = credential
         super().__init__(message)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.identity import Id
 
 Labels: TypeAlias = Mapping[str, str]
@@ -119,3 +120,7 @@ class WorkspaceState:
     """Answers in a row that refused the key."""
     app_url: str | None = None
     """Where Census' own pages of it are; None where no watchlist has said so yet."""
+    api: ApiVersion | None = None
+    """The version of the API that it is read by; None where no watchlist has said so yet."""
+    source: str | None = None
+    """Where the last listing came from that showed it: an address, and a group. None where that is not known."""

@@ -123,7 +123,7 @@ async def open_worker(
         watchers: list[WorkspaceWatcher] = []
         inboxes: dict[str, Inbox] = {}
         for name, settings in watchlist.workspaces.items():
-            state = replace(states.get(name, WorkspaceState(name)), app_url=settings.app_url)
+            state = replace(states.get(name, WorkspaceState(name)), app_url=settings.app_url, api=settings.api)
             line = await resources.line(name, settings, state, patient=not once)
             watcher, inbox = _watcher(watchlist, name, line, store.watching, deliverer, once=once)
             watchers.append(watcher)

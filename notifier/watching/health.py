@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from notifier.model.errors import CensusError, StoreUnavailable, Throttled, Unauthorized
+from notifier.model.errors import CensusError, NotFound, StoreUnavailable, Throttled, Unauthorized
 from notifier.model.identity import Id
 from notifier.model.sync import WorkspaceState
 from notifier.watching.pace import back_off
@@ -82,6 +82,7 @@ class Health:
         self._refused_at = float("-inf")
         self._refusals_before = state.refusals  # this start
         self.last_failure = ""
+        self._is_not_found = False  # that says less than why the list of syncs can't be read either
         self._confirming = True
 
     @property
@@ -134,7 +135,7 @@ class Health:
     def why_silent(self) -> str:
         """Why that could not be read which could not be read for longest."""
         polls, listing = self._polls_silent_for, self._listing.lasted
-        if listing is not None and (polls is None or listing > polls):
+        if listing is not None and (polls is None or listing > polls or self._is_not_found):
             return f"{LIST}: {self._listing_failure}"
         return self.last_failure
 
@@ -155,6 +156,7 @@ class Health:
         elif begun is None or begun >= self._refused_at:  # else it was under way beside the last one
             self.refusals, self._refused_at = self.refusals + 1, now
         self.last_failure = str(error)
+        self._is_not_found = isinstance(error, NotFound)
         self._polls.fails(begun)
         self._state = replace(self._state, silent_since=self._polls.since, refusals=self.refusals)
 
@@ -249,13 +251,14 @@ class Health:
         elif was_bad:
             await self._tell()
 
-    async def unlisted_by(self, reason: str, begun: float | None = None) -> None:
-        """The list of syncs could not be read, or not whole. Three times in a row it counts as bad."""
+    async def unlisted_by(self, reason: str, begun: float | None = None, *, is_certain: bool = False) -> None:
+        """The list of syncs could not be read, or not whole. Three times in a row it counts as bad; at once where the
+        reason `is_certain`."""
         self._listing.fails(begun)
         self._listing_failures += 1
         self._listing_failure = reason
         self._state = replace(self._state, unlisted_since=self._listing.since)
-        if self._listing_failures >= DOWN_AFTER:
+        if is_certain or self._listing_failures >= DOWN_AFTER:
             self._listing_error = f"{LIST}: {reason}"
             await self._tell()
 
@@ -301,6 +304,8 @@ class Health:
     async def _tell(self, error: CensusError | None = None) -> None:
         """Says in the log what has become of the workspace, where that is new, and keeps it."""
         now = self._polls_error or self._listing_error
+        if self._polls_error is not None and self._is_not_found and self._listing.lasted is not None:
+            now = f"{LIST}: {self._listing_failure}"
         if now == self._state.last_error and (now is None) == self._state.ok:
             return
         if now is None:
@@ -310,7 +315,7 @@ class Health:
                 "workspace can't be read",
                 workspace=self._state.name,
                 error=now,
-                remedy="mend its api_key in the watchlist" if isinstance(error, Unauthorized) else None,
+                remedy=f"mend its {error.credential} in the watchlist" if isinstance(error, Unauthorized) else None,
             )
         self._state = replace(self._state, ok=now is None, last_error=now)
         await self.save()

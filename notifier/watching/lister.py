@@ -15,9 +15,9 @@ from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, Store
 from notifier.watching.health import Health, Request
 from notifier.watching.listings import Listings
 from notifier.watching.poll import Observer
-from notifier.watching.roster import Changes, Roster
+from notifier.watching.roster import Roster
 from notifier.watching.schedule import Schedule
-from notifier.watching.target import RunTarget
+from notifier.watching.target import Changes, RunTarget
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class Lister:
         if self._roster.flaw is None:
             await self._health.listed(polled=len(self._schedule))
         else:
-            await self._health.unlisted_by(self._roster.flaw, begun)
+            await self._health.unlisted_by(self._roster.flaw, begun, is_certain=self._roster.is_of_another)
         await self._health.save()
         self._schedule.listed(listing.pages)
         await self._stretched()
@@ -98,8 +98,7 @@ class Lister:
         if isinstance(error, Unauthorized) and not self._schedule:
             await self._health.refused(error, begun)
             return
-        remedy = "; check the workspace's region or base_url, and the API's version in it"
-        await self._health.unlisted_by(f"{error}{remedy if isinstance(error, NotFound) else ''}", begun)
+        await self._health.unlisted_by(str(error), begun)
         if not self._schedule:
             await self._health.failed(error, of=Request.LISTING, among=1, begun=begun)
 

@@ -8,9 +8,11 @@ from typing import Final
 from notifier.census.listing import Listing
 from notifier.model.identity import Id
 from notifier.model.sync import Sync, WorkspaceState
+from notifier.model.times import counted
 
 DOUBTED_FROM: Final = 3
 """Watched syncs that a listing lacks at once, where that is half of them or more."""
+ANOTHER: Final = "check its key, group, region and base_url, and give another workspace a name of its own"
 DOUBTED_FOR: Final = timedelta(hours=24)
 SHOWN_LATE: Final = timedelta(hours=1)
 """How much later than it was created a listing may first show a sync."""
@@ -26,22 +28,38 @@ class Listings:
     """When the newest complete one was."""
     doubted_since: datetime | None = None
     """From when on they lacked more watched syncs than is believed."""
+    source: str | None = None
+    """What the last one was a list of that showed the workspace."""
 
     @classmethod
     def of(cls, state: WorkspaceState) -> "Listings":
         """As the database remembers them."""
-        return cls(state.first_listed_at, state.listed_at, state.doubted_since)
+        return cls(state.first_listed_at, state.listed_at, state.doubted_since, state.source)
 
     def kept_in(self, state: WorkspaceState) -> WorkspaceState:
         """The workspace's state with them."""
         return replace(
-            state, first_listed_at=self.first_at, listed_at=self.complete_at, doubted_since=self.doubted_since
+            state,
+            first_listed_at=self.first_at,
+            listed_at=self.complete_at,
+            doubted_since=self.doubted_since,
+            source=self.source,
         )
+
+    def shows_another_workspace(self, listing: Listing, watched: Collection[Id]) -> bool:
+        """Whether it comes from elsewhere than the last one, and shows none of what is known of the workspace: with
+        another key, group or version of the API it may be a list of other syncs altogether."""
+        return bool(watched) and listing.source != self.source and not any(i in listing.syncs for i in watched)
 
     def believed(self, listing: Listing, watched: Collection[Id]) -> tuple[Listing, "Listings"]:
         """The listing, with a flaw where it is not believed, and these with the doubt. `watched`: syncs that it should
         show. A filter, a lost right or an empty answer looks just as if most syncs had been deleted at once; that is
         believed after a day of it."""
+        if self.shows_another_workspace(listing, watched):
+            known = "the only sync" if len(watched) == 1 else f"all {len(watched):,} syncs"
+            others = f", and shows {counted(len(listing.syncs), 'other')}" if listing.syncs else ""
+            flaw = f"it lacks {known} that the notifier knows of this workspace{others}; {ANOTHER}"
+            return replace(listing, flaw=flaw), self
         if listing.flaw is not None:
             return listing, self
         lacking = sum(sync_id not in listing.syncs for sync_id in watched)
@@ -62,6 +80,7 @@ class Listings:
         """These, and one more."""
         return replace(
             self,
+            source=listing.source if listing.ended else self.source,
             first_at=listing.listed_at if self.first_at is None and listing.ended else self.first_at,
             complete_at=listing.listed_at if listing.complete else self.complete_at,
         )

@@ -85,7 +85,7 @@ class Observer:
         had_baseline = target.mark is not None
         fingerprint = hash(answer.body)
         if fingerprint != target.fingerprint:
-            taken = await self._read_list(target, wire.runs_page(answer.body, target.sync_id), answered)
+            taken = await self._read_list(target, self._client.version.runs_page(answer.body, target.sync_id), answered)
             target.fingerprint = fingerprint if taken else None
         await self._poll_all_outside(target, answered)
         await self._give_up(target, answered.now)
@@ -262,7 +262,7 @@ class Observer:
             answer = await self._client.runs(run.sync_id, page=1, per_page=PAGE)
         except NotFound:
             return ()
-        listed = wire.runs_page(answer.body, run.sync_id).runs
+        listed = self._client.version.runs_page(answer.body, run.sync_id).runs
         place = next((place for place, other in enumerate(listed) if other.id == run.id), len(listed))
         return listed[place + 1 :]
 

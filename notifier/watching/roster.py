@@ -3,7 +3,6 @@ together."""
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,21 +20,13 @@ from notifier.store.watching import WatchingStore
 from notifier.watching.listings import Listings
 from notifier.watching.record import Recorder
 from notifier.watching.silence import Silence
-from notifier.watching.target import Followed, Misses, RunTarget, SyncTarget, Unread
+from notifier.watching.target import Changes, Followed, Misses, RunTarget, SyncTarget, Unread
 from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import Coverage, labels_of_run, named_runs, named_syncs
 from notifier.watchlist.models import Watch
 
 log = structlog.get_logger(__name__)
 LISTINGS_TO_FORGET: Final = 2
-
-
-@dataclass(slots=True)
-class Changes:
-    """What came and what went."""
-
-    added: list[SyncTarget | RunTarget] = field(default_factory=list)
-    removed: list[SyncTarget | RunTarget] = field(default_factory=list)
 
 
 class Roster:
@@ -55,6 +46,7 @@ class Roster:
         self.workspace = workspace
         self.listings = Listings()
         self.flaw: str | None = None  # why the last listing may lack some syncs, or is not believed to lack them
+        self.is_of_another = False  # whether that listing seems to be of another workspace
         self._watches = watches
         self._coverage = Coverage(watches)
         self._store = store
@@ -172,7 +164,12 @@ class Roster:
         """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
         first = self.listings.first_at is None
         known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.known.has_baseline}
-        listing, listings = self.listings.believed(listing, self.syncs.keys() & known)
+        watched = self.syncs.keys() & known
+        self.is_of_another = self.listings.shows_another_workspace(listing, watched)
+        listing, listings = self.listings.believed(listing, watched)
+        if self.is_of_another:
+            self.flaw = listing.flaw
+            return self.take_changes()
         self._shown |= listing.syncs.keys()
         self.flaw = listing.flaw
         self.listed = listing.syncs
@@ -181,7 +178,8 @@ class Roster:
         candidates = {sync.id: sync.label for sync in listing.syncs.values()}
         candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
         if not listing.complete:
-            candidates |= {i: self._labels.get(i) for i in self._named_and_not_deleted() if i not in candidates}
+            named = self._named_and_not_deleted() - listing.foreign
+            candidates |= {i: self._labels.get(i) for i in named if i not in candidates}
         covered = self._coverage.labels_of(candidates)
         gone = await self._count_missing(listing) if listing.complete else set()
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
@@ -212,7 +210,7 @@ class Roster:
         """The listing can't be read, and perhaps never can: syncs that are named by ID need none."""
         new = [i for i in self._named_and_not_deleted() if i not in self.syncs]
         covered = self._coverage.labels_of({sync_id: self._labels.get(sync_id) for sync_id in new})
-        empty = Listing({}, ended=False, flaw="there is none", pages=0, listed_at=self._clock())
+        empty = Listing({}, ended=False, flaw="there is none", pages=0, listed_at=self._clock(), source="")
         await self._add(covered, empty, first=True)
         return self.take_changes()
 

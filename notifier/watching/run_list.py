@@ -71,7 +71,7 @@ class RunListReader:
         ended, total, unreadable = False, None, 0
         for number in range(1, MOST_PAGES + 1):
             answer = await self._client.runs(sync_id, page=number, per_page=PAGE)
-            page = wire.runs_page(answer.body, sync_id, number)
+            page = self._client.version.runs_page(answer.body, sync_id, number)
             if total is not None and page.paging.total is not None and page.paging.total < total and not settle:
                 return None
             total = page.paging.total

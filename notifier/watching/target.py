@@ -305,3 +305,11 @@ class RunTarget:
     held: dict[Id, float] = field(default_factory=dict)
     """As in SyncTarget."""
     active: bool = True
+
+
+@dataclass(slots=True)
+class Changes:
+    """What came and what went."""
+
+    added: list[SyncTarget | RunTarget] = field(default_factory=list)
+    removed: list[SyncTarget | RunTarget] = field(default_factory=list)

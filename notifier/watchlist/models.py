@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from notifier.model.api_version import ApiVersion
 from notifier.watchlist.checks import Checks, WatchChecks
 from notifier.watchlist.durations import not_below_first
 from notifier.watchlist.part import Part
@@ -46,10 +47,10 @@ from notifier.watchlist.values import (
     database_path,
 )
 
-API_URLS: Final = {
-    "us": "https://app.getcensus.com/api/v1",
-    "eu": "https://app-eu.getcensus.com/api/v1",
-    "au": "https://app-au.getcensus.com/api/v1",  # the vendor's Terraform provider names the region, not its host
+APP_URLS: Final = {
+    "us": "https://app.getcensus.com",
+    "eu": "https://app-eu.getcensus.com",
+    "au": "https://app-au.getcensus.com",  # the vendor's Terraform provider names the region, not its host
 }
 VERSION_1: Final = "must be the number 1, the version of the format that this notifier reads"
 FIRST_RETRY: Final = timedelta(seconds=5)
@@ -80,14 +81,25 @@ class DeliverySettings(Part):
 class Workspace(Part):
     """One Census workspace: where its API is, and how often it may be asked."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["region", "base_url"]}})
+    KEYS: ClassVar = ("token", "api_key")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"required": ["region", "base_url"]},
+            "anyOf": [{"required": [name]} for name in KEYS],
+            "dependentRequired": {"group": ["token"]},
+        }
+    )
 
-    api_key: Credential
-    """The workspace's API key (Census: Settings, API Access); best as ${CENSUS_API_KEY}."""
+    token: Credential | None = None
+    """A personal access token, for version 2 of the API; best as ${ACTIVATIONS_TOKEN}."""
+    group: NonEmpty | None = None
+    """The Fivetran group whose syncs these are; left out, all that the token's owner sees."""
+    api_key: Credential | None = None
+    """The workspace's API key, for version 1 of the API, which Census ends on 2027-01-15; unused beside a token."""
     region: Literal["us", "eu", "au"] = "us"
     """Where the workspace lives."""
     base_url: BaseUrl | None = None
-    """The API's address instead of a region: a proxy, a simulator."""
+    """The API's address, of the version in use, instead of a region: a proxy, a simulator."""
     poll_interval: Duration = Field(default=timedelta(seconds=60), json_schema_extra={"default": "60s"})
     """How often a sync at rest is looked at."""
     active_poll_interval: Duration = Field(default=timedelta(seconds=10), json_schema_extra={"default": "10s"})
@@ -105,15 +117,23 @@ class Workspace(Part):
             raise PydanticCustomError(CROSS_FIELD, "either region or base_url")
         return self
 
+    @model_validator(mode="after")
+    def _a_key(self) -> Self:
+        if self.token is None and (self.api_key is None or self.group is not None):
+            raise PydanticCustomError(CROSS_FIELD, "token or api_key, and no group without a token")
+        return self
+
     @property
-    def api_url(self) -> str:
-        """The API's root, without a slash at its end."""
-        return self.base_url.rstrip("/") if self.base_url is not None else API_URLS[self.region]
+    def api(self) -> ApiVersion:
+        """The version in use."""
+        return ApiVersion.V2 if self.token is not None else ApiVersion.V1
 
     @property
     def app_url(self) -> str:
-        """Scheme, host and port of `api_url`: what links for people start with."""
-        address = urlsplit(self.api_url)
+        """Scheme, host and port of the API: what links for people start with."""
+        if self.base_url is None:
+            return APP_URLS[self.region]
+        address = urlsplit(self.base_url)
         return f"{address.scheme}://{address.netloc}"
 
 

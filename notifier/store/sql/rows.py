@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.event import CensusAlert
 from notifier.model.identity import Id
@@ -30,6 +31,8 @@ def workspace_of(row: Row[Any]) -> WorkspaceState:
         doubted_since=row.doubted_since,
         refusals=row.refusals,
         app_url=row.app_url,
+        api=ApiVersion(row.api) if row.api is not None else None,
+        source=row.source,
     )
 
 
@@ -48,6 +51,8 @@ def workspace_row(state: WorkspaceState) -> dict[str, Any]:
         "doubted_since": state.doubted_since,
         "refusals": state.refusals,
         "app_url": state.app_url,
+        "api": state.api,
+        "source": state.source,
     }
 
 

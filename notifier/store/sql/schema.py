@@ -83,6 +83,8 @@ workspaces = Table(
     Column("doubted_since", Time),
     Column("refusals", Integer, nullable=False, server_default=text("0")),
     Column("app_url", String),
+    Column("api", String),
+    Column("source", String),
 )
 
 syncs = Table(

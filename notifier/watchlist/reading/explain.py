@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from notifier.model.incident import Check
 from notifier.watchlist.checks import SETTINGS, Checks, WatchChecks
 from notifier.watchlist.models import (
-    API_URLS,
+    APP_URLS,
     CROSS_FIELD,
     VERSION_1,
     DeliverySettings,
@@ -217,7 +217,7 @@ def _choice(value: object, path: Path, quotes: Quotes) -> str:
         case ("version",):
             return VERSION_1
         case ("workspaces", _, "region"):
-            return quotes.unknown("region", value, tuple(API_URLS))
+            return quotes.unknown("region", value, tuple(APP_URLS))
         case ("watches", _, "syncs"):
             return 'must be all, or a mapping such as {label: "Salesforce *"}; for one sync by its ID, say sync'
         case ("receivers", _, "messages"):

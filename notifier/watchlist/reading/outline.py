@@ -86,7 +86,7 @@ def _workspaces(given: object, problem: str) -> tuple[dict[str, Workspace], str 
     for name, settings in given.items():
         address = {key: settings[key] for key in _ADDRESS if key in settings} if isinstance(settings, dict) else {}
         try:
-            workspaces[name] = Workspace.model_validate({"api_key": "unread", **address})
+            workspaces[name] = Workspace.model_validate({"token": "unread", **address})
         except ValidationError:
             continue
     return workspaces, None if len(workspaces) == len(given) else problem

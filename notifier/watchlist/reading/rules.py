@@ -6,7 +6,7 @@ They look at the raw data, which may be wrong in every other way, so that all mi
 from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
-from notifier.watchlist.models import Watch
+from notifier.watchlist.models import Watch, Workspace
 from notifier.watchlist.reading.nodes import Path
 from notifier.watchlist.reading.wording import Mistake, Quotes, closest
 
@@ -29,6 +29,21 @@ def _workspaces(data: Data) -> Iterator[Mistake]:
         if _is_mapping(workspace) and {"region", "base_url"} <= workspace.keys():
             path = ("workspaces", name, "base_url")
             yield Mistake(path, "base_url is given instead of region; remove one of them", at_key=True)
+        if _is_mapping(workspace):
+            yield from _keys_of(workspace, ("workspaces", name))
+
+
+def _keys_of(workspace: Data, path: Path) -> Iterator[Mistake]:
+    """What the API is asked with."""
+    if "token" in workspace:
+        return
+    if "group" in workspace:
+        message = "group is of version 2 of the API; give a token, or remove it: an API key is that of its workspace"
+        yield Mistake((*path, "group"), message, at_key=True)
+    elif "api_key" not in workspace and not any(
+        closest(key, Workspace.KEYS) for key in workspace.keys() - Workspace.model_fields.keys()
+    ):
+        yield Mistake(path, "has neither token nor api_key; give a token, which docs/v2.md says how to make")
 
 
 def _selector(watch: Data, path: Path) -> Iterator[Mistake]:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from notifier.census.client import CensusClient, Gate, new_census_session
+from notifier.census.client import client_of, new_census_session
 from notifier.http.client import sending_session
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
 from notifier.model.errors import CensusError, Throttled, Unreachable, Unusable
@@ -104,7 +104,7 @@ async def asked(*pieces: bytes, holds: bool = False) -> bytes:
     async with Server(*pieces, holds=holds).open() as url:
         settings = Workspace(api_key=SecretStr("key"), base_url=url + "/api/v1")
         async with new_census_session(settings, TLS) as session:
-            client = CensusClient(session, settings.api_url, "key", Gate(100, 16), patient=False)
+            client = client_of(settings, session, patient=False)
             return (await client.runs(52, page=1, per_page=5)).body
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from yarl import URL
 
-from notifier.census.client import CensusClient, Gate, new_census_session
+from notifier.census.client import client_of, new_census_session
 from notifier.http.client import as_written
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
@@ -58,7 +58,7 @@ async def test_apis_are_asked_below_their_url_to_the_byte() -> None:
         assert await targets.get() == "/a%3Ab/%7e/api/chat.postMessage"
         workspace = Workspace(api_key=SecretStr("key"), base_url=origin + "/a%3Ab/%7e/api/v1/")
         async with new_census_session(workspace, TLS) as session:
-            client = CensusClient(session, workspace.api_url, "key", Gate(100, 16))
+            client = client_of(workspace, session, patient=True)
             await client.runs(52, page=1, per_page=5)
         assert await targets.get() == "/a%3Ab/%7e/api/v1/syncs/52/sync_runs?page=1&per_page=5&order=desc"
 

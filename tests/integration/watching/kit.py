@@ -29,6 +29,7 @@ from pydantic import SecretStr
 
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
 from notifier.census.listing import read_listing
+from notifier.census.v1 import V1
 from notifier.http.client import new_session
 from notifier.judging.route import Reader
 from notifier.model.errors import StoreUnavailable
@@ -44,8 +45,8 @@ from notifier.watching.listings import Listings
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
-from notifier.watching.roster import Changes, Roster
-from notifier.watching.target import SyncTarget
+from notifier.watching.roster import Roster
+from notifier.watching.target import Changes, SyncTarget
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import SETTINGS, Checks, ChecksInForce
 from notifier.watchlist.models import Route, Watch, Workspace
@@ -377,7 +378,7 @@ async def a_scene(store: Store) -> AsyncIterator[Scene]:
         simulator.serve() as base_url,
         new_session(timeouts=TIMEOUTS, tls=tls(), connections=16, keep_idle=timedelta(minutes=5)) as session,
     ):
-        client = CensusClient(session, base_url, simulator.api_key, Gate(10_000, 16), patient=False)
+        client = CensusClient(session, V1(base_url, simulator.api_key), Gate(10_000, 16), patient=False)
         UNDER_WAY.number = 0
         UNDER_WAY.count(client, "_get")
         UNDER_WAY.count(store._reader, "read")

@@ -15,8 +15,8 @@ from notifier.model.sync import Standing
 from notifier.simulator import Body, Status, Transform
 from notifier.store.store import Store
 from notifier.watching.poll import RunFate
-from notifier.watching.roster import Changes, Roster
-from notifier.watching.target import RunTarget, SyncTarget
+from notifier.watching.roster import Roster
+from notifier.watching.target import Changes, RunTarget, SyncTarget
 from notifier.watchlist.models import SyncSelector, Watch
 from tests.integration.watching.kit import LATER, LONG_AGO, LoopClock, Scene, a_scene, created, lines
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from notifier.census.v1 import ENDS
 from notifier.service.liveness import Liveness
 from notifier.service.systemd import Systemd
 from notifier.service.vitals import Vitals, trouble
@@ -70,8 +71,8 @@ def workspace_told(scene: Scene) -> list[str]:
     ("fault", "reason"),
     [
         (Status(500), "HTTP 500 Internal Server Error"),
-        (Status(404), "HTTP 404 Not Found; check the workspace's region or base_url, and the API's version in it"),
-        (Status(410), "HTTP 410 Gone; check the workspace's region or base_url, and the API's version in it"),
+        (Status(404), f"HTTP 404 Not Found: check the workspace's region or base_url. {ENDS}"),
+        (Status(410), f"HTTP 410 Gone: check the workspace's region or base_url. {ENDS}"),
         (Status(403), "HTTP 403 Forbidden: the API key is wrong or lacks access"),
         (Body(b"<html>", "text/html"), "the answer is not JSON"),
         (

@@ -18,6 +18,7 @@ from aioresponses.compat import normalize_url
 from yarl import URL
 
 from notifier.census.client import CensusClient, Gate
+from notifier.census.v1 import V1
 from notifier.http.client import USER_AGENT
 from notifier.model.errors import CensusError, NotFound, Throttled, Unauthorized, Unreachable, Unusable
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
@@ -54,7 +55,7 @@ class Api:
         gate: Gate | None = None,
         meter: WorkspaceMeter = NO_WORKSPACE_METER,
     ) -> CensusClient:
-        return CensusClient(self.session, base_url, KEY, gate or Gate(1_000, 16), patient=patient, meter=meter)
+        return CensusClient(self.session, V1(base_url, KEY), gate or Gate(1_000, 16), patient=patient, meter=meter)
 
     @property
     def asked(self) -> list[tuple[str, URL]]:
@@ -408,7 +409,7 @@ async def test_an_answer_that_breaks_off_is_counted_once_by_its_status() -> None
     async with server, aiohttp.ClientSession(auto_decompress=False) as session:
         counting = Counting()
         with pytest.raises(Unreachable):
-            await CensusClient(session, url, KEY, Gate(1_000, 16), meter=counting).run(93)
+            await CensusClient(session, V1(url, KEY), Gate(1_000, 16), meter=counting).run(93)
     assert counting.heard == [200]
 
 

@@ -444,7 +444,7 @@ def test_every_status_has_its_error(hundred: int) -> None:
 
 
 def test_an_error_tells_the_remedy() -> None:
-    assert str(wire.error_of(401)) == "HTTP 401 Unauthorized: the API key is wrong or lacks access"
+    assert str(wire.error_of(401)) == "HTTP 401 Unauthorized"
     assert "check the workspace's region or base_url" in str(wire.error_of(302))
     assert str(wire.error_of(503)) == "HTTP 503 Service Unavailable"
     assert str(wire.error_of(599)) == "HTTP 599"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from notifier.census.versions import version_of
 from notifier.cli.init.template import Answers, Selection, To, watchlist_text
 from notifier.watchlist.models import SyncSelector, Watchlist
 from notifier.watchlist.reading.load import load_watchlist
@@ -33,7 +34,7 @@ def test_every_kind_of_draft_loads_with_the_variables_that_it_says(
     answers = Answers(region="eu", base_url=base_url, kind=kind, channel="#data-syncs", signed=signed)
     loaded = load(tmp_path, answers)
     workspace = loaded.workspaces["production"]
-    assert workspace.api_url == (base_url or "https://app-eu.getcensus.com/api/v1")
+    assert version_of(workspace).base_url == (base_url or f"https://app-eu.getcensus.com/api/{workspace.api}")
     assert [watch.syncs for watch in loaded.watches] == ["all"]
     assert [*loaded.receivers] == [answers.receiver]
     assert loaded.receivers[answers.receiver].type == kind

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import Counted
@@ -40,6 +41,8 @@ WORKSPACE = WorkspaceState(
     doubted_since=ago(6),
     refusals=7,
     app_url="https://app.getcensus.com",
+    api=ApiVersion.V2,
+    source="https://app.getcensus.com/api/v2",
 )
 RECEIVER = ReceiverState(
     name="growth",

@@ -1,5 +1,6 @@
 """What listings say by what they lack: which one is believed, and which sync is new."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,9 +14,17 @@ from tests.builders import NOW, at
 HOUR = timedelta(hours=1)
 
 
-def a_listing(*syncs: int, when: datetime = NOW, flaw: str | None = None, ended: bool = True) -> Listing:
+HERE = "https://app.getcensus.com/api/v1"
+
+
+def a_listing(
+    *syncs: int, when: datetime = NOW, flaw: str | None = None, ended: bool = True, source: str = HERE
+) -> Listing:
     shown: dict[Id, Sync] = {sync_id: Sync(sync_id, f"Sync {sync_id}", None, False, at(sync_id)) for sync_id in syncs}
-    return Listing(shown, ended, flaw, 1, when)
+    return Listing(shown, ended, flaw, 1, when, source)
+
+
+SEEN = Listings(NOW, NOW, source=HERE)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +42,44 @@ def a_listing(*syncs: int, when: datetime = NOW, flaw: str | None = None, ended:
 def test_a_listing_that_lacks_half_of_what_is_watched_at_once_is_not_believed(
     shown: set[int], watched: set[int], is_believed: bool
 ) -> None:
-    listing, doubted = Listings(NOW, NOW).believed(a_listing(*shown), watched)
+    listing, doubted = SEEN.believed(a_listing(*shown), watched)
     assert listing.complete == is_believed
-    assert doubted == Listings(NOW, NOW, None if is_believed else NOW)
+    assert doubted == replace(SEEN, doubted_since=None if is_believed else NOW)
+
+
+ELSEWHERE = "https://app.getcensus.com/api/v2"
+
+
+@pytest.mark.parametrize("before", [SEEN, Listings(NOW, NOW)])  # the second: as a notifier of before kept it
+@pytest.mark.parametrize(
+    ("shown", "says"),
+    [
+        ({8, 9}, "it lacks all 3 syncs that the notifier knows of this workspace, and shows 2 others; check its key, "),
+        (set(), "it lacks all 3 syncs that the notifier knows of this workspace; check its key, "),
+    ],
+)
+def test_a_listing_from_elsewhere_that_shows_nothing_known_is_never_believed(
+    before: Listings, shown: set[int], says: str
+) -> None:
+    strange = a_listing(*shown, source=ELSEWHERE)
+    for day in range(3):
+        listing, after = before.believed(replace(strange, listed_at=NOW + day * DOUBTED_FOR), {1, 2, 3})
+        assert after == before
+        assert (listing.flaw or "").startswith(says)
+    assert before.shows_another_workspace(strange, {1})
+    assert (before.believed(strange, {1})[0].flaw or "").startswith("it lacks the only sync that the notifier knows")
+
+
+def test_one_sync_that_is_known_or_none_to_know_makes_it_the_workspace() -> None:
+    assert not SEEN.shows_another_workspace(a_listing(3, 9, source=ELSEWHERE), {1, 2, 3})
+    assert not SEEN.shows_another_workspace(a_listing(9, source=ELSEWHERE), set())
+    assert not SEEN.shows_another_workspace(a_listing(9), {1, 2, 3})
+    assert SEEN.after(a_listing(3, 9, source=ELSEWHERE)).source == ELSEWHERE
+    assert SEEN.after(a_listing(ended=False, source=ELSEWHERE)).source == HERE
 
 
 def test_what_lasts_for_a_day_is_believed_and_one_good_listing_ends_the_doubt() -> None:
-    _, doubted = Listings(NOW, NOW).believed(a_listing(), {1})
+    _, doubted = SEEN.believed(a_listing(), {1})
     just_before, still = doubted.believed(a_listing(when=NOW + DOUBTED_FOR - HOUR), {1})
     assert (just_before.complete, still) == (False, doubted)
     at_last, _ = still.believed(a_listing(when=NOW + DOUBTED_FOR), {1})
@@ -49,7 +89,7 @@ def test_what_lasts_for_a_day_is_believed_and_one_good_listing_ends_the_doubt() 
 
 
 def test_a_listing_with_a_flaw_neither_raises_a_doubt_nor_ends_one() -> None:
-    for before in (Listings(NOW, NOW), Listings(NOW, NOW, NOW)):
+    for before in (SEEN, replace(SEEN, doubted_since=NOW)):
         flawed = a_listing(flaw="it does not end")
         assert before.believed(flawed, {1}) == (flawed, before)
 
@@ -58,9 +98,9 @@ def test_only_the_first_listing_that_ended_is_the_first_and_only_complete_ones_a
     broken_off = Listings().after(a_listing(flaw="it does not end", ended=False))
     assert broken_off == Listings()
     first = broken_off.after(a_listing(1, flaw="it holds 1 sync, and says that there are 2"))
-    assert first == Listings(NOW)
+    assert first == Listings(NOW, source=HERE)
     second = first.after(a_listing(1, when=NOW + HOUR))
-    assert second == Listings(NOW, NOW + HOUR)
+    assert second == Listings(NOW, NOW + HOUR, source=HERE)
     assert Listings.of(second.kept_in(WorkspaceState("production"))) == second
 
 

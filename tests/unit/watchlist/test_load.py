@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from notifier.model.errors import WatchlistError
 from notifier.model.identity import NO_ID
@@ -76,7 +77,6 @@ def test_the_smallest_watchlist_has_the_documented_defaults(load: Load) -> None:
     assert watchlist.delivery.timeout == timedelta(seconds=15)
     assert watchlist.routes is None
     workspace = watchlist.workspaces["production"]
-    assert workspace.api_url == "https://app.getcensus.com/api/v1"
     assert workspace.app_url == "https://app.getcensus.com"
     assert (workspace.poll_interval, workspace.active_poll_interval) == (timedelta(seconds=60), timedelta(seconds=10))
     assert (workspace.max_requests_per_second, workspace.max_concurrent_requests) == (10, 16)
@@ -86,7 +86,7 @@ def test_the_smallest_watchlist_has_the_documented_defaults(load: Load) -> None:
 
 def test_the_example_loads_when_its_variables_are_set() -> None:
     watchlist = load_watchlist(ROOT / "watchlist.example.yaml", ENV)
-    assert watchlist.workspaces["production"].api_key.get_secret_value() == "key-of-census"
+    assert watchlist.workspaces["production"].api_key == SecretStr("key-of-census")
     slack, pipeline = watchlist.receivers["growth"], watchlist.receivers["pipeline"]
     assert isinstance(slack, SlackReceiver)
     assert slack.token.get_secret_value() == "xoxb-1"
@@ -110,21 +110,16 @@ def test_the_example_names_every_variable_that_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workspace", "api_url", "app_url"),
+    ("workspace", "app_url"),
     [
-        ("{api_key: a, region: eu}", "https://app-eu.getcensus.com/api/v1", "https://app-eu.getcensus.com"),
-        ("{api_key: a, region: au}", "https://app-au.getcensus.com/api/v1", "https://app-au.getcensus.com"),
-        (
-            "{api_key: a, base_url: 'http://127.0.0.1:8700/api/v1/'}",
-            "http://127.0.0.1:8700/api/v1",
-            "http://127.0.0.1:8700",
-        ),
-        ("{api_key: a, base_url: 'https://proxy/census'}", "https://proxy/census", "https://proxy"),
+        ("{api_key: a, region: eu}", "https://app-eu.getcensus.com"),
+        ("{api_key: a, region: au}", "https://app-au.getcensus.com"),
+        ("{api_key: a, base_url: 'http://127.0.0.1:8700/api/v1/'}", "http://127.0.0.1:8700"),
+        ("{token: a, base_url: 'https://proxy/census'}", "https://proxy"),
     ],
 )
-def test_a_workspace_knows_its_addresses(load: Load, workspace: str, api_url: str, app_url: str) -> None:
-    found = load(GOOD.replace("{api_key: abc}", workspace)).workspaces["production"]
-    assert (found.api_url, found.app_url) == (api_url, app_url)
+def test_a_workspace_knows_where_its_pages_are(load: Load, workspace: str, app_url: str) -> None:
+    assert load(GOOD.replace("{api_key: abc}", workspace)).workspaces["production"].app_url == app_url
 
 
 @pytest.mark.parametrize(
@@ -158,6 +153,10 @@ def test_one_glob_needs_no_list(load: Load) -> None:
     assert watch.syncs == SyncSelector(label=("a*",), exclude_label=("b", "c"))
 
 
+NO_KEY = "has neither token nor api_key; give a token, which docs/v2.md says how to make"
+NO_GROUP = "group is of version 2 of the API; give a token, or remove it: an API key is that of its workspace"
+
+
 def test_three_mistakes_in_one_file_give_three_lines_in_their_order(lines: Lines) -> None:
     text = """\
 version: 1
@@ -187,7 +186,18 @@ routes:
         ("version: 1", "version: true", f"1:10: version: {VERSION_1}"),
         ("version: 1", "version: 1.0", f"1:10: version: {VERSION_1}"),
         ("version: 1\n", "", "1:1: version: is missing"),
-        ("{api_key: abc}", "{}", "3:3: workspaces.production.api_key: is missing"),
+        ("{api_key: abc}", "{}", f"3:15: workspaces.production: {NO_KEY}"),
+        ("{api_key: abc}", "{region: eu}", f"3:15: workspaces.production: {NO_KEY}"),
+        (
+            "{api_key: abc}",
+            "{tokn: abc}",
+            '3:16: workspaces.production.tokn: unknown key; did you mean "token"?',
+        ),
+        ("{api_key: abc}", "{token: ''}", "3:23: workspaces.production.token: must not be empty"),
+        ("{api_key: abc}", "{token: a, group: 7}", "3:33: workspaces.production.group: must be text; put it in quotes"),
+        ("{api_key: abc}", "{token: a, group: ''}", "3:33: workspaces.production.group: must not be empty"),
+        ("{api_key: abc}", "{api_key: a, group: g}", f"3:28: workspaces.production.group: {NO_GROUP}"),
+        ("{api_key: abc}", "{group: g}", f"3:16: workspaces.production.group: {NO_GROUP}"),
         (
             "{api_key: abc}",
             "{api_kye: abc}",
@@ -196,7 +206,7 @@ routes:
         (
             "{api_key: abc}",
             "{api_key: }",
-            "3:16: workspaces.production.api_key: has no value; give one",
+            "3:16: workspaces.production.api_key: has no value; give one, or leave it out",
         ),
         ("{api_key: abc}", "{api_key: ''}", "3:25: workspaces.production.api_key: must not be empty"),
         ("{api_key: abc}", "{api_key: 5}", "3:25: workspaces.production.api_key: must be text; put it in quotes"),

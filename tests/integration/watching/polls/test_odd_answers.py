@@ -108,7 +108,7 @@ async def test_a_poll_that_is_under_way_while_its_sync_is_forgotten_records_noth
     await scene.poll(target)
     scene.run(2)
     other = Sync(99, "Other", None, False, None)
-    gone = Listing({99: other}, ended=True, flaw=None, pages=1, listed_at=scene.clock())
+    gone = Listing({99: other}, ended=True, flaw=None, pages=1, listed_at=scene.clock(), source=scene.base_url)
     await roster.apply(gone)
     await roster.apply(gone)
     await scene.poll(target)
