@@ -36,7 +36,7 @@ def kill_at_any_moment(workplace: Workplace, simulator: SimulatorThread, chance:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_fifty_kills_lose_nothing_and_disorder_nothing(workplace: Workplace, simulator: SimulatorThread) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")  # noqa: T201 - to run it again

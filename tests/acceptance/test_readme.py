@@ -44,7 +44,7 @@ def test_ci_runs_the_two_commands_that_set_everything_up() -> None:
     assert all(command in ci for command in RUN_BY_CI)
 
 
-@pytest.mark.timeout(300)  # some twenty processes, one after the other
+@pytest.mark.timeout(600)  # some twenty processes, one after the other
 def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, simulator: SimulatorThread) -> None:
     watchlist = blocks("yaml")[0]
     channel = simulator.slack.add_channel("data-syncs")
