@@ -1,4 +1,4 @@
-"""Which version of the API a workspace is read by, and where the last list of its syncs came from.
+"""Which version of the API a workspace is read by and showed a run, and where the last list of its syncs came from.
 
 A released migration is never edited.
 """
@@ -15,4 +15,5 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("workspaces", sa.Column("api", sa.String))
     op.add_column("workspaces", sa.Column("source", sa.String))
+    op.add_column("snapshots", sa.Column("api", sa.String))
     op.execute("UPDATE workspaces SET api = 'v1'")  # until then there was no other

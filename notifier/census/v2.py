@@ -46,10 +46,10 @@ class V2:
         return wire.syncs_page(body, page, group=self._group)
 
     def runs_page(self, body: bytes, sync_id: Id, page: int = 1) -> wire.RunsPage:
-        return wire.runs_page(body, sync_id, page)
+        return wire.runs_page(body, sync_id, page, self.NAME)
 
     def one_run(self, body: bytes) -> SyncRun:
-        return wire.one_run(body)
+        return wire.one_run(body, self.NAME)
 
     def error_of(self, status: int, path: str) -> CensusError | None:
         match error := wire.error_of(status):

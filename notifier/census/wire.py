@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unreachable, Unusable, status_in_words
 from notifier.model.identity import Id, id_of
 from notifier.model.run import Records, SyncRun, Watched
@@ -181,13 +182,13 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def runs_page(body: bytes, sync_id: Id, number: int = 1) -> RunsPage:
+def runs_page(body: bytes, sync_id: Id, number: int = 1, api: ApiVersion = ApiVersion.V1) -> RunsPage:
     """Reads an answer to "List sync runs", page `number`. A run that it names twice is one run.
 
     Raises Unusable where there is no list, or one that can't be read.
     """
     items, paging = _listed(body, number)
-    found = [_run(item, sync_id) for item in items]
+    found = [_run(item, sync_id, api) for item in items]
     runs = [run for run in found if run is not None]
     _must_be_readable(len(runs), len(items))
     newest: dict[Id, SyncRun] = {}
@@ -201,11 +202,11 @@ def _is_later(run: SyncRun, other: SyncRun) -> bool:
     return run.updated_at is not None and (other.updated_at is None or run.updated_at > other.updated_at)
 
 
-def one_run(body: bytes) -> SyncRun:
+def one_run(body: bytes, api: ApiVersion = ApiVersion.V1) -> SyncRun:
     """Reads an answer to "Fetch sync run". Raises Unusable where there is no run."""
     document = decode(body)
     item = document.get("data") if isinstance(document, dict) else None
-    run = _run(item, None)
+    run = _run(item, None, api)
     if run is None:
         raise Unusable("the answer holds no sync run")
     return run
@@ -239,7 +240,7 @@ def _must_be_readable(readable: int, items: int) -> None:
         raise Unusable(f"the answer holds a list of {items:,}, and none of them has an ID that can be read")
 
 
-def _run(item: Any, sync_id: Id | None) -> SyncRun | None:
+def _run(item: Any, sync_id: Id | None, api: ApiVersion) -> SyncRun | None:
     if not isinstance(item, dict):
         return None
     try:
@@ -253,7 +254,7 @@ def _run(item: Any, sync_id: Id | None) -> SyncRun | None:
     invalid = run.records_invalid if run.records_invalid is not None else run.source_record_invalids
     records = Records(run.records_processed, run.records_failed, invalid)
     times = (run.created_at, run.updated_at, run.completed_at)
-    return SyncRun(run.id, of_sync, watched, *times, item, records, run.full_sync)
+    return SyncRun(run.id, of_sync, watched, *times, item, records, run.full_sync, api)
 
 
 def _read_sync(item: Any) -> _Sync | None:

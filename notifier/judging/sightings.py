@@ -155,6 +155,7 @@ def _snapshot(
         records_sent=run.records.sent,
         full_sync=run.full_sync,
         counts=run.records,
+        api=run.api,
     )
 
 
@@ -165,8 +166,22 @@ def is_before(run: SyncRun, old: Snapshot) -> bool:
     return run.updated_at < old.updated_at
 
 
+def is_told_otherwise(run: SyncRun, old: Snapshot | None) -> bool:
+    """Whether one version of the API shows a run that ended otherwise than another did, though it ended the same way:
+    that is a difference of the versions, and not of the run."""
+    return old is not None and _had_ended_elsewhere(run, old) and run.watched != old.watched
+
+
+def _had_ended_elsewhere(run: SyncRun, old: Snapshot) -> bool:
+    has_ended_so = old.ended and run.ended and run.watched.status == old.watched.status
+    return has_ended_so and run.api is not old.api
+
+
 def as_known(run: SyncRun, old: Snapshot) -> SyncRun:
-    """The run, created when it was first seen to be, and with the status that was last told where it has none."""
+    """The run, created when it was first seen to be, as it was told at its end, and with the status that was last told
+    where it has none."""
+    if _had_ended_elsewhere(run, old):
+        run = replace(run, watched=old.watched, records=run.records if old.counts is None else old.counts)
     if old.created_at is not None and run.created_at is not None:
         run = replace(run, created_at=min(run.created_at, old.created_at))
     if run.watched.status is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.identity import Id
 
 WatchedValue: TypeAlias = str | bool | None
@@ -29,6 +30,11 @@ class Watched:
     def is_canceled(self) -> bool:
         """Canceled by its flag or by its status: Census' own sample has a completed run that was canceled."""
         return bool(self.canceled) or self.status in CANCELED_STATUSES
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its status is one after which nothing comes."""
+        return self.is_canceled or self.status in ENDED_STATUSES
 
     @property
     def is_counted(self) -> bool:
@@ -60,11 +66,13 @@ class SyncRun:
     records: Records = Records()
     full_sync: bool | None = None
     """None where the answer does not say."""
+    api: ApiVersion = ApiVersion.V1
+    """The version of the API that gave it."""
 
     @property
     def ended(self) -> bool:
         """Whether no more is expected of it. An unknown status has not ended unless `completed_at` says so."""
-        return self.watched.is_canceled or self.watched.status in ENDED_STATUSES or self.completed_at is not None
+        return self.watched.has_ended or self.completed_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,13 @@ class Snapshot:
     full_sync: bool | None = None
     counts: Records | None = None
     """Its records, as far as the API told; None where an older version kept the run."""
+    api: ApiVersion = ApiVersion.V1
+    """The version of the API that showed it so."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it had ended then."""
+        return self.watched.has_ended or self.completed_at is not None
 
 
 @dataclass(frozen=True, slots=True)

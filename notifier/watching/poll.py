@@ -294,6 +294,7 @@ class Observer:
             # Retention may have moved the floor since the list was read.
             fresh = {run.id for run in news if target.mark is None or not is_baseline(run, target.mark)}
             now = asyncio.get_running_loop().time()
+            self._recorder.note_told_otherwise(target, listed, known)
             runs = target.believed(listed, known, now, may_lag=self._may_lag)
             shown = ShownRuns(runs, known, fresh, older)
             kept = await self._recorder.take_runs(target, shown, times, mark=mark, gap=gap)

@@ -14,12 +14,12 @@ import structlog
 
 from notifier.judging import checks as rules
 from notifier.judging.checks import Scene, Step
-from notifier.judging.diff import with_floor_of
+from notifier.judging.diff import changes_between, with_floor_of
 from notifier.judging.judge import THE_WORKSPACE, Judge, KnownSync, Times
 from notifier.judging.page import Found
 from notifier.judging.results import how_many, known_result, last_good_of
 from notifier.judging.route import Reader
-from notifier.judging.sightings import ShownRuns, Sighting, glances, snapshots
+from notifier.judging.sightings import ShownRuns, Sighting, glances, is_told_otherwise, snapshots
 from notifier.judging.standing import counted_from, out_of_sight, readable, turned_off, unreadable
 from notifier.model.event import CensusAlert, Event, Observation
 from notifier.model.identity import Id, in_order
@@ -57,6 +57,7 @@ class Recorder:
         self._recorded = recorded
         self._meter = meter
         self._clock = clock
+        self._has_told_otherwise = False
 
     def announce(self, events: Iterable[Event]) -> None:
         """Says what was recorded, in the log and to the receivers."""
@@ -107,6 +108,20 @@ class Recorder:
         target.was_read(found.state, mark)
         self.announce(found.events)
         return kept
+
+    def note_told_otherwise(self, target: SyncTarget, listed: Iterable[SyncRun], known: Mapping[Id, Snapshot]) -> None:
+        """Says once that two versions of the API differ about what had ended: that is kept as it was told."""
+        run = next((run for run in listed if is_told_otherwise(run, known.get(run.id))), None)
+        if run is None or self._has_told_otherwise:
+            return
+        self._has_told_otherwise = True
+        log.warning(
+            "this version of the API shows runs otherwise that had ended; what was told of them stays",
+            workspace=self.workspace,
+            sync_id=target.sync_id,
+            sync_run_id=run.id,
+            fields=[change.field for change in changes_between(known[run.id].watched, run.watched)],
+        )
 
     async def _sightings(self, sync: KnownSync, shown: ShownRuns) -> list[Sighting]:
         """What is seen in an answer, oldest first; the database says what it does not show."""

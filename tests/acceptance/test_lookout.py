@@ -7,7 +7,6 @@ from notifier.simulator import SimulatorThread, Status
 
 from .conftest import Workplace
 
-
 HELD_BACK = "heartbeat is held back: not all is well"
 
 

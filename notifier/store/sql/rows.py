@@ -96,6 +96,7 @@ def snapshot_of(row: Row[Any]) -> Snapshot:
         records_sent=row.records_sent,
         full_sync=row.full_sync,
         counts=_counts(row.counts),
+        api=ApiVersion(row.api or ApiVersion.V1),  # before there was a column, there was one version
     )
 
 
@@ -119,6 +120,7 @@ def snapshot_row(workspace: str, snapshot: Snapshot) -> dict[str, Any]:
         "records_sent": snapshot.records_sent,
         "full_sync": snapshot.full_sync,
         "counts": _counts_text(snapshot.counts),
+        "api": snapshot.api,
     }
 
 

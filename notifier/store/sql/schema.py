@@ -131,6 +131,7 @@ snapshots = Table(
     Column("full_sync", Boolean),
     Column("outlier", Boolean, nullable=False, server_default=text("0")),
     Column("counts", String),
+    Column("api", String),
     UniqueConstraint("workspace", "run_id", name="uq_snapshots_workspace_run_id"),
 )
 Index("ix_snapshots_sync", snapshots.c.workspace, snapshots.c.sync_id, snapshots.c.created_at)

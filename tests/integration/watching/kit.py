@@ -30,6 +30,7 @@ from pydantic import SecretStr
 from notifier.census.client import TIMEOUTS, CensusClient, Gate
 from notifier.census.listing import read_listing
 from notifier.census.v1 import V1
+from notifier.census.v2 import V2
 from notifier.http.client import new_session
 from notifier.judging.route import Reader
 from notifier.model.errors import StoreUnavailable
@@ -178,10 +179,14 @@ def tls() -> ssl.SSLContext:
 class Scene:
     """One workspace and one database. `observer`, `roster` and `watcher` make new objects, as a restart does."""
 
-    def __init__(self, simulator: CensusSimulator, base_url: str, client: CensusClient, store: Store) -> None:
+    def __init__(
+        self, simulator: CensusSimulator, base_url: str, client: CensusClient, store: Store, v2: CensusClient
+    ) -> None:
         self.simulator = simulator
         self.base_url = base_url
         self.client = client
+        self.v2 = v2
+        """Asks version 2 of the same API; `switched` puts it to use."""
         self.store = store
         self.workspace = WORKSPACE
         self.clock = Clock()
@@ -289,6 +294,11 @@ class Scene:
         roster, _ = await self.roster(Watch(sync=target.sync_id, labels=dict(target.labels)), checks=checks)
         return roster.syncs[target.sync_id]
 
+    async def switched(self, target: SyncTarget) -> SyncTarget:
+        """The same sync as a worker finds it in the database that asks version 2 from now on."""
+        self.client = self.v2
+        return await self.restarted(target)
+
     async def roster(self, *watches: Watch, checks: Checks | None = None) -> tuple[Roster, Changes]:
         """A roster that has loaded what the database remembers."""
         roster = Roster(
@@ -378,12 +388,13 @@ async def a_scene(store: Store) -> AsyncIterator[Scene]:
         simulator.serve() as base_url,
         new_session(timeouts=TIMEOUTS, tls=tls(), connections=16, keep_idle=timedelta(minutes=5)) as session,
     ):
-        client = CensusClient(session, V1(base_url, simulator.api_key), Gate(10_000, 16), patient=False)
+        v1, v2 = V1(base_url, simulator.api_key), V2(base_url.replace("/v1", "/v2"), simulator.token)
+        client, other = (CensusClient(session, version, Gate(10_000, 16), patient=False) for version in (v1, v2))
         UNDER_WAY.number = 0
         UNDER_WAY.count(client, "_get")
         UNDER_WAY.count(store._reader, "read")
         UNDER_WAY.count(store._writer, "write")
-        yield Scene(simulator, base_url, client, store)
+        yield Scene(simulator, base_url, client, store, other)
 
 
 class FailingRecord:

@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from notifier.judging.diff import NOTHING
-from notifier.judging.sightings import Glance, ShownRuns, Sighting, as_known, glances, is_before, snapshots
+from notifier.judging.sightings import (
+    Glance,
+    ShownRuns,
+    Sighting,
+    as_known,
+    glances,
+    is_before,
+    is_told_otherwise,
+    snapshots,
+)
+from notifier.model.api_version import ApiVersion
 from notifier.model.run import PreviousRun, Records, Snapshot, SyncRun, Watched
 from tests.builders import a_run, at
 
@@ -156,3 +166,37 @@ def test_a_run_was_created_when_it_was_first_seen_to_be_and_keeps_its_status() -
     assert as_known(replace(DONE, created_at=at(0)), old).created_at == at(0)
     assert as_known(replace(DONE, created_at=None), old).created_at is None
     assert as_known(replace(WORKING, watched=Watched()), old).watched.status == "working"
+
+
+BAD = replace(DONE, watched=Watched("failed", error_code="A", error_message="B", error_detail="C"))
+
+
+@pytest.mark.parametrize(
+    ("shown", "tells"),
+    [
+        (Watched("failed", error_code="A"), False),
+        (Watched("failed", True, "X", "Y", "Z"), False),
+        (Watched("completed"), True),
+        (Watched("working", error_code="A"), True),
+    ],
+)
+def test_what_another_version_of_the_api_shows_of_a_run_that_ended_so_is_no_change_of_it(
+    shown: Watched, tells: bool
+) -> None:
+    old = known_as(BAD)
+    new = replace(BAD, watched=shown, records=Records(9, 9, 9), completed_at=None, api=ApiVersion.V2)
+    assert is_told_otherwise(new, old) is not tells
+    known = as_known(new, old)
+    assert known.watched == (shown if tells else BAD.watched)
+    assert known.records == (new.records if tells else BAD.records)
+    assert not is_told_otherwise(replace(new, api=ApiVersion.V1), old)
+    assert as_known(replace(new, api=ApiVersion.V1), old).watched == shown
+    assert not is_told_otherwise(new, None)
+
+
+def test_what_the_new_version_showed_itself_is_compared_as_ever() -> None:
+    new = replace(BAD, api=ApiVersion.V2)
+    assert known_as(new).api is ApiVersion.V2
+    changed = replace(new, watched=Watched("failed"))
+    assert not is_told_otherwise(changed, known_as(new))
+    assert as_known(changed, known_as(new)) == changed

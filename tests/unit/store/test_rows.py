@@ -67,6 +67,7 @@ SNAPSHOT = Snapshot(
     records_sent=5,
     full_sync=True,
     counts=Records(5, 6, 7),
+    api=ApiVersion.V2,
 )
 INCIDENT = Incident(
     id="inc_1",

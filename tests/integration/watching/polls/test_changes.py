@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.simulator import ABSENT
+from notifier.simulator import ABSENT, Transform
 from notifier.watchlist.models import Route
 from tests.integration.watching.kit import Scene, created, lines
 from tests.integration.watching.polls.kit import changes
@@ -245,3 +245,45 @@ async def test_each_event_has_one_log_line_and_a_poll_has_none(scene: Scene) -> 
         scene.runs([2, 3])
         await scene.poll(target)
     assert [line["sync_run_id"] for line in lines(logs, "sync run changed")] == [2, 3]
+
+
+# --- another version of the API ---
+
+
+def without_errors(answer: Any) -> Any:
+    """An answer whose runs have no error but its code, and counts under another name."""
+    for run in answer["data"]:
+        for field in ("error_message", "error_detail", "records_processed"):
+            run.pop(field, None)
+    return answer
+
+
+@pytest.mark.asyncio
+async def test_another_version_of_the_api_makes_no_news_of_runs_that_had_ended(scene: Scene) -> None:
+    scene.run(1, "failed", error_code="A", error_message="B", error_detail="C", records_processed=5)
+    scene.run(2, "working", error_message="so far")
+    target = await scene.watched()
+    target = await scene.switched(target)
+    scene.simulator.fault(Transform(without_errors), path="/syncs/52/sync_runs")
+    with capture_logs() as logs:
+        await scene.poll(target, times=2)
+        scene.run(3, "failed", error_code="D", error_message="E")
+        await scene.poll(target, times=2)
+    assert scene.events() == [(2, "error_changed"), (3, "failed")]
+    (said,) = lines(logs, "this version of the API shows runs otherwise that had ended; what was told of them stays")
+    assert (said["sync_run_id"], said["fields"]) == (1, ["error_message", "error_detail"])
+
+
+@pytest.mark.asyncio
+async def test_what_happens_to_a_run_after_the_switch_is_told_as_ever(scene: Scene) -> None:
+    scene.run(1, "failed", error_code="A")
+    scene.run(2, "working")
+    target = await scene.switched(await scene.watched())
+    await scene.poll(target)
+    scene.becomes(1, "working")  # tried again
+    scene.becomes(2, "failed", error_code="B")
+    await scene.poll(target)
+    scene.becomes(1, "failed", error_code="A")
+    scene.becomes(2, "failed", error_code="C")
+    await scene.poll(target, times=2)
+    assert scene.events() == [(1, "working"), (2, "failed"), (1, "failed"), (2, "error_changed")]
