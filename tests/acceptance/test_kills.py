@@ -15,8 +15,6 @@ from notifier.simulator import ReceivedWebhook, SimulatorThread
 from .conftest import Workplace
 from .story import Story, last_told
 
-pytestmark = pytest.mark.installed
-
 KILLS = 50
 SYNCS = (51, 52, 53, 54, 55, 56)
 

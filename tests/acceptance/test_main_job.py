@@ -11,8 +11,6 @@ from notifier.simulator import Body, ReceivedWebhook, SimulatorThread, Status
 
 from .conftest import SECRET, Workplace
 
-pytestmark = pytest.mark.installed
-
 
 def read(webhook: ReceivedWebhook) -> Any:
     """The body, after its signature was verified by Standard Webhooks' own library."""
