@@ -4,6 +4,7 @@ Whoever shows it still does what is special to the place: escapes it, and cuts i
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 ELLIPSIS: Final = "…"
@@ -34,6 +35,7 @@ def tidied(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", text)
 
 
+@lru_cache(maxsize=16)  # a message shows the same long text in several places
 def safe(text: str, instead: str = REPLACEMENT) -> str:
     """The text tidied, with something else for each character that would change how what is around it looks."""
     return UNSAFE.sub(instead, tidied(text))
