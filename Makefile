@@ -46,7 +46,7 @@ test: $(BIN)/.installed
 
 # What a change is tried with while it is made: no process of the worker, and nothing that takes long.
 test-fast: $(BIN)/.installed
-	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' tests/unit tests/contract tests/integration
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' tests/unit tests/integration
 
 test-browser: $(BIN)/.installed
 	@tests/browser/chromium

@@ -10,6 +10,8 @@ import pytest
 SCRIPT = """
 import asyncio, os, signal, threading
 from notifier.service import ending, log
+
+pytestmark = pytest.mark.slow
 {before}
 ending.HARD_END = {hard_end}
 log.configure(log.LogFormat.JSON, log.LogLevel.INFO)

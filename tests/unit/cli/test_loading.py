@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CLIENTS_AND_SERVER = {"aiohttp", "slack_sdk", "jinja2", "prometheus_client", "notifier.service.run"}
 
 

@@ -119,6 +119,7 @@ def test_an_age_is_told_in_the_largest_unit_that_fits(seconds: float, expected: 
 # --- JSON ---
 
 
+@pytest.mark.slow
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_says_the_same_and_holds_nothing_that_a_terminal_obeys(document: object) -> None:
     stdout, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -444,5 +445,5 @@ class Delivering(RuleBasedStateMachine):
         assert (len(self.lanes), self.lanes.starving()) == (0, [])
 
 
-TestDelivering = Delivering.TestCase
+TestDelivering = pytest.mark.slow(Delivering.TestCase)
 TestDelivering.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, report_multiple_bugs=False)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from notifier.watchlist.checks import (
     Stale,
 )
 from tests.builders import Course, at, minutes
+
+pytestmark = pytest.mark.slow
 
 NUMBERS = st.integers(1, 12)
 COUNTS = st.sampled_from([None, 0, 1, 10, 100, 1_000])

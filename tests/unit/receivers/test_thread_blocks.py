@@ -463,6 +463,7 @@ def test_no_text_is_read_as_markup_or_breaks_a_limit(text: str) -> None:
                 assert_harmless(told(body, in_channel=is_for_all))
 
 
+@pytest.mark.slow
 @given(
     bodies=st.lists(incident_bodies() | RUN_BODIES, min_size=1, max_size=12),
     mentions=MENTIONS,

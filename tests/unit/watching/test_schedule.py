@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -464,5 +465,5 @@ class Watching(RuleBasedStateMachine):
         assert self.schedule.stretch == self.stretch
 
 
-TestWatching = Watching.TestCase
+TestWatching = pytest.mark.slow(Watching.TestCase)
 TestWatching.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, report_multiple_bugs=False)

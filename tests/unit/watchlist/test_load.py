@@ -497,6 +497,7 @@ def test_any_text_gives_a_watchlist_or_a_watchlist_error(load: Load, text: str) 
         load(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.dictionaries(KEYS, VALUES, max_size=6))
 def test_any_shape_of_data_gives_a_watchlist_or_a_watchlist_error(load: Load, data: dict[str, object]) -> None:
