@@ -160,7 +160,10 @@ class Metrics:
         yield _family("watched_syncs", "Syncs that are watched.", "workspace", watched)
         ends = {name: _midnight(each.retires_on) for name, each in workspaces.items() if each.retires_on is not None}
         yield _family(
-            "api_retires_timestamp_seconds", "When the API's version ends that reads the workspace.", "workspace", ends
+            "api_retires_timestamp_seconds",
+            "When the API's version ends by which the workspace is read.",
+            "workspace",
+            ends,
         )
         works = {name: float(ok) for name, ok in receivers.items()}
         yield _family(
