@@ -25,7 +25,7 @@ async def log_start(worker: Worker, listen: str | None, today: date) -> None:
 
 
 def log_reload(watchlist: Watchlist, before: Watchlist, today: date) -> None:
-    """`before`: the watchlist that was in force; of workspaces that stay as they were it was told which version ends."""
+    """`before`: the watchlist that was in force. Of a workspace that stays as it was, it is not told anew what ends."""
     log.info("watchlist reloaded", **_figures(watchlist))
     _warn(watchlist)
     brought = {name: each for name, each in watchlist.workspaces.items() if before.workspaces.get(name) != each}
