@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from notifier.model.api_version import RETIRES_ON, ApiVersion
 from notifier.model.delivery import Backlog
 from notifier.model.meters import DeliveryOutcome, PollOutcome
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
@@ -21,7 +22,8 @@ async def metrics() -> str:
     workspace.poll_ended(PollOutcome.OK, 0.1)
     workspace.request_ended(429)
     receiver.attempt_ended(DeliveryOutcome.DELIVERED, 1.0)
-    await told.refresh(Sources(lambda: {"production": WorkspaceGauges(True, 1)}, lambda: {"hook": True}, backlog))
+    gauges = {"production": WorkspaceGauges(True, 1, retires_on=RETIRES_ON[ApiVersion.V1])}
+    await told.refresh(Sources(lambda: gauges, lambda: {"hook": True}, backlog))
     return told.exposition()[0].decode()
 
 

@@ -1,8 +1,8 @@
 """`status`: what the database knows of the worker, its workspaces, syncs and receivers."""
 
 import os
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,6 +14,7 @@ from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.cli.whereabouts import databases_in_use
+from notifier.model.api_version import REMEDY, ApiVersion, ending
 from notifier.model.errors import NotifierError, WatchlistError
 from notifier.model.incident import Check, in_words
 from notifier.model.times import counted, spoken
@@ -26,6 +27,7 @@ from notifier.watchlist.reading.outline import default_database
 from notifier.web.documents import status_document
 
 MOST_SYNCS: Final = 50
+MOST_NAMED: Final = 5  # workspaces in a line of text
 EXAMPLES = examples(
     ("notifier status", "all of it"),
     ("notifier status --json | jq '.receivers[].pending'", "what waits"),
@@ -104,6 +106,8 @@ def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
         out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
     if incidents:
         out.print(_open_incidents(incidents), style="red")
+    for line in endings(view.workspaces, now.date()):
+        out.print(line, style="yellow")
     out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
         more = counted(len(view.syncs) - MOST_SYNCS, "more sync")
@@ -113,6 +117,21 @@ def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
 def _open_incidents(incidents: Mapping[Check, int]) -> str:
     of_each = ", ".join(f"{count} {in_words(check)}" for check, count in incidents.items())
     return f"Open incidents: {sum(incidents.values())} ({of_each}); notifier incidents lists them."
+
+
+def endings(workspaces: Sequence[WorkspaceView], today: date) -> list[str]:
+    """A line for each version of the API that ends: until when, which workspaces it reads, and what to do."""
+    lines = []
+    for api in ApiVersion:
+        names = [plain(each.name) for each in workspaces if each.api is api]
+        if names and (words := ending(api, today)) is not None:
+            lines.append(f"{words} ({_some_of(names)}): {REMEDY}.")
+    return lines
+
+
+def _some_of(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _workspaces_table(view: Status, now: datetime) -> Table:

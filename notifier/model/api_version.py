@@ -17,6 +17,11 @@ class ApiVersion(StrEnum):
     V1 = "v1"
     V2 = "v2"
 
+    @property
+    def number(self) -> str:
+        """As people say it: 1, 2."""
+        return self.value.removeprefix("v")
+
 
 RETIRES_ON: Final[Mapping[ApiVersion, date]] = {ApiVersion.V1: date(2027, 1, 15)}
 """The first day without it. A version that is not here has no announced end."""
@@ -24,7 +29,23 @@ RETIRES_ON: Final[Mapping[ApiVersion, date]] = {ApiVersion.V1: date(2027, 1, 15)
 REMEDY: Final = "give the workspace a token in place of its api_key, as docs/v2.md says"
 
 
-def time_left(retires_on: date, today: date) -> str:
+def retires_on(api: ApiVersion | None) -> date | None:
+    """None where no end is announced, or the version is not known."""
+    return RETIRES_ON.get(api) if api is not None else None
+
+
+def days_left(end: date, today: date) -> int:
+    """On how many days, today among them, it is still there."""
+    return max(0, (end - today).days)
+
+
+def time_left(end: date, today: date) -> str:
     """`until 2027-01-15, 49 days left`, or `retired on 2027-01-15`."""
-    days = (retires_on - today).days
-    return f"until {retires_on}, {counted(days, 'day')} left" if days > 0 else f"retired on {retires_on}"
+    days = days_left(end, today)
+    return f"until {end}, {counted(days, 'day')} left" if days else f"retired on {end}"
+
+
+def ending(api: ApiVersion | None, today: date) -> str | None:
+    """`API version 1 until 2027-01-15, 49 days left`; None where there is no end to tell."""
+    end = retires_on(api)
+    return f"API version {api.number} {time_left(end, today)}" if api is not None and end is not None else None

@@ -7,7 +7,7 @@ Labels are names of the watchlist, words of our own enums and HTTP statuses; not
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Final, TypeAlias
 
 from prometheus_client import (
@@ -46,6 +46,8 @@ class WorkspaceGauges:
 
     up: bool
     watched_syncs: int
+    retires_on: date | None = None
+    """The first day without the version of the API that reads it; None where no end is announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,13 @@ class Metrics:
         watched = {name: float(gauges.watched_syncs) for name, gauges in workspaces.items()}
         yield _family("workspace_up", "1 while the workspace's API can be read, else 0.", "workspace", up)
         yield _family("watched_syncs", "Syncs that are watched.", "workspace", watched)
+        ends = {name: _midnight(each.retires_on) for name, each in workspaces.items() if each.retires_on is not None}
+        yield _family(
+            "api_retires_timestamp_seconds",
+            "When the API's version ends by which the workspace is read.",
+            "workspace",
+            ends,
+        )
         works = {name: float(ok) for name, ok in receivers.items()}
         yield _family(
             "receiver_up",
@@ -266,6 +275,10 @@ def _histogram(
     registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], *labels: str
 ) -> Histogram:
     return Histogram(name, text, labels, namespace=NAMESPACE, registry=registry, buckets=buckets)
+
+
+def _midnight(day: date) -> float:
+    return datetime.combine(day, time(tzinfo=UTC)).timestamp()
 
 
 def _family(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

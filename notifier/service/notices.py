@@ -1,27 +1,49 @@
 """What the log says at a start and at a reload: what is in force, and what of it may not be meant or does not work."""
 
+from collections.abc import Mapping
+from datetime import date
+
 import structlog
 
 import notifier
 from notifier.judging.advice import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
+from notifier.model.api_version import REMEDY, days_left, retires_on
 from notifier.service.worker import Worker
-from notifier.watchlist.models import Watchlist
+from notifier.watchlist.models import Watchlist, Workspace
 
 log = structlog.get_logger(__name__)
 
 
-async def log_start(worker: Worker, listen: str | None) -> None:
+async def log_start(worker: Worker, listen: str | None, today: date) -> None:
     """`listen`: where the server listens, if there is one."""
     database = str(worker.store.path)
     figures = _figures(worker.watchlist)
     log.info("notifier started", version=notifier.__version__, **figures, database=database, listen=listen)
     _warn(worker.watchlist)
+    log_endings(worker.watchlist.workspaces, today)
     await _recall_what_is_broken(worker)
 
 
-def log_reload(watchlist: Watchlist) -> None:
+def log_reload(watchlist: Watchlist, before: Watchlist, today: date) -> None:
+    """`before`: the watchlist that was in force. Of a workspace that stays as it was, it is not told anew what ends."""
     log.info("watchlist reloaded", **_figures(watchlist))
     _warn(watchlist)
+    brought = {name: each for name, each in watchlist.workspaces.items() if before.workspaces.get(name) != each}
+    log_endings(brought, today)
+
+
+def log_endings(workspaces: Mapping[str, Workspace], today: date) -> None:
+    """Warns of each workspace that is read by a version of the API whose end is announced."""
+    for name, settings in workspaces.items():
+        if (end := retires_on(settings.api)) is not None:
+            log.warning(
+                "a workspace is read by a version of the Census API that Census ends",
+                workspace=name,
+                api=settings.api.value,
+                retires_on=end.isoformat(),
+                days_left=days_left(end, today),
+                remedy=REMEDY,
+            )
 
 
 def _figures(watchlist: Watchlist) -> dict[str, int]:

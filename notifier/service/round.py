@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from notifier.model.errors import StoreError, first_of
+from notifier.service.notices import log_endings
 from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.watching.health import Health
@@ -29,6 +31,7 @@ async def run_once(watchlist: Watchlist) -> Round:
             open_worker(resources, watchlist, once=True) as worker,
         ):
             await rehearse(resources, watchlist)
+            log_endings(watchlist.workspaces, datetime.now(UTC).date())
             return await _round(worker)
     except BaseExceptionGroup as group:
         raise first_of(group, StoreError) or group from group

@@ -7,6 +7,7 @@ holds, with the same resources and behind the same socket.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final
 
@@ -57,7 +58,7 @@ async def serve(
         worker = await life.enter_async_context(open_worker(resources, watchlist))
         in_force = InForce(facts_of(worker, reloads), door_of(watchlist))
         try:
-            await log_start(worker, await server.enter_async_context(_open_server(in_force, watchlist)))
+            await log_start(worker, await server.enter_async_context(_open_server(in_force, watchlist)), _today())
             await worker.sign_of_life()
             while True:
                 async with working(worker) as loops:
@@ -76,12 +77,16 @@ async def serve(
                         if opened is None:
                             await replaced.end(GRACE)
                             break
-                        life, worker = opened
+                        before, (life, worker) = worker.watchlist, opened
                         in_force.worker, in_force.door = facts_of(worker, reloads), door_of(following)
-                log_reload(following)
+                log_reload(following, before, _today())
         finally:
             await life.aclose()
         log.info("notifier stopped")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 async def _following(

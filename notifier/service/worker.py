@@ -12,6 +12,7 @@ from notifier.census.client import client_of, new_census_session
 from notifier.delivering.deliverer import Builder, Deliverer
 from notifier.delivering.queue import ReceiverQueue
 from notifier.judging.route import readers_of
+from notifier.model.api_version import retires_on
 from notifier.model.delivery import ReceiverState
 from notifier.model.identity import Id
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
@@ -56,7 +57,10 @@ class Worker:
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
-        return {each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs) for each in self.watchers}
+        return {
+            each.name: WorkspaceGauges(each.health.state.ok, each.watched_syncs, retires_on(each.health.state.api))
+            for each in self.watchers
+        }
 
     def not_ready(self) -> str | None:
         """Which workspace has neither been read since the start nor been found unreachable. None once all have."""

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from notifier.judging.body import incident_json
+from notifier.model.api_version import retires_on
 from notifier.model.event import EventType
 from notifier.model.identity import sync_page
 from notifier.model.incident import Incident
@@ -85,11 +86,14 @@ def _workspace(workspace: WorkspaceView) -> dict[str, Any]:
         if workspace.stretch > 1
         else {}
     )
+    end = retires_on(workspace.api)
     return {
         "name": workspace.name,
         "ok": workspace.ok,
         "last_error": workspace.last_error,
         "last_polled_at": _time(workspace.last_polled_at),
+        "api": workspace.api,
+        "retires_on": end.isoformat() if end is not None else None,
         **stretched,
     }
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from notifier.model.api_version import ending
 from notifier.model.foreign import ELLIPSIS, error_line, safe
 from notifier.model.incident import in_words
 from notifier.model.times import counted, spoken, timestamp
@@ -84,7 +85,12 @@ class Renderer:
     def page(self, page: HtmlPage) -> bytes:
         """A page as HTML."""
         shown = {each.name: getattr(page, each.name) for each in fields(page)}
-        words = {"ago": partial(ago, now=page.now), "lasting": partial(lasting, now=page.now), "utc": utc}
+        words = {
+            "ago": partial(ago, now=page.now),
+            "lasting": partial(lasting, now=page.now),
+            "ending": partial(ending, today=page.now.astimezone(UTC).date()),
+            "utc": utc,
+        }
         return self._environment.get_template(page.template).render(shown, **words).encode("utf-8", "replace")
 
 

@@ -412,7 +412,8 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     assert is_time(during["worker"]["last_seen_at"])
     (workspace,) = during["workspaces"]
     assert is_time(workspace.pop("last_polled_at"))
-    assert workspace == {"name": "production", "ok": True, "last_error": None}
+    version = {"api": "v1", "retires_on": "2027-01-15"}
+    assert workspace == {"name": "production", "ok": True, "last_error": None, **version}
     first, second = during["syncs"]
     assert datetime.fromisoformat(first["newest_run"].pop("updated_at")) == datetime.fromisoformat(run["updated_at"])
     assert first == {

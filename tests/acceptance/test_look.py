@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from notifier.model.api_version import REMEDY
 from notifier.simulator import SimulatorThread, Status, Transform
 
 from .conftest import Workplace
@@ -132,6 +133,29 @@ def test_a_list_that_may_lack_syncs_says_so(workplace: Workplace, simulator: Sim
         0,
         "notifier: the syncs of production may not be all: Census' list is not complete\n",
     )
+
+
+# --- status ---
+
+
+def test_status_names_the_workspaces_whose_api_version_ends_until_they_are_switched(
+    workplace: Workplace, simulator: SimulatorThread
+) -> None:
+    simulator.add_sync(id=52, label="Leads")
+    workplace.run("run", "--once")
+    shown = " ".join(workplace.run("status").stdout.split())
+    assert "API version 1 " in shown
+    assert "on 2027-01-15" in shown or "until 2027-01-15" in shown  # by the day on which this runs
+    assert f"(production): {REMEDY}." in shown
+
+    watchlist = workplace.directory / "watchlist.yaml"
+    workplace.environment["TOKEN"] = simulator.token
+    old = watchlist.read_text()
+    watchlist.write_text(old.replace("api_key: ${API_KEY}", "token: ${TOKEN}").replace("/v1", "/v2"))
+    assert workplace.run("run", "--once").returncode == 0
+    assert "API version" not in workplace.run("status").stdout
+    (workspace,) = workplace.json("status")["workspaces"]
+    assert (workspace["ok"], workspace["api"], workspace["retires_on"]) == (True, "v2", None)
 
 
 # --- events ---

@@ -320,7 +320,9 @@ def test_each_endpoint_and_its_command_show_what_happened(workplace: Workplace, 
         ],
         "status": {
             "worker": {"running": True, "version": notifier.__version__},
-            "workspaces": [{"name": "production", "ok": True, "last_error": None}],
+            "workspaces": [
+                {"name": "production", "ok": True, "last_error": None, "api": "v1", "retires_on": "2027-01-15"}
+            ],
             "syncs": [
                 {
                     **sync,

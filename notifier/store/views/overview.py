@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState
 from notifier.store.sql.schema import deliveries, receivers, worker, workspaces
 from notifier.store.views.deliveries import in_state
@@ -35,6 +36,8 @@ class WorkspaceView:
     """How many requests a second would avoid that."""
     down_since: datetime | None = None
     """When it first gave no usable answer, and has given none since."""
+    api: ApiVersion | None = None
+    """The version of the API by which it is read; None until a worker that knows versions has started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
             stretch=row.stretch,
             needed_rate=row.needed_rate,
             down_since=row.silent_since,
+            api=ApiVersion(row.api) if row.api is not None else None,
         )
         for row in connection.execute(select(workspaces).order_by(workspaces.c.name))
     }

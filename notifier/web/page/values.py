@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from notifier.model.api_version import REMEDY
 from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView
 from notifier.store.views.page import MOST_INCIDENTS, SyncKey, Unfinished, UnreadSync
 from notifier.store.views.runs import RunSummary
@@ -54,6 +55,8 @@ class FrontPage(LivePage):
     headline: Headline
     workspaces: Sequence[WorkspaceView]
     receivers: Sequence[ReceiverView]
+    remedy: str = REMEDY
+    """What to do about a version of the API that ends."""
     many_workspaces: bool
     most_incidents: int = MOST_INCIDENTS
     board: Board

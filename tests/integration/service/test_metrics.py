@@ -1,11 +1,12 @@
 """What a worker counts between a simulated Census and a sink; every number was worked out by hand."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from notifier.store.sql import worker as sql
 from notifier.store.store import Store
 from notifier.watching.poll import Observer
 from notifier.watching.target import SyncTarget
-from notifier.watchlist.models import Watch
+from notifier.watchlist.models import Watch, Watchlist
 from notifier.watchlist.reading.load import load_watchlist
 from tests.exposition import nonzero, series
 from tests.integration.store.builders import FULL, MINUTE, NOW, a_settlement, an_event, an_observation, rows
@@ -176,6 +177,26 @@ async def test_no_secret_and_no_address_is_in_what_prometheus_gets(place: Place)
         text = worker.metrics.exposition()[0].decode()
     assert place.census.api_key not in text
     assert "://" not in text
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_the_api_is_told_until_a_reload_switches_to_the_other_version(tmp_path: Path) -> None:
+    def a_watchlist(key: str) -> Watchlist:
+        workspaces = {"production": {key: "k"}, "new": {"token": "t"}}
+        watches, receivers = [{"sync": 52, "workspace": "new"}], {"hook": {"type": "webhook", "url": "http://h/"}}
+        path, rest = tmp_path / "watchlist.yaml", {"watches": watches, "receivers": receivers}
+        place = f"sqlite:///{tmp_path}/n.db"
+        path.write_text(json.dumps({"version": 1, "database": place, "workspaces": workspaces, **rest}))
+        return load_watchlist(path, {})
+
+    ends, old = "api_retires_timestamp_seconds", a_watchlist("api_key")
+    async with open_resources(old.database_path) as resources:
+        async with open_worker(resources, old) as worker:
+            await worker.exposition()
+            assert series(worker.metrics, ends) == {"production": datetime(2027, 1, 15, tzinfo=UTC).timestamp()}
+        async with open_worker(resources, a_watchlist("token")) as worker:
+            await worker.exposition()
+            assert series(worker.metrics, ends) == {}
 
 
 # --- how late a poll is ---

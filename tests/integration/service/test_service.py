@@ -20,6 +20,7 @@ from notifier.service import run as service
 from notifier.service.ending import HARD_END
 from notifier.service.reload import Reloads
 from notifier.service.resources import open_resources
+from notifier.service.round import run_once
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import SimulatorThread, Status
 from notifier.store.sql import schema
@@ -260,6 +261,7 @@ async def test_a_worker_that_a_loop_of_its_own_ends_says_why_and_has_no_more_tim
 LOUD = "a Slack receiver would get queued or working of more than 10 syncs; name its events in a route"
 DEAF = "a workspace has a lifecycle_webhook, and no server to take it; set server.listen"
 SHORT = "a secret that strangers may try has less than 16 characters; take a longer one"
+ENDS = "a workspace is read by a version of the Census API that Census ends"
 NEVER = "a route names checks but no event of an incident, so that it never applies"
 PASSED_OVER = "a route never applies: incidents of a workspace go to routes without syncs and labels, which there are"
 DOUBTFUL = {
@@ -286,7 +288,8 @@ async def test_what_its_author_may_not_have_meant_is_warned_of_at_a_start_and_at
         async with served(workplace) as worker:
             await until_watching(workplace)
             if how == "reload":
-                assert not [line for line in logs if line["log_level"] == "warning"]
+                assert [line["event"] for line in logs if line["log_level"] == "warning"] == [ENDS]
+                logs.clear()
                 workplace.write_watchlist(**DOUBTFUL)
                 worker.reloads.ask()
                 await until(lambda: lines(logs, RELOADED) != [])
@@ -296,7 +299,38 @@ async def test_what_its_author_may_not_have_meant_is_warned_of_at_a_start_and_at
         if line["log_level"] == "warning"
     ]
     short = (SHORT, "workspaces.production.lifecycle_webhook.secret")
-    assert found == [(LOUD, "loud"), (DEAF, "production"), short, (NEVER, "routes[1]"), (PASSED_OVER, "routes[2]")]
+    routes = (NEVER, "routes[1]"), (PASSED_OVER, "routes[2]")
+    assert found == [(LOUD, "loud"), (DEAF, "production"), short, *routes, (ENDS, "production")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("database")
+async def test_a_switch_of_the_apis_version_by_reload_is_not_warned_of_and_the_way_back_is(
+    workplace: Workplace,
+) -> None:
+    watchlist = workplace.directory / "watchlist.yaml"
+    old, workplace.environment["TOKEN"] = watchlist.read_text(), workplace.simulator.token
+    new = old.replace("api_key: ${API_KEY}", "token: ${TOKEN}").replace("/v1", "/v2")
+    warned = []
+    with capture_logs() as logs:
+        async with served(workplace) as worker:
+            await until_watching(workplace)
+            warned.append(len(lines(logs, ENDS)))
+            for content in (new, old):
+                watchlist.write_text(content)
+                worker.reloads.ask()
+                await until(lambda: len(lines(logs, RELOADED)) == len(warned))
+                warned.append(len(lines(logs, ENDS)))
+    assert warned == [1, 1, 2]
+    assert lines(logs, "notifier started") == logs[:1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("database")
+async def test_one_round_warns_too(workplace: Workplace) -> None:
+    with capture_logs() as logs:
+        await run_once(WatchlistFile(workplace.directory / "watchlist.yaml", workplace.environment).load())
+    assert [line["workspace"] for line in lines(logs, ENDS)] == ["production"]
 
 
 # --- reloads ---

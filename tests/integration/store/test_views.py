@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.event import EventType
@@ -99,7 +100,7 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     await fill(store)
     await store.save_worker("1.2.3", NOW, NOW + MINUTE)
     await store.watching.save_workspace(WorkspaceState("staging", False, "401", None, NOW, 1.0, None))
-    await store.watching.save_workspace(WorkspaceState("main", True, None, NOW, NOW, 2.5, 31.25))
+    await store.watching.save_workspace(WorkspaceState("main", True, None, NOW, NOW, 2.5, 31.25, api=ApiVersion.V1))
     await store.watching.record(
         an_observation(
             snapshots=(a_snapshot(7, status="failed", created_at=NOW), a_snapshot(8, created_at=NOW + MINUTE)),
@@ -114,7 +115,10 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"])
     assert status == Status(
         WorkerView("1.2.3", NOW, NOW + MINUTE),
-        (WorkspaceView("main", True, None, NOW, 2.5, 31.25), WorkspaceView("staging", False, "401", None, 1.0, None)),
+        (
+            WorkspaceView("main", True, None, NOW, 2.5, 31.25, api=ApiVersion.V1),
+            WorkspaceView("staging", False, "401", None, 1.0, None, api=None),
+        ),
         (
             SyncView("main", 51, None, None, None, None),
             SyncView("main", 52, "Leads", RunView(8, "working", None, NOW), NOW, 5),

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +18,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from notifier.census.v1 import ENDS
+from notifier.model.api_version import ApiVersion, ending
 from notifier.model.sync import Sync
 from notifier.store.sqlite import files as sqlite
 from notifier.watchlist.server import Address
@@ -335,6 +337,35 @@ def test_of_two_workspaces_each_is_shown_by_itself(stage: PageStage) -> None:
     assert ("A rehearsal" in board.body, "New Signups to Leads" in board.body) == (True, False)
     assert (which.status, "say which: workspace=NAME" in which.body) == (400, True)
     assert (alone.status, "A rehearsal" in alone.body, "New Signups" in alone.body) == (200, True, False)
+
+
+def test_of_a_workspace_whose_api_version_ends_the_page_says_until_when_and_what_to_do(stage: PageStage) -> None:
+    for name, version in (("old", "v1"), ("new", "v2"), ("unknown", None)):
+        stage.add_workspace(name, api=version)
+    days = [datetime.now(UTC).date()]
+    with stage.serving() as url:
+        page = ask(url, "/", HTML).body
+        told = {each["name"]: each for each in json.loads(ask(url, "/api/status").body)["workspaces"]}
+    rows = {name: re.search(rf'<li id="w-{name}".*?</li>', page, re.DOTALL) for name in told}
+    said = {name: " ".join(re.sub("<[^>]+>", " ", row[0]).split()) for name, row in rows.items() if row is not None}
+    days.append(datetime.now(UTC).date())  # which is another one at midnight
+    remedy = "give the workspace a token in place of its api_key, as docs/v2.md says"
+    assert any(f"{ending(ApiVersion.V1, day)}: {remedy}" in said["old"] for day in days)
+    assert [name for name in said if "API version" in said[name]] == ["old"]
+    assert {name: (each["api"], each["retires_on"]) for name, each in told.items()} == {
+        "production": (None, None),
+        "old": ("v1", "2027-01-15"),
+        "new": ("v2", None),
+        "unknown": (None, None),
+    }
+
+
+def test_what_the_api_said_itself_of_its_end_is_not_said_twice(stage: PageStage) -> None:
+    stage.add_workspace("old", api="v1", ok=False, last_error=f"HTTP 410 Gone. {ENDS}")
+    with stage.serving() as url:
+        page = ask(url, "/", HTML).body
+    assert page.count("docs/v2.md") == 1
+    assert "API version 1" not in page
 
 
 def test_a_workspace_that_is_about_to_be_read_first_is_not_said_to_be_unreadable(stage: PageStage) -> None:

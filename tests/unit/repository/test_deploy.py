@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from notifier.model.api_version import RETIRES_ON, ApiVersion
 from notifier.model.delivery import Backlog
 from notifier.model.meters import DeliveryOutcome, PollOutcome
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
@@ -42,7 +43,8 @@ def told() -> set[str]:
     workspace = metrics.workspace("production")
     workspace.poll_ended(PollOutcome.OK, 0.1)
     metrics.receiver("hook").attempt_ended(DeliveryOutcome.DELIVERED, 1)
-    sources = Sources(lambda: {"production": WorkspaceGauges(True, 1)}, lambda: {"hook": True}, backlog)
+    gauges = {"production": WorkspaceGauges(True, 1, retires_on=RETIRES_ON[ApiVersion.V1])}
+    sources = Sources(lambda: gauges, lambda: {"hook": True}, backlog)
     asyncio.run(metrics.refresh(sources))
     return names(metrics)
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -42,6 +43,7 @@ CONTRACT = {
     "incidents_open": ["check", "workspace"],
     "watched_syncs": ["workspace"],
     "workspace_up": ["workspace"],
+    "api_retires_timestamp_seconds": ["workspace"],
     "config_last_reload_successful": [],
     "tokens_refused_total": [],
     "build_info": ["version"],
@@ -60,7 +62,7 @@ def sources(backlog: Callable[[], Backlog]) -> Sources:
         return backlog()
 
     return Sources(
-        lambda: {"production": WorkspaceGauges(up=False, watched_syncs=7)},
+        lambda: {"production": WorkspaceGauges(up=False, watched_syncs=7, retires_on=date(2027, 1, 15))},
         lambda: {"hook": True, "slack": False},
         read,
     )
@@ -264,6 +266,18 @@ async def test_gauges_show_every_configured_name_and_no_other() -> None:
     assert series(told, "incidents_open") == {
         f"{check.value}/production": 2 if check is Check.STALE else 0 for check in Check
     }
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_an_api_is_told_of_workspaces_that_have_one_and_of_none_that_was_switched() -> None:
+    told, name = some_metrics(), "census_notifier_api_retires_timestamp_seconds"
+    now = {"old": WorkspaceGauges(True, 1, retires_on=date(2027, 1, 15)), "new": WorkspaceGauges(True, 1)}
+    read = replace(sources(lambda: NOTHING), workspaces=lambda: now)
+    await told.refresh(read)
+    assert series(told, "api_retires_timestamp_seconds") == {"old": datetime(2027, 1, 15, tzinfo=UTC).timestamp()}
+    now["old"] = WorkspaceGauges(True, 1)
+    await told.refresh(read)
+    assert name not in names(told)
 
 
 @pytest.mark.asyncio

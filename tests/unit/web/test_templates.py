@@ -11,7 +11,7 @@ from notifier.web.page.values import FrontPage, SyncPage
 from notifier.web.render import HtmlPage
 
 TEMPLATES = files("notifier.web") / "templates"
-OF_ALL = {"ago", "lasting", "utc", "static", "show"}
+OF_ALL = {"ago", "lasting", "ending", "utc", "static", "show"}
 """What all templates are given; `show` is the macros, which a block of theirs has by its template's import."""
 
 
