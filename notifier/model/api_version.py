@@ -17,6 +17,11 @@ class ApiVersion(StrEnum):
     V1 = "v1"
     V2 = "v2"
 
+    @property
+    def number(self) -> str:
+        """For people, who say "version 2"."""
+        return self.value.removeprefix("v")
+
 
 RETIRES_ON: Final[Mapping[ApiVersion, date]] = {ApiVersion.V1: date(2027, 1, 15)}
 """The first day without it. A version that is not here has no announced end."""
