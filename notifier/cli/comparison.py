@@ -94,8 +94,8 @@ def _differing(in_use: ApiVersion, other: ApiVersion, comparison: Comparison) ->
 
 def _unread(comparison: Comparison) -> list[str]:
     return [
-        f"the runs of {_sync(sync_id, comparison.in_use)} can't be read by version {unread.version.number}: {unread.error}"
-        for sync_id, unread in comparison.newest.unread.items()
+        f"the runs of {_sync(sync_id, comparison.in_use)} can't be read by version {of.version.number}: {of.error}"
+        for sync_id, of in comparison.newest.unread.items()
     ]
 
 
