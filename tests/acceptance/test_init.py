@@ -250,7 +250,7 @@ def test_a_group_is_written_and_asked_for_by_and_needs_a_token(desk: Workplace, 
     ended = desk.run("init", *given, "--watch", "glimmering_donkey", "--watch", "52")
     assert ended.returncode == 0, ended.stderr
     assert '    group: "mine"  ' in written(desk)
-    assert '  - sync: "glimmering_donkey"             # Ours\n' in written(desk)
+    assert '  - sync: "glimmering_donkey"           # Ours\n' in written(desk)
     assert "  - sync: 52  " in written(desk)
     assert {request.query.get("group_id") for request in simulator.requests} == {"mine"}
     assert "3 syncs, 2 watched" in desk.run("check", "--online").stdout
