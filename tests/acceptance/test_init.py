@@ -74,7 +74,7 @@ Then check it, try it, run it:
 
 def test_what_is_wrong_is_told_and_can_be_corrected(desk: Workplace, simulator: SimulatorThread) -> None:
     with Terminal(desk, "init", *places(simulator)) as terminal:
-        terminal.answers("Activations personal access token", "wr ong")
+        terminal.answers("Tokens are made in Fivetran: account settings", "wr ong")
         terminal.answers("That must not contain spaces", "wrong")
         terminal.answers("The syncs can't be read: HTTP 401 Unauthorized: the token is wrong", address(simulator))
         terminal.answers("Activations personal access token", simulator.token)
@@ -188,6 +188,9 @@ def test_an_api_that_is_down_and_a_wrong_use_are_sentences(desk: Workplace, simu
     not_a_url = desk.run("init", "--yes", "--channel", "#data-syncs", "--base-url", "nowhere")
     assert not_a_url.returncode == 2
     assert "workspaces.production.base_url: must be a URL that starts with http:// or https://" in not_a_url.stderr
+    other_version = desk.run("init", "--yes", "--channel", "#data-syncs", *places(simulator, version="v1"))
+    assert other_version.returncode == 1
+    assert other_version.stderr.endswith(" With a token the address should end with /v2.\n")
     simulator.fault(Status(500))
     down = desk.run("init", *given)
     assert down.returncode == 1
@@ -210,7 +213,7 @@ def test_an_empty_token_is_an_api_key_of_version_1_and_the_file_says_when_that_e
         terminal.answers("Which to watch", "all")
         terminal.answers("URL of the webhook", f"{simulator.sink_url}/hook")
         assert terminal.ends() == 0, terminal.shown
-    assert terminal.shown.count("A token is made in Fivetran: account settings") == 1
+    assert terminal.shown.count("Tokens are made in Fivetran: account settings") == 1
     assert "\n  export CENSUS_API_KEY='…'\n" in terminal.shown
     assert "It uses version 1 of the Census API: " in terminal.shown
     assert "api_key: ${CENSUS_API_KEY}          # version 1 of the API, which Census ends on 2027-01-15" in written(

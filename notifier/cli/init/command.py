@@ -31,6 +31,7 @@ from notifier.cli.loop import new_loop
 from notifier.cli.options import DEFAULT_CONFIG, Config
 from notifier.cli.probe import examine, read_listings
 from notifier.cli.terminal import plain, waiting
+from notifier.judging.advice import misplaced_workspaces
 from notifier.model.api_version import RETIRES_ON, ApiVersion, time_left
 from notifier.model.errors import CensusError, Problem, Unauthorized, WatchlistError
 from notifier.service import log
@@ -43,11 +44,8 @@ EXAMPLES = examples(
     ("notifier init --channel '#data-syncs' --yes", "without questions"),
     ("notifier init --to webhook --watch 'Sales*'", "some syncs"),
 )
-_ABOUT_TOKENS: Final = "A token is made in Fivetran: account settings, Activations personal access token."
-_WITHOUT_ONE: Final = (
-    "Leave it empty to use an API key of Census instead: version 1 of the API, which ends on "
-    f"{RETIRES_ON[ApiVersion.V1]}."
-)
+_ABOUT_TOKENS: Final = "Tokens are made in Fivetran: account settings, Activations personal access token."
+_WITHOUT_ONE: Final = f"Leave it empty for an API key: version 1 of the API, which ends on {RETIRES_ON[ApiVersion.V1]}."
 
 
 class Region(StrEnum):
@@ -167,11 +165,14 @@ def _connected(questions: Questions, answers: Answers, config: Path, *, asks_reg
             (found,) = runner.run(read_listings(watchlist)).values()
         if isinstance(found, Listing):
             return replace(answers, labels={sync.id: sync.label or "" for sync in found.syncs.values()}), found
-        questions.again(f"The syncs can't be read: {found}.{_hint(found, answers)}")
+        questions.again(f"The syncs can't be read: {found}.{_hint(found, answers, watchlist)}")
         anew = True
 
 
-def _hint(error: CensusError, answers: Answers) -> str:
+def _hint(error: CensusError, answers: Answers, watchlist: Watchlist) -> str:
+    for version in misplaced_workspaces(watchlist).values():
+        key = "a token" if version is ApiVersion.V2 else "an API key"
+        return f" With {key} the address should end with /{version}."
     if answers.base_url or answers.api is not ApiVersion.V1 or not isinstance(error, Unauthorized):
         return ""  # whether tokens are of a region is not said
     others = " or ".join(region for region in Region if region != answers.region)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from notifier.census.client import CensusClient, Gate, client_of
 from notifier.census.listing import Listing
-from notifier.cli import both_keys
+from notifier.cli import both_keys, probe
 from notifier.cli.both_keys import OtherKey
 from notifier.cli.probe import Findings, examine
 from notifier.model.api_version import ApiVersion
@@ -126,11 +128,10 @@ def _hidden_by_turns() -> Callable[[dict[str, Any]], dict[str, Any]]:
 @pytest.mark.asyncio
 async def test_the_newest_run_is_the_one_created_last_wherever_the_list_has_it(simulator: CensusSimulator) -> None:
     simulator.add_run(52, id=901)
-    turned = iter((True, False))
+    turned = cycle((True, False))
     simulator.fault(
         Transform(lambda value: {**value, "data": value["data"][::-1] if next(turned) else value["data"]}),
         path="/syncs/52/sync_runs",
-        times=2,
     )
     comparison = the_other(await looked_at(simulator)).comparison
     assert comparison is not None
@@ -156,10 +157,22 @@ def test_fifty_is_the_bound() -> None:
 
 
 @pytest.mark.asyncio
-async def test_both_keys_share_the_limits_of_their_workspace(simulator: CensusSimulator) -> None:
+async def test_both_keys_share_the_limits_of_their_workspace(
+    simulator: CensusSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates: list[Gate] = []
+
+    def noted(*arguments: Any, **options: Any) -> CensusClient:
+        client = client_of(*arguments, **options)
+        gates.append(client.gate)
+        return client
+
+    monkeypatch.setattr(probe, "client_of", noted)
     simulator.fault(Delay(0.05))
     await looked_at(simulator, max_concurrent_requests=1)
     assert simulator.max_open_requests == 1
+    assert len(gates) == 2
+    assert gates[0] is gates[1]
 
 
 @pytest.mark.asyncio
