@@ -50,9 +50,9 @@ def check(
 
     With --online it also names watches that match nothing and syncs that no route serves.
 
-    Where a workspace has both keys, it says whether they show the same.
+    Of a workspace with a token and an api_key it says whether both show the same.
 
-    Exit code 1 when a key or a channel does not work, or two keys do not show the same syncs.
+    Exit code 1 when a key in use or a channel does not work, or the two do not provably show the same syncs.
     """
     watchlist = load(config)
     for doubt in doubts(config, os.environ):

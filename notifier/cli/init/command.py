@@ -67,7 +67,7 @@ def init(
         str | None, typer.Option("--base-url", metavar="URL", help="The Census API's address, instead of a region.")
     ] = None,
     group: Annotated[
-        str | None, typer.Option("--group", metavar="GROUP", help="The Fivetran group whose syncs are meant.")
+        str | None, typer.Option("--group", metavar="GROUP", help="The Fivetran group whose syncs these are.")
     ] = None,
     watch: Annotated[
         list[str] | None,
@@ -89,8 +89,9 @@ def init(
 
     Secrets are asked for without showing them, or taken from the environment. They are never written down.
 
-    Those are ACTIVATIONS_TOKEN, or else CENSUS_API_KEY until Census ends version 1 of its API, and SLACK_BOT_TOKEN,
-    SLACK_WEBHOOK_URL or WEBHOOK_URL.
+    The key is ACTIVATIONS_TOKEN, or else CENSUS_API_KEY: version 1 of the API, which ends on 2027-01-15.
+
+    The receiver's is SLACK_BOT_TOKEN, SLACK_WEBHOOK_URL or WEBHOOK_URL.
 
     Without a terminal nothing is asked, and exit code 2 says that something is missing.
 
