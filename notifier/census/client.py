@@ -76,14 +76,16 @@ class Gate:
             pass
 
     @asynccontextmanager
-    async def passage(self) -> AsyncIterator[None]:
-        """Waits for a place, the end of a pause, and the rate.
+    async def passage(self, *, patient: bool = True) -> AsyncIterator[None]:
+        """Waits for a place, the end of a pause, and the rate. Raises Throttled where it is not to wait out a pause.
 
         The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it.
         """
         async with self.slots:
             while True:
-                while wait := self.paused_for():  # noqa: ASYNC110 - a pause may grow while it is waited out
+                while wait := self.paused_for():
+                    if not patient:
+                        raise Throttled(timedelta(seconds=ceil(wait)))
                     await asyncio.sleep(wait)
                 await self._limiter.acquire()
                 if not self.paused_for():
@@ -144,13 +146,10 @@ class CensusClient:
 
     async def _get(self, path: str) -> Answer:
         while True:
-            if not self._patient and (wait := self.gate.paused_for()):
-                raise Throttled(timedelta(seconds=ceil(wait)))
             try:
-                async with self.gate.passage():
+                async with self.gate.passage(patient=self._patient):
                     return await self._ask(path)
             except Throttled as throttled:
-                self.gate.pause(throttled.retry_after)
                 if not self._patient:
                     raise
                 await self._on_throttled(throttled)
@@ -167,11 +166,13 @@ class CensusClient:
                 status = answer.status
                 self._meter.request_ended(status)
                 if status == 429:
-                    raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
+                    wait = retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429
+                    self.gate.pause(wait)
+                    raise Throttled(wait)
                 error = self.version.error_of(status, path)
                 if error is not None:
-                    if status == 503 and (wait := retry_after(answer.headers, datetime.now(UTC))):
-                        self.gate.pause(wait)
+                    if status == 503 and (pause := retry_after(answer.headers, datetime.now(UTC))):
+                        self.gate.pause(pause)
                     raise error
                 return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))
         except AnswerTooLarge as error:
@@ -198,15 +199,16 @@ def client_of(
     *,
     patient: bool,
     version: Version | None = None,
+    gate: Gate | None = None,
     on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
     meter: WorkspaceMeter = NO_WORKSPACE_METER,
 ) -> CensusClient:
-    """The client of one workspace, with a gate of its limits; of the version in use unless told. Raises
-    ProxyUnusable."""
+    """The client of one workspace, with a gate of its limits; of the version in use, and with a gate of its own, unless
+    told. Raises ProxyUnusable."""
     return CensusClient(
         session,
         version or version_of(settings),
-        Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
+        gate or Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
         patient=patient,
         on_throttled=on_throttled,
         meter=meter,

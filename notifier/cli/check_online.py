@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import typer
 from rich.text import Text
 
 from notifier.census.listing import Listing
+from notifier.cli.comparison import MOST_NAMED, compared, differences, unlike
 from notifier.cli.loop import new_loop
-from notifier.cli.probe import Findings, examine
+from notifier.cli.probe import Findings, examine, watched_in
 from notifier.cli.terminal import brief, console, long, plain, short, table, waiting
 from notifier.judging.advice import idle_watches, unserved_syncs
 from notifier.model.delivery import Verdict
@@ -18,14 +18,11 @@ from notifier.model.errors import CensusError
 from notifier.model.identity import Id
 from notifier.model.times import counted
 from notifier.service import log
-from notifier.watchlist.covers import covered_syncs, watches_of
 from notifier.watchlist.models import SyncSelector, Watch, Watchlist
-
-MOST_NAMED: Final = 10
 
 
 def check_online(config: Path, watchlist: Watchlist) -> list[str]:
-    """Asks, shows what came back, and gives the places of the keys and channels that do not work."""
+    """Asks, shows what came back, and says in a sentence each what does not work."""
     log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
     with waiting("Asking Census and Slack …"), asyncio.Runner(loop_factory=new_loop()) as runner:
         found = runner.run(examine(watchlist))
@@ -33,18 +30,35 @@ def check_online(config: Path, watchlist: Watchlist) -> list[str]:
     console().print(table(short(""), short("name"), long("what came back"), rows=rows))
     for warning in _warnings(found, watchlist):
         typer.echo(f"{config}: warning: {plain(warning)}", err=True)
-    keys = [f"workspaces.{name}" for name, listing in found.listings.items() if isinstance(listing, CensusError)]
-    return keys + [f"receivers.{name}" for name, verdict in found.verdicts.items() if verdict.ok is False]
+    return [*_failures(found)]
+
+
+def _failures(found: Findings) -> Iterator[str]:
+    places = [f"workspaces.{name}" for name, listing in found.listings.items() if isinstance(listing, CensusError)]
+    places += [f"receivers.{name}" for name, verdict in found.verdicts.items() if verdict.ok is False]
+    if places:
+        yield f"{', '.join(places)}: does not work, see above"
+    for name, listing in found.listings.items():
+        yield from (
+            f"workspaces.{name}: {failure}" for other in found.others[name] if (failure := unlike(listing, other))
+        )
 
 
 def _workspace_rows(found: Findings, watchlist: Watchlist) -> Iterator[tuple[Text, str, str]]:
     for name, listing in found.listings.items():
-        if isinstance(listing, CensusError):
-            yield _mark(ok=False), name, str(listing)
-            continue
-        labels = {sync.id: sync.label for sync in listing.syncs.values()}
-        watched = len(covered_syncs(watches_of(name, watchlist.watches), labels))
-        yield _mark(ok=True), name, f"{counted(len(labels), 'sync')}, {watched:,} watched"
+        in_use, others = watchlist.workspaces[name].api, found.others[name]
+        yield _listing_row(listing, name, watchlist, f"version {in_use.number}, in use: " if others else "")
+        for other in others:
+            yield _listing_row(other.listing, name, watchlist, f"version {other.version.number}: ")
+            if (told := compared(in_use, listing, other)) is not None:
+                yield _mark(ok=told.ok), name, told.said
+
+
+def _listing_row(listing: Listing | CensusError, name: str, watchlist: Watchlist, whose: str) -> tuple[Text, str, str]:
+    if isinstance(listing, CensusError):
+        return _mark(ok=False), name, f"{whose}{listing}"
+    watched = len(watched_in(listing, name, watchlist))
+    return _mark(ok=True), name, f"{whose}{counted(len(listing.syncs), 'sync')}, {watched:,} watched"
 
 
 def _receiver_rows(found: Findings) -> Iterator[tuple[Text, str, str]]:
@@ -68,6 +82,9 @@ def _warnings(found: Findings, watchlist: Watchlist) -> Iterator[str]:
     for name, listing in found.listings.items():
         if isinstance(listing, Listing):
             yield from _misses(name, listing, watchlist)
+        for other in found.others[name]:
+            in_use = watchlist.workspaces[name].api
+            yield from (f"workspaces.{name}: {said}" for said in differences(in_use, listing, other))
 
 
 def _notes(name: str, verdict: Verdict) -> Iterator[str]:

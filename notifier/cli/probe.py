@@ -7,13 +7,15 @@ import asyncio
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from notifier.census.client import CensusClient, client_of, new_census_session
-from notifier.census.listing import Listing, read_listing
+from notifier.census.listing import Listing
+from notifier.census.versions import versions_of
+from notifier.cli.both_keys import OtherKey, listing_of, look_at_others
 from notifier.http.client import proxy_for
 from notifier.judging.body import body_of_test
 from notifier.model.delivery import Message, Outcome, Verdict
@@ -22,7 +24,7 @@ from notifier.model.event import TEST_TYPE
 from notifier.model.identity import Id, in_order
 from notifier.receivers.senders import open_senders
 from notifier.receivers.webhook_answer import echo
-from notifier.watchlist.covers import named_runs, watches_of
+from notifier.watchlist.covers import covered_syncs, named_runs, watches_of
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.receivers import WebhookReceiver
 
@@ -37,6 +39,8 @@ class Findings:
     """Watched runs that Census does not know, by workspace."""
     verdicts: dict[str, Verdict]
     """By receiver."""
+    others: dict[str, tuple[OtherKey, ...]]
+    """What the keys show that are not in use, by workspace; most have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ async def read_listings(watchlist: Watchlist) -> dict[str, Listing | CensusError
     Raises ProxyUnusable.
     """
     async with _clients(watchlist) as clients:
-        listings = await asyncio.gather(*(_listing(client) for client in clients.values()))
+        listings = await asyncio.gather(*(listing_of(in_use) for in_use, *_ in clients.values()))
     return dict(zip(clients, listings, strict=True))
 
 
@@ -66,16 +70,32 @@ async def examine(watchlist: Watchlist) -> Findings:
         _clients(watchlist) as clients,
         open_senders(watchlist.delivery.timeout, ssl.create_default_context()) as senders,
     ):
-        listings, missing, verdicts = await asyncio.gather(
-            asyncio.gather(*(_listing(client) for client in clients.values())),
-            asyncio.gather(*(_missing_runs(client, name, watchlist) for name, client in clients.items())),
+        seen, verdicts = await asyncio.gather(
+            asyncio.gather(*(_look_at(clients[name], name, watchlist) for name in clients)),
             asyncio.gather(*(senders.check(name, settings) for name, settings in watchlist.receivers.items())),
         )
+    listings, missing, others = zip(*seen, strict=True)
     return Findings(
         dict(zip(clients, listings, strict=True)),
         dict(zip(clients, missing, strict=True)),
         dict(zip(watchlist.receivers, verdicts, strict=True)),
+        dict(zip(clients, others, strict=True)),
     )
+
+
+async def _look_at(
+    clients: Sequence[CensusClient], name: str, watchlist: Watchlist
+) -> tuple[Listing | CensusError, tuple[Id, ...], tuple[OtherKey, ...]]:
+    """The key in use first, alone: what the other one is answered, such as a 429, must not stop it."""
+    listing, missing = await asyncio.gather(listing_of(clients[0]), _missing_runs(clients[0], name, watchlist))
+    watched = watched_in(listing, name, watchlist) if isinstance(listing, Listing) else frozenset()
+    return listing, missing, await look_at_others(clients, listing, watched)
+
+
+def watched_in(listing: Listing, name: str, watchlist: Watchlist) -> frozenset[Id]:
+    """The syncs of a workspace's list that the watchlist covers."""
+    labels = {sync.id: sync.label for sync in listing.syncs.values()}
+    return frozenset(covered_syncs(watches_of(name, watchlist.watches), labels))
 
 
 async def send_test_message(watchlist: Watchlist, receiver: str) -> SentTest:
@@ -96,21 +116,20 @@ async def send_test_message(watchlist: Watchlist, receiver: str) -> SentTest:
 
 
 @asynccontextmanager
-async def _clients(watchlist: Watchlist) -> AsyncIterator[dict[str, CensusClient]]:
+async def _clients(watchlist: Watchlist) -> AsyncIterator[dict[str, list[CensusClient]]]:
+    """A client for each key of each workspace, the one in use first; those of a workspace share its limits."""
     tls = ssl.create_default_context()
     async with AsyncExitStack() as stack:
         clients = {}
         for name, settings in watchlist.workspaces.items():
             session = await stack.enter_async_context(new_census_session(settings, tls))
-            clients[name] = client_of(settings, session, patient=False)
+            in_use, *others = versions_of(settings)
+            first = client_of(settings, session, patient=False, version=in_use)
+            clients[name] = [
+                first,
+                *(client_of(settings, session, patient=False, version=other, gate=first.gate) for other in others),
+            ]
         yield clients
-
-
-async def _listing(client: CensusClient) -> Listing | CensusError:
-    try:
-        return await read_listing(client, datetime.now(UTC))
-    except CensusError as error:
-        return error
 
 
 async def _missing_runs(client: CensusClient, workspace: str, watchlist: Watchlist) -> tuple[Id, ...]:

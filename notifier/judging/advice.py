@@ -1,12 +1,16 @@
 """What a watchlist would do that its author may not have meant. Pure.
 
-It floods a channel, has routes and watches without effect, or secrets that others could guess.
+It floods a channel, has routes and watches without effect, secrets that others could guess, or a version of the API
+that ends.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Final
+from urllib.parse import urlsplit
 
 from notifier.judging.route import Subject, is_any, is_for_workspaces, matches, receivers_of
+from notifier.model.api_version import RETIRES_ON, ApiVersion
 from notifier.model.event import EventType
 from notifier.model.identity import Id
 from notifier.model.incident import Check
@@ -68,6 +72,26 @@ def short_secrets(watchlist: Watchlist) -> tuple[str, ...]:
     return tuple(
         place for place, secret in given.items() if secret is not None and len(secret.get_secret_value()) < LONG_ENOUGH
     )
+
+
+def ending_workspaces(watchlist: Watchlist) -> dict[str, date]:
+    """Workspaces that use a version of the API with an announced end, and which is the first day without it."""
+    return {
+        name: RETIRES_ON[settings.api] for name, settings in watchlist.workspaces.items() if settings.api in RETIRES_ON
+    }
+
+
+def misplaced_workspaces(watchlist: Watchlist) -> dict[str, ApiVersion]:
+    """Workspaces whose `base_url` ends with the name of another version than the one in use, which it should name."""
+    return {
+        name: settings.api
+        for name, settings in watchlist.workspaces.items()
+        if settings.base_url is not None and _last_part(settings.base_url) in {*ApiVersion} - {settings.api}
+    }
+
+
+def _last_part(url: str) -> str:
+    return urlsplit(url).path.rstrip("/").rpartition("/")[2]
 
 
 def dead_routes(watchlist: Watchlist) -> tuple[int, ...]:

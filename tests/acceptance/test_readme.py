@@ -49,7 +49,7 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
     watchlist = blocks("yaml")[0]
     channel = simulator.slack.add_channel("data-syncs")
     for place, local in {
-        "    api_key: ${CENSUS_API_KEY}": f"    base_url: {simulator.base_url}\n    poll_interval: 1s",
+        "    token: ${ACTIVATIONS_TOKEN}": f"    base_url: {version_2(simulator)}\n    poll_interval: 1s",
         '    channel: "#data-syncs"': f"    api_url: {simulator.slack.api_url}",
     }.items():
         assert place in watchlist
@@ -60,7 +60,7 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
     (workplace.directory / "bin" / "notifier").symlink_to(COMMAND)
     workplace.environment |= {
         "PATH": f"{workplace.directory}/bin:{workplace.environment['PATH']}",
-        "CENSUS_API_KEY": simulator.api_key,
+        "ACTIVATIONS_TOKEN": simulator.token,
         "SLACK_BOT_TOKEN": "xoxb-simulated",
     }
     tried = []
@@ -95,12 +95,16 @@ def test_every_other_command_works_on_the_watchlist_shown(workplace: Workplace, 
     assert (workplace.directory / "backup.db").stat().st_size > 0
     assert (workplace.directory / "config" / "watchlist.yaml").read_text() == watchlist
     secrets = {path.name: path.read_text() for path in (workplace.directory / "secrets").iterdir()}
-    assert secrets == {"census_api_key": simulator.api_key, "slack_bot_token": "xoxb-simulated"}
+    assert secrets == {"activations_token": simulator.token, "slack_bot_token": "xoxb-simulated"}
+
+
+def version_2(simulator: SimulatorThread) -> str:
+    return simulator.base_url.replace("/v1", "/v2")
 
 
 def init_by_questions(workplace: Workplace, simulator: SimulatorThread) -> None:
     """Beside the watchlist shown; the simulators' addresses are all that a reader would not have to say."""
-    local = ("--base-url", simulator.base_url, "--slack-api-url", simulator.slack.api_url)
+    local = ("--base-url", version_2(simulator), "--slack-api-url", simulator.slack.api_url)
     with Terminal(workplace, "init", "-c", "by-questions.yaml", *local) as terminal:
         terminal.answers("Which to watch", "all")
         terminal.answers("Who is told", "slack")
@@ -150,7 +154,7 @@ def test_every_example_is_a_good_part_of_a_watchlist(workplace: Workplace, page:
 
 
 def test_the_pages_have_examples() -> None:
-    expected = {"README.md", "checks.md", "coming-from-census-alerts.md", "server.md", "slack.md"}
+    expected = {"README.md", "checks.md", "coming-from-census-alerts.md", "server.md", "slack.md", "v2.md"}
     assert {page for page, _ in examples()} >= expected
     assert of_lines(PAGES["coming-from-census-alerts.md"]).count("checks: ") >= 6
 
@@ -161,13 +165,14 @@ def checked(workplace: Workplace, example: str) -> str:
     named = set(re.findall(r"\w+", " ".join(re.findall(r"receivers: \[(.*?)\]", example)))) or {"data"}
     around = {
         "version": "1",
-        "workspaces": "{production: {api_key: key}}",
+        "workspaces": "{production: {token: key}}",
         "watches": "[{sync: 52}]",
         "receivers": f"{{{', '.join(f'{name}: {HOOK}' for name in sorted(named))}}}",
     }
     missing = "".join(f"{key}: {value}\n" for key, value in around.items() if key not in keys)
     (workplace.directory / "watchlist.yaml").write_text(f"{missing}{example}\n")
     workplace.environment |= {
+        "ACTIVATIONS_TOKEN": "token",
         "CENSUS_API_KEY": "key",
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",

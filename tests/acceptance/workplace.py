@@ -20,6 +20,7 @@ from tests.databases import new_database
 
 COMMAND = Path(sys.executable).with_name("notifier")
 NO_CHECKS = "{failing: false, rejected_records: false, unreachable: false, reminders: false}"
+ON_V2 = "token: ${API_TOKEN}"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
 
 
@@ -37,6 +38,7 @@ class Workplace:
         self.log = directory / "worker.log"
         self.begins_empty = False
         self.environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key, "SECRET": SECRET}
+        self.environment["API_TOKEN"] = simulator.token
         self.write_watchlist()
 
     def write_watchlist(
@@ -50,8 +52,10 @@ class Workplace:
         delivery: str = "first_retry: 200ms, longest_retry: 1s",
         limits: str = "max_requests_per_second: 200",
         checks: str = NO_CHECKS,
+        keys: str = "api_key: ${API_KEY}",
     ) -> None:
-        """`checks` are off unless a test is about them."""
+        """`checks` are off unless a test is about them. `keys`: one with a token (`ON_V2`) is for version 2."""
+        base_url = self.simulator.base_url.replace("/v1", "/v2") if "token: " in keys else self.simulator.base_url
         hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
         (self.directory / "watchlist.yaml").write_text(
             f"""version: 1
@@ -59,8 +63,8 @@ database: sqlite:///n.db
 delivery: {{{delivery}}}
 workspaces:
   production:
-    api_key: ${{API_KEY}}
-    base_url: {self.simulator.base_url}
+    {keys}
+    base_url: {base_url}
     poll_interval: {poll_interval}
     active_poll_interval: 200ms
     {limits}

@@ -25,7 +25,7 @@ version: 1
 database: sqlite:///{database}
 workspaces:
   demo:
-    api_key: ${{API_KEY}}
+    token: ${{ACTIVATIONS_TOKEN}}
     base_url: {base_url}
     poll_interval: 1s
     active_poll_interval: 500ms
@@ -64,7 +64,7 @@ def set_stage() -> Stage:
     """Simulators that nobody has talked to yet."""
     slack = SlackSimulator()
     channels = {slack.add_channel(name): name for name in ("growth", "data-syncs")}
-    return Stage(CensusSimulator(), slack, channels)
+    return Stage(CensusSimulator(versions="v2"), slack, channels)
 
 
 async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
@@ -84,7 +84,7 @@ async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:
                     database=directory / "demo.db", base_url=base_url, api_url=stage.slack.api_url, events=EVENTS
                 )
             )
-            watchlist = load_watchlist(path, {"API_KEY": stage.census.api_key, "TOKEN": TOKEN})
+            watchlist = load_watchlist(path, {"ACTIVATIONS_TOKEN": stage.census.token, "TOKEN": TOKEN})
             out = console()
             view = ChannelView(out, stage.slack, stage.channels, as_json=as_json)
             if not as_json:

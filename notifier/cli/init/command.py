@@ -5,9 +5,10 @@ import os
 import sys
 import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, assert_never
+from typing import Annotated, Final, assert_never
 
 import typer
 
@@ -20,6 +21,7 @@ from notifier.cli.init.template import (
     HOOK_URL,
     SLACK_TOKEN,
     SLACK_URL,
+    TOKEN,
     Answers,
     To,
     watchlist_text,
@@ -29,6 +31,8 @@ from notifier.cli.loop import new_loop
 from notifier.cli.options import DEFAULT_CONFIG, Config
 from notifier.cli.probe import examine, read_listings
 from notifier.cli.terminal import plain, waiting
+from notifier.judging.advice import misplaced_workspaces
+from notifier.model.api_version import RETIRES_ON, ApiVersion, time_left
 from notifier.model.errors import CensusError, Problem, Unauthorized, WatchlistError
 from notifier.service import log
 from notifier.watchlist.models import Watchlist
@@ -40,6 +44,8 @@ EXAMPLES = examples(
     ("notifier init --channel '#data-syncs' --yes", "without questions"),
     ("notifier init --to webhook --watch 'Sales*'", "some syncs"),
 )
+_ABOUT_TOKENS: Final = "Tokens are made in Fivetran: account settings, Activations personal access token."
+_WITHOUT_ONE: Final = f"Leave it empty for an API key: version 1 of the API, which ends on {RETIRES_ON[ApiVersion.V1]}."
 
 
 class Region(StrEnum):
@@ -59,6 +65,9 @@ def init(
     region: Annotated[Region | None, typer.Option("--region", help="Where the Census workspace lives.")] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="The Census API's address, instead of a region.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="GROUP", help="The Fivetran group whose syncs these are.")
     ] = None,
     watch: Annotated[
         list[str] | None,
@@ -80,7 +89,9 @@ def init(
 
     Secrets are asked for without showing them, or taken from the environment. They are never written down.
 
-    Those are CENSUS_API_KEY, and SLACK_BOT_TOKEN, SLACK_WEBHOOK_URL or WEBHOOK_URL.
+    The key is ACTIVATIONS_TOKEN, or else CENSUS_API_KEY: version 1 of the API, which ends on 2027-01-15.
+
+    The receiver's is SLACK_BOT_TOKEN, SLACK_WEBHOOK_URL or WEBHOOK_URL.
 
     Without a terminal nothing is asked, and exit code 2 says that something is missing.
 
@@ -93,8 +104,10 @@ def init(
     questions = Questions(os.environ, interactive=sys.stdin.isatty() and not yes)
     kind = to or (To.SLACK if channel is not None or not questions.interactive else None)
     if not questions.interactive:
-        _name_what_is_missing(questions, kind or To.SLACK, channel, named=bool(watch) or yes)
-    answers = Answers(region=region or Region.US, base_url=base_url or "", slack_api_url=slack_api_url or "")
+        _name_what_is_missing(questions, kind or To.SLACK, channel, group or "", named=bool(watch) or yes)
+    answers = Answers(
+        group=group or "", region=region or Region.US, base_url=base_url or "", slack_api_url=slack_api_url or ""
+    )
     answers, listing = _connected(questions, answers, config, asks_region=region is None and base_url is None)
     answers = replace(answers, selection=selected(questions, listing, watch or ([ALL] if yes else None)))
     answers = _told(questions, answers, kind, channel)
@@ -109,9 +122,9 @@ def _refuse_to_overwrite(config: Path, *, force: bool) -> None:
         raise typer.Exit(2)
 
 
-def _name_what_is_missing(questions: Questions, kind: To, channel: str | None, *, named: bool) -> None:
+def _name_what_is_missing(questions: Questions, kind: To, channel: str | None, group: str, *, named: bool) -> None:
     """Everything at once, before anyone is asked."""
-    _ask_for_key(questions)
+    _ask_for_key(questions, group)
     if not named:
         questions.missing.append("--watch (or --yes for all syncs)")
     _ask_for_receiver(questions, kind, channel)
@@ -125,30 +138,44 @@ def _name_what_is_missing(questions: Questions, kind: To, channel: str | None, *
 # --- Census ---
 
 
-def _ask_for_key(questions: Questions, *, anew: bool = False) -> None:
+def _ask_for_key(questions: Questions, group: str, *, anew: bool = False) -> ApiVersion:
+    """Sees that there is a token, or where there is none an API key; the version that takes it. Only version 2 knows
+    groups."""
+    if not anew and not group and questions.has(API_KEY) and not questions.has(TOKEN):
+        return ApiVersion.V1
+    if questions.interactive and not anew and not questions.has(TOKEN):
+        typer.echo(_ABOUT_TOKENS if group else f"{_ABOUT_TOKENS}\n{_WITHOUT_ONE}", err=True)
+    question = "Activations personal access token"
+    questions.secret(TOKEN, question, as_value_of(Credential), anew=anew, optional=not group)
+    if questions.has(TOKEN) or not questions.interactive:
+        return ApiVersion.V2
     question = "API key of the Census workspace, from Workspace settings, API Access"
     questions.secret(API_KEY, question, as_value_of(Credential), anew=anew)
+    return ApiVersion.V1
 
 
 def _connected(questions: Questions, answers: Answers, config: Path, *, asks_region: bool) -> tuple[Answers, Listing]:
-    """The answers with a region, and an API key in `questions.env`, that give the list of syncs."""
+    """The answers with a region, and a token or an API key in `questions.env`, that give the list of syncs."""
     anew = False
     while True:
         if questions.interactive and (asks_region or anew):
             answers = _ask_where(questions, answers)
-        _ask_for_key(questions, anew=anew)
+        answers = replace(answers, api=_ask_for_key(questions, answers.group, anew=anew))
         watchlist = _loaded(replace(answers, kind=To.WEBHOOK), config, questions, **{HOOK_URL: "https://example.com"})
         with waiting("Asking Census for the syncs …"), asyncio.Runner(loop_factory=new_loop()) as runner:
             (found,) = runner.run(read_listings(watchlist)).values()
         if isinstance(found, Listing):
             return replace(answers, labels={sync.id: sync.label or "" for sync in found.syncs.values()}), found
-        questions.again(f"The syncs can't be read: {found}.{_hint(found, answers)}")
+        questions.again(f"The syncs can't be read: {found}.{_hint(found, answers, watchlist)}")
         anew = True
 
 
-def _hint(error: CensusError, answers: Answers) -> str:
-    if answers.base_url or not isinstance(error, Unauthorized):
-        return ""
+def _hint(error: CensusError, answers: Answers, watchlist: Watchlist) -> str:
+    for version in misplaced_workspaces(watchlist).values():
+        key = "a token" if version is ApiVersion.V2 else "an API key"
+        return f" With {key} the address should end with /{version}."
+    if answers.base_url or answers.api is not ApiVersion.V1 or not isinstance(error, Unauthorized):
+        return ""  # whether tokens are of a region is not said
     others = " or ".join(region for region in Region if region != answers.region)
     return f" A key of the region {others} works there alone."
 
@@ -248,6 +275,9 @@ def _show_what_is_next(answers: Answers, config: Path) -> None:
     for name in answers.variables:
         is_set = os.environ.get(name) or os.environ.get(f"{name}_FILE")
         lines.append(f"  export {name}='…'".ljust(32) + ("# is set in this shell" if is_set else ""))
+    if answers.api in RETIRES_ON:
+        left = time_left(RETIRES_ON[answers.api], datetime.now(UTC).date())
+        lines += ["", f"It uses version {answers.api.number} of the Census API: {left}. docs/v2.md says what to do."]
     lines += ["", "Then check it, try it, run it:", ""]
     commands = ("check --online", f"send-test {answers.receiver}", "run")
     lines += [f"  notifier {command}{options}" for command in commands]

@@ -34,14 +34,22 @@ class Questions:
         self.interactive = interactive
         self.missing: list[str] = []
 
-    def secret(self, variable: str, question: str, complain: Complain, *, anew: bool = False) -> None:
-        """Makes sure that `env` has the variable; with `anew`, asks even if it has."""
-        if not anew and (self.env.get(variable) or self.env.get(f"{variable}_FILE")):
+    def has(self, variable: str) -> bool:
+        """Whether the watchlist would find the variable, or a file with its value."""
+        return bool(self.env.get(variable) or self.env.get(f"{variable}_FILE"))
+
+    def secret(
+        self, variable: str, question: str, complain: Complain, *, anew: bool = False, optional: bool = False
+    ) -> None:
+        """Makes sure that `env` has the variable; with `anew`, asks even if it has. Where it is `optional`, an empty
+        answer takes it out of `env`."""
+        if not anew and self.has(variable):
             return
         if not self.interactive:
             self.missing.append(f"the environment variable {variable}")
             return
-        self.env[variable] = self._ask(f"{question} (not shown)", complain, hidden=True)
+        self.env[variable] = self._ask(f"{question} (not shown)", complain, hidden=True, optional=optional)
+        self.env.pop(f"{variable}_FILE", None)
 
     def text(self, given: str | None, option: str, question: str, complain: Complain, *, default: str = "") -> str:
         """What the command line gave, or what a person answers; "" and a note where neither can be."""
@@ -58,10 +66,15 @@ class Questions:
         if not self.interactive:
             raise typer.Exit(1)
 
-    def _ask(self, question: str, complain: Complain, *, default: str = "", hidden: bool = False) -> str:
+    def _ask(
+        self, question: str, complain: Complain, *, default: str = "", hidden: bool = False, optional: bool = False
+    ) -> str:
         while True:
-            answer = typer.prompt(question, default=str(default) or None, hide_input=hidden, err=True)
+            offered = str(default) or ("" if optional else None)
+            answer = typer.prompt(question, default=offered, hide_input=hidden, show_default=not optional, err=True)
             text = str(answer).strip()
+            if optional and not text:
+                return ""
             if (complaint := complain(text)) is None:
                 return text
             typer.echo(f"  That {plain(complaint)}.", err=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
+from notifier.model.api_version import RETIRES_ON, ApiVersion
 from notifier.model.identity import Id
 
 
@@ -16,8 +17,9 @@ class To(StrEnum):
     WEBHOOK = "webhook"
 
 
+TOKEN: Final = "ACTIVATIONS_TOKEN"  # noqa: S105 - a variable's name
 API_KEY: Final = "CENSUS_API_KEY"
-SLACK_TOKEN: Final = "SLACK_BOT_TOKEN"  # noqa: S105 - a variable's name
+SLACK_TOKEN: Final = "SLACK_BOT_TOKEN"  # noqa: S105
 SLACK_URL: Final = "SLACK_WEBHOOK_URL"
 HOOK_URL: Final = "WEBHOOK_URL"
 HOOK_SECRET: Final = "WEBHOOK_SECRET"  # noqa: S105
@@ -28,7 +30,7 @@ _COLUMN: Final = 40  # where comments begin
 class Selection:
     """Syncs to watch, by ID and by globs for their label; neither means all."""
 
-    ids: tuple[int, ...] = ()
+    ids: tuple[Id, ...] = ()
     globs: tuple[str, ...] = ()
 
 
@@ -36,6 +38,9 @@ class Selection:
 class Answers:
     """What was answered, or given as options."""
 
+    api: ApiVersion = ApiVersion.V2
+    group: str = ""
+    """Of version 2 alone; "" is none."""
     region: str = "us"
     base_url: str = ""
     selection: Selection = Selection()
@@ -55,13 +60,14 @@ class Answers:
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables that the watchlist names without a default."""
+        key = TOKEN if self.api is ApiVersion.V2 else API_KEY
         match self.kind:
             case To.SLACK:
-                return (API_KEY, SLACK_TOKEN)
+                return (key, SLACK_TOKEN)
             case To.SLACK_WEBHOOK:
-                return (API_KEY, SLACK_URL)
+                return (key, SLACK_URL)
             case To.WEBHOOK:
-                return (API_KEY, HOOK_URL, *([HOOK_SECRET] if self.signed else []))
+                return (key, HOOK_URL, *([HOOK_SECRET] if self.signed else []))
             case unknown:
                 assert_never(unknown)
 
@@ -124,14 +130,24 @@ def _workspaces(answers: Answers) -> str:
     return (
         "workspaces:\n"
         + _line("  production:", "a name of your choice; all that is known of the workspace hangs on it")
-        + _line(f"    api_key: ${{{API_KEY}}}", "Census: Workspace settings, API Access")
+        + _key(answers)
         + address
+    )
+
+
+def _key(answers: Answers) -> str:
+    if answers.api is ApiVersion.V1:
+        end = f"Census ends on {RETIRES_ON[ApiVersion.V1]}: docs/v2.md"
+        return _line(f"    api_key: ${{{API_KEY}}}", f"version 1 of the API, which {end}")
+    group = f"    group: {quoted(answers.group)}" if answers.group else "    # group: wandering_aimlessly"
+    return _line(f"    token: ${{{TOKEN}}}", "Fivetran: account settings, Activations personal access token") + _line(
+        group, "this Fivetran group's syncs; without it, all that the token's owner sees"
     )
 
 
 def _watches(answers: Answers) -> str:
     selection = answers.selection
-    lines = [_line(f"  - sync: {number}", _comment(answers.labels.get(number, ""))) for number in selection.ids]
+    lines = [_line(f"  - sync: {_id(i)}", _comment(answers.labels.get(i, ""))) for i in selection.ids]
     if selection.globs:
         lines.append(f"  - syncs: {{label: [{', '.join(map(quoted, selection.globs))}]}}\n")
     if not lines:
@@ -144,6 +160,10 @@ def _watches(answers: Answers) -> str:
     lines.append("  #   labels: {team: growth}\n")
     lines.append("  #   checks: {stale: {after: 26h}}\n")
     return "watches:\n" + "".join(lines)
+
+
+def _id(identity: Id) -> str:
+    return str(identity) if isinstance(identity, int) else quoted(identity)
 
 
 def _comment(label: str) -> str:

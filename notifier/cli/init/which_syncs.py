@@ -10,7 +10,7 @@ from notifier.census.listing import Listing
 from notifier.cli.init.questions import Questions
 from notifier.cli.init.template import Selection
 from notifier.cli.terminal import MOST_SHOWN, brief, console, long, short, table
-from notifier.model.identity import in_order
+from notifier.model.identity import Id, id_of, in_order
 
 ALL: Final = "all"
 
@@ -21,7 +21,7 @@ def selected(questions: Questions, listing: Listing, given: list[str] | None) ->
         words = [word for word in given if word.strip()]
         if (complaint := _complaint(words, listing)) is not None:
             raise typer.BadParameter(complaint, param_hint="--watch")
-        return _selection(words)
+        return _selection(words, listing)
     _show_syncs(listing)
     if not listing.syncs:
         return Selection()
@@ -32,19 +32,22 @@ def selected(questions: Questions, listing: Listing, given: list[str] | None) ->
         lambda answer: _complaint(answer.split(","), listing),
         default=ALL,
     )
-    return _selection(answer.split(","))
+    return _selection(answer.split(","), listing)
 
 
-def _selection(words: list[str]) -> Selection:
+def _selection(words: list[str], listing: Listing) -> Selection:
     words = list(dict.fromkeys(word.strip() for word in words))
     if ALL in words:
         return Selection()
-    ids = tuple(int(word) for word in words if _is_id(word))
-    return Selection(ids, tuple(word for word in words if not _is_id(word)))
+    ids = [_as_id(word, listing) for word in words]
+    globs = (word for word, identity in zip(words, ids, strict=True) if identity is None)
+    return Selection(tuple(identity for identity in ids if identity is not None), tuple(globs))
 
 
-def _is_id(word: str) -> bool:
-    return word.isascii() and word.isdigit()
+def _as_id(word: str, listing: Listing) -> Id | None:
+    """A number is an ID, and so is a word by which a sync goes; all else is a glob for labels."""
+    identity = id_of(word)
+    return identity if isinstance(identity, int) or identity in listing.syncs else None
 
 
 def _complaint(words: list[str], listing: Listing) -> str | None:
@@ -56,9 +59,10 @@ def _complaint(words: list[str], listing: Listing) -> str | None:
     for word in words:
         if word == ALL or not listing.complete:
             continue
-        if _is_id(word) and int(word) not in listing.syncs:
+        identity = _as_id(word, listing)
+        if identity is not None and identity not in listing.syncs:
             return f"fits nothing: the workspace has no sync {brief(word)}"
-        if not _is_id(word) and not any(fnmatchcase(label, word) for label in labels):
+        if identity is None and not any(fnmatchcase(label, word) for label in labels):
             return f'fits nothing: the workspace has no sync labelled "{brief(word)}"'
     return None
 

@@ -1,6 +1,6 @@
 """What a watchlist would flood, which of its routes no event takes, and what it would miss of the syncs."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -8,12 +8,15 @@ from pydantic import SecretStr
 
 from notifier.judging.advice import (
     dead_routes,
+    ending_workspaces,
     idle_watches,
+    misplaced_workspaces,
     noisy_receivers,
     passed_over_routes,
     short_secrets,
     unserved_syncs,
 )
+from notifier.model.api_version import ApiVersion
 from notifier.model.identity import Id
 from notifier.watchlist.checks import Stale, WatchChecks
 from notifier.watchlist.models import Route, Watch, Watchlist, Workspace
@@ -58,6 +61,41 @@ def test_a_secret_that_strangers_may_try_is_long(length: int, found: list[str]) 
     given = plain.model_copy(update={"server": server, "workspaces": {**plain.workspaces, "staging": watched}})
     assert list(short_secrets(given)) == found
     assert short_secrets(plain) == ()
+
+
+TOKEN, KEY = SecretStr("t"), SecretStr("k")
+
+
+def by_workspaces(**workspaces: Workspace) -> Watchlist:
+    return a_watchlist(a_watch_of_all()).model_copy(update={"workspaces": workspaces})
+
+
+def test_a_workspace_on_version_1_has_an_end_and_one_with_a_token_has_none() -> None:
+    given = by_workspaces(
+        old=Workspace(api_key=KEY), new=Workspace(token=TOKEN), both=Workspace(token=TOKEN, api_key=KEY)
+    )
+    assert ending_workspaces(given) == {"old": date(2027, 1, 15)}
+
+
+@pytest.mark.parametrize(
+    ("keys", "url", "should_be"),
+    [
+        ({"token": TOKEN}, "https://h/api/v1", ApiVersion.V2),
+        ({"token": TOKEN}, "https://h/api/v1/", ApiVersion.V2),
+        ({"token": TOKEN, "api_key": KEY}, "https://h/api/v1", ApiVersion.V2),
+        ({"api_key": KEY}, "https://h/api/v2", ApiVersion.V1),
+        ({"token": TOKEN}, "https://h/api/v2", None),
+        ({"token": TOKEN}, "https://h/v1/census", None),
+        ({"token": TOKEN}, "https://v1", None),
+        ({"api_key": KEY}, "https://h/api/v1", None),
+        ({"api_key": KEY}, None, None),
+    ],
+)
+def test_an_address_that_ends_with_the_name_of_the_other_version_is_misplaced(
+    keys: dict[str, SecretStr], url: str | None, should_be: ApiVersion | None
+) -> None:
+    workspace = Workspace(**keys, base_url=url)  # type: ignore[arg-type]
+    assert misplaced_workspaces(by_workspaces(a=workspace)) == ({"a": should_be} if should_be is not None else {})
 
 
 @pytest.mark.parametrize("watch", [a_watch_of_all(), a_label_watch("Salesforce *"), a_label_watch(exclude="x")])

@@ -18,7 +18,6 @@ LONG_MODULES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/deliveries.py:retry": "most of it are its options",
     "cli/init/command.py:init": "most of it are its options",
-    "cli/watchlist.py:check": "half of it are its options; the rest says one finding after the other",
     "delivering/retry.py:settled": "what becomes of a delivery, by each outcome",
     "service/run.py:serve": "the worker's loops, one after the other",
     "web/app.py:_refusal_of": "a table of errors",

@@ -19,7 +19,7 @@ from notifier.watchlist.receivers import SlackReceiver, WebhookReceiver
 ROOT = Path(__file__).parents[3]
 SIGNING_SECRET = "whsec_" + "QUJD" * 8  # 24 bytes
 ENV = {
-    "CENSUS_API_KEY": "key-of-census",
+    "ACTIVATIONS_TOKEN": "token-of-fivetran",
     "SLACK_BOT_TOKEN": "xoxb-1",
     "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
     "HOOK_SECRET": SIGNING_SECRET,
@@ -86,7 +86,8 @@ def test_the_smallest_watchlist_has_the_documented_defaults(load: Load) -> None:
 
 def test_the_example_loads_when_its_variables_are_set() -> None:
     watchlist = load_watchlist(ROOT / "watchlist.example.yaml", ENV)
-    assert watchlist.workspaces["production"].api_key == SecretStr("key-of-census")
+    assert watchlist.workspaces["production"].token == SecretStr("token-of-fivetran")
+    assert watchlist.workspaces["production"].api_key is None
     slack, pipeline = watchlist.receivers["growth"], watchlist.receivers["pipeline"]
     assert isinstance(slack, SlackReceiver)
     assert slack.token.get_secret_value() == "xoxb-1"
@@ -102,7 +103,7 @@ def test_the_example_names_every_variable_that_is_missing() -> None:
     with pytest.raises(WatchlistError) as caught:
         load_watchlist(ROOT / "watchlist.example.yaml", {})
     assert [problem.message.split()[0] for problem in caught.value.problems] == [
-        "CENSUS_API_KEY",
+        "ACTIVATIONS_TOKEN",
         "SLACK_BOT_TOKEN",
         "SLACK_WEBHOOK_URL",
         "HOOK_SECRET",
