@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import gettempdir
@@ -21,6 +21,13 @@ from tests.databases import new_database
 COMMAND = Path(sys.executable).with_name("notifier")
 NO_CHECKS = "{failing: false, rejected_records: false, unreachable: false, reminders: false}"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
+V1, V2 = "api_key: ${API_KEY}", "token: ${ACTIVATIONS_TOKEN}"
+"""Keys of a workspace, for `write_watchlist`; one of each version may stand beside the other, a line each."""
+
+
+def v2_of(base_url: str) -> str:
+    """Where version 2 is of a simulator that serves both."""
+    return f"{base_url.removesuffix('/v1')}/v2"
 
 
 class Workplace:
@@ -36,12 +43,19 @@ class Workplace:
         self.worker: subprocess.Popen[bytes] | forked.Forked | None = None
         self.log = directory / "worker.log"
         self.begins_empty = False
-        self.environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key, "SECRET": SECRET}
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "API_KEY": simulator.api_key,
+            "ACTIVATIONS_TOKEN": simulator.token,
+            "SECRET": SECRET,
+        }
         self.write_watchlist()
 
     def write_watchlist(
         self,
         *,
+        keys: Sequence[str] = (V1,),
+        base_url: str | None = None,
         watches: str = "- syncs: all",
         receivers: str | None = None,
         workspace: str = "",
@@ -50,17 +64,22 @@ class Workplace:
         delivery: str = "first_retry: 200ms, longest_retry: 1s",
         limits: str = "max_requests_per_second: 200",
         checks: str = NO_CHECKS,
+        name: str = "watchlist.yaml",
     ) -> None:
-        """`checks` are off unless a test is about them."""
+        """`checks` are off unless a test is about them. `base_url`: the simulator's, of the version that the `keys` mean
+        to use, unless told. A file of another `name` can be put in the watchlist's place at once."""
         hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
-        (self.directory / "watchlist.yaml").write_text(
+        if base_url is None:
+            base_url = v2_of(self.simulator.base_url) if V2 in keys else self.simulator.base_url
+        of_each_version = "\n    ".join(keys)
+        (self.directory / name).write_text(
             f"""version: 1
 database: sqlite:///n.db
 delivery: {{{delivery}}}
 workspaces:
   production:
-    api_key: ${{API_KEY}}
-    base_url: {self.simulator.base_url}
+    {of_each_version}
+    base_url: {base_url}
     poll_interval: {poll_interval}
     active_poll_interval: 200ms
     {limits}
