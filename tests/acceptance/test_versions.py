@@ -1,22 +1,23 @@
-"""The switch from version 1 of the API to version 2: a story told over it, in every way in which people switch, and what
-is said when version 1 ends first."""
+"""The switch from version 1 of the API to version 2: a story told over it, in every way in which people switch; what is
+said when version 1 ends first; and tokens and groups that show something else than the workspace."""
 
 import json
-import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from notifier.simulator import Redirect, SimulatorThread
+from notifier.simulator import Redirect, SimulatorThread, Transform
 from tests.acceptance.conftest import V1, V2, Workplace, v2_of
 from tests.integration.store.builders import rows
 
 RELOADED = "watchlist reloaded"
 DONKEY = "glimmering_donkey"
+MEND = "check its key, group, region and base_url, and give another workspace a name of its own"
 FAILING = "{rejected_records: false, unreachable: false, reminders: false}"
 
 Event = tuple[str, Any]
@@ -67,7 +68,7 @@ def replaced(workplace: Workplace, keys: tuple[str, ...], **more: Any) -> None:
     """Another file takes the watchlist's place at once, as editors do it; and SIGHUP."""
     before = reloads(workplace)
     workplace.write_watchlist(keys=keys, checks=more.pop("checks", FAILING), name="watchlist.yaml~", **more)
-    os.replace(workplace.directory / "watchlist.yaml~", workplace.directory / "watchlist.yaml")
+    (workplace.directory / "watchlist.yaml~").replace(workplace.directory / "watchlist.yaml")
     assert workplace.worker is not None
     workplace.worker.send_signal(signal.SIGHUP)
     workplace.wait_for_log(RELOADED, times=before + 1)
@@ -207,3 +208,120 @@ def test_version_1_ends_and_a_token_is_told_of_what_came_meanwhile(
         DONKEY: [("failed", "zealous_ant"), ("incident.opened", "zealous_ant")],
         None: [("incident.opened", None), ("incident.resolved", None)],
     }
+
+
+# --- a token or a group of another workspace ---
+
+
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """Keys that show none of the syncs that are known, and what is said of their list.
+
+    `elsewhere`: at another simulator, which does not know them by their IDs either. `runs`: whether the runs of a sync
+    of another group are shown all the same.
+    """
+
+    keys: tuple[str, ...]
+    shows: str = ""
+    elsewhere: bool = False
+    runs: bool = True
+
+
+KNOWN = (51, 52, DONKEY)
+OURS = (V2, "group: ours")
+STRANGE = {
+    "another group": Strange((V2, "group: theirs"), ", and shows 2 others"),
+    "an empty group": Strange((V2, "group: nobodys"), runs=False),
+    "another account": Strange((V2,), ", and shows 2 others", elsewhere=True),
+}
+KNOWN_SYNCS = "SELECT sync_id, watched, deleted, marked, mark_run_id, missing_listings FROM syncs"
+ALL = "- syncs: all\n  - sync: 61"
+
+
+def memory(workplace: Workplace) -> list[tuple[Any, ...]]:
+    """What the database knows of the syncs, with their marks, and which incidents of theirs are open."""
+    database = workplace.directory / "n.db"
+    return sorted(
+        [*rows(database, KNOWN_SYNCS), *rows(database, "SELECT sync_id, id FROM incidents WHERE open")], key=str
+    )
+
+
+def last_error(workplace: Workplace) -> str | None:
+    [(said,)] = rows(workplace.directory / "n.db", "SELECT last_error FROM workspaces")
+    return None if said is None else str(said)
+
+
+def listed_again(workplace: Workplace, simulator: SimulatorThread, times: int = 3) -> None:
+    """Until the list of syncs was read so often from now on, and what the last but one says was taken in."""
+    simulator.forget_requests()
+    workplace.wait_until(lambda: [request.path for request in simulator.requests].count("/syncs") >= times)
+
+
+@pytest.fixture
+def others() -> Iterator[SimulatorThread]:
+    """Another account's Census."""
+    with SimulatorThread() as running:
+        running.add_sync(id=61)
+        running.add_sync(id="stray_cat")
+        yield running
+
+
+@pytest.mark.parametrize("switch", [replaced, restarted])
+@pytest.mark.parametrize("name", STRANGE)
+def test_keys_that_show_none_of_the_known_syncs_are_told_at_once_and_nothing_is_forgotten(
+    workplace: Workplace, simulator: SimulatorThread, others: SimulatorThread, name: str, switch: Switch
+) -> None:
+    strange = STRANGE[name]
+    begun(workplace, V1, watches=ALL)
+    for sync_id in KNOWN:
+        simulator.update_sync(sync_id, group_id="ours")
+    simulator.add_run(52, id=1, status="failed", error_code="E1")
+    simulator.add_run(DONKEY, id="zealous_ant", status="working")
+    wait_for(workplace, 3)
+    before = memory(workplace)
+
+    asked = others if strange.elsewhere else simulator
+    if not strange.elsewhere:
+        simulator.add_sync(id=61, group_id="theirs")
+        simulator.add_sync(id="stray_cat", group_id="theirs")
+    if not strange.runs:
+        simulator.fault(Transform(lambda answer: answer | {"data": []}), path="/syncs/*/sync_runs")
+    where = {"watches": ALL, "base_url": v2_of(asked.base_url)}
+    switch(workplace, strange.keys, **where)
+    reason = f"the list of syncs: it lacks all 3 syncs that the notifier knows of this workspace{strange.shows}; {MEND}"
+    workplace.wait_until(lambda: last_error(workplace) == reason)
+    asked.add_run(61, status="failed")
+    listed_again(workplace, asked)
+    assert memory(workplace) == before
+    restarted(workplace, strange.keys, **where)
+    listed_again(workplace, asked)
+    assert last_error(workplace) == reason
+    assert workplace.stop() == 0
+    once = workplace.run("run", "--once")
+    assert once.returncode == 1
+    assert reason in once.stderr
+    [workspace] = workplace.json("status")["workspaces"]
+    assert (workspace["ok"], workspace["last_error"]) == (False, reason)
+    assert memory(workplace) == before
+    assert count(simulator) == 3, told(simulator)
+
+    workplace.start()
+    listed_again(workplace, asked, times=1)
+    simulator.update_run("zealous_ant", status="failed")
+    simulator.add_run(51, id="restless_owl", status="failed")
+    simulator.add_run(52, id=2, status="completed")
+    if strange.elsewhere:
+        listed_again(workplace, asked)
+        assert count(simulator) == 3, told(simulator)
+    switch(workplace, OURS, watches=ALL)
+    simulator.clear_faults()
+    wait_for(workplace, 9)
+    asks_only(workplace, "v2")
+    assert workplace.json("status")["workspaces"][0]["ok"]
+    assert workplace.stop() == 0
+    assert told(simulator) == {
+        51: [("failed", "restless_owl"), ("incident.opened", "restless_owl")],
+        52: [("failed", 1), ("incident.opened", 1), ("completed", 2), ("incident.resolved", 2)],
+        DONKEY: [("working", "zealous_ant"), ("failed", "zealous_ant"), ("incident.opened", "zealous_ant")],
+    }
+    assert not others.sink.received

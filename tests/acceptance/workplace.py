@@ -66,8 +66,8 @@ class Workplace:
         checks: str = NO_CHECKS,
         name: str = "watchlist.yaml",
     ) -> None:
-        """`checks` are off unless a test is about them. `base_url`: the simulator's, of the version that the `keys` mean
-        to use, unless told. A file of another `name` can be put in the watchlist's place at once."""
+        """`checks` are off unless a test is about them. `base_url`: the simulator's, of the version that the `keys` are
+        to use, unless told. A file of another `name` can be put in the watchlist's place."""
         hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
         if base_url is None:
             base_url = v2_of(self.simulator.base_url) if V2 in keys else self.simulator.base_url
@@ -143,7 +143,7 @@ receivers:
         with self.log.open("ab") as log:
             self.worker = subprocess.Popen([COMMAND, *arguments], cwd=self.directory, env=self.environment, stderr=log)
 
-    def start_watching(self, *sync_ids: int) -> None:
+    def start_watching(self, *sync_ids: int | str) -> None:
         """Makes these syncs, starts the worker, and waits until they have their baseline."""
         for sync_id in sync_ids:
             self.simulator.add_sync(id=sync_id)
