@@ -104,8 +104,9 @@ def a_full_disk(size: Size) -> str:
         asked = simulator.request_count
         workplace.wait_until(lambda: simulator.request_count > asked + 3 * len(SYNCS))
         while_full = len(simulator.sink.received) - 1
-        # A write that failed leaves its pages in the WAL, and a smaller one may find room in them: the worker says so, and
-        # sends. What it sends then has its outcome kept, but for one message a sync that the next full write overtakes.
+        # A write that failed leaves its pages in the WAL, and a smaller one may find room in them: the worker says so,
+        # and sends. What it sends then has its outcome kept, but for one message a sync that the next full write
+        # overtakes.
         kept = len(SYNCS) if CAN_AGAIN in workplace.log.read_text() else 0
         kept += look(workplace.directory / "n.db", SETTLED)[0][0]
         must(while_full <= kept, f"{while_full} were sent while no outcome could be kept, but of {kept}")

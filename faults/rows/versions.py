@@ -29,7 +29,7 @@ PAUSE: Final = (0.01, 0.15)
 
 def switches(size: Size) -> Figures:
     """Each round is a story of its own, at one end of version 1 and one way to switch."""
-    chance, rounds = size.chance(), size.pick(2, 24)
+    chance, rounds = size.chance(), size.pick(2, 12)
     told: dict[str, int] = defaultdict(int)
     first = chance.randrange(len(ENDS))
     for number in range(rounds):
@@ -53,7 +53,7 @@ class _Switch:
         self.kills: list[Kill] = []
 
     def run(self, size: Size) -> dict[str, int]:
-        times = size.pick(2, 4)
+        times = size.pick(1, 3)
         self._write(V1)
         self.workplace.start_watching(*SYNCS, LASTING)
         with self.story.told():

@@ -234,6 +234,7 @@ STRANGE = {
     "an empty group": Strange((V2, "group: nobodys"), runs=False),
     "another account": Strange((V2,), ", and shows 2 others", elsewhere=True),
 }
+LACKS_ALL = "the list of syncs: it lacks all 3 syncs that the notifier knows of this workspace"
 KNOWN_SYNCS = "SELECT sync_id, watched, deleted, marked, mark_run_id, missing_listings FROM syncs"
 ALL = "- syncs: all\n  - sync: 61"
 
@@ -288,7 +289,7 @@ def test_keys_that_show_none_of_the_known_syncs_are_told_at_once_and_nothing_is_
         simulator.fault(Transform(lambda answer: answer | {"data": []}), path="/syncs/*/sync_runs")
     where = {"watches": ALL, "base_url": v2_of(asked.base_url)}
     switch(workplace, strange.keys, **where)
-    reason = f"the list of syncs: it lacks all 3 syncs that the notifier knows of this workspace{strange.shows}; {MEND}"
+    reason = f"{LACKS_ALL}{strange.shows}; {MEND}"
     workplace.wait_until(lambda: last_error(workplace) == reason)
     asked.add_run(61, status="failed")
     listed_again(workplace, asked)
