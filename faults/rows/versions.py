@@ -136,6 +136,7 @@ class _Switch:
             if body["type"].startswith("sync_run.") and body["data"]["sync"]["id"] != LASTING:
                 of_story.append(hook)
         incidents = self._incidents()
+        must(len(incidents[None]) <= 2, f"of incidents of the workspace was told {len(incidents[None])} times")
         over = "restless_owl" in incidents[LASTING] and len(incidents[None]) == 2
         return over and last_told(of_story) == self.story.truth() and is_delivered(self.workplace.directory / "n.db")
 

@@ -70,8 +70,7 @@ class Health:
         is_over = state.silent_since is not None and answered is not None and answered >= state.silent_since
         self._polls = Silence(clock, None if is_over else state.silent_since)
         self._listing = Silence(clock, state.unlisted_since)
-        self._listing_failures = 0  # in a row
-        self._listing_failure = ""
+        self._listing_failures, self._listing_failure = 0, ""  # in a row, and why the last
         self.is_of_another = False  # whether the list that was read last seems to be another workspace's
         self._has_listed = state.unlisted_since is None  # or it is not known whether it does by now
         was_listing = not state.ok and (state.last_error or "").startswith(LIST)
