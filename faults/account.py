@@ -102,7 +102,7 @@ def settle_accounts(workplace: Workplace, simulator: SimulatorThread, story: Sto
     )
     must(all(state == "delivered" for _, _, _, state, _, _ in recorded), "a delivery is dead")
     came = arrivals(simulator)
-    repeated = {name: _repeats(name, came[name], kills) for name in came}
+    repeated = {name: repeats(name, came[name], kills) for name in came}
     for name, arrived in came.items():
         due = [(event_id, sync_id) for event_id, receiver, sync_id, *_ in recorded if receiver == name]
         _in_order(name, due, arrived)
@@ -152,7 +152,7 @@ def _in_order(name: str, due: Sequence[tuple[str, int]], arrived: Sequence[Arriv
         must(got == lane, f"{name}, sync {sync_id}: {len(got)} of {len(lane)} events, or out of order: {got} {lane}")
 
 
-def _repeats(name: str, arrived: Sequence[Arrival], kills: Sequence[Kill]) -> list[int]:
+def repeats(name: str, arrived: Sequence[Arrival], kills: Sequence[Kill]) -> list[int]:
     """By kill, how many messages came again because of it. Failed where one came again without a kill in between
     that met it on its way, or where more came again than may be on their way."""
     again = [0] * len(kills)

@@ -24,6 +24,13 @@ def write(workplace: Workplace, watchlist: str) -> None:
     (workplace.directory / "watchlist.yaml").write_text(watchlist)
 
 
+def by_turns(api: str, number: int) -> str:
+    """A workspace's address and key below this one: of version 1 where the number is even, else of version 2."""
+    if number % 2:
+        return f"base_url: '{api}/v2', token: '${{ACTIVATIONS_TOKEN}}', group: wandering_aimlessly"
+    return f"base_url: '{api}/v1', api_key: '${{API_KEY}}'"
+
+
 def runs_told(webhooks: Iterable[ReceivedWebhook]) -> list[int]:
     """The runs of the events that were accepted, as often as they were, an event that came again once."""
     seen: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """Workspaces of which the notifier can't read what it came for: who reads `status`, a message or a heartbeat must hear.
 
-Part of row 5. Each workspace has four syncs; a part of its API, or all of it, stops saying what it should, and is well
+Part of row 5. Each workspace has four syncs, and is asked by one version of the API or the other, in the long form by
+both, one after the other; a part of its API, or all of it, stops saying what it should, and is well
 again later. Nobody may hear of anything that is not true meanwhile, and nothing may be lost.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, Final
 from faults.hostile import Asked, HostileServer, Script, answers, fetched, forwards
 from faults.place import a_workplace
 from faults.row import Figures, Size, must
-from faults.seen import must_stop, write
+from faults.seen import by_turns, must_stop, write
 from notifier.simulator import SimulatorThread
 from tests.acceptance.workplace import Workplace
 
@@ -111,7 +112,7 @@ PARTS: Final = (
 
 
 class Front:
-    """All the APIs on one socket, at /NUMBER/api/v1; and a monitor that hears the heartbeat."""
+    """All the APIs on one socket, at /NUMBER/api/VERSION; and a monitor that hears the heartbeat."""
 
     def __init__(self, upstream: str, parts: list[Part]) -> None:
         self.upstream = upstream
@@ -123,9 +124,9 @@ class Front:
         if asked.target == "/ping":
             self.pings += 1
             return await answers(200)(asked, writer)
-        number, _, rest = asked.target.removeprefix("/").partition("/api/v1")
+        number, _, rest = asked.target.removeprefix("/").partition("/api/")
         part, script = self.parts[int(number)]
-        if self.is_broken and re.match(part.path, rest):
+        if self.is_broken and re.match(rf"v[12]{part.path}", rest):
             return await script(asked, writer)
         return await forwards(self.upstream, len(number) + 1)(asked, writer)
 
@@ -133,17 +134,19 @@ class Front:
 def is_told(size: Size) -> Figures:
     """Each part breaks, is told, is mended, and is told as mended; and what was missed comes."""
     parts = [part for part in PARTS if not (part.slow and size.short)]
-    with a_workplace() as (workplace, simulator):
-        for sync in SYNCS:
-            simulator.add_sync(id=sync, label=f"Sync {sync}")
-        front = Front(simulator.base_url.removesuffix("/api/v1"), parts)
-        with HostileServer(front) as server:
-            trial = _Trial(workplace, simulator, front, parts, size.pick(75, 400))
-            trial.start(server.origin)
-            trial.run()
-            must_stop(workplace)
-            trial.judge()
-    return {"parts of APIs that can't be read, each told": len(parts)}
+    turns = size.pick((size.seed % 2,), (0, 1))
+    for turn in turns:
+        with a_workplace() as (workplace, simulator):
+            for sync in SYNCS:
+                simulator.add_sync(id=sync, label=f"Sync {sync}")
+            front = Front(simulator.base_url.removesuffix("/api/v1"), parts)
+            with HostileServer(front) as server:
+                trial = _Trial(workplace, simulator, front, parts, size.pick(75, 400))
+                trial.start(server.origin, turn)
+                trial.run()
+                must_stop(workplace)
+                trial.judge()
+    return {"parts of APIs that can't be read, each told": len(parts) * len(turns)}
 
 
 Told = set[tuple[str, str, int | None]]
@@ -162,9 +165,11 @@ class _Trial:
             (name, part.check, ONE if part.check == "unreadable" else None) for name, part in self.parts.items()
         }
 
-    def start(self, origin: str) -> None:
-        key = "api_key: '${API_KEY}', poll_interval: 500ms, active_poll_interval: 500ms, max_requests_per_second: 50"
-        spaces = "\n".join(f"  {name}: {{base_url: '{origin}/{name[1:]}/api/v1', {key}}}" for name in self.parts)
+    def start(self, origin: str, turn: int) -> None:
+        pace = "poll_interval: 500ms, active_poll_interval: 500ms, max_requests_per_second: 50"
+        numbers = {name: int(name[1:]) for name in self.parts}
+        keys = {name: by_turns(f"{origin}/{number}/api", number + turn) for name, number in numbers.items()}
+        spaces = "\n".join(f"  {name}: {{{key}, {pace}}}" for name, key in keys.items())
         watches = "\n".join(f"- {{syncs: all, workspace: {name}}}" for name in self.parts)
         write(
             self.workplace,

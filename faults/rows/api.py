@@ -1,7 +1,8 @@
-"""Row 5: sixty Census APIs, each of them broken in a way of its own, all at once under one worker.
+"""Row 5: sixty Census APIs of both versions, each broken in a way of its own, all at once under one worker.
 
-Each workspace has one sync. While its API misbehaves, a run fails that only a sound answer tells of; where an answer
-has a status or a shape that must not be believed, its body tells a lie, a run that never was.
+Each workspace has one sync; every other one is asked by version 1 of the API, the others by version 2, and in the long
+form a second time the other way round. While its API misbehaves, a run fails that only a sound answer tells of; where
+an answer has a status or a shape that must not be believed, its body tells a lie, a run that never was.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ from faults.hostile import (
 )
 from faults.place import a_workplace
 from faults.row import Figures, Row, Size, fail, must
-from faults.seen import HEAD, must_stop, peak_memory, runs_told, write
+from faults.seen import HEAD, by_turns, must_stop, peak_memory, runs_told, write
 from notifier.simulator import SimulatorThread
 from tests.acceptance.workplace import Workplace
 
@@ -286,7 +287,7 @@ def _path(asked: Asked) -> str:
 
 
 class Front:
-    """All the APIs on one socket, at /NUMBER/api/v1: sound until `misbehave`, and again after `mend`."""
+    """All the APIs on one socket, at /NUMBER/api/VERSION: sound until `misbehave`, and again after `mend`."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
@@ -325,19 +326,29 @@ class Statuses:
 
 def run(size: Size) -> Figures:
     """See CRITERION."""
-    with a_workplace() as (workplace, simulator):
-        front = Front(simulator.base_url.removesuffix("/api/v1"))
-        with HostileServer(front) as server:
-            figures = _Trial(workplace, simulator, front, server, size).run()
+    figures: Figures = {}
+    for turn in size.pick((size.seed % 2,), (0, 1)):
+        with a_workplace() as (workplace, simulator):
+            front = Front(simulator.base_url.removesuffix("/api/v1"))
+            with HostileServer(front) as server:
+                found = _Trial(workplace, simulator, front, server, size, turn).run()
+        figures = {name: f"{figures[name]}, {value}" if name in figures else value for name, value in found.items()}
     return {**figures, **unread.is_told(size)}
 
 
 class _Trial:
-    """The worker and its APIs: sound, then broken, then sound again."""
+    """The worker and its APIs: sound, then broken, then sound again. `turn`: which of them are of which version."""
 
     def __init__(
-        self, workplace: Workplace, simulator: SimulatorThread, front: Front, server: HostileServer, size: Size
+        self,
+        workplace: Workplace,
+        simulator: SimulatorThread,
+        front: Front,
+        server: HostileServer,
+        size: Size,
+        turn: int,
     ) -> None:
+        self.turn = turn
         self.workplace, self.simulator, self.front, self.server, self.size = workplace, simulator, front, server, size
         every = [status for status in range(199, 600) if status not in (401, 403)]
         self.statuses = size.pick(list(STATUSES), every)
@@ -375,6 +386,7 @@ class _Trial:
         must(peak <= MOST_MEMORY, f"{peak >> 20} MB of memory at the peak")
         return {
             "APIs": len(self.apis),
+            "of version 2": sum((number + self.turn) % 2 for number in self.apis),
             "statuses": len(self.statuses),
             "hostile answers": sum(self.front.met.values()),
             "events": len(told),
@@ -382,8 +394,8 @@ class _Trial:
         }
 
     def _watch(self) -> None:
-        key = "api_key: '${API_KEY}', poll_interval: 500ms, active_poll_interval: 500ms, max_requests_per_second: 50"
-        spaces = [f"  w{n}: {{base_url: '{self.server.origin}/{n}/api/v1', {key}}}" for n in self.apis]
+        pace = "poll_interval: 500ms, active_poll_interval: 500ms, max_requests_per_second: 50"
+        spaces = [f"  w{n}: {{{by_turns(f'{self.server.origin}/{n}/api', n + self.turn)}, {pace}}}" for n in self.apis]
         watches = [f"- {{sync: {n}, workspace: w{n}}}" for n in self.apis]
         hook = f"receivers: {{hook: {{type: webhook, url: '{self.simulator.sink_url}/hook'}}}}"
         write(self.workplace, "\n".join([HEAD, "workspaces:", *spaces, "watches:", *watches, hook]))
@@ -433,4 +445,6 @@ class _Trial:
         must(not invented, f"reported, and never were: {invented[:20]}")
 
 
-ROW: Final = Row(5, "sixty Census APIs, each broken in its own way, under one worker", CRITERION, run, (240, 1200))
+ROW: Final = Row(
+    5, "sixty Census APIs of both versions, each broken in its own way, under one worker", CRITERION, run, (240, 2400)
+)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import Final, TypeAlias
 
 import structlog
@@ -69,8 +70,8 @@ class Health:
         is_over = state.silent_since is not None and answered is not None and answered >= state.silent_since
         self._polls = Silence(clock, None if is_over else state.silent_since)
         self._listing = Silence(clock, state.unlisted_since)
-        self._listing_failures = 0  # in a row
-        self._listing_failure = ""
+        self._listing_failures, self._listing_failure = 0, ""  # in a row, and why the last
+        self.is_of_another = False  # whether the list that was read last seems to be another workspace's
         self._has_listed = state.unlisted_since is None  # or it is not known whether it does by now
         was_listing = not state.ok and (state.last_error or "").startswith(LIST)
         self._polls_error = None if state.ok or was_listing else state.last_error
@@ -135,9 +136,14 @@ class Health:
     def why_silent(self) -> str:
         """Why that could not be read which could not be read for longest."""
         polls, listing = self._polls_silent_for, self._listing.lasted
-        if listing is not None and (polls is None or listing > polls or self._is_not_found):
+        if listing is not None and (polls is None or listing > polls or self._listing_says_more):
             return f"{LIST}: {self._listing_failure}"
         return self.last_failure
+
+    @property
+    def _listing_says_more(self) -> bool:
+        """Whether why the list of syncs can't be used is also why runs can't be read."""
+        return self._listing.lasted is not None and (self._is_not_found or self.is_of_another)
 
     @property
     def unlisted(self) -> str | None:
@@ -214,6 +220,8 @@ class Health:
         """The key was refused. Only a person can mend that; asked again soon, to be sure, and then every 5 minutes."""
         self._failures += 1
         self._is_of_all = True
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            self.is_of_another = False  # with that key nothing is shown any more
         self._note_silence(error, begun)
         if not self.is_left_alone:
             wait = AUTH_CONFIRM if self._confirming else AUTH_RETRY
@@ -240,7 +248,7 @@ class Health:
         """The list of syncs was read whole. Where nothing is `polled`, that is all there is to read."""
         was_silent = self._listing.lasted is not None
         self._listing.ends()
-        self._listing_failures, self._has_listed = 0, True
+        self._listing_failures, self._has_listed, self.is_of_another = 0, True, False
         was_bad, self._listing_error = self._listing_error is not None, None
         self._state = replace(self._state, unlisted_since=None)
         if was_silent and self.is_down:
@@ -253,7 +261,8 @@ class Health:
 
     async def unlisted_by(self, reason: str, begun: float | None = None, *, is_certain: bool = False) -> None:
         """The list of syncs could not be read, or not whole. Three times in a row it counts as bad; at once where the
-        reason `is_certain`."""
+        reason `is_certain`: that it is another workspace's."""
+        self.is_of_another = is_certain
         self._listing.fails(begun)
         self._listing_failures += 1
         self._listing_failure = reason
@@ -304,13 +313,13 @@ class Health:
     async def _tell(self, error: CensusError | None = None) -> None:
         """Says in the log what has become of the workspace, where that is new, and keeps it."""
         now = self._polls_error or self._listing_error
-        if self._polls_error is not None and self._is_not_found and self._listing.lasted is not None:
+        if self._polls_error is not None and self._listing_says_more:
             now = f"{LIST}: {self._listing_failure}"
         if now == self._state.last_error and (now is None) == self._state.ok:
             return
         if now is None:
             log.info("workspace answers again", workspace=self._state.name)
-        elif self._state.ok or isinstance(error, Unauthorized):
+        elif self._state.ok or self.is_of_another or isinstance(error, Unauthorized):
             log.error(
                 "workspace can't be read",
                 workspace=self._state.name,

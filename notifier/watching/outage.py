@@ -73,7 +73,7 @@ class Outage:
         settings, silent_for = self._checks.unreachable, self._health.silent_for
         if settings is None or silent_for is None:
             return None
-        if self._health.refusals >= REFUSALS and not self._health.state.ok:
+        if self._health.refusals >= REFUSALS and not self._health.state.ok and not self._health.is_of_another:
             return Said(self._health.last_failure)
         if silent_for >= settings.after:
             return Silent(settings.after, self._health.why_silent)

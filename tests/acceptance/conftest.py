@@ -7,9 +7,9 @@ import pytest
 
 from notifier.simulator import SimulatorThread
 
-from .workplace import COMMAND, NO_CHECKS, ON_V2, SECRET, Workplace
+from .workplace import COMMAND, NO_CHECKS, SECRET, V1, V2, Workplace, v2_of
 
-__all__ = ["COMMAND", "NO_CHECKS", "ON_V2", "SECRET", "Workplace"]
+__all__ = ["COMMAND", "NO_CHECKS", "SECRET", "V1", "V2", "Workplace", "v2_of"]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ class Story:
     def __init__(
         self,
         simulator: SimulatorThread,
-        syncs: Sequence[int],
+        syncs: Sequence[int | str],
         chance: random.Random,
         pause: tuple[float, float] = (0.005, 0.06),
     ) -> None:

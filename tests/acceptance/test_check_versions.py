@@ -6,9 +6,9 @@ import pytest
 
 from notifier.simulator import SimulatorThread, Status
 
-from .conftest import ON_V2, Workplace
+from .conftest import V1, V2, Workplace
 
-BOTH = f"{ON_V2}\n    api_key: ${{API_KEY}}"
+BOTH = (V2, V1)
 REMEDY = "give the workspace a token in place of its api_key, as docs/v2.md says"
 HINTS = "watchlist.yaml: warning: workspaces.production"
 
@@ -28,8 +28,8 @@ def test_check_warns_of_the_end_of_version_1_and_all_is_good_beside_it(workplace
     assert ended.stderr in {says.format(left) for left in lefts} or max(lefts) <= 1
 
 
-@pytest.mark.parametrize("keys", [ON_V2, BOTH])
-def test_a_token_is_warned_of_nothing(workplace: Workplace, keys: str) -> None:
+@pytest.mark.parametrize("keys", [(V2,), BOTH])
+def test_a_token_is_warned_of_nothing(workplace: Workplace, keys: tuple[str, ...]) -> None:
     workplace.write_watchlist(keys=keys)
     ended = workplace.run("check")
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -70,7 +70,7 @@ def test_two_keys_that_show_the_same_are_a_row_each_and_one_for_both(
 
 
 def test_two_keys_that_show_different_syncs_are_exit_code_1(workplace: Workplace, simulator: SimulatorThread) -> None:
-    workplace.write_watchlist(keys=f"{BOTH}\n    group: wandering_aimlessly")
+    workplace.write_watchlist(keys=[*BOTH, "group: wandering_aimlessly"])
     simulator.add_sync(id=52)
     simulator.add_sync(id="glimmering_donkey", label="New Signups to Leads", group_id="other")
     ended = workplace.run("check", "--online")
@@ -93,7 +93,7 @@ def test_only_the_key_in_use_decides_whether_it_works(workplace: Workplace, simu
     assert ended.stderr == (
         f"{HINTS}: only the key of version 1 fails, which is not in use; the two can't be compared\n"
     )
-    workplace.environment["API_TOKEN"] = "wrong"
+    workplace.environment["ACTIVATIONS_TOKEN"] = "wrong"
     ended = workplace.run("check", "--online")
     assert ended.returncode == 1
     assert "failed production version 2, in use: HTTP 401 Unauthorized: the token is wrong" in words(ended.stdout)

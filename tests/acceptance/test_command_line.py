@@ -16,7 +16,7 @@ import pytest
 
 from notifier.simulator import Hang, SimulatorThread, Status
 
-from .conftest import COMMAND, ON_V2, Workplace
+from .conftest import COMMAND, V2, Workplace
 
 pytestmark = pytest.mark.installed
 
@@ -150,7 +150,7 @@ def test_a_database_from_a_newer_version_is_refused_by_all(workplace: Workplace)
 
 
 def test_a_good_watchlist_is_found_by_option_by_environment_and_by_default(workplace: Workplace) -> None:
-    workplace.write_watchlist(keys=ON_V2)
+    workplace.write_watchlist(keys=[V2])
     good = workplace.run("check")
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.startswith("watchlist.yaml: good. 1 workspace, 1 watch, 1 receiver, 0 routes")
@@ -486,7 +486,7 @@ def test_deliveries_are_as_documented_in_every_state(workplace: Workplace, simul
 def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(workplace: Workplace, command: tuple[str, ...]) -> None:
     if command[0] == "status":
         workplace.run("migrate")
-    workplace.write_watchlist(keys=ON_V2)  # of which check has nothing to say on standard error
+    workplace.write_watchlist(keys=[V2])  # of which check has nothing to say on standard error
     process = subprocess.Popen(
         [COMMAND, *command],
         cwd=workplace.directory,

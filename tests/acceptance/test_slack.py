@@ -9,7 +9,7 @@ import pytest
 from notifier.simulator import Hang, SimulatorThread, SlackMessage, Status
 from notifier.simulator.slack.faults import Accept
 
-from .conftest import ON_V2, SECRET, Workplace
+from .conftest import SECRET, V2, Workplace
 
 TOKEN = "xoxb-simulated"
 ALL_EVENTS = "events: [sync_run.*]"
@@ -277,7 +277,7 @@ def test_check_online_is_content_where_all_works(
     workplace: Workplace, simulator: SimulatorThread, channel: str
 ) -> None:
     rest = "routes: [{events: [sync_run.failed], receivers: [growth]}]"
-    workplace.write_watchlist(receivers=slack(simulator, "growth", channel), rest=rest, keys=ON_V2)
+    workplace.write_watchlist(receivers=slack(simulator, "growth", channel), rest=rest, keys=[V2])
     simulator.add_sync(id=52)
     ended = workplace.run("check", "--online")
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -11,7 +11,7 @@ import pytest
 
 from notifier.simulator import SimulatorThread
 
-from .workplace import COMMAND, ON_V2, Workplace
+from .workplace import COMMAND, V2, Workplace
 
 pytestmark = pytest.mark.installed
 
@@ -41,7 +41,7 @@ def in_shell(workplace: Workplace, command: str) -> subprocess.CompletedProcess[
 def known(workplace: Workplace, simulator: SimulatorThread) -> Workplace:
     """A workplace with a sync, an event and a delivery in its database."""
     simulator.add_sync(id=52)
-    workplace.write_watchlist(keys=ON_V2)  # of which check has nothing to say on standard error
+    workplace.write_watchlist(keys=[V2])  # of which check has nothing to say on standard error
     assert workplace.run("run", "--once").returncode == 0
     simulator.add_run(52)
     assert workplace.run("run", "--once").returncode == 0

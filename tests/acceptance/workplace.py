@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import gettempdir
@@ -20,8 +20,14 @@ from tests.databases import new_database
 
 COMMAND = Path(sys.executable).with_name("notifier")
 NO_CHECKS = "{failing: false, rejected_records: false, unreachable: false, reminders: false}"
-ON_V2 = "token: ${API_TOKEN}"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
+V1, V2 = "api_key: ${API_KEY}", "token: ${ACTIVATIONS_TOKEN}"
+"""Keys of a workspace, for `write_watchlist`; one of each version may stand beside the other, a line each."""
+
+
+def v2_of(base_url: str) -> str:
+    """Where version 2 is of a simulator that serves both."""
+    return f"{base_url.removesuffix('/v1')}/v2"
 
 
 class Workplace:
@@ -37,13 +43,19 @@ class Workplace:
         self.worker: subprocess.Popen[bytes] | forked.Forked | None = None
         self.log = directory / "worker.log"
         self.begins_empty = False
-        self.environment = {"PATH": os.environ["PATH"], "API_KEY": simulator.api_key, "SECRET": SECRET}
-        self.environment["API_TOKEN"] = simulator.token
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "API_KEY": simulator.api_key,
+            "ACTIVATIONS_TOKEN": simulator.token,
+            "SECRET": SECRET,
+        }
         self.write_watchlist()
 
     def write_watchlist(
         self,
         *,
+        keys: Sequence[str] = (V1,),
+        base_url: str | None = None,
         watches: str = "- syncs: all",
         receivers: str | None = None,
         workspace: str = "",
@@ -52,18 +64,21 @@ class Workplace:
         delivery: str = "first_retry: 200ms, longest_retry: 1s",
         limits: str = "max_requests_per_second: 200",
         checks: str = NO_CHECKS,
-        keys: str = "api_key: ${API_KEY}",
+        name: str = "watchlist.yaml",
     ) -> None:
-        """`checks` are off unless a test is about them. `keys`: one with a token (`ON_V2`) is for version 2."""
-        base_url = self.simulator.base_url.replace("/v1", "/v2") if "token: " in keys else self.simulator.base_url
+        """`checks` are off unless a test is about them. `base_url`: the simulator's, of the version that the `keys` are
+        to use, unless told. A file of another `name` can be put in the watchlist's place."""
         hook = f"hook: {{type: webhook, url: '{self.simulator.sink_url}/hook', secret: '${{SECRET}}'}}"
-        (self.directory / "watchlist.yaml").write_text(
+        if base_url is None:
+            base_url = v2_of(self.simulator.base_url) if V2 in keys else self.simulator.base_url
+        of_each_version = "\n    ".join(keys)
+        (self.directory / name).write_text(
             f"""version: 1
 database: sqlite:///n.db
 delivery: {{{delivery}}}
 workspaces:
   production:
-    {keys}
+    {of_each_version}
     base_url: {base_url}
     poll_interval: {poll_interval}
     active_poll_interval: 200ms
@@ -128,7 +143,7 @@ receivers:
         with self.log.open("ab") as log:
             self.worker = subprocess.Popen([COMMAND, *arguments], cwd=self.directory, env=self.environment, stderr=log)
 
-    def start_watching(self, *sync_ids: int) -> None:
+    def start_watching(self, *sync_ids: int | str) -> None:
         """Makes these syncs, starts the worker, and waits until they have their baseline."""
         for sync_id in sync_ids:
             self.simulator.add_sync(id=sync_id)

@@ -23,6 +23,7 @@ RUNS = "/syncs/*/sync_runs"
 DOWN = "workspace can't be read"
 UP = "workspace answers again"
 DEAD = Unreachable("HTTP 500 Internal Server Error")
+LACKS = "it lacks all 3 syncs that the notifier knows of this workspace"
 REFUSED = Unauthorized(401, "HTTP 401 Unauthorized: the API key is wrong or lacks access")
 
 
@@ -69,6 +70,38 @@ async def test_three_failures_in_a_row_make_it_down(health: Health, saved: list[
     assert [(state.ok, state.last_error) for state in saved] == [(False, str(DEAD))]
     (line,) = lines(logs, DOWN)
     assert (line["workspace"], line["error"]) == ("production", str(DEAD))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "before", [None, "HTTP 301 Moved Permanently: Census ends version 1"], ids=["well before", "bad before this start"]
+)
+async def test_that_a_list_is_anothers_says_more_than_that_runs_can_not_be_read_there(
+    saved: list[WorkspaceState], before: str | None
+) -> None:
+    async def save(state: WorkspaceState) -> None:
+        saved.append(state)
+
+    state = WorkspaceState("production", ok=before is None, last_error=before)
+    health = Health(state, save, clock=Clock(), jitter=lambda: 0.0)
+    forbidden = Unauthorized(403, "HTTP 403 Forbidden")
+    with capture_logs() as logs:
+        await health.unlisted_by(LACKS, is_certain=True)
+        for number in range(3):
+            await health.failed(forbidden, of=number, among=3)
+        await health.unlisted_by(LACKS, is_certain=True)
+    assert {state.last_error for state in saved} == {f"the list of syncs: {LACKS}"}
+    assert [line["error"] for line in lines(logs, DOWN)] == [f"the list of syncs: {LACKS}"]
+    assert health.why_silent == f"the list of syncs: {LACKS}"
+    await health.listed(polled=3)
+    assert health.why_silent == str(forbidden)
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_is_refused_by_now_says_more_than_whose_list_it_showed(health: Health) -> None:
+    await health.unlisted_by(LACKS, is_certain=True)
+    await health.refused(REFUSED)
+    assert health.state.last_error == str(REFUSED)
 
 
 @pytest.mark.asyncio
