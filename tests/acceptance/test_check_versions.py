@@ -93,14 +93,16 @@ def test_only_the_key_in_use_decides_whether_it_works(workplace: Workplace, simu
     assert ended.stderr == (
         f"{HINTS}: only the key of version 1 fails, which is not in use; the two can't be compared\n"
     )
-    workplace.environment["ACTIVATIONS_TOKEN"] = "wrong"
+    workplace.environment["ACTIVATIONS_TOKEN"] = "canary-of-a-token"
     ended = workplace.run("check", "--online")
     assert ended.returncode == 1
     assert "failed production version 2, in use: HTTP 401 Unauthorized: the token is wrong" in words(ended.stdout)
     assert ended.stderr == "notifier: workspaces.production: does not work, see above\n"
+    assert "canary" not in ended.stdout
+    assert simulator.api_key not in ended.stdout
 
 
-def test_runs_that_differ_are_a_warning(workplace: Workplace, simulator: SimulatorThread) -> None:
+def test_runs_that_can_not_be_read_are_a_warning(workplace: Workplace, simulator: SimulatorThread) -> None:
     workplace.write_watchlist(keys=BOTH)
     simulator.add_sync(id=52)
     simulator.fault(Status(500), path="/syncs/52/sync_runs")
