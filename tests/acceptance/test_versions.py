@@ -168,8 +168,11 @@ def redirects(simulator: SimulatorThread) -> None:
     simulator.fault(Redirect(location, 301), path="/syncs*")
 
 
-@pytest.mark.parametrize("end", [ends_with(410), ends_with(404), redirects], ids=["410", "404", "redirect"])
-@pytest.mark.parametrize("switch", [replaced, restarted])
+@pytest.mark.parametrize(
+    ("end", "switch"),
+    [(ends_with(410), replaced), (ends_with(404), restarted), (redirects, rewritten)],
+    ids=["410", "404", "redirect"],
+)
 def test_version_1_ends_and_a_token_is_told_of_what_came_meanwhile(
     workplace: Workplace, simulator: SimulatorThread, end: Callable[[SimulatorThread], None], switch: Switch
 ) -> None:
@@ -267,8 +270,7 @@ def others() -> Iterator[SimulatorThread]:
         yield running
 
 
-@pytest.mark.parametrize("switch", [replaced, restarted])
-@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize(("name", "switch"), [*zip(STRANGE, (replaced, restarted, rewritten), strict=True)])
 def test_keys_that_show_none_of_the_known_syncs_are_told_at_once_and_nothing_is_forgotten(
     workplace: Workplace, simulator: SimulatorThread, others: SimulatorThread, name: str, switch: Switch
 ) -> None:
