@@ -103,7 +103,8 @@ class Health:
     @property
     def is_judged(self) -> bool:
         """Whether it is known since this start how the API fares: it has answered, or counts as bad."""
-        return self.has_answered or self.is_down or (bool(self.last_failure) and not self._state.ok)
+        has_failed = bool(self.last_failure or self._listing_failure)
+        return self.has_answered or self.is_down or (has_failed and not self._state.ok)
 
     @property
     def is_listed(self) -> bool:
@@ -304,7 +305,8 @@ class Health:
     async def _tell(self, error: CensusError | None = None) -> None:
         """Says in the log what has become of the workspace, where that is new, and keeps it."""
         now = self._polls_error or self._listing_error
-        if self._polls_error is not None and self._is_not_found and self._listing.lasted is not None:
+        is_vague = self._is_not_found or not self.last_failure  # or from before this start: of another key, it may be
+        if self._polls_error is not None and is_vague and self._listing.lasted is not None:
             now = f"{LIST}: {self._listing_failure}"
         if now == self._state.last_error and (now is None) == self._state.ok:
             return

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from notifier.census.listing import read_listing
 from notifier.census.v2 import V2
-from notifier.simulator import Transform
+from notifier.simulator import Status, Transform
 from notifier.store.store import Store
 from notifier.watchlist.models import SyncSelector, Watch
 from tests.integration.watching.kit import Scene, a_scene
@@ -115,6 +115,28 @@ async def test_a_sync_of_another_group_is_not_watched_though_it_is_named(scene: 
     roster, _ = await scene.roster(Watch(sync=90), Watch(sync=91), Watch(sync=52))
     await roster.apply(listing)
     assert roster.syncs.keys() == ({52} if flaw is None else {52, 91}), "of 91 it can't be said"
+
+
+@pytest.mark.parametrize("before", [None, "HTTP 401 Unauthorized: the API key is wrong or lacks access"])
+@pytest.mark.asyncio
+async def test_the_reason_is_told_though_no_sync_is_found_and_whatever_was_wrong_before(
+    scene: Scene, before: str | None
+) -> None:
+    """Where the key shows another workspace, no sync that is polled is found in it, and a poll tells nothing."""
+    shows(scene, 90)
+    scene.simulator.fault(Status(404), path="/syncs/*/sync_runs")
+    state = (await scene.store.watching.workspaces())[scene.workspace]
+    await scene.store.watching.save_workspace(replace(state, ok=before is None, last_error=before))
+    watcher = await scene.watcher(ALL)
+    assert not watcher.health.is_judged
+    await watcher.run_once()
+    assert watcher.health.is_judged, "it is found unreachable, and nobody need wait for it"
+    assert (watcher.health.state.last_error or "").startswith("the list of syncs: it lacks all 3 syncs")
+
+    scene.simulator.clear_faults()
+    restarted = await scene.watcher(ALL)
+    await restarted.run_once()
+    assert (restarted.health.state.ok, restarted.health.state.last_error) == (True, None)
 
 
 class GroupAtHome(V2):
