@@ -60,14 +60,16 @@ class Listings:
             others = f", and shows {counted(len(listing.syncs), 'other')}" if listing.syncs else ""
             flaw = f"it lacks {known} that the notifier knows of this workspace{others}; {ANOTHER}"
             return replace(listing, flaw=flaw), self
+        # What was doubted of another list says nothing of this one.
+        before = self if listing.source == self.source else replace(self, doubted_since=None)
         if listing.flaw is not None:
-            return listing, self
+            return listing, before
         lacking = sum(sync_id not in listing.syncs for sync_id in watched)
         is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
         if not is_half and (listing.syncs or not lacking):
             return listing, replace(self, doubted_since=None)
-        since = self.doubted_since or listing.listed_at
-        doubted = replace(self, doubted_since=since)
+        since = before.doubted_since or listing.listed_at
+        doubted = replace(before, doubted_since=since)
         if listing.listed_at - since >= DOUBTED_FOR:
             return listing, doubted
         flaw = f"it lacks {lacking:,} of {len(watched):,} watched syncs at once"
