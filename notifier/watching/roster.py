@@ -59,6 +59,7 @@ class Roster:
         self._labels: dict[Id, str | None] = {}
         self._known: set[Id] = set()  # syncs that were seen before: covered now, they get a baseline
         self._deleted: set[Id] = set()  # of those, the ones that the listings no longer show
+        self._foreign: frozenset[Id] = frozenset()  # syncs that were last seen to be of another group
         self._shown: set[Id] = set()  # watched syncs that a listing has shown; a name that is wrong never was
         self._missing: dict[Id, int] = {}
         self._reported: set[Id] = set()
@@ -171,6 +172,7 @@ class Roster:
             self.flaw = listing.flaw
             return self.take_changes()
         self._shown |= listing.syncs.keys()
+        self._foreign = listing.foreign | (frozenset() if listing.complete else self._foreign - listing.syncs.keys())
         self.flaw = listing.flaw
         self.listed = listing.syncs
         self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
@@ -178,8 +180,7 @@ class Roster:
         candidates = {sync.id: sync.label for sync in listing.syncs.values()}
         candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
         if not listing.complete:
-            named = self._named_and_not_deleted() - listing.foreign
-            candidates |= {i: self._labels.get(i) for i in named if i not in candidates}
+            candidates |= {i: self._labels.get(i) for i in self._named_and_here() if i not in candidates}
         covered = self._coverage.labels_of(candidates)
         gone = await self._count_missing(listing) if listing.complete else set()
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
@@ -192,8 +193,8 @@ class Roster:
         self.listings = listings.after(listing)
         return self.take_changes()
 
-    def _named_and_not_deleted(self) -> set[Id]:
-        return named_syncs(self._watches) - self._deleted
+    def _named_and_here(self) -> set[Id]:
+        return named_syncs(self._watches) - self._deleted - self._foreign
 
     async def _note_shown(self, listing: Listing) -> None:
         """Keeps that a young sync was shown and nobody watched it: watched later, it is no longer new."""
@@ -208,7 +209,7 @@ class Roster:
 
     async def apply_failure(self) -> Changes:
         """The listing can't be read, and perhaps never can: syncs that are named by ID need none."""
-        new = [i for i in self._named_and_not_deleted() if i not in self.syncs]
+        new = [i for i in self._named_and_here() if i not in self.syncs]
         covered = self._coverage.labels_of({sync_id: self._labels.get(sync_id) for sync_id in new})
         empty = Listing({}, ended=False, flaw="there is none", pages=0, listed_at=self._clock(), source="")
         await self._add(covered, empty, first=True)

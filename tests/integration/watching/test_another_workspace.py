@@ -139,6 +139,21 @@ async def test_the_reason_is_told_though_no_sync_is_found_and_whatever_was_wrong
     assert (restarted.health.state.ok, restarted.health.state.last_error) == (True, None)
 
 
+@pytest.mark.asyncio
+async def test_nor_is_it_when_the_list_can_not_be_read_later_or_not_to_its_end(scene: Scene) -> None:
+    scene.sync(90, group_id="theirs")
+    scene.client.version = GroupAtHome("", "", "mine")
+    roster, _ = await scene.roster(Watch(sync=90), Watch(sync=91), Watch(sync=52))
+    whole = await read_listing(scene.client, scene.clock())
+    await roster.apply(whole)
+    broken_off = replace(whole, flaw="it does not end", foreign=frozenset())
+    await roster.apply(broken_off)
+    await roster.apply_failure()
+    assert roster.syncs.keys() == {52, 91}
+    await roster.apply(replace(broken_off, syncs=whole.syncs | {90: replace(whole.syncs[52], id=90)}))
+    assert roster.syncs.keys() == {52, 90, 91}, "it has moved here"
+
+
 class GroupAtHome(V2):
     """Knows its group, and does not ask for it."""
 
