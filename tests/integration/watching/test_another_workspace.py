@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from notifier.census.listing import read_listing
+from notifier.census.v1 import V1
 from notifier.census.v2 import V2
 from notifier.simulator import Status, Transform
 from notifier.store.store import Store
@@ -74,6 +75,20 @@ async def test_what_shows_nothing_that_is_known_changes_nothing_however_often(
     await scene.listed(restarted)
     assert (restarted.flaw, restarted.is_of_another) == (None, False)
     assert restarted.syncs.keys() == {*KNOWN, *others}
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.asyncio
+async def test_a_key_of_the_same_version_may_be_another_workspace_s(scene: Scene, version: type[V1 | V2]) -> None:
+    scene.simulator.token, scene.simulator.api_key = "another", "another"
+    scene.sync(90)
+    for key, shown in (("one", KNOWN), ("another", (90,))):
+        scene.client.version = version("", key)
+        shows(scene, *shown)
+        roster, _ = await scene.roster(Watch(sync=52))
+        for _ in range(3):
+            await scene.listed(roster)
+    assert (roster.syncs.keys(), roster.is_of_another, scene.events()) == ({52}, True, [])
 
 
 @pytest.mark.asyncio
