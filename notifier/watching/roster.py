@@ -175,9 +175,12 @@ class Roster:
         self._foreign = listing.foreign | (frozenset() if listing.complete else self._foreign - listing.syncs.keys())
         self.flaw = listing.flaw
         self.listed = listing.syncs
-        self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
+        # A list without labels says nothing of them, here as in the database.
+        self._labels.update(
+            (i, s.label) for i, s in listing.syncs.items() if s.label is not None or i not in self._labels
+        )
         self._deleted -= listing.syncs.keys()
-        candidates = {sync.id: sync.label for sync in listing.syncs.values()}
+        candidates = {sync_id: self._labels[sync_id] for sync_id in listing.syncs}
         candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
         if not listing.complete:
             candidates |= {i: self._labels.get(i) for i in self._named_and_here() if i not in candidates}
@@ -264,9 +267,8 @@ class Roster:
         renamed = []
         for sync_id, target in self.syncs.items():
             target.is_covered_by(covered[sync_id], self._checks_of(sync_id))
-            sync = listing.syncs.get(sync_id)
-            if sync is not None and sync.label != target.label:
-                renamed.append(ListedSync(sync_id, sync.label))
+            if sync_id in listing.syncs and (label := self._labels[sync_id]) != target.label:
+                renamed.append(ListedSync(sync_id, label))
         await self._store.save_listed(self.workspace, renamed)
         for listed in renamed:
             self.syncs[listed.sync_id].is_called(listed.label)

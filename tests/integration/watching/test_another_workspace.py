@@ -3,6 +3,7 @@ altogether."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,6 +18,7 @@ from tests.integration.watching.kit import Scene, a_scene
 
 ALL = Watch(syncs="all")
 KNOWN = (51, 52, 53)
+LABELS = {sync_id: f"Sync {sync_id}" for sync_id in KNOWN}
 
 
 @pytest_asyncio.fixture
@@ -75,6 +77,25 @@ async def test_what_shows_nothing_that_is_known_changes_nothing_however_often(
     await scene.listed(restarted)
     assert (restarted.flaw, restarted.is_of_another) == (None, False)
     assert restarted.syncs.keys() == {*KNOWN, *others}
+
+
+@pytest.mark.asyncio
+async def test_a_version_whose_list_has_no_labels_ends_no_watch_by_label(scene: Scene) -> None:
+    """What the list no longer says of a sync was known before, and is after a restart."""
+    watch = Watch(syncs=SyncSelector(label=("Sync 5*",)))
+    roster, _ = await scene.roster(watch)
+    scene.simulator.fault(Transform(without_labels), path="/syncs")
+    for roster in (roster, (await scene.roster(watch))[0]):
+        await scene.listed(roster)
+        assert {sync_id: target.label for sync_id, target in roster.syncs.items()} == LABELS
+    scene.simulator.clear_faults()
+    scene.simulator.update_sync(52, label="Leads")
+    await scene.listed(roster)
+    assert roster.syncs.keys() == {51, 53}, "another label does"
+
+
+def without_labels(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "data": [{**sync, "label": None, "name": None} for sync in answer["data"]]}
 
 
 @pytest.mark.parametrize("version", [V1, V2])
