@@ -56,6 +56,7 @@ class Roster:
         self._clock = clock
         self.syncs: dict[Id, SyncTarget] = {}
         self.runs: dict[Id, RunTarget] = {}
+        self._of_runs: frozenset[Id] = frozenset()  # the syncs that those were known to be of at the start
         self._labels: dict[Id, str | None] = {}
         self._known: set[Id] = set()  # syncs that were seen before: covered now, they get a baseline
         self._deleted: set[Id] = set()  # of those, the ones that the listings no longer show
@@ -101,10 +102,12 @@ class Roster:
                 target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True, is_remembered=True)
             self.syncs[sync_id] = target
             await self._recorder.drop_checks_turned_off(target)
-        for run in await self._store.followed(self.workspace):
+        unended = await self._store.followed(self.workspace)
+        for run in unended:
             if run.sync_id in self.syncs:
                 self.syncs[run.sync_id].followed[run.run_id] = Followed(run.changed_at, created_at=run.created_at)
         await self._load_runs()
+        self._of_runs = frozenset(run.sync_id for run in unended if run.run_id in self.runs)
         return Changes(added=[*self.syncs.values(), *self.runs.values()])
 
     async def _states(self, rows: Iterable[WatchedSync]) -> dict[Id, SyncState]:
@@ -166,8 +169,8 @@ class Roster:
         first = self.listings.first_at is None
         known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.known.has_baseline}
         watched = self.syncs.keys() & known
-        self.is_of_another = self.listings.shows_another_workspace(listing, watched)
-        listing, listings = self.listings.believed(listing, watched)
+        self.is_of_another = self.listings.shows_another_workspace(listing, watched | self._of_runs)
+        listing, listings = self.listings.believed(listing, watched, self._of_runs)
         if self.is_of_another:
             self.flaw = listing.flaw
             return self.take_changes()

@@ -98,6 +98,24 @@ def without_labels(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "data": [{**sync, "label": None, "name": None} for sync in answer["data"]]}
 
 
+@pytest.mark.asyncio
+async def test_nor_does_it_end_a_watch_of_a_run_of_a_sync_that_nobody_watches(scene: Scene) -> None:
+    """A run that is not found is gone, where the list of syncs answers."""
+    scene.run(521, "working", sync_id=52)
+    watch = Watch(sync_run=521)
+    roster, _ = await scene.roster(watch)
+    await scene.observer.poll_run(roster.runs[521], roster.sync_label, roster.is_watched)
+    roster, _ = await scene.roster(watch)
+    assert roster.runs.keys() == {521}
+    shows(scene, 90)
+    await scene.listed(roster)
+    assert roster.is_of_another
+    assert (roster.flaw or "").startswith("it lacks the only sync that the notifier knows of this workspace")
+    shows(scene, 52, 90)
+    await scene.listed(roster)
+    assert (roster.flaw, roster.is_of_another) == (None, False)
+
+
 @pytest.mark.parametrize("version", [V1, V2])
 @pytest.mark.asyncio
 async def test_a_key_of_the_same_version_may_be_another_workspace_s(scene: Scene, version: type[V1 | V2]) -> None:
