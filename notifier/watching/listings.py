@@ -55,8 +55,8 @@ class Listings:
         self, listing: Listing, watched: Collection[Id], of_runs: Collection[Id] = ()
     ) -> tuple[Listing, "Listings"]:
         """The listing, with a flaw where it is not believed, and these with the doubt. `watched`: syncs that it should
-        show; `of_runs`: those that a watched run is known to be of. A filter, a lost right or an empty answer looks just as if most syncs had been deleted at once; that is
-        believed after a day of it."""
+        show; `of_runs`: those that watched runs are known to be of. A filter, a lost right or an empty answer looks
+        just as if most syncs had been deleted at once; that is believed after a day of it."""
         known_here = {*watched, *of_runs}
         if self.shows_another_workspace(listing, known_here):
             known = "the only sync" if len(known_here) == 1 else f"all {len(known_here):,} syncs"
