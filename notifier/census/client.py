@@ -170,7 +170,9 @@ class CensusClient:
                     raise Throttled(retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429)
                 error = self.version.error_of(status, path)
                 if error is not None:
-                    if status == 503 and (wait := retry_after(answer.headers, datetime.now(UTC))):
+                    wait = retry_after(answer.headers, datetime.now(UTC)) if status == 503 else None
+                    if wait is not None and isinstance(error, Unreachable):
+                        error.asks_to_wait = True
                         self.gate.pause(wait)
                     raise error
                 return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))

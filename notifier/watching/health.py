@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from notifier.model.errors import CensusError, NotFound, StoreUnavailable, Throttled, Unauthorized
+from notifier.model.errors import CensusError, NotFound, StoreUnavailable, Throttled, Unauthorized, Unreachable
 from notifier.model.identity import Id
 from notifier.model.sync import WorkspaceState
 from notifier.watching.pace import back_off
@@ -203,7 +203,11 @@ class Health:
         self._note_silence(error, begun)
         self._failing.add(of)
         self._has_fresh = self._has_fresh or fresh
-        self._is_of_all = among == 1 or (self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER))
+        is_of_several = self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER)
+        asks_all_to_wait = (
+            isinstance(error, Unreachable) and error.asks_to_wait
+        )  # so that no other will fail for a while
+        self._is_of_all = among == 1 or is_of_several or asks_all_to_wait
         if self._failures < DOWN_AFTER or self.is_left_alone:
             return
         if not self._is_of_all and not self.is_down:
