@@ -186,6 +186,9 @@ async def test_the_reason_is_told_though_no_sync_is_found_and_whatever_was_wrong
     await scene.store.watching.save_workspace(replace(state, ok=before is None, last_error=before))
     watcher = await scene.watcher(ALL)
     assert not watcher.health.is_judged
+    await watcher._lister.load()
+    await watcher._lister.list()
+    assert not watcher.health.state.ok, "at once"
     await watcher.run_once()
     assert watcher.health.is_judged, "it is found unreachable, and nobody need wait for it"
     assert (watcher.health.state.last_error or "").startswith("the list of syncs: it lacks all 3 syncs")
