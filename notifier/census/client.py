@@ -171,7 +171,9 @@ class CensusClient:
                     raise Throttled(wait)
                 error = self.version.error_of(status, path)
                 if error is not None:
-                    if status == 503 and (pause := retry_after(answer.headers, datetime.now(UTC))):
+                    pause = retry_after(answer.headers, datetime.now(UTC)) if status == 503 else None
+                    if pause is not None and isinstance(error, Unreachable):
+                        error.asks_to_wait = True
                         self.gate.pause(pause)
                     raise error
                 return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))

@@ -6,7 +6,7 @@ Facts: developers.getcensus.com/api-reference. No I/O.
 from typing import ClassVar, Final
 
 from notifier.census import wire
-from notifier.census.version import paged
+from notifier.census.version import paged, seal
 from notifier.model.api_version import REMEDY, RETIRES_ON, ApiVersion
 from notifier.model.errors import CensusError, NotFound, Unauthorized, Unusable
 from notifier.model.identity import Id, in_path
@@ -22,7 +22,8 @@ class V1:
     NAME: ClassVar = ApiVersion.V1
 
     def __init__(self, base_url: str, api_key: str) -> None:
-        self.base_url = self.source = base_url
+        self.base_url = base_url
+        self.source = f"{base_url} key {seal(api_key)}"
         self.authorization = f"Bearer {api_key}"
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from notifier.census import wire
-from notifier.census.version import paged
+from notifier.census.version import paged, seal
 from notifier.model.api_version import ApiVersion
 from notifier.model.errors import CensusError, NotFound, Unauthorized
 from notifier.model.identity import Id, in_path
@@ -22,7 +22,7 @@ class V2:
 
     def __init__(self, base_url: str, token: str, group: str | None = None) -> None:
         self.base_url = base_url
-        self.source = base_url if group is None else f"{base_url} group {group}"
+        self.source = f"{base_url} key {seal(token)}" if group is None else f"{base_url} group {group}"
         self.authorization = f"Bearer {token}"
         self._group = group
         self._of_group = f"&group_id={quote(group, safe='')}" if group is not None else ""

@@ -3,6 +3,7 @@
 A version is one module beside this one; `notifier.census.versions` knows which there are. No I/O.
 """
 
+import hashlib
 from typing import ClassVar, Protocol
 
 from notifier.census import wire
@@ -21,7 +22,8 @@ class Version(Protocol):
     authorization: str
     """The header of that name: a secret."""
     source: str
-    """What its lists are of: an address, and a group. Two that differ may show two workspaces."""
+    """What its lists are of: an address, and a group or, where none is named, whose key it is. Two that differ may show
+    two workspaces."""
 
     def syncs_path(self, *, page: int, per_page: int) -> str:
         """One page of the workspace's syncs, oldest first so that new ones do not shift pages."""
@@ -50,6 +52,11 @@ class Version(Protocol):
     def error_of(self, status: int, path: str) -> CensusError | None:
         """The error that a status means, None for 2xx. 429 is the client's: it needs a header."""
         ...
+
+
+def seal(key: str) -> str:
+    """Tells a key from another one, and not which it is: this is kept in the database."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
 def paged(page: int, per_page: int) -> str:

@@ -84,6 +84,9 @@ class Throttled(CensusError):
 class Unreachable(CensusError):
     """No connection, a time-out, or a 5xx."""
 
+    asks_to_wait = False
+    """Whether it came with a Retry-After that is obeyed: no request of the workspace is made until then."""
+
 
 class Unusable(CensusError):
     """An answer that is not what the API documents: not JSON, another shape, too large, a redirect."""

@@ -123,4 +123,5 @@ class WorkspaceState:
     api: ApiVersion | None = None
     """The version of the API that it is read by; None where no watchlist has said so yet."""
     source: str | None = None
-    """Where the last listing came from that showed it: an address, and a group. None where that is not known."""
+    """Where the last listing came from that showed it: an address, and a group or the seal of a key. None where that
+    is not known."""

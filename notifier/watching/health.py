@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from notifier.model.errors import CensusError, NotFound, StoreUnavailable, Throttled, Unauthorized
+from notifier.model.errors import CensusError, NotFound, StoreUnavailable, Throttled, Unauthorized, Unreachable
 from notifier.model.identity import Id
 from notifier.model.sync import WorkspaceState
 from notifier.watching.pace import back_off
@@ -104,7 +104,8 @@ class Health:
     @property
     def is_judged(self) -> bool:
         """Whether it is known since this start how the API fares: it has answered, or counts as bad."""
-        return self.has_answered or self.is_down or (bool(self.last_failure) and not self._state.ok)
+        has_failed = bool(self.last_failure or self._listing_failure)
+        return self.has_answered or self.is_down or (has_failed and not self._state.ok)
 
     @property
     def is_listed(self) -> bool:
@@ -142,8 +143,10 @@ class Health:
 
     @property
     def _listing_says_more(self) -> bool:
-        """Whether why the list of syncs can't be used is also why runs can't be read."""
-        return self._listing.lasted is not None and (self._is_not_found or self.is_of_another)
+        """Whether why the list of syncs can't be used is also why runs can't be read, or the latter is from before this
+        start: of another key, it may be."""
+        is_vague = self._is_not_found or self.is_of_another or not self.last_failure
+        return self._listing.lasted is not None and is_vague
 
     @property
     def unlisted(self) -> str | None:
@@ -208,7 +211,11 @@ class Health:
         self._note_silence(error, begun)
         self._failing.add(of)
         self._has_fresh = self._has_fresh or fresh
-        self._is_of_all = among == 1 or (self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER))
+        is_of_several = self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER)
+        asks_all_to_wait = (
+            isinstance(error, Unreachable) and error.asks_to_wait
+        )  # so that no other will fail for a while
+        self._is_of_all = among == 1 or is_of_several or asks_all_to_wait
         if self._failures < DOWN_AFTER or self.is_left_alone:
             return
         if not self._is_of_all and not self.is_down:

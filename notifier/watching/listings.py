@@ -46,28 +46,33 @@ class Listings:
             source=self.source,
         )
 
-    def shows_another_workspace(self, listing: Listing, watched: Collection[Id]) -> bool:
+    def shows_another_workspace(self, listing: Listing, known: Collection[Id]) -> bool:
         """Whether it comes from elsewhere than the last one, and shows none of what is known of the workspace: with
         another key, group or version of the API it may be a list of other syncs altogether."""
-        return bool(watched) and listing.source != self.source and not any(i in listing.syncs for i in watched)
+        return bool(known) and listing.source != self.source and not any(i in listing.syncs for i in known)
 
-    def believed(self, listing: Listing, watched: Collection[Id]) -> tuple[Listing, "Listings"]:
+    def believed(
+        self, listing: Listing, watched: Collection[Id], of_runs: Collection[Id] = ()
+    ) -> tuple[Listing, "Listings"]:
         """The listing, with a flaw where it is not believed, and these with the doubt. `watched`: syncs that it should
-        show. A filter, a lost right or an empty answer looks just as if most syncs had been deleted at once; that is
-        believed after a day of it."""
-        if self.shows_another_workspace(listing, watched):
-            known = "the only sync" if len(watched) == 1 else f"all {len(watched):,} syncs"
+        show; `of_runs`: those that watched runs are known to be of. A filter, a lost right or an empty answer looks
+        just as if most syncs had been deleted at once; that is believed after a day of it."""
+        known_here = {*watched, *of_runs}
+        if self.shows_another_workspace(listing, known_here):
+            known = "the only sync" if len(known_here) == 1 else f"all {len(known_here):,} syncs"
             others = f", and shows {counted(len(listing.syncs), 'other')}" if listing.syncs else ""
             flaw = f"it lacks {known} that the notifier knows of this workspace{others}; {ANOTHER}"
             return replace(listing, flaw=flaw), self
+        # What was doubted of another list says nothing of this one.
+        before = self if listing.source == self.source else replace(self, doubted_since=None)
         if listing.flaw is not None:
-            return listing, self
+            return listing, before
         lacking = sum(sync_id not in listing.syncs for sync_id in watched)
         is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
         if not is_half and (listing.syncs or not lacking):
             return listing, replace(self, doubted_since=None)
-        since = self.doubted_since or listing.listed_at
-        doubted = replace(self, doubted_since=since)
+        since = before.doubted_since or listing.listed_at
+        doubted = replace(before, doubted_since=since)
         if listing.listed_at - since >= DOUBTED_FOR:
             return listing, doubted
         flaw = f"it lacks {lacking:,} of {len(watched):,} watched syncs at once"

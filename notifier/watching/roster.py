@@ -56,9 +56,11 @@ class Roster:
         self._clock = clock
         self.syncs: dict[Id, SyncTarget] = {}
         self.runs: dict[Id, RunTarget] = {}
+        self._of_runs: frozenset[Id] = frozenset()  # the syncs that those were known to be of at the start
         self._labels: dict[Id, str | None] = {}
         self._known: set[Id] = set()  # syncs that were seen before: covered now, they get a baseline
         self._deleted: set[Id] = set()  # of those, the ones that the listings no longer show
+        self._foreign: frozenset[Id] = frozenset()  # syncs that were last seen to be of another group
         self._shown: set[Id] = set()  # watched syncs that a listing has shown; a name that is wrong never was
         self._missing: dict[Id, int] = {}
         self._reported: set[Id] = set()
@@ -100,10 +102,12 @@ class Roster:
                 target.unread = Unread(Silence(self._clock, unread[sync_id]), is_kept=True, is_remembered=True)
             self.syncs[sync_id] = target
             await self._recorder.drop_checks_turned_off(target)
-        for run in await self._store.followed(self.workspace):
+        unended = await self._store.followed(self.workspace)
+        for run in unended:
             if run.sync_id in self.syncs:
                 self.syncs[run.sync_id].followed[run.run_id] = Followed(run.changed_at, created_at=run.created_at)
         await self._load_runs()
+        self._of_runs = frozenset(run.sync_id for run in unended if run.run_id in self.runs)
         return Changes(added=[*self.syncs.values(), *self.runs.values()])
 
     async def _states(self, rows: Iterable[WatchedSync]) -> dict[Id, SyncState]:
@@ -165,21 +169,24 @@ class Roster:
         first = self.listings.first_at is None
         known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.known.has_baseline}
         watched = self.syncs.keys() & known
-        self.is_of_another = self.listings.shows_another_workspace(listing, watched)
-        listing, listings = self.listings.believed(listing, watched)
+        self.is_of_another = self.listings.shows_another_workspace(listing, watched | self._of_runs)
+        listing, listings = self.listings.believed(listing, watched, self._of_runs)
         if self.is_of_another:
             self.flaw = listing.flaw
             return self.take_changes()
         self._shown |= listing.syncs.keys()
+        self._foreign = listing.foreign | (frozenset() if listing.complete else self._foreign - listing.syncs.keys())
         self.flaw = listing.flaw
         self.listed = listing.syncs
-        self._labels.update((sync.id, sync.label) for sync in listing.syncs.values())
+        # A list without labels says nothing of them, here as in the database.
+        self._labels.update(
+            (i, s.label) for i, s in listing.syncs.items() if s.label is not None or i not in self._labels
+        )
         self._deleted -= listing.syncs.keys()
-        candidates = {sync.id: sync.label for sync in listing.syncs.values()}
+        candidates = {sync_id: self._labels[sync_id] for sync_id in listing.syncs}
         candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
         if not listing.complete:
-            named = self._named_and_not_deleted() - listing.foreign
-            candidates |= {i: self._labels.get(i) for i in named if i not in candidates}
+            candidates |= {i: self._labels.get(i) for i in self._named_and_here() if i not in candidates}
         covered = self._coverage.labels_of(candidates)
         gone = await self._count_missing(listing) if listing.complete else set()
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
@@ -192,8 +199,8 @@ class Roster:
         self.listings = listings.after(listing)
         return self.take_changes()
 
-    def _named_and_not_deleted(self) -> set[Id]:
-        return named_syncs(self._watches) - self._deleted
+    def _named_and_here(self) -> set[Id]:
+        return named_syncs(self._watches) - self._deleted - self._foreign
 
     async def _note_shown(self, listing: Listing) -> None:
         """Keeps that a young sync was shown and nobody watched it: watched later, it is no longer new."""
@@ -208,7 +215,7 @@ class Roster:
 
     async def apply_failure(self) -> Changes:
         """The listing can't be read, and perhaps never can: syncs that are named by ID need none."""
-        new = [i for i in self._named_and_not_deleted() if i not in self.syncs]
+        new = [i for i in self._named_and_here() if i not in self.syncs]
         covered = self._coverage.labels_of({sync_id: self._labels.get(sync_id) for sync_id in new})
         empty = Listing({}, ended=False, flaw="there is none", pages=0, listed_at=self._clock(), source="")
         await self._add(covered, empty, first=True)
@@ -263,9 +270,8 @@ class Roster:
         renamed = []
         for sync_id, target in self.syncs.items():
             target.is_covered_by(covered[sync_id], self._checks_of(sync_id))
-            sync = listing.syncs.get(sync_id)
-            if sync is not None and sync.label != target.label:
-                renamed.append(ListedSync(sync_id, sync.label))
+            if sync_id in listing.syncs and (label := self._labels[sync_id]) != target.label:
+                renamed.append(ListedSync(sync_id, label))
         await self._store.save_listed(self.workspace, renamed)
         for listed in renamed:
             self.syncs[listed.sync_id].is_called(listed.label)

@@ -257,14 +257,16 @@ class SyncTarget:
         After ten minutes of it, by the loop's clock, the answer is right, whatever its times say.
         """
         believed = []
-        for run in listed:
-            old = known.get(run.id)
+        for shown in listed:
+            old = known.get(shown.id)
+            # As it is known first: what two versions of the API differ in is not how it was before.
+            run = shown if old is None else as_known(shown, old)
             if old is not None and may_lag and is_before(run, old):
                 if now - self.held.setdefault(run.id, now) < LONGEST_LAG.total_seconds():
                     continue
             else:
                 self.held.pop(run.id, None)
-            believed.append(run if old is None else as_known(run, old))
+            believed.append(run)
         return tuple(believed)
 
     def gone_runs(self, now: float) -> list[Id]:

@@ -154,6 +154,24 @@ async def test_answers_that_say_nothing_count_as_none(desk: Desk) -> None:
     assert desk.told == ["opened"]
 
 
+@pytest.mark.parametrize("asks_to_wait", [True, False])
+@pytest.mark.asyncio
+async def test_one_failure_that_asks_all_requests_to_wait_is_a_silence_though_no_other_fails(
+    desk: Desk, asks_to_wait: bool
+) -> None:
+    busy = Unreachable("HTTP 503 Service Unavailable")
+    busy.asks_to_wait = asks_to_wait
+    await desk.health.failed(busy, of=1, among=8)
+    desk.passes(minutes=5)
+    await desk.outage.look()
+    assert desk.told == (["opened"] if asks_to_wait else [])
+    assert desk.health.state.ok is not asks_to_wait
+    await desk.health.answered()
+    await desk.health.listed(polled=8)
+    await desk.outage.look()
+    assert desk.told == (["opened", "resolved recovered"] if asks_to_wait else [])
+
+
 @pytest.mark.asyncio
 async def test_it_is_opened_anew_after_it_was_resolved(desk: Desk, scene: Scene) -> None:
     for _ in range(2):

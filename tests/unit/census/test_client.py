@@ -277,8 +277,9 @@ async def test_a_503_that_asks_to_wait_shuts_the_gate(
 ) -> None:
     client = api.client()
     api.answers("/sync_runs/93", status=status, headers=headers)
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as raised:
         await client.run(93)
+    assert raised.value.asks_to_wait is (seconds > 0)
     assert max(0, seconds - 1) <= round(client.gate.paused_for(), 6) <= seconds
 
 

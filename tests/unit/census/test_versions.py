@@ -92,15 +92,19 @@ def test_a_group_that_is_a_number_is_the_one_that_is_named_so(group: object) -> 
     assert [sync.id for sync in V2(HOST, "k", "7").syncs_page(a_list({"id": 1, "group_id": group}), 1).syncs] == [1]
 
 
-def test_two_groups_are_two_sources_and_the_versions_are_too() -> None:
+def test_two_groups_are_two_sources_and_so_are_two_versions_and_two_keys_where_no_group_is_named() -> None:
     versions: list[V1 | V2] = [
         V1(HOST + "/v1", "k"),
+        V1(HOST + "/v1", "another"),
         V2(HOST + "/v2", "k"),
+        V2(HOST + "/v2", "another"),
         V2(HOST + "/v2", "k", "a"),
         V2(HOST + "/v2", "k", "b"),
     ]
     assert len({version.source for version in versions}) == len(versions)
     assert V2(HOST, "k", "a").source == V2(HOST, "another", "a").source
+    assert V1(HOST, "the-key").source == V1(HOST, "the-key").source
+    assert not any("another" in version.source for version in versions), "a secret"
 
 
 @pytest.mark.parametrize(

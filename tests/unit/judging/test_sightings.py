@@ -194,6 +194,16 @@ def test_what_another_version_of_the_api_shows_of_a_run_that_ended_so_is_no_chan
     assert not is_told_otherwise(new, None)
 
 
+def test_a_run_that_had_not_ended_before_the_switch_ends_as_the_new_version_says() -> None:
+    """Also where its status is unknown, and stays the same."""
+    going_on = replace(WORKING, watched=Watched("delivering"))
+    ended = replace(going_on, watched=Watched("delivering", error_code="A"), completed_at=at(9), api=ApiVersion.V2)
+    old = known_as(going_on)
+    assert (old.ended, ended.ended) == (False, True)
+    assert not is_told_otherwise(ended, old)
+    assert as_known(ended, old).watched == ended.watched
+
+
 def test_what_the_new_version_showed_itself_is_compared_as_ever() -> None:
     new = replace(BAD, api=ApiVersion.V2)
     assert known_as(new).api is ApiVersion.V2

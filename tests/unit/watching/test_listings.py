@@ -88,6 +88,17 @@ def test_what_lasts_for_a_day_is_believed_and_one_good_listing_ends_the_doubt() 
     assert over.doubted_since is None
 
 
+@pytest.mark.parametrize("flaw", [None, "it holds 1 sync, and says that there are 2"])
+def test_a_list_from_elsewhere_is_doubted_for_a_day_of_its_own(flaw: str | None) -> None:
+    doubted = replace(SEEN, doubted_since=NOW)
+    late = NOW + DOUBTED_FOR
+    first, after = doubted.believed(a_listing(1, when=late, source=ELSEWHERE, flaw=flaw), {1, 2, 3, 4})
+    assert not first.complete
+    listing, still = after.after(first).believed(a_listing(1, when=late + HOUR, source=ELSEWHERE), {1, 2, 3, 4})
+    assert not listing.complete
+    assert still.doubted_since == (late if flaw is None else late + HOUR)
+
+
 def test_a_listing_with_a_flaw_neither_raises_a_doubt_nor_ends_one() -> None:
     for before in (SEEN, replace(SEEN, doubted_since=NOW)):
         flawed = a_listing(flaw="it does not end")

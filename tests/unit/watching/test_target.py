@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from notifier.judging.checks import SyncState
+from notifier.model.api_version import ApiVersion
 from notifier.model.identity import Id
 from notifier.model.incident import Check
 from notifier.model.run import GoodRun, Snapshot, SyncRun, Watched
@@ -106,6 +107,18 @@ def test_an_answer_that_lags_is_left_aside_for_ten_minutes() -> None:
     assert target.believed([late], known, 100.0 + LONGEST_LAG.total_seconds(), may_lag=True) == (late,)
     assert target.believed([done], known, 900.0, may_lag=True) == (done,)
     assert target.held == {}
+
+
+def test_what_another_version_of_the_api_shows_otherwise_does_not_lag_however_old_it_says_it_is() -> None:
+    """It would lag for ever: what was told of it stays, and its list would be read anew with each poll."""
+    target = a_target()
+    done = a_run(7, watched=Watched("failed", error_code="A"), updated_at=at(5))
+    known: dict[Id, Snapshot] = {7: a_snapshot(done)}
+    other = replace(a_run(7, status="failed", updated_at=at(4)), api=ApiVersion.V2)
+    (shown,) = target.believed([other], known, 100.0, may_lag=True)
+    assert (shown.watched, target.held) == (done.watched, {})
+    again = replace(a_run(7, updated_at=at(4)), api=ApiVersion.V2)
+    assert target.believed([again], known, 100.0, may_lag=True) == ()
 
 
 def test_another_run_that_can_not_be_read_begins_anew_unless_it_is_from_before_the_start() -> None:

@@ -108,7 +108,9 @@ async def test_a_poll_that_is_under_way_while_its_sync_is_forgotten_records_noth
     await scene.poll(target)
     scene.run(2)
     other = Sync(99, "Other", None, False, None)
-    gone = Listing({99: other}, ended=True, flaw=None, pages=1, listed_at=scene.clock(), source=scene.base_url)
+    gone = Listing(
+        {99: other}, ended=True, flaw=None, pages=1, listed_at=scene.clock(), source=scene.client.version.source
+    )
     await roster.apply(gone)
     await roster.apply(gone)
     await scene.poll(target)

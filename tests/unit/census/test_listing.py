@@ -1,0 +1,55 @@
+"""One reading of the list of syncs, however its pages are cut."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import pytest
+
+from notifier.census.client import CensusClient
+from notifier.census.listing import Listing, read_listing
+from notifier.census.v2 import V2
+from notifier.census.wire import Paging, SyncsPage
+from notifier.model.identity import Id
+from notifier.model.sync import Sync
+from tests.builders import NOW
+
+
+@dataclass
+class Pages:
+    """A client whose API gives these pages, and none after them."""
+
+    pages: list[SyncsPage]
+    version = V2("", "", "mine")
+
+    async def syncs(self, *, page: int) -> tuple[SyncsPage, datetime | None]:
+        return self.pages[page - 1] if page <= len(self.pages) else a_page(), NOW
+
+
+def a_page(*own: Id, foreign: tuple[Id, ...] = (), more: bool | None = None, total: int | None = None) -> SyncsPage:
+    syncs = tuple(Sync(sync_id, None, None, False, None) for sync_id in own)
+    return SyncsPage(syncs, Paging(more, total), 0, frozenset(foreign))
+
+
+async def listing_of(*pages: SyncsPage) -> Listing:
+    return await read_listing(cast(CensusClient, Pages(list(pages))), NOW)
+
+
+@pytest.mark.parametrize("more", [None, True])
+@pytest.mark.asyncio
+async def test_a_page_that_holds_syncs_of_another_group_alone_is_not_the_last(more: bool | None) -> None:
+    listing = await listing_of(a_page(foreign=(90, 91), more=more), a_page(52, more=None if more is None else False))
+    assert listing.syncs.keys() == {52}
+    assert listing.foreign == {90, 91}
+    assert listing.complete
+
+
+@pytest.mark.asyncio
+async def test_a_sync_that_one_page_shows_as_of_the_workspace_is_of_it() -> None:
+    """It moves while the list is read."""
+    listing = await listing_of(a_page(foreign=(90, 91), more=True), a_page(90, "52a", more=False, total=3))
+    assert listing.syncs.keys() == {90, "52a"}
+    assert listing.foreign == {91}
+    assert listing.complete
+    less = await listing_of(a_page(foreign=(90, 91), more=True), a_page(90, "52a", more=False, total=4))
+    assert less.flaw == "it holds 3 syncs, and says that there are 4"
