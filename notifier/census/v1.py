@@ -8,12 +8,13 @@ from typing import ClassVar, Final
 from notifier.census import wire
 from notifier.census.version import paged, seal
 from notifier.model.api_version import REMEDY, RETIRES_ON, ApiVersion
-from notifier.model.errors import CensusError, NotFound, Unauthorized, Unusable
+from notifier.model.errors import CensusError, NotFound, Unauthorized, Unusable, status_in_words
 from notifier.model.identity import Id, in_path
 from notifier.model.run import SyncRun
 from notifier.watchlist.models import Workspace
 
-ENDS: Final = f"Census ends version 1 of its API on {RETIRES_ON[ApiVersion.V1]}; {REMEDY}"
+ENDS: Final = f"version 1 of the API ends on {RETIRES_ON[ApiVersion.V1]}; {REMEDY}"
+OR: Final = "; or else check its region or base_url"
 
 
 class V1:
@@ -55,7 +56,7 @@ class V1:
             case Unauthorized():
                 return Unauthorized(status, f"{error}: the API key is wrong or lacks access", credential="api_key")
             case NotFound() if path.startswith("/syncs?"):
-                return NotFound(f"{error}: check the workspace's region or base_url. {ENDS}")
+                return NotFound(f"{error}: {ENDS}{OR}")
             case Unusable() if 300 <= status < 400:
-                return Unusable(f"{error}. {ENDS}")
+                return Unusable(f"{status_in_words(status)}: redirects are not followed; {ENDS}{OR}")
         return error

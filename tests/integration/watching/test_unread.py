@@ -71,8 +71,8 @@ def workspace_told(scene: Scene) -> list[str]:
     ("fault", "reason"),
     [
         (Status(500), "HTTP 500 Internal Server Error"),
-        (Status(404), f"HTTP 404 Not Found: check the workspace's region or base_url. {ENDS}"),
-        (Status(410), f"HTTP 410 Gone: check the workspace's region or base_url. {ENDS}"),
+        (Status(404), f"HTTP 404 Not Found: {ENDS}; or else check its region or base_url"),
+        (Status(410), f"HTTP 410 Gone: {ENDS}; or else check its region or base_url"),
         (Status(403), "HTTP 403 Forbidden: the API key is wrong or lacks access"),
         (Body(b"<html>", "text/html"), "the answer is not JSON"),
         (
