@@ -131,6 +131,7 @@ def test_version_1_says_that_it_ends_where_that_may_be_why(
 def test_one_object_that_is_not_found_is_no_end_of_a_version(version: V1 | V2) -> None:
     assert str(version.error_of(404, "/sync_runs/93")) == "HTTP 404 Not Found"
     assert str(version.error_of(404, "/syncs/52/sync_runs?page=1")) == "HTTP 404 Not Found"
+    assert str(version.error_of(400, "/syncs?page=1")) == "HTTP 400 Bad Request"
     assert version.error_of(204, "/syncs?page=1") is None
 
 

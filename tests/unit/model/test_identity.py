@@ -52,6 +52,10 @@ def test_what_can_be_no_id_is_none(value: object) -> None:
     assert id_of(value) is None
 
 
+def test_nor_is_a_number_of_more_digits_than_python_writes() -> None:
+    assert id_of(10**5_000) is None
+
+
 @given(st.lists(IDS, unique=True), st.randoms())
 def test_any_ids_have_one_order_numbers_by_their_size_before_words(identities: list[Id], chance: Random) -> None:
     ordered = sorted(identities, key=in_order)

@@ -153,6 +153,23 @@ async def test_without_pagination_the_walk_goes_on_to_an_empty_page(scene: Scene
 
 
 @pytest.mark.asyncio
+async def test_an_empty_page_behind_the_first_is_the_end_though_the_list_counts_what_came_before(scene: Scene) -> None:
+    """Of a first page, that would be no answer."""
+    scene.run(1)
+    target = await scene.watched()
+    scene.runs(range(2, 108))
+    scene.simulator.remove_run(1)
+
+    def only_a_total(answer: Any) -> Any:
+        return {**answer, "pagination": {"total_records": answer["pagination"]["total_records"]}}
+
+    scene.simulator.fault(Transform(only_a_total), path=LIST)
+    await scene.poll(target)
+    assert scene.simulator.requests[-1].query["page"] == "3"
+    assert [run_id for run_id, _ in scene.events()] == list(range(2, 108))
+
+
+@pytest.mark.asyncio
 async def test_a_server_that_gives_25_a_page_whatever_is_asked_is_walked_to_the_mark(scene: Scene) -> None:
     scene.runs(range(1, 51))
     target = await scene.watched()
