@@ -198,7 +198,7 @@ async def test_each_status_is_an_error_that_says_so_and_holds_no_secret(
 async def test_a_redirect_is_not_followed(api: Api, status: int) -> None:
     api.answers("/sync_runs/93", status=status, headers={"Location": "https://evil.example/sync_runs/93"})
     api.mocked.get("https://evil.example/sync_runs/93", payload={"data": RUN}, response_class=AnswerOfToday)
-    with pytest.raises(Unusable, match="redirects are not followed; .*check its region or base_url"):
+    with pytest.raises(Unusable, match=r"redirects are not followed; .*check its region or base_url"):
         await api.client().run(93)
     assert api.asked == [("GET", URL(BASE + "/sync_runs/93"))]
 
