@@ -67,6 +67,8 @@ class _Pair:
         self._before = self._now()
 
     def end(self) -> None:
+        while any(polls == old for (_, old), (_, polls) in zip(self._before, self._now(), strict=True)):
+            time.sleep(0.05)  # a smoke is short, and the machine may be busy
         spent = zip(self._before, self._now(), strict=True)
         self._costs.append([1e6 * (cpu - before) / (polls - old) for (before, old), (cpu, polls) in spent])
 

@@ -20,7 +20,7 @@ SYNCS: Final = (51, 52, "glimmering_donkey", "007")
 LASTING: Final = 60
 """A sync whose incident opens under version 1 and is over under version 2; the story is not about it."""
 CHECKS: Final = "{rejected_records: false, unreachable: {after: 1s}, unreadable: {after: 1s}, reminders: false}"
-THE_END: Final = "Census ends version 1 of its API on 2027-01-15; give the workspace a token"
+THE_END: Final = "version 1 of the API ends on 2027-01-15; give the workspace a token"
 NEVER_FIRST: Final = ("sync_run.", "incident.opened", "incident.changed", "incident.resolved")
 ENDS: Final = (410, 404, 301)
 PAUSE: Final = (0.01, 0.15)

@@ -153,7 +153,7 @@ def test_a_wrong_group_after_the_end_of_version_1_is_told_in_place_of_that_end(
     for sync_id in (51, 52, DONKEY):
         simulator.update_sync(sync_id, group_id="ours")
     gone = simulator.fault(Status(301), path="/syncs*")
-    workplace.wait_until(lambda: "Census ends version 1" in (last_error(workplace) or ""))
+    workplace.wait_until(lambda: "version 1 of the API ends" in (last_error(workplace) or ""))
     simulator.retire_v1(datetime.now(UTC), 301)
     gone.clear()
     simulator.fault(Status(403), path="/syncs/*/sync_runs")  # as the runs of another group's syncs may be

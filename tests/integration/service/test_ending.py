@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import asyncio, os, signal, threading
 from notifier.service import ending, log
-
-pytestmark = pytest.mark.slow
 {before}
 ending.HARD_END = {hard_end}
 log.configure(log.LogFormat.JSON, log.LogLevel.INFO)
