@@ -61,6 +61,8 @@ async def read_listing(client: CensusClient, now: datetime) -> Listing:
         flaw = f"it does not end, or repeats itself, after {count:,} syncs"
     elif unreadable:
         flaw = f"{unreadable:,} of {count + unreadable:,} syncs in it have no ID that can be read"
+    elif foreign and not syncs:
+        flaw = f"all {count:,} syncs in it say that they are of another group"
     elif total is not None and count < total:
         flaw = f"it holds {count:,} syncs, and says that there are {total:,}"
     return Listing(

@@ -22,15 +22,19 @@ class V1:
 
     NAME: ClassVar = ApiVersion.V1
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, *, is_spare: bool = False) -> None:
+        """`is_spare`: the workspace has a token too, and uses that."""
         self.base_url = base_url
         self.source = f"{base_url} key {seal(api_key)}"
         self.authorization = f"Bearer {api_key}"
+        self._ends = ENDS.partition(";")[0] if is_spare else ENDS + OR
 
     @classmethod
     def of(cls, settings: Workspace, base_url: str) -> "V1 | None":
         """As a workspace's settings have it; None where they have no API key."""
-        return cls(base_url, settings.api_key.get_secret_value()) if settings.api_key is not None else None
+        if settings.api_key is None:
+            return None
+        return cls(base_url, settings.api_key.get_secret_value(), is_spare=settings.token is not None)
 
     def syncs_path(self, *, page: int, per_page: int) -> str:
         return f"/syncs?{paged(page, per_page)}&order=asc"
@@ -56,7 +60,7 @@ class V1:
             case Unauthorized():
                 return Unauthorized(status, f"{error}: the API key is wrong or lacks access", credential="api_key")
             case NotFound() if path.startswith("/syncs?"):
-                return NotFound(f"{error}: {ENDS}{OR}")
+                return NotFound(f"{error}: {self._ends}")
             case Unusable() if 300 <= status < 400:
-                return Unusable(f"{status_in_words(status)}: redirects are not followed; {ENDS}{OR}")
+                return Unusable(f"{status_in_words(status)}: redirects are not followed; {self._ends}")
         return error

@@ -7,8 +7,10 @@ missing, null or of another type: a field that can't be read is as good as absen
 import json
 import re
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
 import orjson
@@ -191,11 +193,24 @@ def runs_page(body: bytes, sync_id: Id, number: int = 1, api: ApiVersion = ApiVe
     found = [_run(item, sync_id, api) for item in items]
     runs = [run for run in found if run is not None]
     _must_be_readable(len(runs), len(items))
+    _must_make_sense(runs, paging)
     newest: dict[Id, SyncRun] = {}
     for run in runs:
         if run.id not in newest or _is_later(run, newest[run.id]):
             newest[run.id] = run  # in the place of the first
     return RunsPage(tuple(newest.values()), paging, len(items) - len(runs))
+
+
+def _must_make_sense(runs: Sequence[SyncRun], paging: Paging) -> None:
+    """Of three runs and more, what can't be so by chance: that would be read over and over, and never say anything."""
+    if len(runs) < 3:
+        return
+    if not any(run.watched.status for run in runs):
+        raise Unusable(f"the answer holds {len(runs):,} runs, and none of them has a status")
+    times = [run.created_at for run in runs]
+    rises = all(a is not None and b is not None and a < b for a, b in pairwise(times))
+    if rises and paging.more:
+        raise Unusable("the answer holds the oldest runs first, though the newest were asked for")
 
 
 def _is_later(run: SyncRun, other: SyncRun) -> bool:

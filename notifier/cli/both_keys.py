@@ -29,6 +29,17 @@ class Unshown:
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """A sync's newest run, as a version shows it."""
+
+    id: Id
+    status: str | None
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.status or 'no status'})"
+
+
+@dataclass(frozen=True, slots=True)
 class NewestRuns:
     """Whether the syncs that both versions show have the same newest run."""
 
@@ -36,7 +47,7 @@ class NewestRuns:
     """The syncs that were looked at: watched ones first, and `MOST_COMPARED` at most."""
     of: int
     """How many both show."""
-    differ: dict[Id, tuple[Id | None, Id | None]]
+    differ: dict[Id, tuple[Newest | None, Newest | None]]
     """The newest run by the version in use and by the other one; None for a sync without runs."""
     unread: dict[Id, Unshown]
     """Those of which a version did not show the runs."""
@@ -126,7 +137,7 @@ def _lacking(one: Listing, another: Listing) -> tuple[Id, ...]:
 async def _newest_runs(in_use: CensusClient, other: CensusClient, order: Sequence[Id]) -> NewestRuns:
     asked = tuple(order[:MOST_COMPARED])
     found = await asyncio.gather(*(_newest_of_both(in_use, other, sync_id) for sync_id in asked))
-    differ: dict[Id, tuple[Id | None, Id | None]] = {}
+    differ: dict[Id, tuple[Newest | None, Newest | None]] = {}
     unread: dict[Id, Unshown] = {}
     for sync_id, pair in zip(asked, found, strict=True):
         if isinstance(pair, Unshown):
@@ -138,8 +149,8 @@ async def _newest_runs(in_use: CensusClient, other: CensusClient, order: Sequenc
 
 async def _newest_of_both(
     in_use: CensusClient, other: CensusClient, sync_id: Id
-) -> tuple[Id | None, Id | None] | Unshown:
-    pair: list[Id | None] = []  # the last two answers, one of each version
+) -> tuple[Newest | None, Newest | None] | Unshown:
+    pair: list[Newest | None] = []  # the last two answers, one of each version
     for client in (in_use, other, in_use, other):
         if len(pair) == 2 and pair[0] == pair[1]:
             break
@@ -151,8 +162,11 @@ async def _newest_of_both(
     return mine, theirs
 
 
-async def _newest(client: CensusClient, sync_id: Id) -> Id | None:
+async def _newest(client: CensusClient, sync_id: Id) -> Newest | None:
     """Runs stand by the time at which they were created, then as they are listed."""
     answer = await client.runs(sync_id, page=1, per_page=NEWEST)
     runs = client.version.runs_page(answer.body, sync_id).runs
-    return max(runs, key=lambda run: run.created_at or _NEVER).id if runs else None
+    if not runs:
+        return None
+    run = max(runs, key=lambda run: run.created_at or _NEVER)
+    return Newest(run.id, run.watched.status)

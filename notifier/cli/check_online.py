@@ -99,7 +99,10 @@ def _place(watchlist: Watchlist, workspace: str, run_id: Id) -> str:
 
 def _misses(name: str, listing: Listing, watchlist: Watchlist) -> Iterator[str]:
     if not listing.complete:
-        yield f"workspaces.{name}: Census' list of syncs is not complete, so it can't be told what a watch would miss"
+        yield (
+            f"workspaces.{name}: Census' list of syncs is not complete, so it can't be told what a watch would miss: "
+            f"{listing.flaw}"
+        )
         return
     labels = {sync.id: sync.label for sync in listing.syncs.values()}
     for place in idle_watches(watchlist, name, labels):

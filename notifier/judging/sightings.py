@@ -8,7 +8,7 @@ from datetime import datetime
 
 from notifier.judging.diff import NOTHING, changes_between
 from notifier.model.identity import Id
-from notifier.model.run import Change, PreviousRun, Snapshot, SyncRun
+from notifier.model.run import ENDED_STATUSES, RUNNING_STATUSES, Change, PreviousRun, Snapshot, SyncRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +167,15 @@ def is_before(run: SyncRun, old: Snapshot) -> bool:
 
 
 def is_told_otherwise(run: SyncRun, old: Snapshot | None) -> bool:
-    """Whether one version of the API shows a run that ended otherwise than another did, though it ended the same way:
-    that is a difference of the versions, and not of the run."""
+    """Whether one version of the API shows a run that ended otherwise than another did, though it ended the same way,
+    or in a word that is not known: that is a difference of the versions, and not of the run."""
     return old is not None and _had_ended_elsewhere(run, old) and run.watched != old.watched
 
 
 def _had_ended_elsewhere(run: SyncRun, old: Snapshot) -> bool:
-    has_ended_so = old.ended and run.ended and run.watched.status == old.watched.status
-    return has_ended_so and run.api is not old.api
+    is_known_word = run.watched.status in ENDED_STATUSES or run.watched.status in RUNNING_STATUSES
+    is_the_same = run.watched.status == old.watched.status or not is_known_word
+    return run.api is not old.api and old.ended and run.ended and is_the_same
 
 
 def as_known(run: SyncRun, old: Snapshot) -> SyncRun:

@@ -26,7 +26,7 @@ class ApiVersion(StrEnum):
 RETIRES_ON: Final[Mapping[ApiVersion, date]] = {ApiVersion.V1: date(2027, 1, 15)}
 """The first day without it. A version that is not here has no announced end."""
 
-REMEDY: Final = "give the workspace a token in place of its api_key, as docs/v2.md says"
+REMEDY: Final = "give the workspace a token, as docs/v2.md says"
 
 
 def retires_on(api: ApiVersion | None) -> date | None:

@@ -52,11 +52,12 @@ class Listings:
         return bool(known) and listing.source != self.source and not any(i in listing.syncs for i in known)
 
     def believed(
-        self, listing: Listing, watched: Collection[Id], of_runs: Collection[Id] = ()
+        self, listing: Listing, watched: Collection[Id], of_runs: Collection[Id] = (), *, is_first: bool = False
     ) -> tuple[Listing, "Listings"]:
         """The listing, with a flaw where it is not believed, and these with the doubt. `watched`: syncs that it should
         show; `of_runs`: those that watched runs are known to be of. A filter, a lost right or an empty answer looks
-        just as if most syncs had been deleted at once; that is believed after a day of it."""
+        just as if most syncs had been deleted at once; that is believed after a day of it. So is a list that shows none
+        of them where none was seen before it, `is_first`: meanwhile the key's owner may have been moved."""
         known_here = {*watched, *of_runs}
         if self.shows_another_workspace(listing, known_here):
             known = "the only sync" if len(known_here) == 1 else f"all {len(known_here):,} syncs"
@@ -67,9 +68,10 @@ class Listings:
         before = self if listing.source == self.source else replace(self, doubted_since=None)
         if listing.flaw is not None:
             return listing, before
-        lacking = sum(sync_id not in listing.syncs for sync_id in watched)
+        lacking = sum(i not in listing.syncs and i not in listing.foreign for i in watched)
         is_half = lacking >= DOUBTED_FROM and 2 * lacking >= len(watched)
-        if not is_half and (listing.syncs or not lacking):
+        is_all = is_first and 0 < lacking == len(watched)
+        if not is_half and not is_all and (listing.syncs or not lacking):
             return listing, replace(self, doubted_since=None)
         since = before.doubted_since or listing.listed_at
         doubted = replace(before, doubted_since=since)

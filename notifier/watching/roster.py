@@ -1,5 +1,4 @@
-"""What is polled in one workspace: the database's memory, the watchlist's watches and the API's listing, brought
-together."""
+"""What is polled in one workspace: the database's memory, the watches and the API's listing, brought together."""
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -166,13 +165,12 @@ class Roster:
 
     async def apply(self, listing: Listing) -> Changes:
         """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
-        first = self.listings.first_at is None
-        known = self._shown | {sync_id for sync_id, target in self.syncs.items() if target.known.has_baseline}
-        watched = self.syncs.keys() & known
+        watched = self.syncs.keys() & (self._shown | {i for i, t in self.syncs.items() if t.known.has_baseline})
         self.is_of_another = self.listings.shows_another_workspace(listing, watched | self._of_runs)
-        listing, listings = self.listings.believed(listing, watched, self._of_runs)
-        if self.is_of_another:
-            self.flaw = listing.flaw
+        has_strangers = listing.complete and listing.syncs and not listing.syncs.keys() & watched
+        listing, listings = self.listings.believed(listing, watched, self._of_runs, is_first=not self.listed)
+        if self.is_of_another or (has_strangers and not listing.complete):
+            self.flaw, self.listings = listing.flaw, listings
             return self.take_changes()
         self._shown |= listing.syncs.keys()
         self._foreign = listing.foreign | (frozenset() if listing.complete else self._foreign - listing.syncs.keys())
@@ -184,7 +182,8 @@ class Roster:
         )
         self._deleted -= listing.syncs.keys()
         candidates = {sync_id: self._labels[sync_id] for sync_id in listing.syncs}
-        candidates |= {sync_id: self._labels.get(sync_id) for sync_id in self.syncs if sync_id not in candidates}
+        of_others = listing.foreign if listing.complete else frozenset()
+        candidates |= {i: self._labels.get(i) for i in self.syncs if i not in candidates and i not in of_others}
         if not listing.complete:
             candidates |= {i: self._labels.get(i) for i in self._named_and_here() if i not in candidates}
         covered = self._coverage.labels_of(candidates)
@@ -192,7 +191,7 @@ class Roster:
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
         await self._update_known(listing, covered)
         new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}
-        await self._add(new, listing, first=first)
+        await self._add(new, listing, first=self.listings.first_at is None)
         await self._note_shown(listing)
         if listing.complete:
             self._report_unlisted(listing)

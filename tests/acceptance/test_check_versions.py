@@ -9,7 +9,7 @@ from notifier.simulator import SimulatorThread, Status
 from .conftest import V1, V2, Workplace
 
 BOTH = (V2, V1)
-REMEDY = "give the workspace a token in place of its api_key, as docs/v2.md says"
+REMEDY = "give the workspace a token, as docs/v2.md says"
 HINTS = "watchlist.yaml: warning: workspaces.production"
 
 

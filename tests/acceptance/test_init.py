@@ -76,8 +76,8 @@ def test_what_is_wrong_is_told_and_can_be_corrected(desk: Workplace, simulator: 
     with Terminal(desk, "init", *places(simulator)) as terminal:
         terminal.answers("Tokens are made in Fivetran: account settings", "wr ong")
         terminal.answers("That must not contain spaces", "wrong")
-        terminal.answers("The syncs can't be read: HTTP 401 Unauthorized: the token is wrong", address(simulator))
-        terminal.answers("Activations personal access token", simulator.token)
+        terminal.answers("The syncs can't be read: HTTP 401 Unauthorized: the token is wrong", simulator.token)
+        terminal.answers("The API's address", address(simulator))
         terminal.answers("Which to watch", "99")
         terminal.answers("That fits nothing: the workspace has no sync 99.", "Sales?orce: A*")
         terminal.answers("Who is told", "mail")
@@ -207,9 +207,9 @@ def test_an_empty_token_is_an_api_key_of_version_1_and_the_file_says_when_that_e
     with Terminal(desk, "init", "--to", "webhook", *places(simulator, version="v1")) as terminal:
         terminal.answers("Activations personal access token", "")
         terminal.answers("API key of the Census workspace", "wrong")
-        terminal.answers("The syncs can't be read: HTTP 401 Unauthorized: the API key", address(simulator, "v1"))
-        terminal.answers("Activations personal access token", "")
+        terminal.answers("The syncs can't be read: HTTP 401 Unauthorized: the API key", "")
         terminal.answers("API key of the Census workspace", simulator.api_key)
+        terminal.answers("The API's address", address(simulator, "v1"))
         terminal.answers("Which to watch", "all")
         terminal.answers("URL of the webhook", f"{simulator.sink_url}/hook")
         assert terminal.ends() == 0, terminal.shown

@@ -152,7 +152,7 @@ def test_a_story_is_told_over_the_switch_and_none_of_it_twice(
 # --- version 1 ends ---
 
 ENDED = "{failing: {}, rejected_records: false, unreachable: {after: 2s}, unreadable: {after: 2s}, reminders: false}"
-THE_END = "version 1 of the API ends on 2027-01-15; give the workspace a token in place of its api_key"
+THE_END = "version 1 of the API ends on 2027-01-15; give the workspace a token"
 
 
 def ends_with(status: int) -> Callable[[SimulatorThread], None]:

@@ -44,6 +44,7 @@ EXAMPLES = examples(
     ("notifier init --channel '#data-syncs' --yes", "without questions"),
     ("notifier init --to webhook --watch 'Sales*'", "some syncs"),
 )
+_SLACK_TOKENS: Final = ("xoxb-", "xoxp-", "xoxe", "xapp-")  # how they begin
 _ABOUT_TOKENS: Final = "Tokens are made in Fivetran: account settings, Activations personal access token."
 _WITHOUT_ONE: Final = f"Leave it empty for an API key: version 1 of the API, which ends on {RETIRES_ON[ApiVersion.V1]}."
 
@@ -100,6 +101,8 @@ def init(
     log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
     if region is not None and base_url is not None:
         raise typer.BadParameter("give either --region or --base-url")
+    if channel is not None and (complaint := _no_channel(channel)) is not None:
+        raise typer.BadParameter(f"--channel {complaint}")
     _refuse_to_overwrite(config, force=force)
     questions = Questions(os.environ, interactive=sys.stdin.isatty() and not yes)
     kind = to or (To.SLACK if channel is not None or not questions.interactive else None)
@@ -158,9 +161,12 @@ def _connected(questions: Questions, answers: Answers, config: Path, *, asks_reg
     """The answers with a region, and a token or an API key in `questions.env`, that give the list of syncs."""
     anew = False
     while True:
-        if questions.interactive and (asks_region or anew):
+        if questions.interactive and asks_region and not anew:
             answers = _ask_where(questions, answers)
+        # After a refusal, the key first: who types it at once must not see it on the screen, as an address.
         answers = replace(answers, api=_ask_for_key(questions, answers.group, anew=anew))
+        if questions.interactive and anew:
+            answers = _ask_where(questions, answers)
         watchlist = _loaded(replace(answers, kind=To.WEBHOOK), config, questions, **{HOOK_URL: "https://example.com"})
         with waiting("Asking Census for the syncs …"), asyncio.Runner(loop_factory=new_loop()) as runner:
             (found,) = runner.run(read_listings(watchlist)).values()
@@ -221,9 +227,16 @@ def _ask_for_receiver(questions: Questions, kind: To, channel: str | None, *, an
             question = "Bot token of the Slack app, xoxb-…, as docs/slack.md says"
             questions.secret(SLACK_TOKEN, question, as_value_of(Credential), anew=anew)
             name = "Channel, a name such as #data-syncs or an ID"
-            return questions.text(channel, "--channel", name, as_value_of(NonEmpty))
+            return questions.text(channel, "--channel", name, _no_channel)
         case unknown:
             assert_never(unknown)
+
+
+def _no_channel(answer: str) -> str | None:
+    """What is wrong with a channel; it is written down, so that it must be no secret."""
+    if answer.startswith(_SLACK_TOKENS):
+        return "must be a channel, and this is a token"
+    return as_value_of(NonEmpty)(answer)
 
 
 def _proven(questions: Questions, answers: Answers, config: Path) -> Answers:

@@ -109,7 +109,9 @@ async def test_a_run_that_came_in_between_is_no_difference_and_one_that_stays_aw
     again = the_other(await looked_at(simulator)).comparison
     assert again is not None
     mine, theirs = again.newest.differ[52]
-    assert (mine == 900, theirs == 900) == (False, True)
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.id == 900, theirs.id == 900) == (False, True)
     assert again.same_syncs
 
 

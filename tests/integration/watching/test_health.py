@@ -74,7 +74,9 @@ async def test_three_failures_in_a_row_make_it_down(health: Health, saved: list[
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "before", [None, "HTTP 301 Moved Permanently: version 1 of the API ends"], ids=["well before", "bad before this start"]
+    "before",
+    [None, "HTTP 301 Moved Permanently: version 1 of the API ends"],
+    ids=["well before", "bad before this start"],
 )
 async def test_that_a_list_is_anothers_says_more_than_that_runs_can_not_be_read_there(
     saved: list[WorkspaceState], before: str | None

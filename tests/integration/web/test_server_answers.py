@@ -349,7 +349,7 @@ def test_of_a_workspace_whose_api_version_ends_the_page_says_until_when_and_what
     rows = {name: re.search(rf'<li id="w-{name}".*?</li>', page, re.DOTALL) for name in told}
     said = {name: " ".join(re.sub("<[^>]+>", " ", row[0]).split()) for name, row in rows.items() if row is not None}
     days.append(datetime.now(UTC).date())  # which is another one at midnight
-    remedy = "give the workspace a token in place of its api_key, as docs/v2.md says"
+    remedy = "give the workspace a token, as docs/v2.md says"
     assert any(f"{ending(ApiVersion.V1, day)}: {remedy}" in said["old"] for day in days)
     assert [name for name in said if "API version" in said[name]] == ["old"]
     assert {name: (each["api"], each["retires_on"]) for name, each in told.items()} == {

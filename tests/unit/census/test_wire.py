@@ -193,8 +193,43 @@ def test_unknown_fields_travel_along_as_they_came() -> None:
 
 
 def test_runs_keep_the_order_of_the_answer() -> None:
-    page = wire.runs_page(answer([{"id": 3}, {"id": 1}, {"id": 2}]), 52)
+    page = wire.runs_page(answer([{"id": 3, "status": "working"}, {"id": 1}, {"id": 2}]), 52)
     assert [run.id for run in page.runs] == [3, 1, 2]
+
+
+def dated_runs(*days: int | None, **fields: Any) -> list[dict[str, Any]]:
+    """Runs with a status, of these days of a month."""
+    times = [None if day is None else f"2026-11-{day:02}T00:00:00Z" for day in days]
+    return [{"id": number + 1, "status": "working", "created_at": at, **fields} for number, at in enumerate(times)]
+
+
+MORE = {"pagination": {"next_page": 2, "total_records": 30}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "pagination", "reason"),
+    [
+        (dated_runs(1, 2, 3), MORE, "the oldest runs first"),
+        (dated_runs(1, 2, 3), {}, None),  # all there is
+        (dated_runs(1, 2), MORE, None),  # by chance
+        (dated_runs(1, 3, 2), MORE, None),
+        (dated_runs(2, 2, 2), MORE, None),
+        (dated_runs(1, None, 3), MORE, None),
+        (dated_runs(3, 2, 1, status=None), {}, "none of them has a status"),
+        (dated_runs(3, 2, 1, status=""), MORE, "none of them has a status"),
+        (dated_runs(3, 2, status=None), {}, None),
+        ([*dated_runs(4, 3, 2, status=None), {"id": 9, "status": "queued"}], {}, None),
+    ],
+)
+def test_what_can_not_be_so_by_chance_is_no_answer(
+    runs: list[dict[str, Any]], pagination: dict[str, Any], reason: str | None
+) -> None:
+    body = answer(runs, **pagination)
+    if reason is None:
+        assert len(wire.runs_page(body, 52).runs) == len(runs)
+        return
+    with pytest.raises(Unusable, match=reason):
+        wire.runs_page(body, 52)
 
 
 # --- syncs ---

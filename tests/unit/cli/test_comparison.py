@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from notifier.census.listing import Listing
-from notifier.cli.both_keys import Comparison, NewestRuns, OtherKey, Unshown
+from notifier.cli.both_keys import Comparison, Newest, NewestRuns, OtherKey, Unshown
 from notifier.cli.comparison import Told, compared, differences, unlike
 from notifier.model.api_version import ApiVersion
 from notifier.model.errors import CensusError, NotFound, Unreachable
@@ -77,7 +77,9 @@ def test_ten_are_named_and_the_others_counted(more: int, last: str) -> None:
     assert len(named) == 11
     assert named[-1] == f"only version 1 shows {last}"
     both = a_listing(*range(1, more + 1))
-    differing = replace(agreeing(*both.syncs), differ=dict.fromkeys(both.syncs, (1, 2)))
+    differing = replace(
+        agreeing(*both.syncs), differ=dict.fromkeys(both.syncs, (Newest(1, "failed"), Newest(2, "failed")))
+    )
     _, named, _ = said(both, other(both, both, differing))
     assert named[-1] == f"the newest runs of {last} differ too"
     broken = replace(agreeing(*both.syncs), unread={i: Unshown(V1, Unreachable("HTTP 500")) for i in both.syncs})
@@ -87,12 +89,16 @@ def test_ten_are_named_and_the_others_counted(more: int, last: str) -> None:
 
 def test_newest_runs_that_differ_are_told_and_no_failure() -> None:
     both = a_listing(51, 52, 53)
-    newest = NewestRuns((51, 52, 53), 3, {51: (7, "zealous_ant"), 52: (None, 8)}, {53: Unshown(V1, GONE)})
+    differ: dict[Id, tuple[Newest | None, Newest | None]] = {
+        51: (Newest(7, "failed"), Newest(7, "Failed")),
+        52: (None, Newest("an_ant", None)),
+    }
+    newest = NewestRuns((51, 52, 53), 3, differ, {53: Unshown(V1, GONE)})
     assert said(both, other(both, both, newest)) == (
         Told(None, "both: the same 3 syncs; newest runs: 2 differ, 1 can't be read"),
         [
-            "the newest run of sync 51 (Sync 51) is 7 by version 2 and zealous_ant by version 1, asked twice",
-            "the newest run of sync 52 (Sync 52) is none by version 2 and 8 by version 1, asked twice",
+            "the newest run of sync 51 (Sync 51) is 7 (failed) by version 2 and 7 (Failed) by version 1, asked twice",
+            "the newest run of sync 52 (Sync 52) is none by version 2 and an_ant (no status) by version 1, asked twice",
             "the runs of sync 53 (Sync 53) can't be read by version 1: HTTP 410 Gone",
         ],
         None,

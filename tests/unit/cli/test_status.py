@@ -9,7 +9,7 @@ from notifier.model.api_version import ApiVersion
 from notifier.store.views.overview import WorkspaceView
 
 TODAY = date(2026, 11, 27)
-REMEDY = "give the workspace a token in place of its api_key, as docs/v2.md says"
+REMEDY = "give the workspace a token, as docs/v2.md says"
 
 
 def a_workspace(name: str, api: ApiVersion | None = ApiVersion.V1) -> WorkspaceView:

@@ -78,6 +78,16 @@ def test_one_sync_that_is_known_or_none_to_know_makes_it_the_workspace() -> None
     assert SEEN.after(a_listing(ended=False, source=ELSEWHERE)).source == HERE
 
 
+@pytest.mark.parametrize(("is_first", "is_believed"), [(True, False), (False, True)])
+def test_a_list_that_shows_none_is_doubted_where_none_was_seen_before_it(is_first: bool, is_believed: bool) -> None:
+    listing, listings = SEEN.believed(a_listing(8, 9), {1, 2}, is_first=is_first)
+    assert listing.complete is is_believed
+    assert listings.doubted_since == (None if is_believed else NOW)
+    assert SEEN.believed(a_listing(1, 9), {1, 2}, is_first=True)[0].complete
+    foreign = replace(a_listing(8, 9), foreign=frozenset({1}))
+    assert SEEN.believed(foreign, {1, 2}, is_first=True)[0].complete, "one of them says itself that it is another's"
+
+
 def test_what_lasts_for_a_day_is_believed_and_one_good_listing_ends_the_doubt() -> None:
     _, doubted = SEEN.believed(a_listing(), {1})
     just_before, still = doubted.believed(a_listing(when=NOW + DOUBTED_FOR - HOUR), {1})
