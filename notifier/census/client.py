@@ -172,7 +172,7 @@ class CensusClient:
                 error = self.version.error_of(status, path)
                 if error is not None:
                     pause = retry_after(answer.headers, datetime.now(UTC)) if status == 503 else None
-                    if pause is not None and isinstance(error, Unreachable):
+                    if pause and isinstance(error, Unreachable):
                         error.asks_to_wait = True
                         self.gate.pause(pause)
                     raise error

@@ -212,9 +212,8 @@ class Health:
         self._failing.add(of)
         self._has_fresh = self._has_fresh or fresh
         is_of_several = self._has_fresh and len(self._failing) >= min(among, DOWN_AFTER)
-        asks_all_to_wait = (
-            isinstance(error, Unreachable) and error.asks_to_wait
-        )  # so that no other will fail for a while
+        # Then no other fails for a while, since none is asked.
+        asks_all_to_wait = isinstance(error, Unreachable) and error.asks_to_wait
         self._is_of_all = among == 1 or is_of_several or asks_all_to_wait
         if self._failures < DOWN_AFTER or self.is_left_alone:
             return
