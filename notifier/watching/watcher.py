@@ -8,7 +8,9 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,6 +23,7 @@ from notifier.model.sync import Sync
 from notifier.watching import pace
 from notifier.watching.attempt import PollAttempts
 from notifier.watching.health import Health
+from notifier.watching.hints import hints_of
 from notifier.watching.lister import Lister
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
@@ -33,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY: Final = 1.0  # seconds between two looks at whether the workspace's API is silent
 FROZEN: Final = 10.0  # seconds between two such looks tell that the process stood still
+COUNTED_EVERY: Final = 10.0  # seconds between two looks at how many requests there were in the last minute
+REQUESTS_DIFFER: Final = 0.2  # the part by which the requests of a minute change before it is worth a write
 AT_ONCE: Final = 2  # polls for each request that may be under way: while some are recorded, others ask
 
 
@@ -62,12 +67,14 @@ class WorkspaceWatcher:
         self._wake = asyncio.Event()
         self._list_soon = asyncio.Event()
         self._schedule = Schedule.of(settings, sooner=self._wake.set)
-        self._lister = Lister(client, observer, roster, health, self._schedule, self._tell_stretch, clock=clock)
+        self._hints = hints = hints_of(settings, health.state, client.version.source)
+        self._lister = Lister(client, observer, roster, health, self._schedule, hints, self._tell_stretch, clock=clock)
         self._attempts = PollAttempts(
             observer,
             roster,
             health,
             self._schedule,
+            hints,
             self._tell_stretch,
             list_soon=self._list_soon.set,
             meter=meter,
@@ -96,6 +103,7 @@ class WorkspaceWatcher:
             loops.create_task(self._look_after_it(), name=f"look after {self.name}")
             loops.create_task(self._list_for_ever(), name=f"list syncs of {self.name}")
             loops.create_task(self._poll_for_ever(), name=f"poll {self.name}")
+            loops.create_task(self._count_requests(), name=f"count requests of {self.name}")
 
     async def run_once(self) -> bool:
         """One round: a listing, then every target once. False when something could not be read or kept."""
@@ -137,6 +145,7 @@ class WorkspaceWatcher:
             if now - looked_at > FROZEN:
                 self.health.stood_still(now - looked_at)
             looked_at = now
+            self._lister.look(now)
             try:
                 await self._outage.look()
             except StoreUnavailable:
@@ -147,13 +156,27 @@ class WorkspaceWatcher:
                 log.exception("a look at the workspace failed by a fault of the notifier; please report it")
             await asyncio.sleep(LOOK_EVERY)
 
+    async def _count_requests(self) -> None:
+        """Keeps how many requests the workspace takes, where that is another number than was known."""
+        while True:
+            await asyncio.sleep(COUNTED_EVERY)
+            number, known = self._client.gate.in_last_minute(), self.health.state.requests_per_minute
+            if known is None or abs(number - known) > known * REQUESTS_DIFFER:
+                self.health.remember(partial(replace, requests_per_minute=number))
+                await self.health.save()
+
     async def _list_for_ever(self) -> None:
+        now = asyncio.get_running_loop().time
         failures = 0
         while True:
             await self.health.until_asked_again()
             self._list_soon.clear()
+            begun = now()
             failures = 0 if await self._lister.list() else failures + 1
+            took = now() - begun
             wait = self._schedule.listing_interval
+            if self._hints.is_trusted:
+                wait = max(wait - took, took / 2)  # from one beginning to the next, and never one after the other
             wait = min(wait, pace.back_off(failures, self._jitter())) if failures else wait
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):

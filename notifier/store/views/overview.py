@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState
+from notifier.model.hints import Hints
 from notifier.store.sql.schema import deliveries, receivers, worker, workspaces
 from notifier.store.views.deliveries import in_state
 
@@ -38,6 +39,10 @@ class WorkspaceView:
     """When it first gave no usable answer, and has given none since."""
     api: ApiVersion | None = None
     """The version of the API by which it is read; None until a worker that knows versions has started."""
+    hints: Hints | None = None
+    """How far its list of syncs is trusted; None until a worker that knows hints has started."""
+    requests_per_minute: int | None = None
+    """How many there were in a minute, not long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
             needed_rate=row.needed_rate,
             down_since=row.silent_since,
             api=ApiVersion(row.api) if row.api is not None else None,
+            hints=Hints(row.hints) if row.hints is not None else None,
+            requests_per_minute=row.requests_per_minute,
         )
         for row in connection.execute(select(workspaces).order_by(workspaces.c.name))
     }

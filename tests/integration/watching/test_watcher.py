@@ -59,11 +59,11 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, scene: Scene, sync_id: int, error:
     real = Observer.poll_sync
     failed: list[int] = []
 
-    async def poll_sync(observer: Observer, target: SyncTarget) -> None:
+    async def poll_sync(observer: Observer, target: SyncTarget, *, conditionally: bool) -> bool:
         if target.sync_id == sync_id:
             failed.append(sync_id)
             raise error
-        await real(observer, target)
+        return await real(observer, target, conditionally=conditionally)
 
     monkeypatch.setattr(Observer, "poll_sync", poll_sync)
     return failed
@@ -702,11 +702,12 @@ async def test_hints_during_a_poll_bring_one_more_after_it(scene: Scene, monkeyp
     begun, go_on = asyncio.Event(), asyncio.Event()
     polls = 0
 
-    async def poll_sync(_: Observer, target: SyncTarget) -> None:
+    async def poll_sync(_: Observer, target: SyncTarget, *, conditionally: bool) -> bool:
         nonlocal polls
         polls += 1
         begun.set()
         await go_on.wait()
+        return False
 
     monkeypatch.setattr(Observer, "poll_sync", poll_sync)
     LoopClock(monkeypatch)

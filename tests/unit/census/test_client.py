@@ -104,7 +104,8 @@ async def test_runs_are_asked_for_newest_first_by_page(api: Api) -> None:
 async def test_syncs_are_asked_for_oldest_first_a_hundred_at_a_time(api: Api) -> None:
     path = "/syncs?page=2&per_page=100&order=asc"
     api.answers(path, payload={"data": [{"id": 52, "label": "L"}], "pagination": {"next_page": None}})
-    page, date = await api.client().syncs(page=2)
+    answer = await api.client().syncs(page=2)
+    page, date = V1("", "").syncs_page(answer.body, 2), answer.date
     assert ([(sync.id, sync.label) for sync in page.syncs], page.paging.more, date) == ([(52, "L")], False, None)
     assert api.asked == [("GET", normalize_url(BASE + path))]
 

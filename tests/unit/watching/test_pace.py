@@ -90,8 +90,8 @@ def test_a_workspace_is_listed_every_ten_polls_but_within_five_minutes(rest: tim
 
 def test_the_demand_is_the_sum_of_what_all_intervals_ask_for() -> None:
     intervals = Intervals(rest=60, active=10)
-    # 120 / 60 + (5 + 3) / 10 = 2 + 0.8
-    assert demand(resting=120, active=5, outside=3, intervals=intervals) == pytest.approx(2.8)
+    # (120 + 60 / 10) / 60 + (5 + 3) / 10 = 2.1 + 0.8
+    assert demand(resting=120, seldom=60, active=5, outside=3, intervals=intervals) == pytest.approx(2.9)
 
 
 def test_intervals_are_not_stretched_while_the_budget_is_enough() -> None:
