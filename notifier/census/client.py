@@ -71,6 +71,8 @@ class Gate:
 
     def paused_for(self) -> float:
         """Seconds until requests may begin again, 0 when they may."""
+        if not self._open_at:
+            return 0.0
         return max(0.0, self._open_at - asyncio.get_running_loop().time())
 
     async def room(self) -> None:

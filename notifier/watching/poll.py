@@ -87,8 +87,10 @@ class Observer:
         if fingerprint != target.fingerprint:
             taken = await self._read_list(target, self._client.version.runs_page(answer.body, target.sync_id), answered)
             target.fingerprint = fingerprint if taken else None
-        await self._poll_all_outside(target, answered)
-        await self._give_up(target, answered.now)
+        if target.outside:
+            await self._poll_all_outside(target, answered)
+        if target.followed:
+            await self._give_up(target, answered.now)
         if had_baseline:
             await self.pass_time(target, answered.now)
 
