@@ -94,6 +94,9 @@ class Gate:
 
     def __init__(self, rate: float, concurrency: int) -> None:
         self.slots = asyncio.Semaphore(concurrency)
+        self.free = concurrency
+        """How many more requests may be under way."""
+        self._freed = asyncio.Event()
         self._limiter = AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(1, 1 / rate)
         self._open_at = 0.0
         self._seconds: deque[list[int]] = deque(maxlen=60)  # of those in which requests began: which, and how many
@@ -116,12 +119,15 @@ class Gate:
 
     def paused_for(self) -> float:
         """Seconds until requests may begin again, 0 when they may."""
+        if not self._open_at:
+            return 0.0
         return max(0.0, self._open_at - asyncio.get_running_loop().time())
 
     async def room(self) -> None:
         """Waits until a place is free: whoever would wait for one at the gate is better not handed out yet."""
-        async with self.slots:
-            pass
+        while not self.free:
+            self._freed.clear()
+            await self._freed.wait()
 
     @asynccontextmanager
     async def passage(self, *, patient: bool = True) -> AsyncIterator[None]:
@@ -130,16 +136,21 @@ class Gate:
         The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it.
         """
         async with self.slots:
-            while True:
-                while wait := self.paused_for():
-                    if not patient:
-                        raise Throttled(timedelta(seconds=ceil(wait)))
-                    await asyncio.sleep(wait)
-                await self._limiter.acquire()
-                if not self.paused_for():
-                    break
-            self._count()
-            yield
+            self.free -= 1
+            try:
+                while True:
+                    while wait := self.paused_for():
+                        if not patient:
+                            raise Throttled(timedelta(seconds=ceil(wait)))
+                        await asyncio.sleep(wait)
+                    await self._limiter.acquire()
+                    if not self.paused_for():
+                        break
+                self._count()
+                yield
+            finally:
+                self.free += 1
+                self._freed.set()
 
 
 async def _say_nothing(_: Throttled) -> None:

@@ -8,6 +8,9 @@ from datetime import timedelta
 from math import ceil, floor
 from typing import Final
 
+TICK: Final = 0.25  # seconds: what is due within it begins together, for most of what a poll costs is waking up for it
+FEWEST_TICKS: Final = 8  # in an interval, so that a short one is not polled in two or three heaps
+ROUNDING: Final = 1e-6  # of a tick
 GOLDEN: Final = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
 LONGEST_BACK_OFF: Final = 300.0
 FIRST_BACK_OFF: Final = 1.0
@@ -37,9 +40,12 @@ def next_poll(now: float, number: int, intervals: Intervals, *, active: bool, se
     """When to poll again after a poll that was due, or ended, at `now`: at the next place of the n-th poller.
 
     That is never later than one interval from now. Syncs that became active together are spread over the interval too.
+    Places are ticks: an interval has a whole number of them, so that none is polled a moment sooner or later than it
+    asks for, and those of intervals of whole ticks fall together, in whatever workspace.
     """
     interval = (intervals.active if active else intervals.rest * (SELDOM if seldom else 1)) * intervals.stretch
-    place = phase(number) * interval
+    ticks = max(ceil(interval / TICK - ROUNDING), FEWEST_TICKS)
+    place = floor(phase(number) * ticks) * interval / ticks
     turn = floor((now - place) / interval) + 1
     due = place + turn * interval
     return due if due > now else due + interval

@@ -87,8 +87,10 @@ class Observer:
         answered = self.api_clock.read(answer.date)
         if isinstance(answer, Answer):
             await self._take_list(target, answer, answered)
-        await self._poll_all_outside(target, answered)
-        await self._give_up(target, answered.now)
+        if target.outside:
+            await self._poll_all_outside(target, answered)
+        if target.followed:
+            await self._give_up(target, answered.now)
         if had_baseline:
             await self.pass_time(target, answered.now)
         return target.changes != before

@@ -6,6 +6,7 @@ workspace's syncs. A workspace that is down is asked by one poll at a time; when
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -183,44 +184,68 @@ class WorkspaceWatcher:
                     await self._list_soon.wait()
 
     async def _poll_for_ever(self) -> None:
-        """Tasks that poll take turns at waiting for who is due next; another joins when all are polling.
+        """One task waits for who is due next, the others for their turn or a poll; another joins when all are polling.
 
-        Who has waited polls itself, so that a poll at rest wakes one task, once.
+        What is due together begins in one turn of the event loop: who has waited polls itself, and hands the rest to
+        those who wait. Who has ended a poll takes the next one that is due, and wakes nobody for it.
         """
-        turn = asyncio.Lock()
-        tasks = waiting = 0
+        loop = asyncio.get_running_loop()
+        idle: deque[asyncio.Future[Poller | None]] = deque()  # None: it is your turn to wait for who is due
+        tasks = handed = 0  # out to those who have yet to begin
+        led = False
+
+        def due_at_once(room: int) -> Poller | None:
+            return self._schedule.take(loop.time()) if room > 0 and not self.health.is_down else None
 
         async def poll_in_turn() -> None:
-            nonlocal waiting
+            nonlocal handed, led
             while True:
-                waiting += 1
-                async with turn:
-                    await self._client.gate.room()
-                    await self.health.until_asked_again()
-                    poller = await self._next_due()
-                    waiting -= 1
-                    if self.health.is_left_alone:  # by now
-                        self._schedule.put_back(poller)
-                        continue
-                    if self.health.is_down:
-                        await self._poll_and_schedule(poller)
-                        continue
-                if not waiting:
-                    join()
+                poller = due_at_once(self._client.gate.free - handed)
+                if poller is None and led:
+                    turn: asyncio.Future[Poller | None] = loop.create_future()
+                    idle.append(turn)
+                    poller = await turn
+                    handed -= poller is not None
+                if poller is None:
+                    led = True
+                    poller = await self._next_to_begin()
+                    led = False
+                if not led:
+                    pass_on()
                 await self._poll_and_schedule(poller)
 
-        def join() -> None:
-            nonlocal tasks
-            if tasks < AT_ONCE * self._settings.max_concurrent_requests:
+        def pass_on() -> None:
+            """Hands what else is due to those who wait, and another the turn to wait for who is due."""
+            nonlocal handed, led, tasks
+            while idle and (other := due_at_once(self._client.gate.free - handed - 1)) is not None:
+                handed += 1
+                idle.popleft().set_result(other)
+            if idle:
+                led = True
+                idle.popleft().set_result(None)
+            elif tasks < AT_ONCE * self._settings.max_concurrent_requests:
                 tasks += 1
                 polls.create_task(poll_in_turn(), name=f"poll {self.name}")
 
         async with asyncio.TaskGroup() as polls:
-            join()
+            pass_on()
 
     async def _poll_and_schedule(self, poller: Poller) -> None:
         ended = await self._attempts.make(poller)
         self._schedule.landed(poller, ended, is_down=self.health.is_down)
+
+    async def _next_to_begin(self) -> Poller:
+        """Waits for the first poll that is due and may begin. While the workspace is down, polls one by one."""
+        while True:
+            await self._client.gate.room()
+            await self.health.until_asked_again()
+            poller = await self._next_due()
+            if self.health.is_left_alone:  # by now
+                self._schedule.put_back(poller)
+            elif self.health.is_down:
+                await self._poll_and_schedule(poller)
+            else:
+                return poller
 
     async def _next_due(self) -> Poller:
         """Waits for the first poll that is due."""

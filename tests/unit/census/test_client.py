@@ -451,6 +451,27 @@ def test_no_more_requests_are_under_way_than_allowed(concurrency: int) -> None:
     in_virtual_time(story)
 
 
+def test_there_is_room_where_another_request_may_be_under_way_and_whoever_waits_for_it_takes_no_place() -> None:
+    async def story() -> None:
+        gate, passed, begun = Gate(100, 2), list[float](), now()
+        await gate.room()
+        async with asyncio.TaskGroup() as tasks:
+            for hold in (3, 1):
+                tasks.create_task(through(gate, passed, lambda hold=hold: asyncio.sleep(hold)))  # type: ignore[misc]
+            await asyncio.sleep(0)
+            assert gate.free == 0
+            await gate.room()
+            assert now() - begun == pytest.approx(1, abs=0.1)
+            assert gate.free == 1
+            with pytest.raises(KeyError):
+                async with gate.passage():
+                    raise KeyError
+            assert gate.free == 1
+        assert gate.free == 2
+
+    in_virtual_time(story)
+
+
 @pytest.mark.parametrize(("rate", "burst"), [(10.0, 10), (2.5, 3), (1.0, 1), (0.5, 1), (0.2, 1), (1_000.0, 1_000)])
 def test_no_second_has_more_than_the_rate_beyond_one_burst(rate: float, burst: int) -> None:
     async def story() -> None:
