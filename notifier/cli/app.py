@@ -13,7 +13,7 @@ import notifier
 from notifier.cli import streams
 from notifier.cli.help import examples
 from notifier.model.errors import NotifierError, OutputUnwritable, ReaderGone, WatchlistError
-from notifier.service import log
+from notifier.service import stderr
 
 GROUPS: Final = {
     "run": "run",
@@ -88,14 +88,14 @@ def main() -> None:
     except SystemExit as end:
         code = end.code
     except WatchlistError as error:
-        log.tell(str(error))
+        stderr.tell(str(error))
         code = 2
     except ReaderGone:
         streams.give_up_output()
     except NotifierError as error:
-        log.tell(f"notifier: {error}")
+        stderr.tell(f"notifier: {error}")
         code = 1
         if isinstance(error, OutputUnwritable):
             streams.give_up_output()
-    log.flush()
+    stderr.flush()
     sys.exit(code)

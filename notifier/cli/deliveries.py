@@ -10,7 +10,7 @@ from rich.text import Text
 
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, load, look_up
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, Limit, look_up
 from notifier.cli.terminal import MOST_SHOWN, ago, long, plain, print_json_array, short, show_newest, table
 from notifier.model.delivery import DeliveryState
 from notifier.model.times import counted
@@ -125,7 +125,9 @@ def retry(
         receiver=receiver,
         since=now - age if age else None,
     )
-    outline = look_up(config)
+    from notifier.cli.loading import load, outline_of  # a look at deliveries needs no such thing
+
+    outline = outline_of(config)
     if outline.lacks is not None:
         load(config)  # says what is wrong: without its receivers nobody knows whose deliveries would wait for ever
     retried = retry_deliveries(outline.database, wanted, now, outline.receivers)

@@ -43,15 +43,15 @@ def incidents(
 
     An incident is opened once, however many runs it spans. All is read from the database.
     """
-    outline = look_up(config)
-    path = outline.database
     if as_json:
-        tell_what_lacks(outline)
-        print_json_array(
-            incident_document(incident, outline.workspaces)
-            for incident in read_incidents(path, limit, resolved=everything)
-        )
+        from notifier.cli.loading import outline_of  # for the workspaces, whose hosts the links name
+
+        outline = outline_of(config)
+        tell_what_lacks(outline.lacks)
+        found = read_incidents(outline.database, limit, resolved=everything)
+        print_json_array(incident_document(incident, outline.workspaces) for incident in found)
         return
+    path = look_up(config).database
     most = limit or (MOST_SHOWN if everything else None)
     found = read_incidents(path, most and most + 1, resolved=everything)
     shown = table(*_columns(everything), rows=_rows(found[:most], everything))

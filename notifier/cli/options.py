@@ -7,9 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from notifier.model.identity import NO_ID, Id, id_of
-from notifier.watchlist.models import Watchlist
-from notifier.watchlist.reading.load import load_watchlist
-from notifier.watchlist.reading.outline import Outline, read_outline
+from notifier.watchlist.reading.place import Place, read_place
 
 Config = Annotated[
     Path,
@@ -36,18 +34,13 @@ Limit = Annotated[
 ]
 
 
-def look_up(config: Path) -> Outline:
-    """What can be read of the watchlist, for those who only look into the database. Raises WatchlistError."""
-    return read_outline(config, os.environ)
+def look_up(config: Path) -> Place:
+    """What those who only look into the database need of the watchlist. Raises WatchlistError."""
+    return read_place(config, os.environ)
 
 
-def tell_what_lacks(outline: Outline) -> None:
+def tell_what_lacks(lacks: str | None) -> None:
     """Says that not all is shown, for want of a watchlist that can be read."""
-    if outline.lacks is not None:
-        first = outline.lacks.splitlines()[0]
+    if lacks is not None:
+        first = lacks.splitlines()[0]
         typer.echo(f"notifier: this is what the database knows; the watchlist can't be read: {first}", err=True)
-
-
-def load(config: Path) -> Watchlist:
-    """Reads the watchlist with the process' environment. Raises WatchlistError."""
-    return load_watchlist(config, os.environ)

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from notifier.cli.help import Panel, examples
+from notifier.cli.loading import load
 from notifier.cli.loop import new_loop, spare_the_collector
-from notifier.cli.options import DEFAULT_CONFIG, OURS_ALONE, Config, load
+from notifier.cli.options import DEFAULT_CONFIG, OURS_ALONE, Config
 from notifier.cli.terminal import plain
-from notifier.service import log
+from notifier.service import log, stderr
 from notifier.service import run as service
 from notifier.service.reload import Reloads
 from notifier.service.round import run_once
@@ -66,9 +67,9 @@ def run(
     with asyncio.Runner(loop_factory=new_loop()) as runner:
         done = runner.run(run_once(load(config)))
     for workspace, reason in done.unread.items():
-        log.tell(f"notifier: not all of the workspace {workspace} could be read: {plain(reason)}")
+        stderr.tell(f"notifier: not all of the workspace {workspace} could be read: {plain(reason)}")
     if done.pending or done.died:
-        log.tell(f"notifier: {_left(done.pending, done.died)}; `notifier deliveries` shows why")
+        stderr.tell(f"notifier: {_left(done.pending, done.died)}; `notifier deliveries` shows why")
     if done.unread:
         raise typer.Exit(1)
     if done.pending or done.died:

@@ -9,8 +9,9 @@ import typer
 
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
+from notifier.cli.loading import load
 from notifier.cli.loop import new_loop
-from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.cli.options import DEFAULT_CONFIG, Config
 from notifier.cli.probe import SentTest, send_test_message
 from notifier.cli.terminal import brief, plain, waiting
 from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry

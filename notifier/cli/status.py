@@ -23,7 +23,7 @@ from notifier.store.sqlite.lock import is_held
 from notifier.store.views.incidents import count_open
 from notifier.store.views.overview import WorkspaceView
 from notifier.store.views.status import RunView, Status, SyncView, read_status, require_recent_worker
-from notifier.watchlist.reading.outline import default_database
+from notifier.watchlist.reading.place import default_database
 from notifier.web.documents import status_document
 
 MOST_SYNCS: Final = 50
@@ -53,10 +53,10 @@ def status(
     if healthy:
         _require_health(config)
         return
-    outline = look_up(config)
-    path = outline.database
-    view = read_status(path, outline.receivers)
-    tell_what_lacks(outline)
+    place = look_up(config)
+    path = place.database
+    view = read_status(path, place.receivers)
+    tell_what_lacks(place.lacks)
     running = is_held(path)
     if as_json:
         print_json(status_document(view, running))

@@ -10,8 +10,9 @@ from rich.text import Text
 from notifier.census.listing import Listing
 from notifier.cli import completion
 from notifier.cli.help import Panel, examples
+from notifier.cli.loading import load
 from notifier.cli.loop import new_loop
-from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, load
+from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config
 from notifier.cli.probe import read_listings
 from notifier.cli.terminal import brief, console, long, print_json_array, short, table, waiting
 from notifier.model.errors import CensusError

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from notifier.cli.help import Panel, examples
-from notifier.cli.options import DEFAULT_CONFIG, Config, load
+from notifier.cli.loading import load
+from notifier.cli.options import DEFAULT_CONFIG, Config
 from notifier.judging.advice import (
     dead_routes,
     deaf_workspaces,

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from notifier.service import log as door
+from notifier.service import stderr as door
 
 log = structlog.get_logger(__name__)
 

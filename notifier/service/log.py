@@ -7,12 +7,12 @@ import logging
 import os
 import sys
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from notifier.service.outlet import PATIENCE, Outlet
+from notifier.service.stderr import OUTLET, line
 
 
 class LogFormat(StrEnum):
@@ -32,28 +32,6 @@ def _drop_absent(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _dropped(lines: int) -> bytes:
-    return f"notifier: {lines} lines were dropped here: nobody took them\n".encode()
-
-
-OUTLET: Final = Outlet(2, _dropped)
-"""The only way to standard error of whatever must not wait for its reader."""
-
-
-def tell(sentence: str) -> None:
-    """A sentence for whoever started the command, on standard error, after what was logged before."""
-    OUTLET.put(_line(sentence))
-
-
-def flush(patience: float = PATIENCE) -> None:
-    """Waits until what was said is written, or its reader stands still for so many seconds."""
-    OUTLET.flush(patience)
-
-
-def _line(text: str) -> bytes:
-    return (text + "\n").encode(getattr(sys.stderr, "encoding", None) or "utf-8", "replace")
-
-
 class _OutletLogger:
     """structlog's way to the outlet."""
 
@@ -61,7 +39,7 @@ class _OutletLogger:
         """One for each name; there is one outlet."""
 
     def msg(self, message: str) -> None:
-        OUTLET.put(_line(message))
+        OUTLET.put(line(message))
 
     debug = info = warning = error = critical = exception = log = msg
 
@@ -70,7 +48,7 @@ class _OutletHandler(logging.Handler):
     """The standard library's way to the same outlet."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        OUTLET.put(_line(self.format(record)))
+        OUTLET.put(line(self.format(record)))
 
 
 def configure(style: LogFormat, level: LogLevel) -> None:
@@ -108,6 +86,6 @@ def configure(style: LogFormat, level: LogLevel) -> None:
         fields: Any = {"event": "log lines were dropped: their reader stood still", "lines": lines}
         for processor in (*shared, *final):
             fields = processor(None, "warning", fields)
-        return _line(str(fields))
+        return line(str(fields))
 
     OUTLET.notice = dropped

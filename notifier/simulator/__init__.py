@@ -5,6 +5,7 @@ belief about an API can not stand on both sides of a test.
 """
 
 from notifier.simulator.census import CensusSimulator, RecordedRequest
+from notifier.simulator.conditional import Tags, Validator
 from notifier.simulator.defaults import ABSENT, GENERATED
 from notifier.simulator.faults import (
     Big,
@@ -20,6 +21,7 @@ from notifier.simulator.faults import (
     Status,
     Transform,
 )
+from notifier.simulator.listing import Announced
 from notifier.simulator.scenario import Scenario, ScenarioError, Step, play
 from notifier.simulator.scenario_file import load_scenario
 from notifier.simulator.sink import ReceivedWebhook, WebhookSink
@@ -33,6 +35,7 @@ __all__ = [
     "ABSENT",
     "GENERATED",
     "Accept",
+    "Announced",
     "Big",
     "Body",
     "CensusSimulator",
@@ -57,8 +60,10 @@ __all__ = [
     "SlackSimulator",
     "Status",
     "Step",
+    "Tags",
     "Transform",
     "UnknownObjectError",
+    "Validator",
     "WebhookSink",
     "load_scenario",
     "play",

@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime
 
 from notifier.simulator.census import CensusSimulator
+from notifier.simulator.conditional import Tags, Validator
+from notifier.simulator.listing import Announced
 from notifier.simulator.scenario import Scenario, ScenarioError, play
 from notifier.simulator.scenario_file import load_scenario
 
@@ -24,6 +26,9 @@ def main() -> int:
     )
     if options.v1_ends is not None:
         simulator.retire_v1(options.v1_ends, options.v1_answers)
+    simulator.announce_runs(Announced(options.announce))
+    simulator.lag_list(options.list_lag)
+    simulator.tag_answers(Tags(options.tags), by=[Validator(name) for name in options.validators])
     simulator.record_requests = False  # nobody can ask for the record from here, and it would only grow
     failure = 0
     try:
@@ -49,14 +54,25 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--v1-answers", type=int, choices=(404, 410), default=410, help="what it answers then")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument(
+        "--announce",
+        choices=[*Announced],
+        default=Announced.NOTHING,
+        help="after what a sync's item in the list changes",
+    )
+    parser.add_argument("--list-lag", type=float, default=0.0, help="seconds by which the list of syncs is late")
+    parser.add_argument(
+        "--tags", choices=[*Tags], default=Tags.OFF, help="whether lists have validators, or lying ones"
+    )
+    parser.add_argument("--validators", nargs="+", choices=[*Validator], default=[Validator.ETAG])
     parser.add_argument("--scenario", metavar="NAME|FILE", help='a shipped scenario such as "demo", or a YAML file')
     parser.add_argument("--speed", type=float, default=1.0, help="plays the scenario so many times as fast")
     parser.add_argument("--syncs", type=int, default=0, help="adds so many syncs, each with one completed run")
     options = parser.parse_args()
     if options.speed <= 0:
         parser.error("--speed must be positive")
-    if not 0 <= options.port <= 65535 or options.syncs < 0 or options.latency < 0:
-        parser.error("--port is 0 to 65535, --syncs and --latency are not negative")
+    if not 0 <= options.port <= 65535 or min(options.syncs, options.latency, options.list_lag) < 0:
+        parser.error("--port is 0 to 65535, --syncs, --latency and --list-lag are not negative")
     return options
 
 

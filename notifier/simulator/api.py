@@ -16,7 +16,8 @@ import orjson
 
 from notifier.simulator import paging
 from notifier.simulator.defaults import ENDED
-from notifier.simulator.workspace import Stored, UnknownObjectError, Workspace
+from notifier.simulator.stored import Stored
+from notifier.simulator.workspace import UnknownObjectError, Workspace
 
 PREFIX: Final = {"v1": "/api/v1", "v2": "/api/v2"}
 JSON: Final = "application/json; charset=utf-8"
@@ -83,7 +84,7 @@ class Api:
         method = "GET" if question.method == "HEAD" else question.method
         match method, question.path.split("/")[1:]:
             case "GET", ["syncs"]:
-                return self._list(question, self._of_group(question, self._workspace.syncs()))
+                return self._list(question, self._of_group(question, self._workspace.listed()))
             case "GET", ["syncs", sync_id]:
                 return _one(self._workspace.stored_sync(_known(sync_id)))
             case "GET", ["syncs", sync_id, "sync_runs"]:

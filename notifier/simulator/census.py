@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,8 +17,10 @@ from multidict import CIMultiDictProxy
 
 from notifier.simulator import faults, wire
 from notifier.simulator.api import JSON, PREFIX, Api, Question, Retirement
+from notifier.simulator.conditional import Conditional, Tags, Validator
 from notifier.simulator.defaults import GENERATED, Id, Marker
 from notifier.simulator.listener import Listener
+from notifier.simulator.listing import Announced
 from notifier.simulator.workspace import Workspace
 
 
@@ -60,6 +62,7 @@ class CensusSimulator(Listener):
         keys = {"v1": api_key, "v2": token}
         self._api = Api(self._workspace, keys if versions == "both" else {versions: keys[versions]})
         self._first = PREFIX["v2" if versions == "v2" else "v1"]
+        self._conditional = Conditional()
         self._faults: faults.Board[faults.Fault] = faults.Board()
 
     # State. Every mutator gives the object as the API shows it from now on, as a copy.
@@ -125,6 +128,26 @@ class CensusSimulator(Listener):
         """From then on, by the clock of its answers, version 1 answers so to everything."""
         self._api.retirement = Retirement(at, status)
 
+    def announce_runs(self, announced: Announced = Announced.STATUSES) -> None:
+        """From now on the list of syncs tells of runs, or again does not. Without this no item changes by a run."""
+        self._workspace.announced = announced
+
+    def lag_list(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """From now on the list of syncs is served as it was so many seconds ago by `clock`; 0: as it is.
+
+        A clock is kept until the list is not late.
+        """
+        self._workspace.lag_list(seconds, clock)
+
+    def tag_answers(self, tags: Tags = Tags.HONEST, *, by: Collection[Validator] = (Validator.ETAG,)) -> None:
+        """From now on the lists of syncs and of runs say which state they show, by these headers. Without, by none."""
+        self._conditional.tags, self._conditional.by = tags, by
+
+    @property
+    def not_modified(self) -> int:
+        """How many requests were answered 304."""
+        return self._conditional.not_modified
+
     # Faults and the record.
 
     def fault(self, fault: faults.Fault, *, path: str = "*", times: int | None = None) -> faults.FaultHandle:
@@ -138,6 +161,7 @@ class CensusSimulator(Listener):
     def forget_requests(self) -> None:
         """Empties the record and counts from zero."""
         self.requests = []
+        self._conditional.not_modified = 0
         self.reset_counters()
 
     @asynccontextmanager
@@ -157,13 +181,17 @@ class CensusSimulator(Listener):
                     changes.append(rule.what)
                 elif (spoilt := await _spoil(request, rule)) is not None:
                     return spoilt
-        answer = self._api.answer(question, self.date or datetime.now(UTC))
+        now = self.date or datetime.now(UTC)
+        answer = self._api.answer(question, now)
         body = answer.body
         if changes and answer.content_type == JSON:
             body = _transformed(body, changes)
-        headers = {"Content-Type": answer.content_type}
+        told = self._conditional.headers(question.path, request.raw_path, body, now) if answer.status == 200 else {}
+        headers = {"Content-Type": answer.content_type} | told
         if self.date is not None:
             headers["Date"] = format_datetime(self.date.astimezone(UTC), usegmt=True)
+        if self._conditional.is_known(request.headers, told):
+            return web.Response(status=304, headers=headers)
         return web.Response(status=answer.status, body=body, headers=headers)
 
     async def _read(self, request: web.BaseRequest) -> Question:

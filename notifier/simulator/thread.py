@@ -5,7 +5,8 @@ Everything that touches the simulator runs in its event loop: the methods here h
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from types import TracebackType
@@ -13,8 +14,10 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from notifier.simulator import scenario
 from notifier.simulator.census import CensusSimulator, RecordedRequest
+from notifier.simulator.conditional import Tags, Validator
 from notifier.simulator.defaults import GENERATED, Id, Marker
 from notifier.simulator.faults import Fault, FaultHandle
+from notifier.simulator.listing import Announced
 from notifier.simulator.sink import ReceivedWebhook, Wanted, WebhookSink
 from notifier.simulator.slack.facade import SlackFacade
 from notifier.simulator.slack.simulator import SlackSimulator
@@ -78,6 +81,18 @@ class SimulatorThread:
     def retire_v1(self, at: datetime, status: int = 410) -> None:
         """See CensusSimulator."""
         self.call(self.simulator.retire_v1, at, status)
+
+    def announce_runs(self, announced: Announced = Announced.STATUSES) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.announce_runs, announced)
+
+    def lag_list(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """See CensusSimulator; its thread asks the clock."""
+        self.call(self.simulator.lag_list, seconds, clock)
+
+    def tag_answers(self, tags: Tags = Tags.HONEST, *, by: Collection[Validator] = (Validator.ETAG,)) -> None:
+        """See CensusSimulator."""
+        self.call(self.simulator.tag_answers, tags, by=by)
 
     def add_sync(
         self,
@@ -149,6 +164,11 @@ class SimulatorThread:
     def request_count(self) -> int:
         """See CensusSimulator."""
         return self.simulator.request_count
+
+    @property
+    def not_modified(self) -> int:
+        """See CensusSimulator."""
+        return self.simulator.not_modified
 
     @property
     def connections(self) -> int:

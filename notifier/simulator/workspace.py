@@ -5,40 +5,20 @@ and a page is cut from a list that is kept in order.
 """
 
 from bisect import insort_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import orjson
 
 from notifier.simulator import defaults
 from notifier.simulator.defaults import Id
+from notifier.simulator.listing import Announced, LateList, status_by_runs
+from notifier.simulator.stored import Stored
 
 
 class UnknownObjectError(LookupError):
     """The simulator holds nothing of that ID: no sync, run, channel, token or webhook."""
-
-
-@dataclass(slots=True)
-class Stored:
-    """An object of the API, where it stands in the order of creation, and its JSON."""
-
-    value: dict[str, Any]
-    created: datetime
-    _json: bytes | None = None
-
-    def json(self) -> bytes:
-        """The object serialised; kept until it changes."""
-        if self._json is None:
-            self._json = orjson.dumps(self.value)
-        return self._json
-
-    def replace(self, value: dict[str, Any]) -> None:
-        """Takes the new value and forgets the JSON of the old one."""
-        self.value = value
-        self._json = None
 
 
 @dataclass(slots=True)
@@ -52,6 +32,8 @@ class Workspace:
     """Syncs and runs. Every method that hands out an object hands out a copy of it."""
 
     def __init__(self) -> None:
+        self.announced = Announced.NOTHING
+        self._late: LateList | None = None
         self._syncs: dict[str, StoredSync] = {}
         self._runs: dict[str, Stored] = {}
         self._order: list[StoredSync] = []
@@ -62,6 +44,19 @@ class Workspace:
     def syncs(self) -> Sequence[Stored]:
         """All syncs, oldest first. Not a copy: to be read at once."""
         return self._order
+
+    def listed(self) -> Sequence[Stored]:
+        """The syncs as their list shows them, oldest first. Not a copy: to be read at once."""
+        return self._order if self._late is None else self._late.syncs()
+
+    def lag_list(self, seconds: float, clock: Callable[[], float]) -> None:
+        """The list shows from now on what it was so many seconds ago, though nothing that is older than it does now."""
+        if seconds <= 0:
+            self._late = None
+        elif self._late is None:
+            self._late = LateList(self._order, seconds, clock)
+        else:
+            self._late.lag = seconds
 
     def runs_of(self, sync_id: Id) -> Sequence[Stored]:
         """The sync's runs, oldest first. Not a copy: to be read at once."""
@@ -96,6 +91,7 @@ class Workspace:
         sync = StoredSync(value, defaults.moment_of(value.get("created_at"), now))
         self._syncs[str(identity)] = sync
         insort_right(self._order, sync, key=lambda stored: stored.created)
+        self._note(str(identity), sync)
         return deepcopy(value)
 
     def update_sync(self, sync_id: Id, given: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +99,7 @@ class Workspace:
         sync = self.stored_sync(sync_id)
         stamp = {"updated_at": defaults.timestamp(datetime.now(UTC))}
         sync.replace(defaults.merged(sync.value | stamp, deepcopy(given)))
+        self._note(str(sync_id), sync)
         return deepcopy(sync.value)
 
     def remove_sync(self, sync_id: Id) -> None:
@@ -114,6 +111,7 @@ class Workspace:
             run_id = str(run.value["id"])
             self._runs.pop(run_id, None)
             self._records.pop(run_id, None)
+        self._note(str(sync_id), None)
 
     def add_run(self, sync_id: Id, run_id: Id | None, status: str, given: dict[str, Any]) -> dict[str, Any]:
         """Adds a run; of two created in the same millisecond the one added later is the newer."""
@@ -131,12 +129,15 @@ class Workspace:
             sync.runs.append(run)
         else:
             insort_right(sync.runs, run, key=lambda stored: stored.created)
+        self._announce(sync, is_status=True)
         return deepcopy(value)
 
     def update_run(self, run_id: Id, given: dict[str, Any]) -> dict[str, Any]:
         """Changes a run's fields; its place in the list stays, even if `created_at` changes."""
         run = self.stored_run(run_id)
+        before = run.value.get("status")
         run.replace(defaults.changed_run(run.value, deepcopy(given), datetime.now(UTC)))
+        self._announce(self._syncs[str(run.value["sync_id"])], is_status=run.value.get("status") != before)
         return deepcopy(run.value)
 
     def remove_run(self, run_id: Id) -> None:
@@ -146,6 +147,7 @@ class Workspace:
         sync.runs = [other for other in sync.runs if other is not run]
         del self._runs[str(run_id)]
         self._records.pop(str(run_id), None)
+        self._announce(sync, is_status=False)
 
     def set_records(self, run_id: Id, records: list[dict[str, Any]]) -> None:
         """Gives a run the records that fetchRecords shows; without them it answers 404, as without Sync Tracking."""
@@ -156,3 +158,17 @@ class Workspace:
         """The run's records, or None where they are not tracked. Raises UnknownObjectError."""
         self.stored_run(run_id)
         return self._records.get(str(run_id))
+
+    def _announce(self, sync: StoredSync, *, is_status: bool) -> None:
+        """Changes the sync's item because something of a run of it changed: its status, or something else."""
+        if self.announced is Announced.NOTHING or (self.announced is Announced.STATUSES and not is_status):
+            return
+        now = datetime.now(UTC)
+        # Later than before in any case: what changes twice within a millisecond is two items.
+        least = defaults.moment_of(sync.value.get("updated_at"), now) + timedelta(milliseconds=1)
+        status = status_by_runs(run.value for run in reversed(sync.runs))
+        self.update_sync(sync.value["id"], {"updated_at": max(now, least), "status": status})
+
+    def _note(self, identity: str, sync: Stored | None) -> None:
+        if self._late is not None:
+            self._late.note(identity, sync)

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from notifier.model.api_version import ApiVersion
 from notifier.watchlist.checks import Checks, WatchChecks
+from notifier.watchlist.database import DEFAULT_DATABASE, database_path
 from notifier.watchlist.durations import not_below_first
 from notifier.watchlist.part import Part
 from notifier.watchlist.receivers import MENTION_ON, MentionOn, Mentions, Receiver
@@ -44,7 +45,6 @@ from notifier.watchlist.values import (
     NonEmpty,
     Rate,
     SecretUrl,
-    database_path,
 )
 
 APP_URLS: Final = {
@@ -263,7 +263,7 @@ class Watchlist(Part):
 
     version: Annotated[Literal[1], BeforeValidator(_version)]
     """The version of this format: 1."""
-    database: Database = "sqlite:///notifier.db"
+    database: Database = DEFAULT_DATABASE
     """Where the state is kept: sqlite:///relative.db (to the working directory) or sqlite:////absolute.db"""
     retention: Duration = Field(default=timedelta(days=30), json_schema_extra={"default": "30d"})
     """How long events, finished deliveries and old snapshots are kept."""

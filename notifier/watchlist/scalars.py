@@ -5,6 +5,9 @@ from typing import Final
 
 Scalar = str | int | float | bool | None
 
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
 
 class FromEnvironment(str):
     """Text that `${NAME}` had a part in: never shown in a message, and read as a number where one is due."""

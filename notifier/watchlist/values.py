@@ -8,7 +8,6 @@ import binascii
 import re
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,10 +17,10 @@ from yarl import URL
 from notifier.model.event import EventType
 from notifier.model.identity import LONGEST_ID, NO_ID, Id, id_of
 from notifier.model.incident import Check
+from notifier.watchlist.database import database_url
 from notifier.watchlist.durations import DURATION_PATTERN, parse_duration
-from notifier.watchlist.scalars import as_number
+from notifier.watchlist.scalars import CONTROL, HEADER_NAME, as_number
 
-SQLITE_PREFIX: Final = "sqlite:///"
 LARGEST_ID: Final = 2**63 - 1  # what an INTEGER of the database holds
 _RESERVED_HEADERS: Final = frozenset(
     {
@@ -38,7 +37,6 @@ _RESERVED_HEADERS: Final = frozenset(
 INTERPOLATED: Final[dict[str, Any]] = {"type": "string", "pattern": r"\$\{"}
 """JSON Schema of text that the loader has yet to fill in."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MENTION: Final = re.compile(r"@(here|channel|everyone)|<@[UW][A-Z0-9]+>|<!subteam\^S[A-Z0-9]+>")
 _CHECKS: Final = tuple(check.value for check in Check)
 _LEAST_SECRET_BYTES: Final = 24  # Standard Webhooks
@@ -59,7 +57,7 @@ def _positive(value: timedelta) -> timedelta:
 
 
 def _printable(value: str) -> str:
-    if _CONTROL.search(value):
+    if CONTROL.search(value):
         raise ValueError("must not contain line breaks or control characters")
     return value
 
@@ -75,7 +73,7 @@ def _credential(value: SecretStr) -> SecretStr:
 
 def split_url(value: str) -> SplitResult:
     """Take a URL apart that an HTTP client can call; ValueError says what is wrong with it."""
-    if _CONTROL.search(value) or any(character.isspace() or character == "\\" for character in value):
+    if CONTROL.search(value) or any(character.isspace() or character == "\\" for character in value):
         raise ValueError("must be a URL without spaces, line breaks or backslashes")
     try:
         parts = urlsplit(value)
@@ -131,22 +129,6 @@ def _header_name(value: str) -> str:
 def _header_value(value: SecretStr) -> SecretStr:
     _printable(value.get_secret_value())
     return value
-
-
-def _database(value: str) -> str:
-    path = value.removeprefix(SQLITE_PREFIX)
-    if not value.startswith(SQLITE_PREFIX):
-        raise ValueError("must start with sqlite:///, as in sqlite:///notifier.db; no other database is supported")
-    if not path.strip("/") or path.endswith("/") or path == ":memory:" or path.startswith("file:"):
-        raise ValueError("must name a file, for example sqlite:///notifier.db")
-    if _CONTROL.search(path) or "?" in path:
-        raise ValueError("must be sqlite:/// and a file's path, without options")
-    return value
-
-
-def database_path(url: str) -> Path:
-    """The file behind `sqlite:///relative` or `sqlite:////absolute`."""
-    return Path(url.removeprefix(SQLITE_PREFIX))
 
 
 def _event_pattern(value: str) -> str:
@@ -249,8 +231,5 @@ WebhookSecret = Annotated[
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value), WithJsonSchema({"type": "string"})]
 Database = Annotated[
-    str, AfterValidator(_database), WithJsonSchema(_interpolable({"type": "string", "pattern": "^sqlite:///."}))
+    str, AfterValidator(database_url), WithJsonSchema(_interpolable({"type": "string", "pattern": "^sqlite:///."}))
 ]
-
-
-HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2

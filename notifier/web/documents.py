@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from notifier.judging.body import incident_json
 from notifier.model.api_version import retires_on
@@ -17,8 +17,10 @@ from notifier.store.views.deliveries import DeliveryView
 from notifier.store.views.events import EventView
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.store.views.status import Status, SyncView
-from notifier.watchlist.models import Workspace
 from notifier.watchlist.reading.wording import closest
+
+if TYPE_CHECKING:
+    from notifier.watchlist.models import Workspace
 
 Document = dict[str, Any]
 
@@ -59,7 +61,7 @@ def delivery_document(delivery: DeliveryView) -> Document:
     return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def incident_document(incident: Incident, workspaces: Mapping[str, Workspace]) -> Document:
+def incident_document(incident: Incident, workspaces: "Mapping[str, Workspace]") -> Document:
     """`workspaces`: those of the watchlist, which say where links lead."""
     return {
         **incident_json(incident),
@@ -127,7 +129,7 @@ def _receiver(receiver: ReceiverView) -> dict[str, Any]:
     }
 
 
-def _sync_of(incident: Incident, workspace: Workspace | None) -> dict[str, Any] | None:
+def _sync_of(incident: Incident, workspace: "Workspace | None") -> dict[str, Any] | None:
     """As in a webhook's body; without a link where the watchlist no longer says to which host."""
     if incident.sync_id is None:
         return None

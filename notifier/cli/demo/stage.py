@@ -64,7 +64,9 @@ def set_stage() -> Stage:
     """Simulators that nobody has talked to yet."""
     slack = SlackSimulator()
     channels = {slack.add_channel(name): name for name in ("growth", "data-syncs")}
-    return Stage(CensusSimulator(versions="v2"), slack, channels)
+    census = CensusSimulator(versions="v2")
+    census.announce_runs()
+    return Stage(census, slack, channels)
 
 
 async def play_demo(directory: Path, lasts: timedelta, *, as_json: bool) -> int:

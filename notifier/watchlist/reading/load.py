@@ -7,7 +7,6 @@ No problem's text has a secret or anything else that came from the environment.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -18,12 +17,11 @@ from notifier.watchlist.reading.compose import compose
 from notifier.watchlist.reading.explain import explain
 from notifier.watchlist.reading.interpolation import Resolver
 from notifier.watchlist.reading.schema import watchlist_schema
+from notifier.watchlist.reading.text import read_text
 from notifier.watchlist.reading.wording import Mistake, Quotes
 from notifier.watchlist.server import LISTEN_VARIABLE, parse_address
 
 __all__ = ["doubts", "load_watchlist", "watchlist_schema"]
-
-LARGEST_FILE: Final = 10_000_000
 
 
 def load_watchlist(path: Path, env: Mapping[str, str]) -> Watchlist:
@@ -79,29 +77,3 @@ def _placed(mistakes: Iterable[Mistake], root: nodes.Node, file: str) -> Iterabl
     for mistake in mistakes:
         position = nodes.locate(root, mistake.path, at_key=mistake.at_key)
         yield Problem(*position, nodes.format_path(mistake.path), mistake.message, file)
-
-
-def read_text(path: Path, file: str, *, whole: bool = True) -> str:
-    """The file's text, where not `whole` whatever of it is UTF-8. Raises WatchlistError, which calls it `file`."""
-
-    def unreadable(reason: str, line: int = 1, column: int = 1) -> WatchlistError:
-        return WatchlistError((Problem(line, column, "", reason, file),))
-
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise unreadable("there is no such file; name the watchlist with --config") from None
-    except IsADirectoryError:
-        raise unreadable("is a directory, not a watchlist") from None
-    except OSError as error:
-        raise unreadable(f"can't be read: {error.strerror or 'unknown reason'}") from None
-    except ValueError:
-        raise unreadable("is not a file name") from None
-    if len(content) > LARGEST_FILE:
-        raise unreadable(f"is larger than {LARGEST_FILE // 1_000_000} MB")
-    try:
-        return content.decode("utf-8-sig", "strict" if whole else "replace")
-    except UnicodeDecodeError as error:
-        good = content[: error.start].decode("utf-8-sig")
-        raise unreadable("not UTF-8 text", good.count("\n") + 1, len(good) - good.rfind("\n")) from None

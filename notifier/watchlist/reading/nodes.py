@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
-from notifier.watchlist.values import HEADER_NAME
+from notifier.watchlist.scalars import HEADER_NAME
 
 Path: TypeAlias = tuple[str | int, ...]
 """The way from the root to a value: keys and list indices."""

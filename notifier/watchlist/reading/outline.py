@@ -1,7 +1,8 @@
-"""What those who only look into the database need of a watchlist: where it is, and some names.
+"""As much of a watchlist as can be read, for those who only look into the database: where it is, and some names.
 
 No secret is needed for that, nor a correct rest: an administrator's shell seldom has the secrets of the service, and a
-wrong edit must not keep anybody from seeing how the worker fares, which goes on with what it had.
+wrong edit must not keep anybody from seeing how the worker fares, which goes on with what it had. Who needs no
+workspaces asks place.py.
 """
 
 import re
@@ -10,18 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from notifier.model.errors import WatchlistError
 from notifier.watchlist.models import Workspace
 from notifier.watchlist.reading.compose import compose
 from notifier.watchlist.reading.interpolation import Resolver
-from notifier.watchlist.reading.load import load_watchlist, read_text
-from notifier.watchlist.reading.nodes import MappingNode
-from notifier.watchlist.values import Database, database_path
+from notifier.watchlist.reading.load import load_watchlist
+from notifier.watchlist.reading.place import database_of, database_of_line, names_of_receivers
+from notifier.watchlist.reading.text import read_text
 
-DATABASE: Final = TypeAdapter[str](Database)
-DEFAULT: Final = "database: ${NOTIFIER_DATABASE:-sqlite:///notifier.db}"
 _ADDRESS: Final = "region", "base_url"
 
 
@@ -50,32 +49,13 @@ def read_outline(path: Path, env: Mapping[str, str]) -> Outline:
         root, _ = compose(text, file)
     except WatchlistError as not_yaml:
         found = re.search(r"^database[ \t]*:.*$", text, re.MULTILINE)
-        database = _database(found[0], env) if found is not None else None
+        database = database_of_line(found[0], env) if found is not None else None
         if database is None:
             raise
         return Outline(database, lacks=str(not_yaml))
     data = Resolver(env, file).mapping(root)
-    receivers = root.entries["receivers"].value if "receivers" in root.entries else None
     workspaces, lacks = _workspaces(data.get("workspaces"), str(problem.problems[0]))
-    return Outline(
-        database_path(DATABASE.validate_python(data.get("database", "sqlite:///notifier.db"))),
-        tuple(receivers.entries) if isinstance(receivers, MappingNode) else (),
-        workspaces,
-        lacks,
-    )
-
-
-def default_database(env: Mapping[str, str]) -> Path | None:
-    """Where the database is by the environment alone."""
-    return _database(DEFAULT, env)
-
-
-def _database(line: str, env: Mapping[str, str]) -> Path | None:
-    try:
-        root, _ = compose(line, "")
-        return database_path(DATABASE.validate_python(Resolver(env, "").mapping(root).get("database")))
-    except (WatchlistError, ValidationError):
-        return None
+    return Outline(database_of(data), names_of_receivers(root), workspaces, lacks)
 
 
 def _workspaces(given: object, problem: str) -> tuple[dict[str, Workspace], str | None]:

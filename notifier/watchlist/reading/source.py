@@ -12,7 +12,8 @@ from typing import Final
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.interpolation import LARGEST_FILE as LARGEST_SECRET
 from notifier.watchlist.reading.interpolation import files_named
-from notifier.watchlist.reading.load import LARGEST_FILE, load_watchlist
+from notifier.watchlist.reading.load import load_watchlist
+from notifier.watchlist.reading.text import LARGEST_FILE
 
 UNREADABLE: Final = b"unreadable"
 

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.databases import new_database
 
 pytestmark = pytest.mark.slow
 
@@ -23,3 +26,24 @@ def test_without_a_command_that_there_is_all_of_them_are_loaded(words: str) -> N
     loaded = subprocess.run([sys.executable, "-c", look, *words.split()], capture_output=True, text=True, check=True)
     assert loaded.stdout.split().count("notifier.cli.deliveries") == 1
     assert "notifier.service.run" in loaded.stdout.split()
+
+
+HEAVY = {"structlog", "yarl", "notifier.watchlist.models", *CLIENTS_AND_SERVER}
+"""What costs tens of milliseconds each; Pydantic itself comes with Typer."""
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["status", "--healthy"]], ids=" ".join)
+def test_a_look_at_the_status_takes_nothing_that_it_does_not_need(tmp_path: Path, words: list[str]) -> None:
+    new_database(tmp_path / "n.db")
+    watchlist = tmp_path / "watchlist.yaml"
+    watchlist.write_text(f"database: sqlite:///{tmp_path}/n.db\nreceivers: {{hook: {{type: webhook}}}}\n")
+    assert not HEAVY & modules_after(*words, "--config", str(watchlist))
+
+
+def modules_after(*words: str) -> set[str]:
+    """What a process has loaded when the command has ended, whatever came of it."""
+    look = "import sys\nfrom notifier.__main__ import main\ntry:\n    main()\nfinally:\n    print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", look, *words], capture_output=True, text=True, check=False)
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert "notifier.cli.app" in loaded
+    return loaded

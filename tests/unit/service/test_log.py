@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from notifier.service.log import OUTLET, LogFormat, LogLevel, configure, flush, tell
+from notifier.service.log import LogFormat, LogLevel, configure
+from notifier.service.stderr import OUTLET, flush, tell
 
 
 class Terminal(io.StringIO):

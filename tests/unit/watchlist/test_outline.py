@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from notifier.model.errors import WatchlistError
-from notifier.watchlist.reading.outline import default_database, read_outline
+from notifier.watchlist.reading.outline import read_outline
+from notifier.watchlist.reading.place import Place, default_database, read_place
 
 GOOD = """version: 1
 database: sqlite:///state/n.db
@@ -93,3 +94,42 @@ def test_without_a_watchlist_the_environment_says_where_the_database_is() -> Non
     assert default_database({}) == Path("notifier.db")
     assert default_database({"NOTIFIER_DATABASE": "sqlite:////data/n.db"}) == Path("/data/n.db")
     assert default_database({"NOTIFIER_DATABASE": "nonsense"}) is None
+
+
+@pytest.mark.parametrize(
+    ("good", "wrong"),
+    [
+        ("", ""),
+        ("syncs: all", "syncs: al"),
+        ("version: 1", "version: 1\nversion: 1"),
+        ("region: eu", "region: mars"),
+        ("database: sqlite:///state/n.db\n", "x: &d {database: sqlite:///state/n.db}\n<<: *d\n"),
+    ],
+)
+def test_the_place_alone_is_that_of_the_outline_and_needs_no_correct_rest(
+    tmp_path: Path, good: str, wrong: str
+) -> None:
+    path = written(tmp_path, GOOD.replace(good, wrong))
+    outline = read_outline(path, {})
+    assert read_place(path, {}) == Place(DATABASE, ("hook",))
+    assert (outline.database, outline.receivers) == (DATABASE, ("hook",))
+
+
+@pytest.mark.parametrize(
+    "database", ["postgres://x", "7", "[sqlite:///n.db]", "", "${DATABASE}", "sqlite:///n.db\ndatabase: x"]
+)
+def test_what_is_wrong_with_the_place_is_told_in_the_outlines_words(tmp_path: Path, database: str) -> None:
+    path = written(tmp_path, GOOD.replace("sqlite:///state/n.db", database))
+    told = []
+    for read in (read_outline, read_place):
+        with pytest.raises(WatchlistError) as raised:
+            read(path, {})
+        told.append(str(raised.value))
+    assert told[0] == told[1]
+
+
+def test_a_place_in_what_is_no_yaml_is_found_all_the_same_and_lacks_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{GOOD}watches: [")
+    place = read_place(path, {})
+    assert (place.database, place.receivers) == (DATABASE, ())
+    assert place.lacks is not None
