@@ -145,6 +145,12 @@ def test_a_sync_that_the_list_does_not_show_says_nothing_of_it() -> None:
     assert told.hints.is_trusted
 
 
+def test_what_a_reading_lacked_that_was_not_whole_is_compared_with_the_one_before() -> None:
+    told = trusted()
+    told.hints.read({53: 1}, told.now, told.now + 1, is_whole=False)
+    assert told.read(52) == (52,)
+
+
 def test_a_sync_that_is_let_go_is_waited_for_no_longer() -> None:
     told = trusted()
     told.poll(found=True)
