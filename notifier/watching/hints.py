@@ -114,7 +114,7 @@ class ListHints:
             return
         if announced_at is not None:
             self.announced = min(self.announced + 1, NEEDED)
-        elif before is not None and self._first_ended is not None and self._first_ended < before:
+        elif before is not None and self._first_ended is not None and self._first_ended <= before:
             # Else what changed may have been so in the first reading already.
             waiting = self._unannounced.get(sync_id)
             if waiting is None:
