@@ -20,9 +20,8 @@ from notifier.model.incident import Check, in_words
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.sqlite.lock import is_held
-from notifier.store.views.incidents import count_open
 from notifier.store.views.overview import WorkspaceView
-from notifier.store.views.status import RunView, Status, SyncView, read_status, require_recent_worker
+from notifier.store.views.status import RunView, Status, SyncView, count_open, read_status, require_recent_worker
 from notifier.watchlist.reading.place import default_database
 from notifier.web.documents import status_document
 
