@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlite3 import Connection, Row
 
 from notifier.model.api_version import ApiVersion
-from notifier.model.delivery import DeliveryState
-from notifier.model.incident import Check
+from notifier.model.check import Check
+from notifier.model.delivery_state import DeliveryState
 from notifier.store.sql.stored import maybe_time, rows, time_of
 
 

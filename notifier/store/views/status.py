@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Final
 
+from notifier.model.check import Check
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.identity import Id, in_order
-from notifier.model.incident import Check
 from notifier.store.revision import check_current
 from notifier.store.sql.stored import identity_of, maybe_identity, maybe_time, rows
 from notifier.store.sqlite.files import is_open_here, look
