@@ -12,7 +12,8 @@ from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.event import EventType
 from notifier.model.run import PreviousRun, Snapshot, UnendedRun, Watched
 from notifier.model.sync import Gap, ListedSync, Mark, RunWatch, WatchedSync, WorkspaceState
-from notifier.store.sqlite.files import Role, engine_for
+from notifier.store.sqlite.engine import engine_for
+from notifier.store.sqlite.files import Role
 from notifier.store.store import Store, open_store
 from tests.databases import new_database
 from tests.integration.store.builders import (
