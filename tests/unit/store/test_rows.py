@@ -14,6 +14,7 @@ from notifier.model.measure import Counted
 from notifier.model.run import GoodRun, Records, Snapshot, Watched
 from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql import rows, schema
+from notifier.store.sql.watching import FEW_SNAPSHOTS, SNAPSHOTS
 
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 
@@ -107,7 +108,9 @@ def test_a_receiver_comes_back_as_it_was() -> None:
 
 
 def test_a_snapshot_comes_back_as_it_was() -> None:
-    assert rows.snapshot_of(stored(rows.snapshot_row("main", SNAPSHOT))) == SNAPSHOT
+    row = rows.snapshot_row("main", SNAPSHOT)
+    for statement in (SNAPSHOTS, FEW_SNAPSHOTS):
+        assert rows.snapshot_of([row[column.name] for column in statement.selected_columns]) == SNAPSHOT
 
 
 def test_an_incident_comes_back_as_it_was() -> None:
