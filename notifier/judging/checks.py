@@ -142,7 +142,7 @@ def after_result(
         steps += counted.steps
         if (stale := state.open.get(Check.STALE)) is not None:
             steps.append(scene.resolved(stale, Reason.RECOVERED, run))
-    return replace(counted, steps=tuple(steps))
+    return replace(counted, steps=tuple(steps)) if steps else counted
 
 
 def after_counts(
@@ -159,7 +159,7 @@ def after_counts(
     counted = Judged()
     if checks.record_count is not None and all(result.records_sent is None for result in younger):
         counted = _record_count(checks.record_count, state, run, results, scene)
-    return replace(counted, steps=(*steps, *counted.steps))
+    return replace(counted, steps=(*steps, *counted.steps)) if steps else counted
 
 
 def _failing(

@@ -63,6 +63,16 @@ async def test_a_snapshot_comes_back_as_it_was(store: Store, snapshot: Snapshot)
     assert await store.watching.snapshots("main", [snapshot.run_id]) == {snapshot.run_id: snapshot}
 
 
+@pytest.mark.parametrize("number", [*range(8), 12_000])
+@pytest.mark.asyncio
+async def test_as_many_snapshots_come_back_as_are_asked_for_and_there(store: Store, number: int) -> None:
+    there = {run_id: a_snapshot(run_id) for run_id in (1, 2, "a", 4, "five", 6, 7)}
+    await store.watching.record(an_observation(snapshots=tuple(there.values())))
+    asked = [*there, *range(100, 12_100)][:number]
+    assert await store.watching.snapshots("main", asked) == {i: s for i, s in there.items() if i in asked}
+    assert await store.watching.snapshots("main", [100, *asked[:3]]) == {i: there[i] for i in asked[:3]}
+
+
 @pytest.mark.asyncio
 async def test_times_come_back_in_utc_whatever_their_zone_was(store: Store) -> None:
     there = NOW.astimezone(timezone(timedelta(hours=-7)))
