@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 from aiolimiter import AsyncLimiter
+from multidict import CIMultiDict
 from yarl import URL
 
 from notifier.census import wire
@@ -147,11 +148,9 @@ class CensusClient:
         self._session = session
         self.version = version
         self._base_url = str(as_written(version.base_url)).rstrip("/")
-        self._headers = {
-            "Authorization": version.authorization,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-        }
+        self._headers = CIMultiDict(  # of this class, or each request makes one of them
+            {"Authorization": version.authorization, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        )
         self._proxy = proxy_for(version.base_url)
         self._patient = patient
         self._on_throttled = on_throttled or _say_nothing
