@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+from sys import intern
 from typing import Annotated, Any, Final
 
 import orjson
@@ -277,7 +278,8 @@ def _read_sync(item: Any) -> _Sync | None:
 
 def _sync(sync: _Sync) -> Sync:
     scheduled = (sync.schedule_frequency or _frequency(sync.mode) or "").lower() != "never"
-    return Sync(sync.id, sync.label, sync.status, bool(sync.paused), sync.created_at, scheduled)
+    status = None if sync.status is None else intern(sync.status)  # thousands of syncs have the same few
+    return Sync(sync.id, sync.label, status, bool(sync.paused), sync.created_at, scheduled)
 
 
 def _frequency(mode: object) -> str | None:

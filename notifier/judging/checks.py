@@ -23,11 +23,14 @@ from notifier.watchlist.checks import ChecksInForce, Failing, RecordCount, Rejec
 FEWEST_FOR_MEAN: Final = 3
 
 
+NONE_OPEN: Final[Mapping[Check, Incident]] = {}  # one for all: there are as many as syncs
+
+
 @dataclass(frozen=True, slots=True)
 class SyncState:
     """What the checks remember of one sync."""
 
-    open: Mapping[Check, Incident] = field(default_factory=dict)
+    open: Mapping[Check, Incident] = field(default_factory=lambda: NONE_OPEN)
     """Its open incidents."""
     failing_from: CountedTo | None = None
     """Results up to that one belong to a failure that is over."""
