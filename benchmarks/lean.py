@@ -1,9 +1,10 @@
 """The leanest poller there can be, to compare with: fetch, decode with orjson, compare with what was there before.
 
-    python -m benchmarks.lean URL SYNCS CONCURRENCY INTERVAL ROUNDS
+    python -m benchmarks.lean URL SYNCS CONCURRENCY INTERVAL ROUNDS TICK
 
 No database, no limits, no errors, no checks; the same aiohttp and uvloop as the worker. INTERVAL: seconds between two
-polls of a sync, 0 for as fast as it goes. ROUNDS: 0 for ever.
+polls of a sync, 0 for as fast as it goes. ROUNDS: 0 for ever. TICK: what is due within so many seconds begins together,
+0 for each poll at a time of its own.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import orjson
 import uvloop
 
 
-async def main(url: str, syncs: int, concurrency: int, interval: float, rounds: int) -> None:
+async def main(url: str, syncs: int, concurrency: int, interval: float, rounds: int, tick: float) -> None:
     """Polls every sync again and again, from `concurrency` loops that share the syncs."""
     loop = asyncio.get_running_loop()
     known: dict[int, object] = {}
@@ -28,7 +29,8 @@ async def main(url: str, syncs: int, concurrency: int, interval: float, rounds: 
         async def poll() -> None:
             for turn in turns:
                 if interval:
-                    await asyncio.sleep(begun + turn * interval / syncs - loop.time())
+                    due = turn * interval / syncs
+                    await asyncio.sleep(begun + (due // tick * tick if tick else due) - loop.time())
                 sync_id = turn % syncs + 1
                 async with session.get(f"{url}/syncs/{sync_id}/sync_runs?page=1&per_page=5&order=desc") as answer:
                     value = orjson.loads(await answer.read())
@@ -42,4 +44,5 @@ async def main(url: str, syncs: int, concurrency: int, interval: float, rounds: 
 
 if __name__ == "__main__":
     address, *numbers = sys.argv[1:]
-    uvloop.run(main(address, int(numbers[0]), int(numbers[1]), float(numbers[2]), int(numbers[3])))
+    syncs, concurrency, interval, rounds, tick = numbers
+    uvloop.run(main(address, int(syncs), int(concurrency), float(interval), int(rounds), float(tick)))

@@ -166,10 +166,17 @@ def worker_at_rest(
 
 
 def lean(
-    directory: Path, workspace: Workspace, syncs: int, *, concurrency: int = 16, interval: float = 0, rounds: int = 0
+    directory: Path,
+    workspace: Workspace,
+    syncs: int,
+    *,
+    concurrency: int = 16,
+    interval: float = 0,
+    rounds: int = 0,
+    tick: float = 0,
 ) -> Process:
     """The loop to compare with, see benchmarks/lean.py."""
-    numbers = [str(number) for number in (syncs, concurrency, interval, rounds)]
+    numbers = [str(number) for number in (syncs, concurrency, interval, rounds, tick)]
     return Process([sys.executable, ROOT / "benchmarks" / "lean.py", workspace.url, *numbers], directory)
 
 

@@ -33,7 +33,10 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table. `run` returns its figures or raises; it has `limits` seconds, (short, long)."""
+    """One row of the table. `run` returns its figures or raises; it has `limits` seconds, (short, long).
+
+    They and the waits within a row end what hangs; they say nothing of speed, for CI runs rows beside the tests.
+    """
 
     number: int
     title: str

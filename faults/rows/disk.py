@@ -49,7 +49,7 @@ def fail_runs(simulator: SimulatorThread, each: int, detail: int = 5000) -> list
 def must_be_told_once(workplace: Workplace, simulator: SimulatorThread, runs: list[int]) -> None:
     """In the end, of each run there is one message, whole, and nothing else."""
     database = workplace.directory / "n.db"
-    workplace.wait_until(lambda: look(database, SETTLED) == [(len(runs),)], timeout=90)
+    workplace.wait_until(lambda: look(database, SETTLED) == [(len(runs),)], timeout=240)
     ids = Counter(webhook.headers["webhook-id"] for webhook in simulator.sink.accepted)
     told = look(database, "SELECT CAST(run_id AS INTEGER) FROM events")
     must(sorted(told) == [(run,) for run in sorted(runs)], f"events tell of {len(told)} runs, not of {len(runs)}")
@@ -310,5 +310,5 @@ ROW = Row(
         "ends it, or its start, with exit code 1 and the reason, the file as it was; in the end each run is told once"
     ),
     run=disk,
-    limits=(240, 600),
+    limits=(900, 1200),
 )

@@ -60,7 +60,7 @@ def at_random_moments(size: Size) -> Figures:
             if number % 20 == 19:
                 say(f"{number + 1} kills, {story.changes} changes, {len(simulator.sink.received)} webhooks")
         workplace.start()
-        workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
+        workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(240, 600))
         must_stop_well(workplace)
         return settle_accounts(workplace, simulator, story, kills)
 
@@ -230,5 +230,5 @@ ROW = Row(
         f"was on its way at a kill, at most {AT_ONCE} of a receiver, and nothing to Slack, which can be asked"
     ),
     run=kills,
-    limits=(240, 1800),
+    limits=(900, 1800),
 )

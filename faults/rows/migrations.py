@@ -131,5 +131,5 @@ ROW = Row(
         "waited is delivered, once, and nothing that was known is news"
     ),
     run=migrations,
-    limits=(240, 1800),
+    limits=(900, 1800),
 )

@@ -62,7 +62,7 @@ def power(size: Size) -> Figures:
             if number % 12 == 11:
                 say(f"power lost {number + 1} times, {story.changes} changes")
         workplace.start()
-        workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(60, 600))
+        workplace.wait_until(partial(has_told_all, workplace, simulator, story), timeout=size.pick(240, 600))
         must_stop_well(workplace)
         figures = dict(settle_accounts(workplace, simulator, story, losses))
     must(hit == wanted, f"of {wanted} named points only {hit} were reached")
@@ -161,5 +161,5 @@ ROW = Row(
         "the end the same as after kills"
     ),
     run=power,
-    limits=(240, 1200),
+    limits=(900, 1200),
 )

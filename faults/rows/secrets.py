@@ -335,5 +335,5 @@ class _Trial:
 
 
 ROW: Final = Row(
-    10, "a canary in every secret, and servers that give back what they are sent", CRITERION, run, (240, 300)
+    10, "a canary in every secret, and servers that give back what they are sent", CRITERION, run, (900, 1200)
 )

@@ -240,5 +240,5 @@ ROW = Row(
         "minute about strangers, no error among them; at rest again by itself"
     ),
     run=siege,
-    limits=(240, 900),
+    limits=(900, 1200),
 )

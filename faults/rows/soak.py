@@ -147,5 +147,5 @@ ROW = Row(
         f"never more than {MOST_FILES} files, {MOST_TASKS} tasks and {MOST_WAL // 1_000_000} MB of WAL"
     ),
     run=soak,
-    limits=(240, 2400),
+    limits=(900, 2400),
 )

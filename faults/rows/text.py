@@ -246,11 +246,11 @@ class _Trial:
 
     def _wait_for_events(self, number: int) -> None:
         query = "SELECT count(*) FROM events WHERE type LIKE 'sync_run.%'"
-        wait(self.workplace, lambda: look(self.database, query)[0][0] >= number, f"{number} events", 40)
+        wait(self.workplace, lambda: look(self.database, query)[0][0] >= number, f"{number} events", 240)
 
     def _wait_for_deliveries(self) -> None:
         query = "SELECT count(*) FROM deliveries WHERE state = ?"
-        wait(self.workplace, lambda: look(self.database, query, "pending")[0][0] == 0, "deliveries", 90)
+        wait(self.workplace, lambda: look(self.database, query, "pending")[0][0] == 0, "deliveries", 240)
         must(look(self.database, query, "dead")[0][0] == 0, "some deliveries are dead")
 
     def _judge_messages(self) -> Figures:
@@ -299,4 +299,4 @@ def wait(workplace: Workplace, true: Any, what: str, seconds: float) -> None:
         time.sleep(0.3)
 
 
-ROW: Final = Row(8, "5,000 labels and errors that were written to break a message", CRITERION, run, (240, 900))
+ROW: Final = Row(8, "5,000 labels and errors that were written to break a message", CRITERION, run, (900, 1200))

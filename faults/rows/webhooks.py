@@ -345,5 +345,5 @@ def _rotation() -> int:
 
 
 ROW: Final = Row(
-    7, "webhook receivers of every kind, addresses that must not be called, signatures", CRITERION, run, (240, 600)
+    7, "webhook receivers of every kind, addresses that must not be called, signatures", CRITERION, run, (900, 1200)
 )

@@ -5,7 +5,8 @@ Raises the errors of `notifier.model.errors`; what to do about them is the calle
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,6 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-from notifier.census import wire
 from notifier.census.version import Version
 from notifier.census.versions import version_of
 from notifier.http.answer import AnswerTooLarge
@@ -39,7 +39,34 @@ from notifier.watchlist.models import Workspace
 TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds=20), total=timedelta(seconds=30))
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each
 PAGE: Final = 100  # the API's own maximum
+LONGEST_VALIDATOR: Final = 256  # characters: there is one for each sync
 RETRY_AFTER_429: Final = timedelta(seconds=30)  # where the API does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What an answer says of its own version (RFC 9110, section 8.8), to be sent back as it came; "" is none."""
+
+    etag: str
+    last_modified: str
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> "Validators | None":
+        """Those of an answer that can be sent back; None where there are none, or all they say is a second that was not
+        over: what changed later in it would bear the same (section 8.8.2.2)."""
+        etag, modified = (_sendable(headers.get(name, "")) for name in ("ETag", "Last-Modified"))
+        if etag or (modified and modified != headers.get("Date")):
+            return cls(etag, modified)
+        return None
+
+    def headers(self) -> dict[str, str]:
+        """As a request has them."""
+        both = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in both.items() if value}
+
+
+def _sendable(value: str) -> str:
+    return value if len(value) <= LONGEST_VALIDATOR and value.isascii() and value.isprintable() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +76,14 @@ class Answer:
     body: bytes
     date: datetime | None
     """When it was made, by the clock of the server; None where its `Date` says nothing."""
+    validators: Validators | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """A 304: the bytes are those of the answer whose validators were sent."""
+
+    date: datetime | None
 
 
 class Gate:
@@ -59,8 +94,24 @@ class Gate:
 
     def __init__(self, rate: float, concurrency: int) -> None:
         self.slots = asyncio.Semaphore(concurrency)
+        self.free = concurrency
+        """How many more requests may be under way."""
+        self._freed = asyncio.Event()
         self._limiter = AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(1, 1 / rate)
         self._open_at = 0.0
+        self._seconds: deque[list[int]] = deque(maxlen=60)  # of those in which requests began: which, and how many
+
+    def in_last_minute(self) -> int:
+        """How many requests began in the last sixty seconds."""
+        oldest = int(asyncio.get_running_loop().time()) - 60
+        return sum(number for second, number in self._seconds if second > oldest)
+
+    def _count(self) -> None:
+        second = int(asyncio.get_running_loop().time())
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1][1] += 1
+        else:
+            self._seconds.append([second, 1])
 
     def pause(self, wait: timedelta) -> None:
         """No request begins before `wait` has passed."""
@@ -68,12 +119,15 @@ class Gate:
 
     def paused_for(self) -> float:
         """Seconds until requests may begin again, 0 when they may."""
+        if not self._open_at:
+            return 0.0
         return max(0.0, self._open_at - asyncio.get_running_loop().time())
 
     async def room(self) -> None:
         """Waits until a place is free: whoever would wait for one at the gate is better not handed out yet."""
-        async with self.slots:
-            pass
+        while not self.free:
+            self._freed.clear()
+            await self._freed.wait()
 
     @asynccontextmanager
     async def passage(self, *, patient: bool = True) -> AsyncIterator[None]:
@@ -82,15 +136,21 @@ class Gate:
         The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it.
         """
         async with self.slots:
-            while True:
-                while wait := self.paused_for():
-                    if not patient:
-                        raise Throttled(timedelta(seconds=ceil(wait)))
-                    await asyncio.sleep(wait)
-                await self._limiter.acquire()
-                if not self.paused_for():
-                    break
-            yield
+            self.free -= 1
+            try:
+                while True:
+                    while wait := self.paused_for():
+                        if not patient:
+                            raise Throttled(timedelta(seconds=ceil(wait)))
+                        await asyncio.sleep(wait)
+                    await self._limiter.acquire()
+                    if not self.paused_for():
+                        break
+                self._count()
+                yield
+            finally:
+                self.free += 1
+                self._freed.set()
 
 
 async def _say_nothing(_: Throttled) -> None:
@@ -101,6 +161,7 @@ class CensusClient:
     """The calls that the notifier needs.
 
     `patient`: wait out a 429 and ask again, instead of raising Throttled; `on_throttled` hears of each.
+    `on_lying_validators` hears, once, that the API gives one ETag to two answers.
     """
 
     def __init__(
@@ -111,6 +172,7 @@ class CensusClient:
         *,
         patient: bool = True,
         on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
+        on_lying_validators: Callable[[], object] = lambda: None,
         meter: WorkspaceMeter = NO_WORKSPACE_METER,
     ) -> None:
         self._session = session
@@ -124,42 +186,62 @@ class CensusClient:
         self._proxy = proxy_for(version.base_url)
         self._patient = patient
         self._on_throttled = on_throttled or _say_nothing
+        self._on_lying_validators = on_lying_validators
         self._meter = meter
+        self._sends_validators = True
         self.gate = gate
 
     async def runs(self, sync_id: Id, *, page: int, per_page: int) -> Answer:
         """One page of a sync's runs, newest first, undecoded: most polls end by seeing that nothing changed."""
-        return await self._get(self.version.runs_path(sync_id, page=page, per_page=per_page))
+        return _whole(await self._get(self.version.runs_path(sync_id, page=page, per_page=per_page)))
+
+    async def runs_unless(
+        self, known: Validators | None, sync_id: Id, *, page: int, per_page: int
+    ) -> Answer | NotModified:
+        """As `runs`, unless it is still the `known` one."""
+        return await self._get(self.version.runs_path(sync_id, page=page, per_page=per_page), known)
 
     async def run(self, run_id: Id) -> tuple[SyncRun, datetime | None]:
         """One run, and the `Date` of the answer. Raises NotFound, and Unusable for an answer about another run."""
-        answer = await self._get(self.version.run_path(run_id))
+        answer = _whole(await self._get(self.version.run_path(run_id)))
         run = self.version.one_run(answer.body)
         if run.id != run_id:
             raise Unusable(f"the answer is about another sync run, {run.id}")
         return run, answer.date
 
-    async def syncs(self, *, page: int) -> tuple[wire.SyncsPage, datetime | None]:
-        """One page of the workspace's syncs, oldest first so that new ones do not shift pages; the API's clock."""
-        answer = await self._get(self.version.syncs_path(page=page, per_page=PAGE))
-        return self.version.syncs_page(answer.body, page), answer.date
+    async def syncs(self, *, page: int) -> Answer:
+        """One page of the workspace's syncs, oldest first so that new ones do not shift pages, undecoded."""
+        return _whole(await self._get(self.version.syncs_path(page=page, per_page=PAGE)))
 
-    async def _get(self, path: str) -> Answer:
+    async def syncs_unless(self, known: Validators | None, *, page: int) -> Answer | NotModified:
+        """As `syncs`, unless it is still the `known` one."""
+        return await self._get(self.version.syncs_path(page=page, per_page=PAGE), known)
+
+    def is_another(self, before: Validators | None, answer: Answer) -> None:
+        """The bytes of an answer are others than `before`. Where its validators are the same, those of this API say
+        nothing, and none is sent from then on."""
+        if before is not None and answer.validators == before and self._sends_validators:
+            self._sends_validators = False
+            self._on_lying_validators()
+
+    async def _get(self, path: str, known: Validators | None = None) -> Answer | NotModified:
         while True:
             try:
                 async with self.gate.passage(patient=self._patient):
-                    return await self._ask(path)
+                    return await self._ask(path, known)
             except Throttled as throttled:
                 if not self._patient:
                     raise
                 await self._on_throttled(throttled)
 
-    async def _ask(self, path: str) -> Answer:
+    async def _ask(self, path: str, known: Validators | None) -> Answer | NotModified:
         status: int | None = None
+        if not self._sends_validators:
+            known = None
         try:
             async with self._session.get(
                 URL(self._base_url + path, encoded=True),
-                headers=self._headers,
+                headers=self._headers if known is None else {**self._headers, **known.headers()},
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as answer:
@@ -169,6 +251,8 @@ class CensusClient:
                     wait = retry_after(answer.headers, datetime.now(UTC)) or RETRY_AFTER_429
                     self.gate.pause(wait)
                     raise Throttled(wait)
+                if status == 304 and known is not None:
+                    return NotModified(date_of(answer.headers))
                 error = self.version.error_of(status, path)
                 if error is not None:
                     pause = retry_after(answer.headers, datetime.now(UTC)) if status == 503 else None
@@ -176,13 +260,21 @@ class CensusClient:
                         error.asks_to_wait = True
                         self.gate.pause(pause)
                     raise error
-                return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers))
+                validators = Validators.of(answer.headers)
+                return Answer(await read_capped(answer, LARGEST_ANSWER), date_of(answer.headers), validators)
         except AnswerTooLarge as error:
             raise Unusable(describe(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if status is None:
                 self._meter.request_ended(None)
             raise Unreachable(describe(error)) from error
+
+
+def _whole(answer: Answer | NotModified) -> Answer:
+    """An answer to a request that named no version of it. Raises Unusable."""
+    if isinstance(answer, Answer):
+        return answer
+    raise Unusable("the answer is that nothing has changed, though all of it was asked for")
 
 
 def new_census_session(settings: Workspace, tls: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -203,6 +295,7 @@ def client_of(
     version: Version | None = None,
     gate: Gate | None = None,
     on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
+    on_lying_validators: Callable[[], object] = lambda: None,
     meter: WorkspaceMeter = NO_WORKSPACE_METER,
 ) -> CensusClient:
     """The client of one workspace, with a gate of its limits; of the version in use, and with a gate of its own, unless
@@ -213,5 +306,6 @@ def client_of(
         gate or Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
         patient=patient,
         on_throttled=on_throttled,
+        on_lying_validators=on_lying_validators,
         meter=meter,
     )

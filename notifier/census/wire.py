@@ -7,8 +7,8 @@ missing, null or of another type: a field that can't be read is as good as absen
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Final
@@ -102,10 +102,12 @@ class _Sync(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Where a list ends. `more` is None where the answer does not tell; `total` is None likewise."""
+    """Where a list ends; None is what the answer does not tell."""
 
     more: bool | None
     total: int | None
+    last: int | None = None
+    """The number of the last page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,15 @@ class RunsPage:
 
 @dataclass(frozen=True, slots=True)
 class SyncsPage:
-    """One page of a workspace's syncs. `foreign`: those that say that they are of another group."""
+    """One page of a workspace's syncs."""
 
     syncs: tuple[Sync, ...]
     paging: Paging
     unreadable: int
     foreign: frozenset[Id] = frozenset()
+    """Those that say that they are of another group."""
+    items: Mapping[Id, int] = field(default_factory=dict)
+    """A fingerprint of all that the page says of each sync, for this process."""
 
 
 def error_of(status: int) -> CensusError | None:
@@ -231,11 +236,19 @@ def syncs_page(body: bytes, number: int = 1, group: str | None = None) -> SyncsP
     """Reads an answer to "List syncs", page `number`, of a `group` if one was asked for. Raises Unusable as
     `runs_page`."""
     items, paging = _listed(body, number)
-    read = [sync for item in items if (sync := _read_sync(item)) is not None]
+    read = [(sync, item) for item in items if (sync := _read_sync(item)) is not None]
     _must_be_readable(len(read), len(items))
-    foreign = {sync.id for sync in read if None not in (group, sync.group_id) and sync.group_id != group}
-    syncs = tuple(_sync(sync) for sync in read if sync.id not in foreign)
-    return SyncsPage(syncs, paging, len(items) - len(read), frozenset(foreign))
+    foreign = {sync.id for sync, _ in read if None not in (group, sync.group_id) and sync.group_id != group}
+    own = [(sync, item) for sync, item in read if sync.id not in foreign]
+    prints = {sync.id: _fingerprint(item) for sync, item in own}
+    return SyncsPage(tuple(_sync(sync) for sync, _ in own), paging, len(items) - len(read), frozenset(foreign), prints)
+
+
+def _fingerprint(item: Any) -> int:
+    try:
+        return hash(orjson.dumps(item))
+    except TypeError:  # an integer beyond 64 bits
+        return hash(json.dumps(item))
 
 
 def _listed(body: bytes, number: int) -> tuple[list[Any], Paging]:
@@ -304,4 +317,8 @@ def _paging(document: dict[str, Any], count: int) -> Paging:
         more = paging["next_page"] is not None
     elif isinstance(page, int) and isinstance(last, int):
         more = page < last
-    return Paging(more=more, total=total if isinstance(total, int) and not isinstance(total, bool) else None)
+    return Paging(more, _count(total), _count(last))
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -140,11 +140,13 @@ def _workspaces_table(view: Status, now: datetime) -> Table:
             workspace.name,
             Text("ok", "green") if workspace.ok else Text("bad", "red"),
             ago(workspace.last_polled_at, now) if workspace.last_polled_at else "never",
+            "" if workspace.requests_per_minute is None else f"{workspace.requests_per_minute:,}/min",
+            workspace.hints or "",
             _note(workspace),
         )
         for workspace in view.workspaces
     ]
-    columns = (long("name"), short("state"), short("last polled"), long("note"))
+    columns = (*(long("name"), short("state"), short("last polled")), short("requests"), short("hints"), long("note"))
     return table(*columns, rows=rows, title="\nWorkspaces")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -179,7 +180,7 @@ async def read_capped(answer: aiohttp.ClientResponse, most: int) -> bytes:
     parts: list[bytes] = []
     size = taken = 0
     try:
-        async for chunk in answer.content.iter_any():
+        while chunk := await answer.content.readany():
             plain = chunk if packed is None else packed.feed(chunk, most - size + 1)
             size += len(plain)
             taken += len(chunk)
@@ -232,6 +233,7 @@ def date_of(headers: Mapping[str, str]) -> datetime | None:
     return _http_date(headers.get("Date", ""))
 
 
+@functools.lru_cache(maxsize=8)  # the answers of a second all bear the same one
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)

@@ -23,6 +23,13 @@ def counted_from(state: SyncState, now: datetime) -> Standing:
     return state.standing if good_since(state) is not None else replace(state.standing, stale_from=now)
 
 
+def next_due_at(checks: ChecksInForce, state: SyncState) -> datetime | None:
+    """When the time itself opens an incident of a sync that has no run under way; None: never, as far as is known."""
+    since = good_since(state)
+    rests = state.standing.paused or state.standing.scheduled is False
+    return since + checks.stale.after if checks.stale is not None and since is not None and not rests else None
+
+
 def resting_checks(sync: Sync) -> tuple[Check, ...]:
     """The checks that say nothing of a sync while it is paused, or has no schedule."""
     if sync.paused:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from notifier.model.api_version import ApiVersion
+from notifier.model.hints import Hints
 from notifier.model.identity import Id
 
 Labels: TypeAlias = Mapping[str, str]
@@ -125,3 +126,9 @@ class WorkspaceState:
     source: str | None = None
     """Where the last listing came from that showed it: an address, and a group or the seal of a key. None where that
     is not known."""
+    hints: Hints | None = None
+    """How far its list of syncs is trusted to announce changes; None where that is not known yet."""
+    announced: int = 0
+    """Changes in a row that it announced, as far as they are counted."""
+    requests_per_minute: int | None = None
+    """How many requests there were in the last minute, when that was counted last."""

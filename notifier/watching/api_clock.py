@@ -63,8 +63,10 @@ class ApiClock:
 
         While there is no telling which of two clocks is wrong, the time is the earlier one: nobody is late by it.
         """
-        expected, is_known = self.now(), self._last is not None
-        latest = expected if self._latest is None else self._latest + self._passed(self._last_at)
+        at = self._loop_time()
+        passed, is_known = timedelta(seconds=at - self._last_at), self._last is not None
+        expected = self._ours() if self._last is None else self._last + passed
+        latest = expected if self._latest is None else self._latest + passed
         if date is None:
             return ApiTime(expected, expected, latest)
         if not self._is_a_clock(date, expected):
@@ -72,7 +74,7 @@ class ApiClock:
             now = expected if is_known else min(date, expected)
             return ApiTime(now, min(date, expected), latest)
         self._latest = max(date, latest) if is_known else date
-        self._last, self._last_at = date, self._loop_time()
+        self._last, self._last_at = date, at
         self._refused, self._agreeing, self._reported = None, 0, False
         return ApiTime(date, date, self._latest)
 

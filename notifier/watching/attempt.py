@@ -1,6 +1,7 @@
 """One poll of one target: what came of it, when it is tried again, and what it says of the workspace."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -9,12 +10,14 @@ from typing import Final
 
 import structlog
 
+from notifier.judging.standing import next_due_at
 from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
 from notifier.model.identity import Id
 from notifier.model.incident import Check
 from notifier.model.meters import PollOutcome, WorkspaceMeter, poll_outcome
 from notifier.watching import pace
 from notifier.watching.health import AUTH_CONFIRM, AUTH_RETRY, Health
+from notifier.watching.hints import ListHints
 from notifier.watching.poll import Observer, RunFate
 from notifier.watching.roster import Roster
 from notifier.watching.schedule import Poller, Schedule, Target
@@ -24,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 TELL_AFTER: Final = 3  # failures in a row of a target among others that work
 AFTER_OTHERS: Final = 1.0  # seconds by which a sync whose key was refused comes after one that may contradict it
+WHOLE_EVERY: Final = 9.5  # intervals for which an API may say that a sync's runs are as before
 STORE_RETRY: Final = 2.0  # seconds until a poll is tried again whose finds could not be kept
 
 
@@ -40,6 +44,7 @@ class PollAttempts:
         roster: Roster,
         health: Health,
         schedule: Schedule,
+        hints: ListHints,
         stretched: Callable[[], Awaitable[None]],
         *,
         list_soon: Callable[[], None],
@@ -51,6 +56,7 @@ class PollAttempts:
         self._roster = roster
         self._health = health
         self._schedule = schedule
+        self._hints = hints
         self._stretched = stretched
         self._list_soon = list_soon
         self._meter = meter
@@ -64,7 +70,7 @@ class PollAttempts:
         self._meter.poll_begins(begun - poller.due)
         outcome = await self._outcome(poller, begun)
         if outcome is PollOutcome.OK:
-            await self._goes_on(poller)
+            await self._goes_on(poller, begun)
         ended = now()
         self._meter.poll_ended(outcome, ended - begun)
         return ended
@@ -74,7 +80,7 @@ class PollAttempts:
         now = asyncio.get_running_loop().time
         try:
             try:
-                await self._observe(poller.target)
+                await self._observe(poller, begun)
             except CensusError as error:
                 return await self._failed(poller, error, begun)
             was_down = self._health.is_down
@@ -112,19 +118,31 @@ class PollAttempts:
                 await self._not_read(target, poller.error, None, None, is_told=True)
         return False
 
-    async def _goes_on(self, poller: Poller) -> None:
+    async def _goes_on(self, poller: Poller, begun: float) -> None:
         """After a poll that went well: the next one is at the pace of what it showed."""
-        target = poller.target
+        target, now, until = poller.target, asyncio.get_running_loop().time(), None
+        poller.asked_at = begun
         if isinstance(target, SyncTarget):
-            active, outside = target.is_active(self._observer.api_clock.now()), len(target.outside)
+            api_now = self._observer.api_clock.now()
+            active, outside = target.is_active(api_now), len(target.outside)
+            if target.is_settled:
+                due_at = next_due_at(target.checks, target.state)
+                until = math.inf if due_at is None else now + (due_at - api_now).total_seconds()
         else:
             active, outside = target.active, 0
-        if self._schedule.was_read(poller, asyncio.get_running_loop().time(), active=active, outside=outside):
+        if self._schedule.was_read(poller, now, active=active, outside=outside, until=until):
             await self._stretched()
 
-    async def _observe(self, target: Target) -> None:
+    async def _observe(self, poller: Poller, begun: float) -> None:
+        target = poller.target
         if isinstance(target, SyncTarget):
-            await self._observer.poll_sync(target)
+            # An API that says "as before" is asked for all of it now and then, and where there may be something new.
+            is_recent = begun - poller.whole_at < WHOLE_EVERY * self._schedule.interval_of(poller)
+            conditionally = is_recent and not poller.hurried
+            found = await self._observer.poll_sync(target, conditionally=conditionally)
+            self._hints.polled(target.sync_id, begun, poller.asked_at, found=found, at_rest=not poller.active)
+            if not conditionally:
+                poller.whole_at = begun
             return
         fate = await self._observer.poll_run(target, self._roster.sync_label, self._roster.is_watched)
         if fate is RunFate.ENDED:

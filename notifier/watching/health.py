@@ -54,6 +54,7 @@ class Health:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._state = state
+        self._polled_at = state.last_polled_at  # apart from it: each poll moves it, and it is asked for seldom
         self._save = save
         self._clock = clock
         self._jitter = jitter
@@ -89,7 +90,7 @@ class Health:
     @property
     def state(self) -> WorkspaceState:
         """As the database is to remember it."""
-        return self._state
+        return replace(self._state, last_polled_at=self._polled_at)
 
     @property
     def is_down(self) -> bool:
@@ -190,8 +191,9 @@ class Health:
         self._failing.clear()
         self._down_until = self._throttled_since = self._polls_error = None
         self._up.set()
-        first = self._state.last_polled_at is None
-        self._state = replace(self._state, last_polled_at=self._clock(), silent_since=None, refusals=0)
+        first, self._polled_at = self._polled_at is None, self._clock()
+        if self._state.silent_since is not None or self._state.refusals:
+            self._state = replace(self._state, silent_since=None, refusals=0)
         if not self._state.ok:
             await self._tell()
         elif first:
@@ -279,7 +281,7 @@ class Health:
 
     def remember(self, kept_in: Callable[[WorkspaceState], WorkspaceState]) -> None:
         """Adds to the state what the list of syncs says, once there was a listing."""
-        self._state = kept_in(self._state)
+        self._state = kept_in(self.state)
 
     async def stretched(self, factor: float, needed: float) -> None:
         """The intervals are as long as asked for times this factor, since that would need so many requests a second."""
@@ -338,6 +340,6 @@ class Health:
     async def save(self) -> None:
         """Keeps the state for `status`. A database that can't be written now gets it with the next sign of life."""
         try:
-            await self._save(self._state)
+            await self._save(self.state)
         except StoreUnavailable as error:
             log.debug("workspace's state could not be kept", workspace=self._state.name, error=str(error))

@@ -10,14 +10,17 @@ from http import HTTPStatus
 import structlog
 
 from notifier.census.client import CensusClient
-from notifier.census.listing import read_listing
+from notifier.census.listing import Listing, ListingReader
 from notifier.model.errors import CensusError, DatabaseUnusable, NotFound, StoreUnavailable, Unauthorized
+from notifier.model.hints import Hints
+from notifier.model.identity import Id
 from notifier.watching.health import Health, Request
+from notifier.watching.hints import ListHints
 from notifier.watching.listings import Listings
 from notifier.watching.poll import Observer
 from notifier.watching.roster import Roster
 from notifier.watching.schedule import Schedule
-from notifier.watching.target import Changes, RunTarget
+from notifier.watching.target import Changes, RunTarget, SyncTarget
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,7 @@ class Lister:
         roster: Roster,
         health: Health,
         schedule: Schedule,
+        hints: ListHints,
         stretched: Callable[[], Awaitable[None]],
         *,
         clock: Callable[[], datetime],
@@ -42,12 +46,18 @@ class Lister:
         self._roster = roster
         self._health = health
         self._schedule = schedule
+        self._hints = hints
+        self._reader = ListingReader(client)
+        self._whole_due = float("-inf")
+        self.read_at = float("-inf")
+        """When the last reading began that was whole."""
         self._stretched = stretched
         self._clock = clock
 
     async def load(self) -> None:
         """Takes up what the database remembers. Raises StoreUnavailable."""
         listings = Listings.of(self._health.state)
+        self._health.remember(lambda state: replace(state, hints=self._hints.state))
         self._api_clock.remember(listings.complete_at or listings.first_at)
         self._apply(await self._roster.load(listings))
 
@@ -69,11 +79,20 @@ class Lister:
         return False
 
     async def _list(self, begun: float) -> bool:
+        is_glance = self._hints.is_trusted and begun < self._whole_due
         try:
-            listing = await read_listing(self._client, self._clock())
+            listing = await self._reader.read(self._clock(), conditionally=is_glance)
         except CensusError as error:
+            self._schedule.rely_on(None, asyncio.get_running_loop().time())
             await self._failed(error, begun)
             return False
+        self._schedule.listed(listing.pages)
+        await self._take_hints(listing, begun)
+        if is_glance and listing.complete:
+            await self._health.listed(polled=len(self._schedule))
+            await self._stretched()
+            return True
+        self._whole_due = begun + self._schedule.whole_listing_interval
         listed_at = self._api_clock.read(listing.listed_at).earliest
         self._apply(await self._roster.apply(replace(listing, listed_at=listed_at)))
         self._health.remember(self._roster.listings.kept_in)
@@ -82,9 +101,47 @@ class Lister:
         else:
             await self._health.unlisted_by(self._roster.flaw, begun, is_certain=self._roster.is_of_another)
         await self._health.save()
-        self._schedule.listed(listing.pages)
         await self._stretched()
         return self._roster.flaw is None
+
+    async def _take_hints(self, listing: Listing, begun: float) -> None:
+        """Polls at once what the list announces, and the rest as seldom as it is trusted."""
+        now, before = asyncio.get_running_loop().time(), self._hints.state
+        announced = self._hints.read(listing.items, begun, now, is_whole=listing.complete)
+        for sync_id in announced.hurried:
+            target = self._roster.syncs.get(sync_id)
+            poller = self._schedule.poller_of(target) if target is not None else None
+            if poller is not None:
+                self._schedule.hurry(poller, now, is_down=self._health.is_down)
+        is_relied_on = listing.complete and self._hints.is_trusted
+        self._schedule.rely_on(listing.items if is_relied_on else None, now)
+        if listing.complete:
+            self.read_at = begun
+        await self._note_trust(before, announced.silent_on)
+
+    async def _note_trust(self, before: Hints, silent_on: Id | None) -> None:
+        """Keeps what is known of the hints, and says it where the trust has begun or ended."""
+        trust = self._hints.state
+        self._health.remember(lambda state: replace(state, hints=trust, announced=self._hints.announced))
+        if trust is before:
+            return
+        if trust is Hints.TRUSTED:
+            log.info(
+                "the list of syncs announces what changes: it is read often, and syncs at rest are polled seldom",
+                workspace=self._roster.workspace,
+            )
+        elif silent_on is not None:
+            log.warning(
+                "the list of syncs did not announce a change: all syncs are polled at their intervals again",
+                workspace=self._roster.workspace,
+                sync_id=silent_on,
+            )
+        await self._health.save()
+
+    def look(self, now: float) -> None:
+        """Relies no longer on a list that could not be read for a while, whatever keeps its reading."""
+        if now - self.read_at > self._hints.patience + 2 * self._schedule.listing_interval:
+            self._schedule.rely_on(None, now)
 
     async def _failed(self, error: CensusError, begun: float) -> None:
         """The listing can't be read now, and perhaps never can. 403 may be about the listing alone."""
@@ -106,5 +163,7 @@ class Lister:
         now = asyncio.get_running_loop().time()
         for target in changes.removed:
             self._schedule.remove(target)
+            if isinstance(target, SyncTarget):
+                self._hints.forget(target.sync_id)
         for target in changes.added:
             self._schedule.add(target, now, active=isinstance(target, RunTarget) or bool(target.followed))

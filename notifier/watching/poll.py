@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from notifier.census import wire
-from notifier.census.client import PAGE, CensusClient
+from notifier.census.client import PAGE, Answer, CensusClient
 from notifier.judging.diff import dated, is_baseline, mark_of, read_to_mark
 from notifier.judging.judge import Times
 from notifier.judging.sightings import ShownRuns
@@ -74,23 +74,34 @@ class Observer:
         self._clock = clock
         self._jitter = jitter
 
-    async def poll_sync(self, target: SyncTarget) -> None:
-        """One poll. Raises CensusError, StoreError; what was recorded before stays, the rest is found again.
+    async def poll_sync(self, target: SyncTarget, *, conditionally: bool = False) -> bool:
+        """One poll; whether it found a change. Raises CensusError, StoreError; what was recorded before stays, the rest
+        is found again.
 
-        A run that is asked for by itself and can't be read fails by itself: `target.unread_run` tells.
+        A run that is asked for by itself and can't be read fails by itself: `target.unread_run` tells. `conditionally`:
+        the API may say that its answer is as before.
         """
-        per_page = NEWEST if target.mark is not None else PAGE
-        answer = await self._client.runs(target.sync_id, page=1, per_page=per_page)
+        had_baseline, before = target.mark is not None, target.changes
+        known, per_page = target.validators if conditionally else None, NEWEST if had_baseline else PAGE
+        answer = await self._client.runs_unless(known, target.sync_id, page=1, per_page=per_page)
         answered = self.api_clock.read(answer.date)
-        had_baseline = target.mark is not None
-        fingerprint = hash(answer.body)
-        if fingerprint != target.fingerprint:
-            taken = await self._read_list(target, self._client.version.runs_page(answer.body, target.sync_id), answered)
-            target.fingerprint = fingerprint if taken else None
-        await self._poll_all_outside(target, answered)
-        await self._give_up(target, answered.now)
+        if isinstance(answer, Answer):
+            await self._take_list(target, answer, answered)
+        if target.outside:
+            await self._poll_all_outside(target, answered)
+        if target.followed:
+            await self._give_up(target, answered.now)
         if had_baseline:
             await self.pass_time(target, answered.now)
+        return target.changes != before
+
+    async def _take_list(self, target: SyncTarget, answer: Answer, answered: ApiTime) -> None:
+        """The first page of a sync's runs: nothing is new in the bytes of last time."""
+        fingerprint, taken = hash(answer.body), True
+        if fingerprint != target.fingerprint:
+            self._client.is_another(target.validators, answer)
+            taken = await self._read_list(target, self._client.version.runs_page(answer.body, target.sync_id), answered)
+        target.fingerprint, target.validators = (fingerprint, answer.validators) if taken else (None, None)
 
     async def pass_time(self, target: SyncTarget, api_now: datetime | None = None) -> None:
         """What time brought about, also where its runs could not be read. Raises StoreError."""
@@ -297,7 +308,9 @@ class Observer:
             self._recorder.note_told_otherwise(target, listed, known)
             runs = target.believed(listed, known, now, may_lag=self._may_lag)
             shown = ShownRuns(runs, known, fresh, older)
+            had_baseline = target.mark is not None
             kept = await self._recorder.take_runs(target, shown, times, mark=mark, gap=gap)
+            target.changes += bool(kept) and had_baseline
         await self._follow(target, shown.runs, {**known, **{snapshot.run_id: snapshot for snapshot in kept}}, api_now)
         return True
 

@@ -5,10 +5,11 @@ Times are seconds of one monotonic clock; `now` is given.
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from notifier.model.identity import Id
 from notifier.watching import pace
 from notifier.watching.target import RunTarget, SyncTarget
 from notifier.watchlist.models import Workspace
@@ -30,6 +31,14 @@ class Poller:
     due: float
     active: bool = False
     """It has a run under way, and is polled at the active interval."""
+    seldom: bool = False
+    """It is at rest, and the list of syncs announces what becomes of it."""
+    hurried: bool = False
+    """The next poll was asked for, because there may be something new."""
+    asked_at: float | None = None
+    """When its last poll began that read it."""
+    whole_at: float = float("-inf")
+    """The same, of one whose answer was not allowed to be "as before"."""
     outside: int = 0
     """How many runs it fetches one by one."""
     under_way: bool = False
@@ -66,15 +75,16 @@ class Schedule:
         self, intervals: pace.Intervals, listing_interval: float, allowed: float, sooner: Callable[[], None]
     ) -> None:
         self._intervals = intervals
-        self.listing_interval = listing_interval
-        """Seconds between two listings, which are not stretched."""
+        self._listing_interval = listing_interval
         self._listing_pages = 1
+        self._announced: Container[Id] | None = None
         self._allowed = allowed
         self._sooner = sooner
         self._pollers: dict[int, Poller] = {}  # by the identity of their target
         self._entries: list[_Entry] = []  # a heap; a poller that is due at another time now leaves its old entry behind
         self._numbers = itertools.count()
         self._active = 0
+        self._seldom = 0
         self._outside = 0
         self.needed = 0.0
         """Requests a second that the intervals would need without stretching, as of the last time it was reckoned."""
@@ -100,8 +110,24 @@ class Schedule:
 
     @property
     def longest_pause(self) -> float:
-        """The longest time between two requests: a stretched interval, or the listings' where nothing is polled."""
-        return self._intervals.rest * self._intervals.stretch if self._pollers else self.listing_interval
+        """The longest time between two polls, whosever: a stretched interval, or that of the listings where nothing is
+        polled. Those that are polled seldom are so at about even distances."""
+        if not self._pollers:
+            return self.listing_interval
+        seldom = 2 * pace.SELDOM / self._seldom if self._seldom == len(self._pollers) else 1.0
+        return self._intervals.rest * self._intervals.stretch * min(max(seldom, 1.0), pace.SELDOM)
+
+    @property
+    def listing_interval(self) -> float:
+        """Seconds between two listings, which are not stretched."""
+        if self._announced is None:
+            return self._listing_interval
+        return pace.announced_listing_interval(self._intervals.active, self._listing_pages, self._allowed)
+
+    @property
+    def whole_listing_interval(self) -> float:
+        """Seconds between two listings that may take a sync away."""
+        return self._listing_interval
 
     # --- who is polled ---
 
@@ -109,14 +135,14 @@ class Schedule:
         """A target is polled from now on, at once."""
         poller = Poller(target, next(self._numbers), now - BEFORE_OTHERS * active)
         self._pollers[id(target)] = poller
-        self._note(poller, active=active, outside=0)
+        self._note(poller, active=active, seldom=False, outside=0)
         self._push(poller)
 
     def remove(self, target: Target) -> None:
         """A target is polled no longer; a poll that is under way goes on."""
         poller = self._pollers.pop(id(target))
         poller.removed = True
-        self._note(poller, active=False, outside=0)
+        self._note(poller, active=False, seldom=False, outside=0)
 
     def poller_of(self, target: Target) -> Poller | None:
         """The one that polls a target, if any does."""
@@ -146,7 +172,7 @@ class Schedule:
 
     def landed(self, poller: Poller, now: float, *, is_down: bool) -> None:
         """Its poll is over. `is_down`: as for `hurry`, in case that another was asked for meanwhile."""
-        poller.under_way = False
+        poller.under_way = poller.hurried = False
         self._push(poller)
         if poller.again:
             poller.again = False
@@ -159,9 +185,11 @@ class Schedule:
         """
         if poller.under_way:
             poller.again = True
-        elif not (is_down or poller.failures or poller.removed) and poller.due > now:
-            poller.due = now
-            self._push(poller)
+        elif not (is_down or poller.failures or poller.removed):
+            poller.hurried = True
+            if poller.due > now:
+                poller.due = now
+                self._push(poller)
             if len(self._entries) > 2 * len(self._pollers) + LEFT_BEHIND:
                 self._entries = [entry for entry in self._entries if _is_current(entry)]
                 heapq.heapify(self._entries)
@@ -181,24 +209,59 @@ class Schedule:
 
     # --- when it is due ---
 
-    def was_read(self, poller: Poller, now: float, *, active: bool, outside: int) -> bool:
-        """A poll read its target: the next one is at its place in the interval. True where the intervals of all were
-        reckoned anew, because this target takes more or fewer requests than before."""
-        changed = not poller.removed and (active != poller.active or outside != poller.outside)
+    def was_read(self, poller: Poller, now: float, *, active: bool, outside: int, until: float | None = None) -> bool:
+        """A poll read its target: the next one is at its place in the interval. `until`: how long nothing but a change
+        calls for a poll of it; None where something is pending. True where the intervals of all were reckoned anew,
+        because this target takes more or fewer requests than before."""
+        seldom = until is not None and not active and not outside and self._is_announced(poller.target)
+        before = (poller.active, poller.seldom, poller.outside)
+        changed = not poller.removed and (active, seldom, outside) != before
         if changed:
-            self._note(poller, active=active, outside=outside)
+            self._note(poller, active=active, seldom=seldom, outside=outside)
             self._reckon()
         # A poll that ended before it was due, as one that began early may, must not come twice for one place.
-        poller.due = pace.next_poll(max(now, poller.due), poller.number, self._intervals, active=active)
+        after = max(now, poller.due)
+        poller.due = pace.next_poll(after, poller.number, self._intervals, active=active, seldom=seldom)
+        if seldom and until is not None and until < poller.due:
+            poller.due = max(until, pace.next_poll(after, poller.number, self._intervals, active=False))
         return changed
+
+    def _is_announced(self, target: Target) -> bool:
+        return self._announced is not None and isinstance(target, SyncTarget) and target.sync_id in self._announced
+
+    def interval_of(self, poller: Poller) -> float:
+        """Seconds between two polls of it."""
+        rest = self._intervals.rest * (pace.SELDOM if poller.seldom else 1)
+        return (self._intervals.active if poller.active else rest) * self._intervals.stretch
 
     def rests(self, poller: Poller, now: float) -> None:
         """A poll did not find its target: the next one is at its place in the interval at rest."""
+        self._is_seldom_no_more(poller)
         poller.due = pace.next_poll(now, poller.number, self._intervals, active=False)
 
     def retry(self, poller: Poller, at: float) -> None:
         """A poll failed, and the next one is then."""
+        self._is_seldom_no_more(poller)
         poller.due = at
+
+    def _is_seldom_no_more(self, poller: Poller) -> None:
+        if poller.seldom:
+            self._note(poller, active=poller.active, seldom=False, outside=poller.outside)
+
+    def rely_on(self, announced: Container[Id] | None, now: float) -> None:
+        """The list of syncs announces what becomes of these, or, with None, is not relied on: whoever was polled seldom
+        and is not among them is at its place in the interval at rest."""
+        if announced is self._announced:
+            return
+        self._announced = announced
+        for poller in self:
+            if poller.seldom and not self._is_announced(poller.target):
+                self._is_seldom_no_more(poller)
+                soon = pace.next_poll(now, poller.number, self._intervals, active=False)
+                if not poller.under_way and soon < poller.due:
+                    poller.due = soon
+                    self._push(poller)
+        self._reckon()
 
     def resume(self, now: float) -> None:
         """The workspace is back: what failed with it waits no longer than any other."""
@@ -214,15 +277,22 @@ class Schedule:
         self._listing_pages = pages
         self._reckon()
 
-    def _note(self, poller: Poller, *, active: bool, outside: int) -> None:
+    def _note(self, poller: Poller, *, active: bool, seldom: bool, outside: int) -> None:
         self._active += active - poller.active
+        self._seldom += seldom - poller.seldom
         self._outside += outside - poller.outside
-        poller.active, poller.outside = active, outside
+        poller.active, poller.seldom, poller.outside = active, seldom, outside
 
     def _reckon(self) -> None:
         """Keeps the intervals within the budget, by one factor for all."""
-        resting = len(self._pollers) - self._active
-        polls = pace.demand(resting=resting, active=self._active, outside=self._outside, intervals=self._intervals)
+        resting = len(self._pollers) - self._active - self._seldom
+        polls = pace.demand(
+            resting=resting,
+            seldom=self._seldom,
+            active=self._active,
+            outside=self._outside,
+            intervals=self._intervals,
+        )
         listings = self._listing_pages / self.listing_interval
         self.needed = polls + listings
         self._intervals = replace(self._intervals, stretch=pace.stretch(polls, listings, self._allowed))

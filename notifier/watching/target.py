@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from notifier.census.client import Validators
 from notifier.judging.checks import SyncState
 from notifier.judging.diff import with_floor_of
 from notifier.judging.judge import KnownSync
@@ -105,6 +106,7 @@ class SyncTarget:
     """
 
     __slots__ = (
+        "changes",
         "fingerprint",
         "followed",
         "gone",
@@ -116,6 +118,7 @@ class SyncTarget:
         "sync_id",
         "unread",
         "unreadable",
+        "validators",
     )
 
     def __init__(
@@ -140,6 +143,10 @@ class SyncTarget:
         """Runs that an answer showed as they were before, and since when, by the loop's clock."""
         self.fingerprint: int | None = None
         """Of the last answer, where all that it showed was taken."""
+        self.validators: Validators | None = None
+        """What the API said of the version of that answer."""
+        self.changes = 0
+        """How many observations found one."""
         self.unreadable = 0
         """Runs of the last answer without a readable ID."""
         self.unread: Unread | None = None
@@ -280,6 +287,11 @@ class SyncTarget:
     def is_active(self, api_now: datetime) -> bool:
         """Whether a run that has not ended moved within a day."""
         return any(api_now - run.moved_at < QUIET_AFTER for run in self.followed.values())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing of it is pending: no run that has not ended, no incident, nothing that can't be read."""
+        return not (self.followed or self.outside or self.state.open or self.unread or self.held)
 
     def is_unread(self, run_id: Id | None, clock: Callable[[], datetime]) -> Unread:
         """It can't be read, or this run of it can't: since when, if it could not before."""

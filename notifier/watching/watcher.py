@@ -6,9 +6,12 @@ workspace's syncs. A workspace that is down is asked by one poll at a time; when
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,6 +24,7 @@ from notifier.model.sync import Sync
 from notifier.watching import pace
 from notifier.watching.attempt import PollAttempts
 from notifier.watching.health import Health
+from notifier.watching.hints import hints_of
 from notifier.watching.lister import Lister
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
@@ -33,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY: Final = 1.0  # seconds between two looks at whether the workspace's API is silent
 FROZEN: Final = 10.0  # seconds between two such looks tell that the process stood still
+COUNTED_EVERY: Final = 10.0  # seconds between two looks at how many requests there were in the last minute
+REQUESTS_DIFFER: Final = 0.2  # the part by which the requests of a minute change before it is worth a write
 AT_ONCE: Final = 2  # polls for each request that may be under way: while some are recorded, others ask
 
 
@@ -62,12 +68,14 @@ class WorkspaceWatcher:
         self._wake = asyncio.Event()
         self._list_soon = asyncio.Event()
         self._schedule = Schedule.of(settings, sooner=self._wake.set)
-        self._lister = Lister(client, observer, roster, health, self._schedule, self._tell_stretch, clock=clock)
+        self._hints = hints = hints_of(settings, health.state, client.version.source)
+        self._lister = Lister(client, observer, roster, health, self._schedule, hints, self._tell_stretch, clock=clock)
         self._attempts = PollAttempts(
             observer,
             roster,
             health,
             self._schedule,
+            hints,
             self._tell_stretch,
             list_soon=self._list_soon.set,
             meter=meter,
@@ -96,6 +104,7 @@ class WorkspaceWatcher:
             loops.create_task(self._look_after_it(), name=f"look after {self.name}")
             loops.create_task(self._list_for_ever(), name=f"list syncs of {self.name}")
             loops.create_task(self._poll_for_ever(), name=f"poll {self.name}")
+            loops.create_task(self._count_requests(), name=f"count requests of {self.name}")
 
     async def run_once(self) -> bool:
         """One round: a listing, then every target once. False when something could not be read or kept."""
@@ -137,6 +146,7 @@ class WorkspaceWatcher:
             if now - looked_at > FROZEN:
                 self.health.stood_still(now - looked_at)
             looked_at = now
+            self._lister.look(now)
             try:
                 await self._outage.look()
             except StoreUnavailable:
@@ -147,57 +157,95 @@ class WorkspaceWatcher:
                 log.exception("a look at the workspace failed by a fault of the notifier; please report it")
             await asyncio.sleep(LOOK_EVERY)
 
+    async def _count_requests(self) -> None:
+        """Keeps how many requests the workspace takes, where that is another number than was known."""
+        while True:
+            await asyncio.sleep(COUNTED_EVERY)
+            number, known = self._client.gate.in_last_minute(), self.health.state.requests_per_minute
+            if known is None or abs(number - known) > known * REQUESTS_DIFFER:
+                self.health.remember(partial(replace, requests_per_minute=number))
+                await self.health.save()
+
     async def _list_for_ever(self) -> None:
+        now = asyncio.get_running_loop().time
         failures = 0
         while True:
             await self.health.until_asked_again()
             self._list_soon.clear()
+            begun = now()
             failures = 0 if await self._lister.list() else failures + 1
+            took = now() - begun
             wait = self._schedule.listing_interval
+            if self._hints.is_trusted:
+                wait = max(wait - took, took / 2)  # from one beginning to the next, and never one after the other
             wait = min(wait, pace.back_off(failures, self._jitter())) if failures else wait
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._list_soon.wait()
 
     async def _poll_for_ever(self) -> None:
-        """Tasks that poll take turns at waiting for who is due next; another joins when all are polling.
+        """One task waits for who is due next, the others for their turn or a poll; another joins when all are polling.
 
-        Who has waited polls itself, so that a poll at rest wakes one task, once.
+        What is due together begins in one turn of the event loop: who has waited polls itself, and hands the rest to
+        those who wait. Who has ended a poll takes the next one that is due, and wakes nobody for it.
         """
-        turn = asyncio.Lock()
-        tasks = waiting = 0
+        loop = asyncio.get_running_loop()
+        idle: deque[asyncio.Future[Poller | None]] = deque()  # None: it is your turn to wait for who is due
+        tasks = handed = 0  # out to those who have yet to begin
+        led = False
+
+        def due_at_once(room: int) -> Poller | None:
+            return self._schedule.take(loop.time()) if room > 0 and not self.health.is_down else None
 
         async def poll_in_turn() -> None:
-            nonlocal waiting
+            nonlocal handed, led
             while True:
-                waiting += 1
-                async with turn:
-                    await self._client.gate.room()
-                    await self.health.until_asked_again()
-                    poller = await self._next_due()
-                    waiting -= 1
-                    if self.health.is_left_alone:  # by now
-                        self._schedule.put_back(poller)
-                        continue
-                    if self.health.is_down:
-                        await self._poll_and_schedule(poller)
-                        continue
-                if not waiting:
-                    join()
+                poller = due_at_once(self._client.gate.free - handed)
+                if poller is None and led:
+                    turn: asyncio.Future[Poller | None] = loop.create_future()
+                    idle.append(turn)
+                    poller = await turn
+                    handed -= poller is not None
+                if poller is None:
+                    led = True
+                    poller = await self._next_to_begin()
+                    led = False
+                if not led:
+                    pass_on()
                 await self._poll_and_schedule(poller)
 
-        def join() -> None:
-            nonlocal tasks
-            if tasks < AT_ONCE * self._settings.max_concurrent_requests:
+        def pass_on() -> None:
+            """Hands what else is due to those who wait, and another the turn to wait for who is due."""
+            nonlocal handed, led, tasks
+            while idle and (other := due_at_once(self._client.gate.free - handed - 1)) is not None:
+                handed += 1
+                idle.popleft().set_result(other)
+            if idle:
+                led = True
+                idle.popleft().set_result(None)
+            elif tasks < AT_ONCE * self._settings.max_concurrent_requests:
                 tasks += 1
                 polls.create_task(poll_in_turn(), name=f"poll {self.name}")
 
         async with asyncio.TaskGroup() as polls:
-            join()
+            pass_on()
 
     async def _poll_and_schedule(self, poller: Poller) -> None:
         ended = await self._attempts.make(poller)
         self._schedule.landed(poller, ended, is_down=self.health.is_down)
+
+    async def _next_to_begin(self) -> Poller:
+        """Waits for the first poll that is due and may begin. While the workspace is down, polls one by one."""
+        while True:
+            await self._client.gate.room()
+            await self.health.until_asked_again()
+            poller = await self._next_due()
+            if self.health.is_left_alone:  # by now
+                self._schedule.put_back(poller)
+            elif self.health.is_down:
+                await self._poll_and_schedule(poller)
+            else:
+                return poller
 
     async def _next_due(self) -> Poller:
         """Waits for the first poll that is due."""

@@ -96,6 +96,8 @@ def _workspace(workspace: WorkspaceView) -> dict[str, Any]:
         "last_polled_at": _time(workspace.last_polled_at),
         "api": workspace.api,
         "retires_on": end.isoformat() if end is not None else None,
+        "hints": workspace.hints,
+        "requests_per_minute": workspace.requests_per_minute,
         **stretched,
     }
 

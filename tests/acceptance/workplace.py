@@ -199,7 +199,7 @@ receivers:
         except sqlite3.OperationalError:  # there is none yet
             return False
 
-    def wait_until(self, true: Callable[[], Any], timeout: float = 60) -> Any:
+    def wait_until(self, true: Callable[[], Any], timeout: float = 120) -> Any:
         """Asks again and again; what was asked for, or an AssertionError with the worker's log."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:

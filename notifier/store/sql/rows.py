@@ -8,6 +8,7 @@ from sqlalchemy import Row
 from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
 from notifier.model.event import CensusAlert
+from notifier.model.hints import Hints
 from notifier.model.identity import Id
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import Measure, Said, measure_json, measure_of
@@ -33,6 +34,9 @@ def workspace_of(row: Row[Any]) -> WorkspaceState:
         app_url=row.app_url,
         api=ApiVersion(row.api) if row.api is not None else None,
         source=row.source,
+        hints=Hints(row.hints) if row.hints is not None else None,
+        announced=row.announced,
+        requests_per_minute=row.requests_per_minute,
     )
 
 
@@ -53,6 +57,9 @@ def workspace_row(state: WorkspaceState) -> dict[str, Any]:
         "app_url": state.app_url,
         "api": state.api,
         "source": state.source,
+        "hints": state.hints,
+        "announced": state.announced,
+        "requests_per_minute": state.requests_per_minute,
     }
 
 

@@ -83,6 +83,9 @@ workspaces = Table(
     Column("app_url", String),
     Column("api", String),
     Column("source", String),
+    Column("hints", String),
+    Column("announced", Integer, nullable=False, server_default=text("0")),
+    Column("requests_per_minute", Integer),
 )
 
 syncs = Table(

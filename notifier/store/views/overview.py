@@ -12,6 +12,7 @@ from sqlite3 import Connection, Row
 from notifier.model.api_version import ApiVersion
 from notifier.model.check import Check
 from notifier.model.delivery_state import DeliveryState
+from notifier.model.hints import Hints
 from notifier.store.sql.stored import maybe_time, rows, time_of
 
 
@@ -40,6 +41,10 @@ class WorkspaceView:
     """When it first gave no usable answer, and has given none since."""
     api: ApiVersion | None = None
     """The version of the API by which it is read; None until a worker that knows versions has started."""
+    hints: Hints | None = None
+    """How far its list of syncs is trusted; None until a worker that knows hints has started."""
+    requests_per_minute: int | None = None
+    """How many there were in a minute, not long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
             needed_rate=row["needed_rate"],
             down_since=maybe_time(row["silent_since"]),
             api=ApiVersion(row["api"]) if row["api"] is not None else None,
+            hints=Hints(row["hints"]) if row["hints"] is not None else None,
+            requests_per_minute=row["requests_per_minute"],
         )
         for row in rows(connection, "SELECT * FROM workspaces ORDER BY name")
     }

@@ -207,8 +207,9 @@ class Slow(Observer):
 
     clock_of_loop: LoopClock
 
-    async def poll_sync(self, target: SyncTarget) -> None:
+    async def poll_sync(self, target: SyncTarget, *, conditionally: bool = False) -> bool:
         await self.clock_of_loop.advance(2)
+        return False
 
 
 class Listening(WorkspaceMeter):

@@ -7,13 +7,15 @@ and baselines says what must hold, each sentence by itself.
 """
 
 import asyncio
+import hashlib
 import itertools
 import json
 import sqlite3
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -26,13 +28,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from notifier.census import wire
-from notifier.census.client import Answer
+from notifier.census.client import Answer, NotModified, Validators
 from notifier.judging.route import Reader
 from notifier.model.meters import NO_WORKSPACE_METER
 from notifier.model.sync import WorkspaceState
 from notifier.store.store import open_store
 from notifier.watching.attempt import PollAttempts
 from notifier.watching.health import Health
+from notifier.watching.hints import hints_of
 from notifier.watching.lister import Lister
 from notifier.watching.poll import Observer
 from notifier.watching.record import Recorder
@@ -250,8 +253,13 @@ class Api:
         self.listings: list[Listed] = []
         self.requests = 0
 
-    async def get(self, path: str) -> Answer:
-        """What the client's request brings; raises what it would raise."""
+    async def get(self, path: str, known: Validators | None = None) -> Answer | NotModified:
+        """What the client's request brings; raises what it would raise. Every other path has an ETag."""
+        answer = self._whole(path)
+        tag = Validators(hashlib.sha256(answer.body).hexdigest(), "") if zlib.crc32(path.encode()) % 2 else None
+        return NotModified(answer.date) if known is not None and known == tag else replace(answer, validators=tag)
+
+    def _whole(self, path: str) -> Answer:
         self.requests += 1
         assert self.requests < 5_000, "requests without end"
         place, _, query = path.partition("?")
@@ -483,12 +491,14 @@ class Play:
             scene.client, scene.store.watching, recorder, is_listed=lambda: True, may_lag=True, clock=now
         )
         self.schedule = schedule = Schedule.of(workspace, sooner=lambda: None)
-        self.lister = Lister(scene.client, observer, roster, health, schedule, of_no_interest, clock=now)
+        hints = hints_of(workspace, health.state, scene.client.version.source)
+        self.lister = Lister(scene.client, observer, roster, health, schedule, hints, of_no_interest, clock=now)
         self.attempts = PollAttempts(
             observer,
             roster,
             health,
             schedule,
+            hints,
             of_no_interest,
             list_soon=lambda: None,
             meter=NO_WORKSPACE_METER,

@@ -59,11 +59,11 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, scene: Scene, sync_id: int, error:
     real = Observer.poll_sync
     failed: list[int] = []
 
-    async def poll_sync(observer: Observer, target: SyncTarget) -> None:
+    async def poll_sync(observer: Observer, target: SyncTarget, *, conditionally: bool) -> bool:
         if target.sync_id == sync_id:
             failed.append(sync_id)
             raise error
-        await real(observer, target)
+        return await real(observer, target, conditionally=conditionally)
 
     monkeypatch.setattr(Observer, "poll_sync", poll_sync)
     return failed
@@ -402,6 +402,38 @@ async def test_a_poll_that_began_a_little_early_is_not_made_again_when_it_was_du
 
 
 @pytest.mark.asyncio
+async def test_what_is_due_together_begins_in_one_turn_of_the_event_loop(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sync_id in range(1, 9):
+        scene.sync(sync_id)
+    await with_baselines(scene)
+    watcher = await scene.watcher(ALL)
+    loop_clock, loop = LoopClock(monkeypatch), asyncio.get_running_loop()
+    turns, begun, real = 0, list[int](), Observer.poll_sync
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(count)
+
+    async def poll_sync(observer: Observer, target: SyncTarget, *, conditionally: bool) -> bool:
+        begun.append(turns)
+        return await real(observer, target, conditionally=conditionally)
+
+    async with running(watcher.run()):
+        await until(lambda: all(asked(scene, sync_id) for sync_id in range(1, 9)))
+        await settled()
+        await loop_clock.advance(60)
+        monkeypatch.setattr(Observer, "poll_sync", poll_sync)
+        count()
+        for sync_id in range(1, 9):
+            watcher.poll_soon(sync_id)
+        await until(lambda: len(begun) == 8)
+    assert max(begun) - min(begun) <= 1  # who has waited, and in the next turn all others
+
+
+@pytest.mark.asyncio
 async def test_a_run_unchanged_for_a_day_is_polled_at_rest(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.sync(52)
     scene.run(1, "working")
@@ -702,11 +734,12 @@ async def test_hints_during_a_poll_bring_one_more_after_it(scene: Scene, monkeyp
     begun, go_on = asyncio.Event(), asyncio.Event()
     polls = 0
 
-    async def poll_sync(_: Observer, target: SyncTarget) -> None:
+    async def poll_sync(_: Observer, target: SyncTarget, *, conditionally: bool) -> bool:
         nonlocal polls
         polls += 1
         begun.set()
         await go_on.wait()
+        return False
 
     monkeypatch.setattr(Observer, "poll_sync", poll_sync)
     LoopClock(monkeypatch)

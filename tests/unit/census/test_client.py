@@ -104,7 +104,8 @@ async def test_runs_are_asked_for_newest_first_by_page(api: Api) -> None:
 async def test_syncs_are_asked_for_oldest_first_a_hundred_at_a_time(api: Api) -> None:
     path = "/syncs?page=2&per_page=100&order=asc"
     api.answers(path, payload={"data": [{"id": 52, "label": "L"}], "pagination": {"next_page": None}})
-    page, date = await api.client().syncs(page=2)
+    answer = await api.client().syncs(page=2)
+    page, date = V1("", "").syncs_page(answer.body, 2), answer.date
     assert ([(sync.id, sync.label) for sync in page.syncs], page.paging.more, date) == ([(52, "L")], False, None)
     assert api.asked == [("GET", normalize_url(BASE + path))]
 
@@ -446,6 +447,27 @@ def test_no_more_requests_are_under_way_than_allowed(concurrency: int) -> None:
             for _ in range(50):
                 requests.create_task(request())
         assert most == concurrency
+
+    in_virtual_time(story)
+
+
+def test_there_is_room_where_another_request_may_be_under_way_and_whoever_waits_for_it_takes_no_place() -> None:
+    async def story() -> None:
+        gate, passed, begun = Gate(100, 2), list[float](), now()
+        await gate.room()
+        async with asyncio.TaskGroup() as tasks:
+            for hold in (3, 1):
+                tasks.create_task(through(gate, passed, lambda hold=hold: asyncio.sleep(hold)))  # type: ignore[misc]
+            await asyncio.sleep(0)
+            assert gate.free == 0
+            await gate.room()
+            assert now() - begun == pytest.approx(1, abs=0.1)
+            assert gate.free == 1
+            with pytest.raises(KeyError):
+                async with gate.passage():
+                    raise KeyError
+            assert gate.free == 1
+        assert gate.free == 2
 
     in_virtual_time(story)
 

@@ -1,17 +1,15 @@
 """One reading of the list of syncs, however its pages are cut."""
 
+import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
 import pytest
 
-from notifier.census.client import CensusClient
+from notifier.census.client import Answer, CensusClient
 from notifier.census.listing import Listing, read_listing
 from notifier.census.v2 import V2
-from notifier.census.wire import Paging, SyncsPage
 from notifier.model.identity import Id
-from notifier.model.sync import Sync
 from tests.builders import NOW
 
 
@@ -19,19 +17,22 @@ from tests.builders import NOW
 class Pages:
     """A client whose API gives these pages, and none after them."""
 
-    pages: list[SyncsPage]
+    pages: list[bytes]
     version = V2("", "", "mine")
 
-    async def syncs(self, *, page: int) -> tuple[SyncsPage, datetime | None]:
-        return self.pages[page - 1] if page <= len(self.pages) else a_page(), NOW
+    async def syncs(self, *, page: int) -> Answer:
+        return Answer(self.pages[page - 1] if page <= len(self.pages) else a_page(), NOW)
 
 
-def a_page(*own: Id, foreign: tuple[Id, ...] = (), more: bool | None = None, total: int | None = None) -> SyncsPage:
-    syncs = tuple(Sync(sync_id, None, None, False, None) for sync_id in own)
-    return SyncsPage(syncs, Paging(more, total), 0, frozenset(foreign))
+def a_page(*own: Id, foreign: tuple[Id, ...] = (), more: bool | None = None, total: int | None = None) -> bytes:
+    data = [*({"id": i, "group_id": "mine"} for i in own), *({"id": i, "group_id": "another's"} for i in foreign)]
+    paging: dict[str, object] = {"total_records": total}
+    if more is not None:
+        paging["next_page"] = 2 if more else None
+    return json.dumps({"data": data, "pagination": paging}).encode()
 
 
-async def listing_of(*pages: SyncsPage) -> Listing:
+async def listing_of(*pages: bytes) -> Listing:
     return await read_listing(cast(CensusClient, Pages(list(pages))), NOW)
 
 

@@ -1,13 +1,25 @@
 """When to poll: places in the interval, back-off, stretching."""
 
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
+from math import ceil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.watching.pace import Intervals, back_off, demand, listing_interval, next_poll, phase, stretch
+from notifier.watching.pace import (
+    FEWEST_TICKS,
+    TICK,
+    Intervals,
+    back_off,
+    demand,
+    listing_interval,
+    next_poll,
+    phase,
+    stretch,
+)
 
 TIMES = st.floats(0, 1e7)
 SECONDS = st.floats(0.5, 86_400)
@@ -42,8 +54,37 @@ def test_a_place_is_polled_once_though_the_poll_began_a_little_early(now: float,
 
 
 def test_syncs_that_became_active_at_the_same_moment_are_not_polled_at_the_same_moment() -> None:
-    due = sorted(next_poll(1_000.0, number, Intervals(60, 10), active=True) for number in range(100))
-    assert max(later - earlier for earlier, later in pairwise(due)) < 0.2
+    due = Counter(next_poll(1_000.0, number, Intervals(60, 10), active=True) for number in range(100))
+    assert max(later - earlier for earlier, later in pairwise(sorted(due))) == TICK
+    assert max(due.values()) <= 4  # of 100 in 40 ticks
+
+
+@given(st.floats(0, 1e6), NUMBERS, st.integers(8, 10_000), st.integers(8, 10_000), st.booleans())
+def test_intervals_of_whole_ticks_share_them(now: float, number: int, rest: int, active: int, is_active: bool) -> None:
+    due = next_poll(now, number, Intervals(rest * TICK, active * TICK), active=is_active)
+    assert due % TICK == 0
+
+
+@given(st.floats(0, 1e6), NUMBERS, st.floats(0.01, 3_600))
+def test_a_tick_moves_no_poll_by_more_than_a_quarter_of_a_second_nor_a_small_part_of_its_interval(
+    now: float, number: int, interval: float
+) -> None:
+    due = next_poll(now, number, Intervals(interval, 1.0), active=False)
+    place = phase(number) * interval
+    early = (place - due) % interval
+    assert min(early, interval - early) <= min(TICK, interval / FEWEST_TICKS) + 1e-5
+
+
+@pytest.mark.parametrize("interval", [0.3, 0.5, 1.0, 10.5, 60.0, 61.1])
+@pytest.mark.parametrize("count", [100, 1_000, 10_000])
+def test_polls_are_spread_evenly_over_the_ticks(count: int, interval: float) -> None:
+    ticks = max(ceil(interval / TICK), FEWEST_TICKS)
+    places = Counter(round(next_poll(0.0, n, Intervals(interval, 1.0), active=False), 6) for n in range(count))
+    assert len(places) <= ticks
+    assert max(places.values()) <= ceil(count / ticks) + 2
+    if count > 4 * ticks:
+        assert len(places) == ticks
+        assert min(places.values()) >= count // ticks - 2
 
 
 def test_places_by_example() -> None:
@@ -51,10 +92,13 @@ def test_places_by_example() -> None:
     assert next_poll(0.0, 0, Intervals(60, 10), active=False) == 60
     assert next_poll(59.0, 0, Intervals(60, 10), active=False) == 60
     assert next_poll(60.0, 0, Intervals(60, 10), active=False) == 120
-    # The second one's is 0.618... of it: 37.08 s of a minute.
-    assert next_poll(0.0, 1, Intervals(60, 10), active=False) == pytest.approx(37.082, abs=1e-3)
-    assert next_poll(40.0, 1, Intervals(60, 10), active=False) == pytest.approx(97.082, abs=1e-3)
-    assert next_poll(0.0, 1, Intervals(60, 10, 2.0), active=False) == pytest.approx(74.164, abs=1e-3)
+    # The second one's is 0.618... of it: 37.08 s of a minute, which is in the tick that begins at 37.
+    assert next_poll(0.0, 1, Intervals(60, 10), active=False) == 37
+    assert next_poll(40.0, 1, Intervals(60, 10), active=False) == 97
+    assert next_poll(0.0, 1, Intervals(60, 10, 2.0), active=False) == 74
+    # Of 300 ms it is 185, in the fifth of eight ticks.
+    assert next_poll(0.0, 1, Intervals(0.3, 0.3), active=False) == pytest.approx(0.15)
+    assert next_poll(0.2, 1, Intervals(0.3, 0.3), active=False) == pytest.approx(0.45)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 10, 50, 99, 144, 1_000, 5_000])
@@ -90,8 +134,8 @@ def test_a_workspace_is_listed_every_ten_polls_but_within_five_minutes(rest: tim
 
 def test_the_demand_is_the_sum_of_what_all_intervals_ask_for() -> None:
     intervals = Intervals(rest=60, active=10)
-    # 120 / 60 + (5 + 3) / 10 = 2 + 0.8
-    assert demand(resting=120, active=5, outside=3, intervals=intervals) == pytest.approx(2.8)
+    # (120 + 60 / 10) / 60 + (5 + 3) / 10 = 2.1 + 0.8
+    assert demand(resting=120, seldom=60, active=5, outside=3, intervals=intervals) == pytest.approx(2.9)
 
 
 def test_intervals_are_not_stretched_while_the_budget_is_enough() -> None:

@@ -1,5 +1,6 @@
 """When each target is polled next: by example, and against a plain model of who waits for what."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -93,6 +94,21 @@ def test_a_target_is_polled_once_in_an_interval_and_all_are_spread_over_it() -> 
         read(schedule, poller, now)
     assert sorted(polled) == list(range(10))
     assert max(gaps) < REST / 5
+
+
+def test_what_is_due_within_a_tick_begins_together_and_each_is_polled_once_in_an_interval_all_the_same() -> None:
+    schedule = a_schedule(targets=1_000, allowed=1_000.0)
+    polled: list[list[int]] = []
+    while (due := schedule.next_due()) is not None and due < 2 * REST:
+        together = [take(schedule, due) for _ in iter(lambda: schedule.next_due() == due, False)]
+        polled.append([poller.number for poller in together])
+        for poller in together:
+            read(schedule, poller, due + 0.1)
+    assert len(polled) <= 2 * REST * 4  # ticks a second
+    assert max(len(numbers) for numbers in polled) <= 1_000 / 240 + 3
+    per_poller = Counter(number for numbers in polled for number in numbers)
+    assert set(per_poller.values()) <= {1, 2}
+    assert sum(per_poller.values()) == pytest.approx(2_000, abs=10)
 
 
 def test_a_poll_may_begin_a_millisecond_early_and_is_not_made_again_when_it_was_due() -> None:

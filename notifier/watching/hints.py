@@ -1,0 +1,135 @@
+"""What a workspace's list of syncs is worth as a hint: whom to poll at once, and whether the rest is polled seldom.
+
+A hint is learned and never trusted blindly. Whatever the list says or keeps to itself, each sync is polled in the end,
+and what a poll finds is what counts. Pure bookkeeping: no clock, no I/O; times are seconds of one monotonic clock.
+"""
+
+from collections import deque
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from notifier.model.hints import Hints
+from notifier.model.identity import Id
+from notifier.model.sync import WorkspaceState
+from notifier.watchlist.models import Workspace
+
+NEEDED: Final = 50
+"""Changes in a row that the list announced and a poll found: then it is trusted."""
+SAMPLE: Final = 100
+"""Announcements of which is remembered whether a poll then found anything..."""
+FEWEST: Final = 5
+"""...and of so many it must have, or the list announces what is nothing: a field that is another in each answer."""
+
+
+@dataclass(slots=True)
+class _Unannounced:
+    """What polls found of a sync and the list has not shown yet."""
+
+    since: float
+    changes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What one reading of the list says of the syncs."""
+
+    hurried: tuple[Id, ...]
+    """Syncs to poll at once: their item is another than in the reading before."""
+    silent_on: Id | None
+    """A sync of which a poll found a change that the list never announced; None where there is none."""
+
+
+class ListHints:
+    """Compares each reading of the list with the one before, and with what the polls find.
+
+    `announced`: what was learned before this start.
+    """
+
+    def __init__(self, *, on: bool, patience: float, announced: int = 0) -> None:
+        self._on = on
+        self.patience = patience
+        """Seconds after which a reading has to show what a poll found; a list may have a cache of its own."""
+        self.announced = min(announced, NEEDED)
+        """Changes in a row that had been announced, as far as they are counted."""
+        self._items: Mapping[Id, int] = {}
+        self._first_ended: float | None = None  # the first reading: what came before it can't have been announced
+        self._fresh: dict[Id, float] = {}  # announced, and not polled since
+        self._late: set[Id] = set()  # of those, the ones of which a poll had found what was announced
+        self._unannounced: dict[Id, _Unannounced] = {}
+        self._findings: deque[bool] = deque(maxlen=SAMPLE)
+
+    @property
+    def is_trusted(self) -> bool:
+        return self.state is Hints.TRUSTED
+
+    @property
+    def state(self) -> Hints:
+        """How far the list is trusted."""
+        if not self._on:
+            return Hints.OFF
+        return Hints.TRUSTED if self.announced >= NEEDED and not self._is_noise else Hints.LEARNING
+
+    @property
+    def _is_noise(self) -> bool:
+        return len(self._findings) == SAMPLE and sum(self._findings) < FEWEST
+
+    def read(self, items: Mapping[Id, int], begun: float, ended: float, *, is_whole: bool = True) -> Announced:
+        """The list was read: a fingerprint of each item. `is_whole`: what it lacks is not there."""
+        if not self._on:
+            return Announced((), None)
+        before, self._items = self._items, items if is_whole else {**self._items, **items}
+        changed = [i for i, item in items.items() if before.get(i, item) != item] if items is not before else []
+        if self._first_ended is None:
+            self._first_ended = ended
+        for sync_id in changed:
+            found = self._unannounced.pop(sync_id, None)
+            if found is not None:
+                self.announced = min(self.announced + found.changes, NEEDED)
+                self._late.add(sync_id)
+            self._fresh[sync_id] = ended
+        silent_on = self._overdue(items, begun)
+        if silent_on is not None:
+            self.announced = 0
+        return Announced(() if self._is_noise else tuple(changed), silent_on)
+
+    def _overdue(self, items: Container[Id], begun: float) -> Id | None:
+        """A sync whose change a reading that began then ought to show, and does not. What the list lacks altogether, it
+        can't announce."""
+        overdue = [i for i, found in self._unannounced.items() if begun - found.since >= self.patience]
+        for sync_id in overdue:
+            del self._unannounced[sync_id]
+        return next((i for i in overdue if i in items), None)
+
+    def polled(self, sync_id: Id, begun: float, before: float | None, *, found: bool, at_rest: bool) -> None:
+        """A poll of a sync that began then has been recorded. `before`: when the one before it began, if one has been;
+        `found`: whether there was a change; `at_rest`: whether it had no run under way before."""
+        announced_at = self._fresh.get(sync_id)
+        if announced_at is not None and (found or announced_at <= begun):
+            del self._fresh[sync_id]
+            if at_rest and (found or sync_id not in self._late):
+                self._findings.append(found)
+            self._late.discard(sync_id)
+        if not found or not self._on:
+            return
+        if announced_at is not None:
+            self.announced = min(self.announced + 1, NEEDED)
+        elif before is not None and self._first_ended is not None and self._first_ended < before:
+            # Else what changed may have been so in the first reading already.
+            waiting = self._unannounced.get(sync_id)
+            if waiting is None:
+                self._unannounced[sync_id] = _Unannounced(begun)
+            else:
+                waiting.changes += 1
+
+    def forget(self, sync_id: Id) -> None:
+        """The sync is watched no longer."""
+        self._fresh.pop(sync_id, None)
+        self._late.discard(sync_id)
+        self._unannounced.pop(sync_id, None)
+
+
+def hints_of(settings: Workspace, state: WorkspaceState, source: str) -> ListHints:
+    """As the watchlist asks for them, with what was learned before this start of a list from the same source."""
+    announced = state.announced if state.source == source else 0
+    return ListHints(on=settings.hints, patience=settings.poll_interval.total_seconds(), announced=announced)
