@@ -219,23 +219,9 @@ def alert_key(workspace: str, alert: CensusAlert) -> dict[str, Any]:
     return {"workspace": workspace, "alert_id": str(alert.id), "type": alert.type}
 
 
-def pending_of(row: Row[Any]) -> PendingDelivery:
-    return PendingDelivery(
-        id=row.id,
-        event_id=row.event_id,
-        event_type=row.event_type,
-        workspace=row.workspace,
-        sync_id=row.sync_id,
-        attempts=row.attempts,
-        created_at=row.created_at,
-        next_attempt_at=row.next_attempt_at,
-        clock_started_at=row.clock_started_at,
-        first_failed_at=row.first_failed_at,
-        aside=row.aside,
-        maybe_sent_at=row.maybe_sent_at,
-        story=row.story,
-        quiet=row.quiet,
-    )
+def pending_of(row: Sequence[Any]) -> PendingDelivery:
+    """The columns of the statement are the fields, in their order."""
+    return PendingDelivery(*row)
 
 
 def settlement_row(settlement: Settlement) -> dict[str, Any]:
