@@ -98,6 +98,8 @@ def glances(shown: ShownRuns, *, has_baseline: bool) -> tuple[Glance, ...]:
 def _glance(shown: ShownRuns, place: int, *, has_baseline: bool) -> Glance | None:
     run = shown.runs[place]
     old = shown.known.get(run.id)
+    if old is not None and _is_as_it_ended(run, old):
+        return None  # as most of an answer are
     if (old is None and run.id not in shown.news) or (
         run.watched.status is None and (old is None or old.watched.status is None)
     ):
@@ -117,6 +119,11 @@ def _glance(shown: ShownRuns, place: int, *, has_baseline: bool) -> Glance | Non
         return None
     below = tuple(other.id for other in before)
     return Glance(sighting, below, oldest, lacks_previous_run=previous is None, lacks_full_sync=lacks_full_sync)
+
+
+def _is_as_it_ended(run: SyncRun, old: Snapshot) -> bool:
+    """Whether it was known to be over, and there is nothing more to it now."""
+    return not (old.followed or run.full_sync) and run.watched == old.watched and run.records == old.counts
 
 
 def _may_be_full_sync(run: SyncRun, old: Snapshot | None) -> bool:
