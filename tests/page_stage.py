@@ -19,7 +19,8 @@ from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics
 from notifier.store.sql.rows import incident_row
 from notifier.store.sql.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
-from notifier.store.sqlite.files import engine_for, open_here
+from notifier.store.sqlite.engine import engine_for
+from notifier.store.sqlite.files import open_here
 from notifier.watchlist.models import Workspace
 from notifier.watchlist.server import Address
 from notifier.web.access import Door

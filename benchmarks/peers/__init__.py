@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, TypeAlias
 
 from benchmarks.api import FIRST_RUN, LISTED
 from benchmarks.processes import ROOT, Process, Workspace, worker
@@ -21,6 +21,9 @@ HERE: Final = Path(__file__).parent
 SPANS: Final = 4
 RATE: Final = 100  # polls a second
 NEWEST: Final = str(FIRST_RUN + 1_000 + LISTED - 1)  # run of the first sync; those of the others are a thousand apart
+
+Side: TypeAlias = tuple[str, Callable[[Path, Workspace], Process]]
+"""A name for people, and what starts it."""
 
 
 def measure(scene: Scene) -> list[Figure]:
@@ -38,7 +41,7 @@ def measure(scene: Scene) -> list[Figure]:
     def dagster(directory: Path, workspace: Workspace) -> Process:
         return Process([PYTHON, HERE / "dagster_polls.py", workspace.url, NEWEST, str(1 / RATE)], directory)
 
-    sides: list[tuple[str, Callable[[Path, Workspace], Process]]] = [
+    sides: list[Side] = [
         ("the notifier", notifier),
         ("airflow-provider-census' triggers", airflow),
         ("dagster-census' poll_sync_run", dagster),
@@ -53,6 +56,17 @@ def measure(scene: Scene) -> list[Figure]:
             workspace.wait_for("polls", 2 * syncs + RATE)
         costs, connections = _spans(scene, running)
         memory = [process.memory("VmRSS") / 1e6 for process, _ in running]
+    ours, *others = zip(*costs, strict=True)
+    ahead = min(median(their / our for our, their in zip(ours, theirs, strict=True)) for theirs in others)
+    return [
+        Figure("peers: CPU a poll at the same pace, beside the nearest", f"{ahead:.1f} x", ">= 3 x ahead", ahead >= 3),
+        *_figures(sides, costs, connections, memory),
+    ]
+
+
+def _figures(
+    sides: list[Side], costs: list[list[float]], connections: list[tuple[int, int]], memory: list[float]
+) -> list[Figure]:
     return [
         Figure(
             f"peers: {name}",

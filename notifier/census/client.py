@@ -6,8 +6,7 @@ Raises the errors of `notifier.model.errors`; what to do about them is the calle
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -15,6 +14,7 @@ from typing import Final
 
 import aiohttp
 from aiolimiter import AsyncLimiter
+from multidict import CIMultiDict
 from yarl import URL
 
 from notifier.census.version import Version
@@ -93,7 +93,7 @@ class Gate:
     """
 
     def __init__(self, rate: float, concurrency: int) -> None:
-        self.slots = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
         self.free = concurrency
         """How many more requests may be under way."""
         self._freed = asyncio.Event()
@@ -129,28 +129,49 @@ class Gate:
             self._freed.clear()
             await self._freed.wait()
 
-    @asynccontextmanager
-    async def passage(self, *, patient: bool = True) -> AsyncIterator[None]:
-        """Waits for a place, the end of a pause, and the rate. Raises Throttled where it is not to wait out a pause.
+    def passage(self, *, patient: bool = True) -> "_Passage":
+        """Waits for a place, the end of a pause, and the rate. Raises Throttled where it is not to wait out a pause."""
+        return _Passage(self, patient=patient)
 
-        The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it.
-        """
-        async with self.slots:
-            self.free -= 1
-            try:
-                while True:
-                    while wait := self.paused_for():
-                        if not patient:
-                            raise Throttled(timedelta(seconds=ceil(wait)))
-                        await asyncio.sleep(wait)
-                    await self._limiter.acquire()
-                    if not self.paused_for():
-                        break
-                self._count()
-                yield
-            finally:
-                self.free += 1
-                self._freed.set()
+    async def enter(self, *, patient: bool) -> None:
+        """The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it."""
+        await self._slots.acquire()
+        self.free -= 1
+        is_through = False
+        try:
+            while not is_through:
+                while wait := self.paused_for():
+                    if not patient:
+                        raise Throttled(timedelta(seconds=ceil(wait)))
+                    await asyncio.sleep(wait)
+                await self._limiter.acquire()
+                is_through = not self.paused_for()
+            self._count()
+        finally:
+            if not is_through:
+                self.leave()
+
+    def leave(self) -> None:
+        """Whoever has entered is through, or has given up."""
+        self.free += 1
+        self._freed.set()
+        self._slots.release()
+
+
+class _Passage:
+    """One request's way through a gate. Of a class of its own: `asynccontextmanager` takes as long as all the rest."""
+
+    __slots__ = ("_gate", "_patient")
+
+    def __init__(self, gate: Gate, *, patient: bool) -> None:
+        self._gate = gate
+        self._patient = patient
+
+    async def __aenter__(self) -> None:
+        await self._gate.enter(patient=self._patient)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate.leave()
 
 
 async def _say_nothing(_: Throttled) -> None:
@@ -178,11 +199,9 @@ class CensusClient:
         self._session = session
         self.version = version
         self._base_url = str(as_written(version.base_url)).rstrip("/")
-        self._headers = {
-            "Authorization": version.authorization,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-        }
+        self._headers = CIMultiDict(  # of this class, or each request makes one of them
+            {"Authorization": version.authorization, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        )
         self._proxy = proxy_for(version.base_url)
         self._patient = patient
         self._on_throttled = on_throttled or _say_nothing

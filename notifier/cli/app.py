@@ -11,7 +11,7 @@ import typer
 
 import notifier
 from notifier.cli import streams
-from notifier.cli.help import examples
+from notifier.cli.help import Panel, examples
 from notifier.model.errors import NotifierError, OutputUnwritable, ReaderGone, WatchlistError
 from notifier.service import stderr
 
@@ -30,6 +30,29 @@ GROUPS: Final = {
     "deliveries": "deliveries",
 }
 """Each command's module, in the order of the help."""
+
+SUMMARIES: Final = {
+    Panel.WORKER: {
+        "run": "The worker: polls, stores and delivers until SIGTERM or SIGINT.",
+        "migrate": "Brings the database to the newest schema.",
+        "demo": "The worker between a simulated Census and a simulated Slack.",
+    },
+    Panel.WATCHLIST: {
+        "init": "Writes a watchlist, after asking for the keys and looking at what there is to watch.",
+        "check": "Validates the watchlist, and names every mistake with its place.",
+        "schema": "Prints the watchlist's JSON Schema.",
+        "send-test": "Sends a receiver a test message, and shows what came back and where to look for it.",
+    },
+    Panel.LOOK: {
+        "status": "The worker, workspaces, receivers and syncs, from the database.",
+        "incidents": "What is wrong with syncs and workspaces, and since when.",
+        "syncs": "The syncs that Census lists now, and which of them are watched.",
+        "events": "The newest events: what was seen of which run or sync.",
+        "deliveries": "The newest deliveries: what arrived, waits or died, and why.",
+    },
+}
+"""What `--help` says of each, the first line of what it says itself (a test compares): so that a list of the commands
+need not load them all."""
 
 app = typer.Typer(
     name="notifier",
@@ -68,17 +91,28 @@ def options(
 
 def register(words: Sequence[str]) -> None:
     """Loads the command that is asked for alone: a look at the database needs no client, server or template. Where no
-    command comes first, all of them are loaded: for the help, for completion and for who misspells one."""
+    command comes first, all of them are loaded: for completion and for who misspells one. Help and version need none.
+    """
+    if words and words[0] in ("--help", "--version"):
+        for panel, commands in SUMMARIES.items():
+            for name, summary in commands.items():
+                app.command(name, rich_help_panel=panel, help=summary)(_listed)
+        return
     asked = GROUPS.get(words[0]) if words else None
     for module in [asked] if asked else dict.fromkeys(GROUPS.values()):
         import_module(f"notifier.cli.{module}").register(app)
+
+
+def _listed() -> None:
+    """Stands for a command where commands are listed: an option came before it that ends all."""
 
 
 def main() -> None:
     """Runs a command. Our own errors are sentences for the user, and exit codes: 2 for the watchlist, else 1."""
     register(sys.argv[1:])
     streams.set_up()
-    gc.enable()  # not before: a first collection takes long, and a signal meanwhile would find a stream half exchanged
+    gc.freeze()  # what is loaded by now stays: to look through it once would take a command's tenth part
+    gc.enable()  # not before: a signal during a collection would find a stream half exchanged
     code: int | str | None = 0
     try:
         try:

@@ -15,16 +15,14 @@ from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_w
 from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.cli.whereabouts import databases_in_use
 from notifier.model.api_version import REMEDY, ApiVersion, ending
+from notifier.model.check import Check, in_words
 from notifier.model.errors import NotifierError, WatchlistError
-from notifier.model.incident import Check, in_words
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.sqlite.lock import is_held
-from notifier.store.views.incidents import count_open
 from notifier.store.views.overview import WorkspaceView
-from notifier.store.views.status import RunView, Status, SyncView, read_status, require_recent_worker
+from notifier.store.views.status import RunView, Status, SyncView, count_open, read_status, require_recent_worker
 from notifier.watchlist.reading.place import default_database
-from notifier.web.documents import status_document
 
 MOST_SYNCS: Final = 50
 MOST_NAMED: Final = 5  # workspaces in a line of text
@@ -59,6 +57,8 @@ def status(
     tell_what_lacks(place.lacks)
     running = is_held(path)
     if as_json:
+        from notifier.web.documents import status_document  # it knows events and incidents too
+
         print_json(status_document(view, running))
     else:
         _show(view, running, count_open(path))
@@ -140,11 +140,13 @@ def _workspaces_table(view: Status, now: datetime) -> Table:
             workspace.name,
             Text("ok", "green") if workspace.ok else Text("bad", "red"),
             ago(workspace.last_polled_at, now) if workspace.last_polled_at else "never",
+            "" if workspace.requests_per_minute is None else f"{workspace.requests_per_minute:,}/min",
+            workspace.hints or "",
             _note(workspace),
         )
         for workspace in view.workspaces
     ]
-    columns = (long("name"), short("state"), short("last polled"), long("note"))
+    columns = (*(long("name"), short("state"), short("last polled")), short("requests"), short("hints"), long("note"))
     return table(*columns, rows=rows, title="\nWorkspaces")
 
 

@@ -143,7 +143,8 @@ class DeliveryAttempts:
         at, now = self._clock(), asyncio.get_running_loop().time()
         done = chapter[: outcome.count] if isinstance(outcome, Delivered) else chapter[:1]
         settlements = [
-            settled(each, outcome, self._settings, at, self._jitter(), age=self._age(each, at)) for each in done
+            settled(each, outcome, self._settings, at, self._jitter(), age=self._age(each, outcome, at))
+            for each in done
         ]
         hold = hold_of(outcome)
         if hold is not None:
@@ -182,6 +183,8 @@ class DeliveryAttempts:
             else:
                 return
 
-    def _age(self, delivery: PendingDelivery, at: datetime) -> timedelta:
-        """How long it has had to arrive."""
+    def _age(self, delivery: PendingDelivery, outcome: Outcome, at: datetime) -> timedelta:
+        """How long it has had to arrive; of one that has arrived, nobody asks."""
+        if isinstance(outcome, Delivered):
+            return timedelta(0)
         return at - delivery.clock_started_at if self._once else self._ages.of(delivery)

@@ -310,11 +310,12 @@ class ReceiverQueue:
             self._lanes.drop(lane)
             return
         since = self._ages.failure(lane.head).since if lane.head.first_failed_at is not None else None
-        head = lane.head = left_by(lane.head, settlement)
         done = {delivery.id for delivery in landing.done}
         following = next((self._due_at(waiting) for waiting in lane.waiting if waiting.id not in done), now)
         due = None
-        if pending:  # by no clock: it may have jumped since the outcome was known
+        if pending:
+            head = lane.head = left_by(lane.head, settlement)
+            # by no clock: it may have jumped since the outcome was known
             due = self._ages.has_failed(head, head.next_attempt_at - settlement.settled_at, since)
         else:
             for finished in done:

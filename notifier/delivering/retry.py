@@ -146,8 +146,15 @@ def learned(state: ReceiverState, outcome: Outcome, now: datetime, *, failed_for
             note = outcome.note or state.note
             if outcome.unsent:
                 return replace(state, note=note)
-            works = replace(state, broken_since=None, last_error=None, failed_since=None, failing=False)
-            return replace(works, last_accepted_at=now, note=note)
+            return replace(
+                state,
+                broken_since=None,
+                last_error=None,
+                failed_since=None,
+                failing=False,
+                last_accepted_at=now,
+                note=note,
+            )
         case Broken():
             state = replace(state, broken_since=state.broken_since or now, last_error=outcome.reason)
         case Retry() | Refused():

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import functools
 import ipaddress
 import os
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 from urllib.request import getproxies_environment
@@ -208,6 +208,8 @@ async def rest_of(answer: aiohttp.ClientResponse) -> bytes | None:
     slow or broken one closes it and is None.
     """
     try:
+        if answer.content.is_eof():  # all of it has come: there is nothing to wait for, and no clock to be set
+            return await read_capped(answer, CHUNK)
         async with asyncio.timeout(REST_TIMEOUT):
             return await read_capped(answer, CHUNK)
     except (aiohttp.ClientError, TimeoutError, OSError):
@@ -218,6 +220,8 @@ async def rest_of(answer: aiohttp.ClientResponse) -> bytes | None:
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Retry-After in seconds or as an HTTP date; None where absent, unreadable or past. An hour at most."""
     text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
     if text.isascii() and text.isdigit():
         wait = timedelta(seconds=min(int(text[:9]), 10**6))
     else:
@@ -233,7 +237,7 @@ def date_of(headers: Mapping[str, str]) -> datetime | None:
     return _http_date(headers.get("Date", ""))
 
 
-@functools.lru_cache(maxsize=8)  # the answers of a second all bear the same one
+@lru_cache(maxsize=16)  # a `Date` has whole seconds: of thousands of answers a minute most say what another said
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)

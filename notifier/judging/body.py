@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
+
 from notifier.model.event import TEST_TYPE, CensusAlert, EventType
 from notifier.model.foreign import ELLIPSIS
 from notifier.model.identity import Id, id_of, run_page, sync_page
@@ -120,7 +122,10 @@ def encoded(document: dict[str, Any]) -> bytes:
 
 
 def _dump(document: object) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:  # a whole number that 64 bits don't hold, which a run may have
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -23,11 +23,14 @@ from notifier.watchlist.checks import ChecksInForce, Failing, RecordCount, Rejec
 FEWEST_FOR_MEAN: Final = 3
 
 
+NONE_OPEN: Final[Mapping[Check, Incident]] = {}  # one for all: there are as many as syncs
+
+
 @dataclass(frozen=True, slots=True)
 class SyncState:
     """What the checks remember of one sync."""
 
-    open: Mapping[Check, Incident] = field(default_factory=dict)
+    open: Mapping[Check, Incident] = field(default_factory=lambda: NONE_OPEN)
     """Its open incidents."""
     failing_from: CountedTo | None = None
     """Results up to that one belong to a failure that is over."""
@@ -142,7 +145,7 @@ def after_result(
         steps += counted.steps
         if (stale := state.open.get(Check.STALE)) is not None:
             steps.append(scene.resolved(stale, Reason.RECOVERED, run))
-    return replace(counted, steps=tuple(steps))
+    return replace(counted, steps=tuple(steps)) if steps else counted
 
 
 def after_counts(
@@ -159,7 +162,7 @@ def after_counts(
     counted = Judged()
     if checks.record_count is not None and all(result.records_sent is None for result in younger):
         counted = _record_count(checks.record_count, state, run, results, scene)
-    return replace(counted, steps=(*steps, *counted.steps))
+    return replace(counted, steps=(*steps, *counted.steps)) if steps else counted
 
 
 def _failing(

@@ -24,6 +24,8 @@ NAMED_STATUSES = {
 def changes_between(old: Watched | None, new: Watched) -> tuple[Change, ...]:
     """The watched fields that differ. A run that appears (`old` is None) is a change from nothing."""
     before = old or NOTHING
+    if before == new:  # as most runs of an answer are
+        return ()
     return tuple(
         Change(name, getattr(before, name), getattr(new, name))
         for name in WATCHED_FIELDS

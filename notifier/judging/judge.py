@@ -35,6 +35,9 @@ class Times:
     """By the API's clock, by which it dates runs: ages are counted by it."""
 
 
+NONE_WATCHED: Final[Mapping[Id, Labels]] = {}  # one for all: there are as many as syncs
+
+
 @dataclass(frozen=True, slots=True)
 class KnownSync:
     """A watched sync as it is known at one moment: what is seen of it is judged by this."""
@@ -45,7 +48,7 @@ class KnownSync:
     labels: Labels
     mark: Mark | None = None
     """How far its list of runs has been read; None: not at all yet."""
-    watched_runs: Mapping[Id, Labels] = field(default_factory=dict)
+    watched_runs: Mapping[Id, Labels] = field(default_factory=lambda: NONE_WATCHED)
     """Its runs that a `sync_run` watch names, with the labels of that watch."""
     checks: ChecksInForce = NO_CHECKS
     state: SyncState = field(default_factory=SyncState)

@@ -110,6 +110,6 @@ def after_run(
             take_new_level(results, judged.new_level_from)
     elif run.watched.status == "failed":
         judged = Judged(rules.after_error(state, run))
-    if run.ended:
-        judged = replace(judged, steps=(*judged.steps, *rules.after_end(state, run.id, run, Reason.RECOVERED, scene)))
+    if run.ended and (ends := rules.after_end(state, run.id, run, Reason.RECOVERED, scene)):
+        judged = replace(judged, steps=(*judged.steps, *ends))
     return judged

@@ -47,9 +47,9 @@ class Sighting:
     def has_new_counts(self) -> bool:
         """Whether it had completed just so before, and only its records are counted otherwise now. Census may count
         them after a run's end."""
-        counts = self.old.counts if self.old is not None else None
-        is_result = self.run.watched.is_counted and not self.has_new_result
-        return is_result and self.run.watched.status == "completed" and counts not in (None, self.run.records)
+        if self.old is None or self.old.counts is None or self.old.counts == self.run.records:
+            return False
+        return self.run.watched.status == "completed" and self.run.watched.is_counted and not self.has_new_result
 
     @property
     def has_ended(self) -> bool:
@@ -98,11 +98,14 @@ def glances(shown: ShownRuns, *, has_baseline: bool) -> tuple[Glance, ...]:
 def _glance(shown: ShownRuns, place: int, *, has_baseline: bool) -> Glance | None:
     run = shown.runs[place]
     old = shown.known.get(run.id)
+    if old is not None and _is_as_it_ended(run, old):
+        return None  # as most of an answer are
     if (old is None and run.id not in shown.news) or (
         run.watched.status is None and (old is None or old.watched.status is None)
     ):
         return None
-    sighting = Sighting(run, old, changes_between(old.watched if old else None, run.watched), None)
+    changes = changes_between(old.watched if old else None, run.watched)
+    sighting = Sighting(run, old, changes, None)
     may_be_full = has_baseline and _may_be_full_sync(run, old)
     if not may_be_full and not sighting.is_worth_a_look:
         return None
@@ -110,12 +113,17 @@ def _glance(shown: ShownRuns, place: int, *, has_baseline: bool) -> Glance | Non
     oldest = (before[-1] if before else run).created_at
     was_full = next((other.full_sync for other in before if other.full_sync is not None), None)
     previous = next((PreviousRun(o.id, str(o.watched.status)) for o in before if o.watched.is_counted), None)
-    sighting = replace(sighting, previous_run=previous, full_sync=may_be_full and was_full is False)
+    sighting = Sighting(run, old, sighting.changes, previous, full_sync=may_be_full and was_full is False)
     lacks_full_sync = may_be_full and was_full is None and oldest is not None
     if not lacks_full_sync and not sighting.is_worth_a_look:
         return None
     below = tuple(other.id for other in before)
     return Glance(sighting, below, oldest, lacks_previous_run=previous is None, lacks_full_sync=lacks_full_sync)
+
+
+def _is_as_it_ended(run: SyncRun, old: Snapshot) -> bool:
+    """Whether it was known to be over, and there is nothing more to it now."""
+    return not (old.followed or run.full_sync) and run.watched == old.watched and run.records == old.counts
 
 
 def _may_be_full_sync(run: SyncRun, old: Snapshot | None) -> bool:
@@ -161,9 +169,9 @@ def _snapshot(
 
 def is_before(run: SyncRun, old: Snapshot) -> bool:
     """Whether an answer shows a run as it was before its snapshot was taken."""
-    if run.updated_at is None or old.updated_at is None or run.watched == old.watched:
+    if run.updated_at is None or old.updated_at is None:
         return False
-    return run.updated_at < old.updated_at
+    return run.updated_at < old.updated_at and run.watched != old.watched
 
 
 def is_told_otherwise(run: SyncRun, old: Snapshot | None) -> bool:
@@ -173,9 +181,11 @@ def is_told_otherwise(run: SyncRun, old: Snapshot | None) -> bool:
 
 
 def _had_ended_elsewhere(run: SyncRun, old: Snapshot) -> bool:
+    if run.api is old.api:
+        return False
     is_known_word = run.watched.status in ENDED_STATUSES or run.watched.status in RUNNING_STATUSES
     is_the_same = run.watched.status == old.watched.status or not is_known_word
-    return run.api is not old.api and old.ended and run.ended and is_the_same
+    return old.ended and run.ended and is_the_same
 
 
 def as_known(run: SyncRun, old: Snapshot) -> SyncRun:
@@ -183,8 +193,8 @@ def as_known(run: SyncRun, old: Snapshot) -> SyncRun:
     where it has none."""
     if _had_ended_elsewhere(run, old):
         run = replace(run, watched=old.watched, records=run.records if old.counts is None else old.counts)
-    if old.created_at is not None and run.created_at is not None:
-        run = replace(run, created_at=min(run.created_at, old.created_at))
+    if old.created_at is not None and run.created_at is not None and old.created_at < run.created_at:
+        run = replace(run, created_at=old.created_at)
     if run.watched.status is None:
         run = replace(run, watched=replace(run.watched, status=old.watched.status))
     return run

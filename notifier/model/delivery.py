@@ -3,18 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TypeAlias
 
+from notifier.model.delivery_state import DeliveryState as DeliveryState
 from notifier.model.event import RUN_STORY
 from notifier.model.identity import Id
 from notifier.model.incident import Check
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True)

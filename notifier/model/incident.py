@@ -6,23 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from notifier.model.check import Check as Check
+from notifier.model.check import in_words as in_words
 from notifier.model.identity import Id
 from notifier.model.measure import Measure, sentence
 from notifier.model.run import GoodRun, Result
 from notifier.model.sync import Labels
-
-
-class Check(StrEnum):
-    """What can be wrong with a sync, or with a workspace, for longer. The order is that of weight."""
-
-    FAILING = "failing"
-    REJECTED_RECORDS = "rejected_records"
-    RECORD_COUNT = "record_count"
-    SLOW_RUN = "slow_run"
-    STALE = "stale"
-    UNREACHABLE = "unreachable"
-    UNREADABLE = "unreadable"
-
 
 CHECK_WORDS: Final[Mapping[Check, str]] = {
     Check.FAILING: "runs fail",
@@ -43,11 +32,6 @@ class Reason(StrEnum):
     CHECK_OFF = "check_off"
     UNWATCHED = "unwatched"
     DELETED = "deleted"
-
-
-def in_words(name: str) -> str:
-    """The name of a check or a reason, for a person: rejected records."""
-    return name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

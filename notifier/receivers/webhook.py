@@ -56,7 +56,8 @@ class WebhookSender:
         self._session = session
         url = settings.url.get_secret_value()
         self._url = as_written(url)
-        self._headers = {key: value.get_secret_value() for key, value in settings.headers.items()}
+        self._headers = CIMultiDict({key: value.get_secret_value() for key, value in settings.headers.items()})
+        self._headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         self._signer = Webhook(settings.secret.get_secret_value()) if settings.secret else None
         self._proxy = proxy_for(url)
         self._clock = clock
@@ -69,15 +70,8 @@ class WebhookSender:
     async def send(self, message: Message) -> Outcome:
         """One POST. A time-out or a dropped connection leaves open whether the receiver has the message."""
         now = self._clock().astimezone(UTC)
-        headers = CIMultiDict(self._headers)
-        headers.update(
-            {
-                "Content-Type": "application/json",
-                "Accept-Encoding": "identity",
-                "webhook-id": message.event_id,
-                "webhook-timestamp": str(int(now.timestamp())),
-            }
-        )
+        headers = self._headers.copy()
+        headers.update({"webhook-id": message.event_id, "webhook-timestamp": str(int(now.timestamp()))})
         if self._signer is not None:
             headers["webhook-signature"] = self._signer.sign(message.event_id, now, message.body.decode())
         try:

@@ -3,6 +3,9 @@
 Standard error may be a pipe whose reader stands still, a terminal that is held, a file on a disk that hangs. When too
 much waits, new lines are dropped and counted, and the count is written where they are missing. The descriptor is not
 made non-blocking: that would hold for all processes that share it.
+
+A line is written at once where none was for a while. After it the thread rests: waking it for each line of a busy
+moment costs as much as the line.
 """
 
 import os
@@ -11,10 +14,12 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import sleep
 from typing import Final
 
 MOST_WAITING: Final = 1_048_576  # bytes
 LARGEST_WRITE: Final = 65_536  # bytes in one write, about
+REST: Final = 0.01  # seconds after a write: what is said meanwhile is written together
 PATIENCE: Final = 1.0  # seconds in which a reader has to take something, when the process wants to end
 
 
@@ -73,13 +78,16 @@ class Outlet:
                 lines = self._take()
             lost = self._write(lines)
             with self._changed:
-                self._size -= sum(map(len, lines))
+                written = sum(map(len, lines))
+                self._size -= written
                 self._taken += 1
                 if lost:
                     self._lost += lost
                 elif not self._waiting:
                     self._tell_loss()
                 self._changed.notify_all()
+            if written < LARGEST_WRITE:
+                sleep(REST)
 
     def _take(self) -> list[bytes]:
         lines: list[bytes] = []

@@ -14,8 +14,9 @@ from notifier.store.delivering import DeliveringStore
 from notifier.store.sql import retention
 from notifier.store.sql import worker as sql
 from notifier.store.sql.order import WRITES
-from notifier.store.sql.schema import MICROSECOND
-from notifier.store.sqlite.files import as_store_errors, engine_for, identity, open_here
+from notifier.store.sql.stored import MICROSECOND
+from notifier.store.sqlite.engine import as_store_errors, engine_for
+from notifier.store.sqlite.files import identity, open_here
 from notifier.store.sqlite.reader import DatabaseReader, open_reader
 from notifier.store.sqlite.thread import own_thread
 from notifier.store.watching import WatchingStore

@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.store.sql.parts import Group, Values
-from notifier.store.sqlite.files import store_error_of, wait_for_lock
+from notifier.store.sqlite.engine import wait_for_lock
+from notifier.store.sqlite.files import store_error_of
 from notifier.store.sqlite.pulse import data_version
 from notifier.store.sqlite.thread import OwnThread
 
@@ -119,7 +120,7 @@ class Writer:
         try:
             await self._thread.run(partial(_transact, [merged[rank] for rank in sorted(merged)]))
         except DBAPIError as error:
-            return store_error_of(error, self._path) or error
+            return store_error_of(error.orig, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
             return error
         return None

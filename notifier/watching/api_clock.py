@@ -80,7 +80,7 @@ class ApiClock:
 
     def _is_a_clock(self, date: datetime, expected: datetime) -> bool:
         last = self._remembered if self._last is None else expected
-        if abs(date - self._ours()) <= FAR or (last is not None and abs(date - last) <= FAR):
+        if (last is not None and abs(date - last) <= FAR) or abs(date - self._ours()) <= FAR:
             return True
         agrees = self._refused is not None and abs(date - self._refused - self._passed(self._refused_at)) <= FAR
         self._agreeing = self._agreeing + 1 if agrees else 1

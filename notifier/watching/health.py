@@ -53,8 +53,7 @@ class Health:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._state = state
-        self._polled_at = state.last_polled_at  # apart from it: each poll moves it, and it is asked for seldom
+        self._state, self._polled_at = state, state.last_polled_at  # the latter apart: each poll moves it
         self._save = save
         self._clock = clock
         self._jitter = jitter

@@ -5,7 +5,7 @@ and what a poll finds is what counts. Pure bookkeeping: no clock, no I/O; times 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,11 +74,11 @@ class ListHints:
     def _is_noise(self) -> bool:
         return len(self._findings) == SAMPLE and sum(self._findings) < FEWEST
 
-    def read(self, items: Mapping[Id, int], begun: float, ended: float) -> Announced:
-        """The list was read: a fingerprint of each item."""
+    def read(self, items: Mapping[Id, int], begun: float, ended: float, *, is_whole: bool = True) -> Announced:
+        """The list was read: a fingerprint of each item. `is_whole`: what it lacks is not there."""
         if not self._on:
             return Announced((), None)
-        before, self._items = self._items, items
+        before, self._items = self._items, items if is_whole else {**self._items, **items}
         changed = [i for i, item in items.items() if before.get(i, item) != item] if items is not before else []
         if self._first_ended is None:
             self._first_ended = ended
@@ -88,18 +88,18 @@ class ListHints:
                 self.announced = min(self.announced + found.changes, NEEDED)
                 self._late.add(sync_id)
             self._fresh[sync_id] = ended
-        silent_on = self._overdue(begun)
+        silent_on = self._overdue(items, begun)
         if silent_on is not None:
             self.announced = 0
         return Announced(() if self._is_noise else tuple(changed), silent_on)
 
-    def _overdue(self, begun: float) -> Id | None:
+    def _overdue(self, items: Container[Id], begun: float) -> Id | None:
         """A sync whose change a reading that began then ought to show, and does not. What the list lacks altogether, it
         can't announce."""
         overdue = [i for i, found in self._unannounced.items() if begun - found.since >= self.patience]
         for sync_id in overdue:
             del self._unannounced[sync_id]
-        return next((i for i in overdue if i in self._items), None)
+        return next((i for i in overdue if i in items), None)
 
     def polled(self, sync_id: Id, begun: float, before: float | None, *, found: bool, at_rest: bool) -> None:
         """A poll of a sync that began then has been recorded. `before`: when the one before it began, if one has been;
@@ -114,7 +114,7 @@ class ListHints:
             return
         if announced_at is not None:
             self.announced = min(self.announced + 1, NEEDED)
-        elif before is not None and self._first_ended is not None and self._first_ended < before:
+        elif before is not None and self._first_ended is not None and self._first_ended <= before:
             # Else what changed may have been so in the first reading already.
             waiting = self._unannounced.get(sync_id)
             if waiting is None:

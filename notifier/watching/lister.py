@@ -107,7 +107,7 @@ class Lister:
     async def _take_hints(self, listing: Listing, begun: float) -> None:
         """Polls at once what the list announces, and the rest as seldom as it is trusted."""
         now, before = asyncio.get_running_loop().time(), self._hints.state
-        announced = self._hints.read(listing.items, begun, now)
+        announced = self._hints.read(listing.items, begun, now, is_whole=listing.complete)
         for sync_id in announced.hurried:
             target = self._roster.syncs.get(sync_id)
             poller = self._schedule.poller_of(target) if target is not None else None

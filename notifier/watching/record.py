@@ -98,7 +98,8 @@ class Recorder:
                 await self._know_last_good(target, shown.known if is_whole else NOTHING_KNOWN)
                 results = await self._results(target, sync, shown.known, is_whole=is_whole)
             # A listing may have brought a new name meanwhile; the results are those that the checks of before look at.
-            sync = replace(target.known, checks=sync.checks)
+            if target.known is not sync:
+                sync = replace(target.known, checks=sync.checks)
             found = self._judge.runs(sync, sightings, results, [run.id for run in shown.runs], times)
         if mark is not None and target.mark is not None:
             mark = with_floor_of(mark, target.mark)

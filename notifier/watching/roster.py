@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from notifier.census.listing import Listing
-from notifier.judging.checks import SyncState
+from notifier.judging.checks import NONE_OPEN, SyncState
 from notifier.judging.diff import START
 from notifier.judging.standing import standing_after
 from notifier.model.event import Observation
@@ -104,7 +104,7 @@ class Roster:
         unended = await self._store.followed(self.workspace)
         for run in unended:
             if run.sync_id in self.syncs:
-                self.syncs[run.sync_id].followed[run.run_id] = Followed(run.changed_at, created_at=run.created_at)
+                self.syncs[run.sync_id].follow(run.run_id, Followed(run.changed_at, created_at=run.created_at))
         await self._load_runs()
         self._of_runs = frozenset(run.sync_id for run in unended if run.run_id in self.runs)
         return Changes(added=[*self.syncs.values(), *self.runs.values()])
@@ -118,7 +118,7 @@ class Roster:
         counted_to = await self._store.counted_to(self.workspace)
         standings = dict.fromkeys(incidents, Standing()) | {row.sync_id: row.standing for row in rows}
         return {
-            sync_id: SyncState(incidents.get(sync_id, {}), counted_to.get(sync_id), None, standing)
+            sync_id: SyncState(incidents.get(sync_id, NONE_OPEN), counted_to.get(sync_id), None, standing)
             for sync_id, standing in standings.items()
         }
 

@@ -6,7 +6,6 @@ workspace's syncs. A workspace that is down is asked by one poll at a time; when
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -31,6 +30,7 @@ from notifier.watching.poll import Observer
 from notifier.watching.roster import Roster
 from notifier.watching.schedule import Poller, Schedule
 from notifier.watching.target import SyncTarget
+from notifier.watching.turns import Turns
 from notifier.watchlist.models import Workspace
 
 log = structlog.get_logger(__name__)
@@ -184,51 +184,14 @@ class WorkspaceWatcher:
                     await self._list_soon.wait()
 
     async def _poll_for_ever(self) -> None:
-        """One task waits for who is due next, the others for their turn or a poll; another joins when all are polling.
+        most = AT_ONCE * self._settings.max_concurrent_requests
+        await Turns(self._next_to_begin, self._due_at_once, self._poll_and_schedule, most=most).run(f"poll {self.name}")
 
-        What is due together begins in one turn of the event loop: who has waited polls itself, and hands the rest to
-        those who wait. Who has ended a poll takes the next one that is due, and wakes nobody for it.
-        """
-        loop = asyncio.get_running_loop()
-        idle: deque[asyncio.Future[Poller | None]] = deque()  # None: it is your turn to wait for who is due
-        tasks = handed = 0  # out to those who have yet to begin
-        led = False
-
-        def due_at_once(room: int) -> Poller | None:
-            return self._schedule.take(loop.time()) if room > 0 and not self.health.is_down else None
-
-        async def poll_in_turn() -> None:
-            nonlocal handed, led
-            while True:
-                poller = due_at_once(self._client.gate.free - handed)
-                if poller is None and led:
-                    turn: asyncio.Future[Poller | None] = loop.create_future()
-                    idle.append(turn)
-                    poller = await turn
-                    handed -= poller is not None
-                if poller is None:
-                    led = True
-                    poller = await self._next_to_begin()
-                    led = False
-                if not led:
-                    pass_on()
-                await self._poll_and_schedule(poller)
-
-        def pass_on() -> None:
-            """Hands what else is due to those who wait, and another the turn to wait for who is due."""
-            nonlocal handed, led, tasks
-            while idle and (other := due_at_once(self._client.gate.free - handed - 1)) is not None:
-                handed += 1
-                idle.popleft().set_result(other)
-            if idle:
-                led = True
-                idle.popleft().set_result(None)
-            elif tasks < AT_ONCE * self._settings.max_concurrent_requests:
-                tasks += 1
-                polls.create_task(poll_in_turn(), name=f"poll {self.name}")
-
-        async with asyncio.TaskGroup() as polls:
-            pass_on()
+    def _due_at_once(self, handed_out: int) -> Poller | None:
+        """The first poll, if it is due and may begin. So many more are about to."""
+        if self.health.is_down or self._client.gate.free <= handed_out:
+            return None
+        return self._schedule.take(asyncio.get_running_loop().time())
 
     async def _poll_and_schedule(self, poller: Poller) -> None:
         ended = await self._attempts.make(poller)

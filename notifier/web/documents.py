@@ -13,13 +13,13 @@ from notifier.model.identity import sync_page
 from notifier.model.incident import Incident
 from notifier.model.sync import Sync
 from notifier.model.times import timestamp
-from notifier.store.views.deliveries import DeliveryView
-from notifier.store.views.events import EventView
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.store.views.status import Status, SyncView
 from notifier.watchlist.reading.wording import closest
 
 if TYPE_CHECKING:
+    from notifier.store.views.deliveries import DeliveryView
+    from notifier.store.views.events import EventView
     from notifier.watchlist.models import Workspace
 
 Document = dict[str, Any]
@@ -52,12 +52,12 @@ def sync_document(workspace: str, sync: Sync, watched: bool) -> Document:
     }
 
 
-def event_document(event: EventView) -> Document:
+def event_document(event: "EventView") -> Document:
     return {"id": event.id, **json.loads(event.body)}
 
 
-def delivery_document(delivery: DeliveryView) -> Document:
-    values = {name: getattr(delivery, name) for name in DeliveryView.__slots__}
+def delivery_document(delivery: "DeliveryView") -> Document:
+    values = {name: getattr(delivery, name) for name in delivery.__slots__}
     return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 

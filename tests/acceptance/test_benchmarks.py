@@ -21,6 +21,8 @@ ROWS = (
     "change to message, a plain poller, 20 syncs",
     "burst: 30 runs",
     "start with 30 syncs and 1,000 events",
+    "start-up of `notifier status`",
+    "start-up of `notifier status`, no byte code",
     "upgrade to 0009 with 30 syncs and 1,000 events",
     "growth: CPU per poll",
     "peers",

@@ -1,7 +1,10 @@
 """The statements of delivering: what waits, what became of it, and what receivers show."""
 
+from dataclasses import fields
+
 from sqlalchemy import and_, bindparam, delete, func, select, text, update
 
+from notifier.model.delivery import PendingDelivery
 from notifier.store.sql.parts import at_sync, save
 from notifier.store.sql.schema import NONE, Time, deliveries, events, posted, receivers
 
@@ -50,7 +53,7 @@ FORGET_RECEIVERS = delete(receivers).where(receivers.c.name.not_in(bindparam("na
 
 RECEIVERS = select(receivers)
 _pending = (
-    select(deliveries)
+    select(*(deliveries.c[field.name] for field in fields(PendingDelivery)))
     .where(
         and_(
             deliveries.c.state == text("'pending'"),

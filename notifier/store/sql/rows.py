@@ -1,8 +1,10 @@
 """Our values as the database's rows, and back."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Row
 
 from notifier.model.api_version import ApiVersion
@@ -90,20 +92,23 @@ def run_watch_of(row: Row[Any]) -> RunWatch:
     return RunWatch(row.sync_id, row.ended_at is not None, row.misses, row.missing_since)
 
 
-def snapshot_of(row: Row[Any]) -> Snapshot:
+def snapshot_of(row: Sequence[Any]) -> Snapshot:
+    """By the places of the statement's columns: a poll that shows a change reads five of them."""
+    run_id, sync_id, status, canceled, error_code, error_message, error_detail, *others = row
+    created_at, updated_at, changed_at, followed, completed_at, records_sent, full_sync, counts, api = others
     return Snapshot(
-        run_id=row.run_id,
-        sync_id=row.sync_id,
-        watched=Watched(row.status, row.canceled, row.error_code, row.error_message, row.error_detail),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        changed_at=row.changed_at,
-        followed=row.followed,
-        completed_at=row.completed_at,
-        records_sent=row.records_sent,
-        full_sync=row.full_sync,
-        counts=_counts(row.counts),
-        api=ApiVersion(row.api or ApiVersion.V1),  # before there was a column, there was one version
+        run_id=run_id,
+        sync_id=sync_id,
+        watched=Watched(status, canceled, error_code, error_message, error_detail),
+        created_at=created_at,
+        updated_at=updated_at,
+        changed_at=changed_at,
+        followed=followed,
+        completed_at=completed_at,
+        records_sent=records_sent,
+        full_sync=full_sync,
+        counts=_counts(counts),
+        api=ApiVersion(api or ApiVersion.V1),  # before there was a column, there was one version
     )
 
 
@@ -132,11 +137,11 @@ def snapshot_row(workspace: str, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _counts(text: str | None) -> Records | None:
-    return None if text is None else Records(*json.loads(text))
+    return None if text is None else Records(*orjson.loads(text))
 
 
 def _counts_text(counts: Records | None) -> str | None:
-    return None if counts is None else json.dumps([counts.sent, counts.rejected, counts.invalid])
+    return None if counts is None else orjson.dumps([counts.sent, counts.rejected, counts.invalid]).decode()
 
 
 def stored_result(row: Row[Any]) -> Result:
@@ -221,23 +226,9 @@ def alert_key(workspace: str, alert: CensusAlert) -> dict[str, Any]:
     return {"workspace": workspace, "alert_id": str(alert.id), "type": alert.type}
 
 
-def pending_of(row: Row[Any]) -> PendingDelivery:
-    return PendingDelivery(
-        id=row.id,
-        event_id=row.event_id,
-        event_type=row.event_type,
-        workspace=row.workspace,
-        sync_id=row.sync_id,
-        attempts=row.attempts,
-        created_at=row.created_at,
-        next_attempt_at=row.next_attempt_at,
-        clock_started_at=row.clock_started_at,
-        first_failed_at=row.first_failed_at,
-        aside=row.aside,
-        maybe_sent_at=row.maybe_sent_at,
-        story=row.story,
-        quiet=row.quiet,
-    )
+def pending_of(row: Sequence[Any]) -> PendingDelivery:
+    """The columns of the statement are the fields, in their order."""
+    return PendingDelivery(*row)
 
 
 def settlement_row(settlement: Settlement) -> dict[str, Any]:

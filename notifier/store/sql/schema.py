@@ -3,7 +3,7 @@
 Times are stored as whole microseconds since 1970 in UTC: they sort, and no zone can creep in.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -24,10 +24,8 @@ from sqlalchemy import (
     text,
 )
 
-from notifier.model.identity import Id, id_of
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+from notifier.model.identity import Id
+from notifier.store.sql.stored import EPOCH, MICROSECOND, maybe_identity, maybe_time
 
 
 class Time(TypeDecorator[datetime]):
@@ -40,7 +38,7 @@ class Time(TypeDecorator[datetime]):
         return None if value is None else (value - EPOCH) // MICROSECOND
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + value * MICROSECOND
+        return maybe_time(value)
 
 
 class IdText(TypeDecorator[Id]):
@@ -53,7 +51,7 @@ class IdText(TypeDecorator[Id]):
         return None if value is None else str(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Id | None:
-        return id_of(value) or value
+        return maybe_identity(value)
 
 
 metadata = MetaData()

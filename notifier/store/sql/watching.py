@@ -1,5 +1,7 @@
 """The statements of watching: what is remembered of syncs and runs, and what is recorded of them."""
 
+from typing import Final
+
 from sqlalchemy import and_, bindparam, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -153,12 +155,29 @@ FORGET_WORKSPACE = [*_OF_WORKSPACE, delete(workspaces).where(workspaces.c.name =
 
 SYNCS = select(syncs).where(syncs.c.workspace == bindparam("workspace")).order_by(syncs.c.sync_id)
 WORKSPACES = select(workspaces)
-SNAPSHOTS = select(snapshots).where(
-    and_(
-        snapshots.c.workspace == bindparam("workspace"),
-        snapshots.c.run_id.in_(bindparam("run_ids", expanding=True)),
-    )
-)
+# The columns as `snapshot_of` takes them, by their place: by name costs three times as much.
+_snapshots = select(
+    snapshots.c.run_id,
+    snapshots.c.sync_id,
+    snapshots.c.status,
+    snapshots.c.canceled,
+    snapshots.c.error_code,
+    snapshots.c.error_message,
+    snapshots.c.error_detail,
+    snapshots.c.created_at,
+    snapshots.c.updated_at,
+    snapshots.c.changed_at,
+    snapshots.c.followed,
+    snapshots.c.completed_at,
+    snapshots.c.records_sent,
+    snapshots.c.full_sync,
+    snapshots.c.counts,
+    snapshots.c.api,
+).where(snapshots.c.workspace == bindparam("workspace"))
+SNAPSHOTS = _snapshots.where(snapshots.c.run_id.in_(bindparam("run_ids", expanding=True)))
+# As many as a poll mostly looks up: an IN that SQLAlchemy need not write anew for each execution.
+FEW: Final = ("run_id_1", "run_id_2", "run_id_3", "run_id_4", "run_id_5")
+FEW_SNAPSHOTS = _snapshots.where(snapshots.c.run_id.in_([bindparam(name) for name in FEW]))
 FOLLOWED = select(snapshots.c.sync_id, snapshots.c.run_id, snapshots.c.changed_at, snapshots.c.created_at).where(
     and_(snapshots.c.workspace == bindparam("workspace"), snapshots.c.followed)
 )

@@ -9,15 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
-from sqlite3 import Cursor as SqliteCursor
-from sqlite3 import OperationalError
-from typing import Any, Literal
+from sqlite3 import Connection, Cursor, Error, OperationalError, connect
+from typing import Literal
 from urllib.parse import quote
-
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
 
@@ -42,13 +36,12 @@ FOR_GOOD = {
 }
 
 
-def url(path: Path, mode: Literal["ro", "rw", "rwc"]) -> URL:
-    """SQLAlchemy's URL; the file's URI carries the mode, so that nothing is created by accident."""
-    # Not as text: SQLAlchemy would unquote it, and "?", "#" and "%" in a name would lead to another file.
-    return URL.create("sqlite+pysqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
+def uri(path: Path) -> str:
+    """The file as SQLite's URI, without its mode; as text "?", "#" and "%" in a name would lead to another file."""
+    return f"file:{quote(str(path))}"
 
 
-def set_up(connection: Any, role: Role) -> None:
+def set_up(connection: Connection, role: Role) -> None:
     """Sets the pragmas of a new DBAPI connection for its role."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1000)}")
@@ -65,13 +58,7 @@ def set_up(connection: Any, role: Role) -> None:
     cursor.close()
 
 
-def wait_for_lock(seconds: float, connection: Connection) -> None:
-    """How long a connection waits for another process' write lock from now on."""
-    driver: Any = connection.connection.driver_connection  # by itself: SQLAlchemy would begin a transaction
-    driver.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}").close()
-
-
-def _switch_to_wal(cursor: SqliteCursor) -> None:
+def _switch_to_wal(cursor: Cursor) -> None:
     """Waits itself: for this lock SQLite does not, and of two that make a database at once one would fail."""
     give_up = time.monotonic() + BUSY_TIMEOUT
     while True:
@@ -84,52 +71,38 @@ def _switch_to_wal(cursor: SqliteCursor) -> None:
             time.sleep(0.02)
 
 
-def engine_for(path: Path, role: Role) -> Engine:
-    """An engine that keeps no connection. Transactions that write begin IMMEDIATE."""
-    modes: dict[Role, Literal["ro", "rw", "rwc"]] = {
-        "worker": "rw",
-        "migration": "rwc",
-        "reader": "ro",
-        "command": "rw",
-    }
-    engine = create_engine(url(path, modes[role]), poolclass=NullPool)
+def store_error_of(error: BaseException | None, path: Path, *, opening: bool = False) -> StoreError | None:
+    """Our error for one of SQLite's, which tells whether waiting can help; None where the fault is in our SQL.
 
-    @event.listens_for(engine, "connect")
-    def _connect(connection: SqliteConnection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself; SQLAlchemy's recipe
-        set_up(connection, role)
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN" if role == "reader" else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def store_error_of(error: DBAPIError, path: Path) -> StoreError | None:
-    """Our error for one of SQLite's, which tells whether waiting can help; None where the fault is in our SQL."""
-    name: str = getattr(error.orig, "sqlite_errorname", "") or ""
+    `opening`: what would pass later is an error now, and so is the rest.
+    """
+    name: str = getattr(error, "sqlite_errorname", "") or ""
     for known, reason in FOR_GOOD.items():
         if name.startswith(known):
             return DatabaseUnusable(f"{path}: {reason}")
     for known, reason in FOR_NOW.items():
         if name.startswith(known):
-            return StoreUnavailable(f"{path}: {reason} ({name})")
-    return None
+            said = f"{path}: {reason} ({name})"
+            return DatabaseUnusable(said) if opening else StoreUnavailable(said)
+    return DatabaseUnusable(f"{path}: {error}") if opening else None
 
 
 @contextmanager
-def as_store_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
-    """Turns SQLite's errors inside into ours. `opening`: what would pass later is an error now."""
+def look(path: Path) -> Iterator[Connection]:
+    """One transaction that reads, by SQLite's own module: SQLAlchemy takes a quarter of a second to load.
+
+    Raises DatabaseUnusable.
+    """
     try:
-        yield
-    except DBAPIError as error:
-        ours = store_error_of(error, path)
-        if opening and not isinstance(ours, DatabaseUnusable):
-            ours = DatabaseUnusable(str(ours) if ours else f"{path}: {error.orig}")
-        if ours is None:
-            raise
-        raise ours from error
+        connection = connect(f"{uri(path)}?mode=ro", uri=True, isolation_level=None)
+        try:
+            set_up(connection, "reader")
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            connection.close()
+    except Error as error:
+        raise store_error_of(error, path, opening=True) or error from error
 
 
 _OPEN_HERE: set[tuple[int, int]] = set()

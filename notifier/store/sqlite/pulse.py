@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from notifier.model.errors import StoreUnavailable
-from notifier.store.sqlite.files import as_store_errors, engine_for
+from notifier.store.sqlite.engine import as_store_errors, engine_for
 
 
 def data_version(path: Path, connection: Connection) -> int:

@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from notifier.model.errors import StoreUnavailable
-from notifier.store.sqlite.files import as_store_errors, set_up, store_error_of, url
+from notifier.store.sqlite.engine import as_store_errors, url
+from notifier.store.sqlite.files import set_up, store_error_of
 from notifier.store.sqlite.thread import OwnThread, own_thread
 
 MOST_QUESTIONS = 100  # questions that are answered together: bounds how long the first waits for the last
@@ -79,7 +80,7 @@ class DatabaseReader:
         try:
             return connection.execute(question.statement, question.parameters).all()
         except DBAPIError as error:
-            return store_error_of(error, self._path) or error
+            return store_error_of(error.orig, self._path) or error
         except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
             return error
 

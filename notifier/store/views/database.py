@@ -10,8 +10,9 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from notifier.store.migrate import check_current
-from notifier.store.sqlite.files import as_store_errors, engine_for, is_open_here
+from notifier.store.revision import check_current
+from notifier.store.sqlite.engine import as_store_errors, engine_for
+from notifier.store.sqlite.files import is_open_here
 
 
 @contextmanager

@@ -1,17 +1,19 @@
-"""How the worker, its workspaces and its receivers are: what `notifier status` and the page both begin with."""
+"""How the worker, its workspaces and its receivers are: what `notifier status` and the page both begin with.
+
+In plain SQL by SQLite's own module: a look at the status, a container's health check among them, takes half of the time
+without SQLAlchemy.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import Connection, func, select
+from sqlite3 import Connection, Row
 
 from notifier.model.api_version import ApiVersion
-from notifier.model.delivery import DeliveryState
+from notifier.model.check import Check
+from notifier.model.delivery_state import DeliveryState
 from notifier.model.hints import Hints
-from notifier.store.sql.schema import deliveries, receivers, worker, workspaces
-from notifier.store.views.deliveries import in_state
+from notifier.store.sql.stored import maybe_time, rows, time_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +84,30 @@ def overview_of(connection: Connection, configured: Collection[str], *, with_rem
 
 def worker_of(connection: Connection) -> WorkerView | None:
     """None where no worker has run yet."""
-    row = connection.execute(select(worker)).first()
-    return WorkerView(row.version, row.started_at, row.last_seen_at) if row else None
+    row = next(rows(connection, "SELECT * FROM worker"), None)
+    return WorkerView(row["version"], time_of(row["started_at"]), time_of(row["last_seen_at"])) if row else None
 
 
 def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
     return {
-        row.name: WorkspaceView(
-            name=row.name,
-            ok=row.ok,
-            last_error=row.last_error,
-            last_polled_at=row.last_polled_at,
-            stretch=row.stretch,
-            needed_rate=row.needed_rate,
-            down_since=row.silent_since,
-            api=ApiVersion(row.api) if row.api is not None else None,
-            hints=Hints(row.hints) if row.hints is not None else None,
-            requests_per_minute=row.requests_per_minute,
+        row["name"]: WorkspaceView(
+            name=row["name"],
+            ok=bool(row["ok"]),
+            last_error=row["last_error"],
+            last_polled_at=maybe_time(row["last_polled_at"]),
+            stretch=row["stretch"],
+            needed_rate=row["needed_rate"],
+            down_since=maybe_time(row["silent_since"]),
+            api=ApiVersion(row["api"]) if row["api"] is not None else None,
+            hints=Hints(row["hints"]) if row["hints"] is not None else None,
+            requests_per_minute=row["requests_per_minute"],
         )
-        for row in connection.execute(select(workspaces).order_by(workspaces.c.name))
+        for row in rows(connection, "SELECT * FROM workspaces ORDER BY name")
     }
 
 
 def _receivers(connection: Connection, configured: Collection[str], with_removed: bool) -> Mapping[str, ReceiverView]:
-    known = {row.name: row for row in connection.execute(select(receivers))}
+    known = {row["name"]: row for row in rows(connection, "SELECT * FROM receivers")}
     pending, dead = _counts(connection, DeliveryState.PENDING), _counts(connection, DeliveryState.DEAD)
     others = pending.keys() | dead.keys() if with_removed else known.keys()
     return {
@@ -115,19 +117,27 @@ def _receivers(connection: Connection, configured: Collection[str], with_removed
 
 
 def _counts(connection: Connection, state: DeliveryState) -> Mapping[str, int]:
-    count = select(deliveries.c.receiver, func.count().label("number")).where(in_state(state))
-    return {row.receiver: row.number for row in connection.execute(count.group_by(deliveries.c.receiver))}
+    # A literal, not a parameter, so that SQLite sees that a partial index has the answer.
+    count = f"SELECT receiver, count(*) FROM deliveries WHERE state = '{state.value}' GROUP BY receiver"  # noqa: S608
+    return dict(connection.execute(count).fetchall())
 
 
-def _receiver(name: str, row: Any | None, pending: int, dead: int) -> ReceiverView:
+def _receiver(name: str, row: Row | None, pending: int, dead: int) -> ReceiverView:
     if row is None:
         return ReceiverView(name, pending=pending, dead=dead)
     return ReceiverView(
         name=name,
-        broken_since=row.broken_since,
-        failing_since=row.failed_since if row.failing else None,
-        last_error=row.last_error,
-        last_accepted_at=row.last_accepted_at,
+        broken_since=maybe_time(row["broken_since"]),
+        failing_since=maybe_time(row["failed_since"]) if row["failing"] else None,
+        last_error=row["last_error"],
+        last_accepted_at=maybe_time(row["last_accepted_at"]),
         pending=pending,
         dead=dead,
     )
+
+
+def open_incidents(connection: Connection) -> Mapping[Check, int]:
+    """How many incidents of each check are open; those of none are left out."""
+    count = 'SELECT "check", count(*) FROM incidents WHERE "open" = 1 GROUP BY "check"'
+    found = dict(connection.execute(count).fetchall())
+    return {check: found[check] for check in Check if check in found}

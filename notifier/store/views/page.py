@@ -17,6 +17,7 @@ from notifier.model.identity import Id
 from notifier.model.incident import Incident
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import NONE, deliveries, events, incidents, snapshots, syncs
+from notifier.store.sqlite.engine import driver
 from notifier.store.views.database import open_database
 from notifier.store.views.deliveries import in_state
 from notifier.store.views.events import EventView, event_of, newest_events
@@ -84,7 +85,7 @@ class PageReader:
 
     def health(self, configured: Collection[str]) -> Overview:
         """`configured`: the receivers of the watchlist; others are shown while they have unfinished deliveries."""
-        return overview_of(self._connection, configured, with_removed=True)
+        return overview_of(driver(self._connection), configured, with_removed=True)
 
     def last_runs(self) -> Mapping[SyncKey, LastRuns]:
         """Of each watched sync that has runs."""

@@ -1,18 +1,37 @@
-"""What `notifier status` and `/api/status` show of a database; see database.py for how one is looked at."""
+"""What `notifier status` and `/api/status` show of a database, without SQLAlchemy; see overview.py."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from sqlite3 import Connection, Row
+from typing import Final
 
-from sqlalchemy import Connection, select
-
+from notifier.model.check import Check
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.identity import Id, in_order
-from notifier.store.sql.schema import snapshots, syncs
-from notifier.store.views.database import open_database
-from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView, overview_of, worker_of
-from notifier.store.views.runs import newest_run
+from notifier.store.revision import check_current
+from notifier.store.sql.stored import identity_of, maybe_identity, maybe_time, rows
+from notifier.store.sqlite.files import is_open_here, look
+from notifier.store.views.overview import (
+    ReceiverView,
+    WorkerView,
+    WorkspaceView,
+    open_incidents,
+    overview_of,
+    worker_of,
+)
+
+_SYNCS: Final = """
+SELECT syncs.*, run.run_id, run.status AS run_status, run.error_code AS run_error, run.updated_at AS run_updated_at
+FROM syncs LEFT JOIN snapshots AS run ON run.id = (
+    SELECT id FROM snapshots
+    WHERE snapshots.workspace = syncs.workspace AND snapshots.sync_id = syncs.sync_id
+    ORDER BY created_at DESC, id DESC LIMIT 1
+)
+WHERE syncs.watched = 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +72,54 @@ class Status:
     receivers: tuple[ReceiverView, ...]
 
 
+@contextmanager
+def _looked_at(path: Path) -> Iterator[Connection]:
+    """One transaction. Raises DatabaseUnusable where there is nothing to look at. As database.py's, which says why."""
+    if not is_open_here(path):
+        check_current(path)
+    with look(path) as connection:
+        yield connection
+
+
 def read_worker(path: Path) -> WorkerView | None:
     """The worker's last sign of life. Raises DatabaseUnusable."""
-    with open_database(path, "reader") as connection:
+    with _looked_at(path) as connection:
         return worker_of(connection)
 
 
 def read_status(path: Path, configured: Collection[str]) -> Status:
     """All that `status` shows; `configured` are the receivers of the watchlist, shown even before their first event."""
-    with open_database(path, "reader") as connection:
+    with _looked_at(path) as connection:
         seen = overview_of(connection, configured, with_removed=False)
         workspaces, receivers = tuple(seen.workspaces.values()), tuple(seen.receivers.values())
         return Status(seen.worker, workspaces, _syncs(connection), receivers)
 
 
+def count_open(path: Path) -> Mapping[Check, int]:
+    """How many incidents of each check are open; those of none are left out. Raises DatabaseUnusable."""
+    with _looked_at(path) as connection:
+        return open_incidents(connection)
+
+
 def _syncs(connection: Connection) -> tuple[SyncView, ...]:
-    run = snapshots.alias("run")
-    rows = connection.execute(
-        select(syncs, run.c.run_id, run.c.status, run.c.error_code, run.c.updated_at)
-        .select_from(syncs.outerjoin(run, run.c.id == newest_run()))
-        .where(syncs.c.watched)
-    )
-    return tuple(
-        SyncView(
-            row.workspace,
-            row.sync_id,
-            row.label,
-            RunView(row.run_id, row.status, row.error_code, row.updated_at) if row.run_id is not None else None,
-            row.gap_noticed_at,
-            row.gap_oldest_reported_run_id,
-            row.unread_since,
-            row.last_error,
-        )
-        for row in sorted(rows, key=lambda row: (row.workspace, in_order(row.sync_id)))
+    found = (_sync(row) for row in rows(connection, _SYNCS))
+    return tuple(sorted(found, key=lambda sync: (sync.workspace, in_order(sync.id))))
+
+
+def _sync(row: Row) -> SyncView:
+    run_id = row["run_id"]
+    run = None
+    if run_id is not None:
+        run = RunView(identity_of(run_id), row["run_status"], row["run_error"], maybe_time(row["run_updated_at"]))
+    return SyncView(
+        workspace=row["workspace"],
+        id=identity_of(row["sync_id"]),
+        label=row["label"],
+        newest_run=run,
+        gap_noticed_at=maybe_time(row["gap_noticed_at"]),
+        gap_oldest_reported_run_id=maybe_identity(row["gap_oldest_reported_run_id"]),
+        unread_since=maybe_time(row["unread_since"]),
+        last_error=row["last_error"],
     )
 
 

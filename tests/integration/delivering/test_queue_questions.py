@@ -8,7 +8,7 @@ from sqlalchemy import Executable, insert
 
 from notifier.store.sql import delivering as sql
 from notifier.store.sql.schema import deliveries, events
-from notifier.store.sqlite.files import engine_for
+from notifier.store.sqlite.engine import engine_for
 from tests.databases import new_database
 from tests.integration.store.builders import NOW
 

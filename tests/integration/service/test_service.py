@@ -24,7 +24,7 @@ from notifier.service.round import run_once
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import SimulatorThread, Status
 from notifier.store.sql import schema
-from notifier.store.sqlite.files import engine_for
+from notifier.store.sqlite.engine import engine_for
 from notifier.store.store import Store, open_store
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.watchlist.reading.load import load_watchlist

@@ -16,7 +16,8 @@ from notifier.model.run import GoodRun
 from notifier.store.sql.schema import NONE, deliveries, events, incidents
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.store.views.events import EventFilter, read_events
-from notifier.store.views.incidents import count_open, read_incidents
+from notifier.store.views.incidents import read_incidents
+from notifier.store.views.status import count_open
 
 NOW = datetime(2026, 11, 23, 10, 15, 30, 123_456, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -23,7 +23,8 @@ from faults import old_database
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.event import run_story
 from notifier.store import migrate as migrations
-from notifier.store.migrate import check_current, migrate
+from notifier.store.migrate import migrate
+from notifier.store.revision import check_current, revisions, scripts_directory
 from notifier.store.sql.schema import metadata
 from tests.integration.store.builders import DeathAt, change, exit_code, processes, rows, run_to_its_end, schema_of
 
@@ -461,8 +462,8 @@ def test_rows_that_refer_to_nothing_stop_a_migration_and_are_named(tmp_path: Pat
 
 def test_the_files_of_migrations_are_named_for_their_revisions() -> None:
     scripts = ScriptDirectory.from_config(migrations._config())
-    assert migrations.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
-    assert migrations.revisions()[-1] == scripts.get_current_head()
+    assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert revisions()[-1] == scripts.get_current_head()
 
 
 def test_a_database_that_is_up_to_date_is_opened_without_alembic(database: Path) -> None:
@@ -508,7 +509,7 @@ def test_migrations_are_found_in_a_directory_whose_name_has_a_percent_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = tmp_path / "100% here"
-    link.symlink_to(migrations.scripts_directory(), target_is_directory=True)
+    link.symlink_to(scripts_directory(), target_is_directory=True)
     monkeypatch.setattr(migrations, "scripts_directory", lambda: link)
     assert migrate(tmp_path / "notifier.db") is True
 

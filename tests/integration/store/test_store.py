@@ -12,7 +12,8 @@ from notifier.model.delivery import DeliveryState, ReceiverState
 from notifier.model.event import EventType
 from notifier.model.run import PreviousRun, Snapshot, UnendedRun, Watched
 from notifier.model.sync import Gap, ListedSync, Mark, RunWatch, WatchedSync, WorkspaceState
-from notifier.store.sqlite.files import Role, engine_for
+from notifier.store.sqlite.engine import engine_for
+from notifier.store.sqlite.files import Role
 from notifier.store.store import Store, open_store
 from tests.databases import new_database
 from tests.integration.store.builders import (
@@ -60,6 +61,16 @@ STRANGE = "Ünïcode \U0001f680 \x00 \u202e \" ' \\ %s {} \n"
 async def test_a_snapshot_comes_back_as_it_was(store: Store, snapshot: Snapshot) -> None:
     await store.watching.record(an_observation(snapshots=(snapshot,)))
     assert await store.watching.snapshots("main", [snapshot.run_id]) == {snapshot.run_id: snapshot}
+
+
+@pytest.mark.parametrize("number", [*range(8), 12_000])
+@pytest.mark.asyncio
+async def test_as_many_snapshots_come_back_as_are_asked_for_and_there(store: Store, number: int) -> None:
+    there = {run_id: a_snapshot(run_id) for run_id in (1, 2, "a", 4, "five", 6, 7)}
+    await store.watching.record(an_observation(snapshots=tuple(there.values())))
+    asked = [*there, *range(100, 12_100)][:number]
+    assert await store.watching.snapshots("main", asked) == {i: s for i, s in there.items() if i in asked}
+    assert await store.watching.snapshots("main", [100, *asked[:3]]) == {i: there[i] for i in asked[:3]}
 
 
 @pytest.mark.asyncio

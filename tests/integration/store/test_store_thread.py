@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from notifier.store.sqlite.files import engine_for
+from notifier.store.sqlite.engine import engine_for
 from notifier.store.sqlite.thread import own_thread
 
 

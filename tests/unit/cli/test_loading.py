@@ -28,7 +28,10 @@ def test_without_a_command_that_there_is_all_of_them_are_loaded(words: str) -> N
     assert "notifier.service.run" in loaded.stdout.split()
 
 
-HEAVY = {"structlog", "yarl", "notifier.watchlist.models", *CLIENTS_AND_SERVER}
+HEAVY = {
+    *("sqlalchemy", "asyncio", "structlog", "yarl", "ssl", "notifier.watchlist.models", "notifier.simulator"),
+    *CLIENTS_AND_SERVER,
+}
 """What costs tens of milliseconds each; Pydantic itself comes with Typer."""
 
 
@@ -38,6 +41,21 @@ def test_a_look_at_the_status_takes_nothing_that_it_does_not_need(tmp_path: Path
     watchlist = tmp_path / "watchlist.yaml"
     watchlist.write_text(f"database: sqlite:///{tmp_path}/n.db\nreceivers: {{hook: {{type: webhook}}}}\n")
     assert not HEAVY & modules_after(*words, "--config", str(watchlist))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["status", "--help"]], ids=" ".join)
+def test_help_takes_nothing_that_it_does_not_need(words: list[str]) -> None:
+    assert not HEAVY & modules_after(*words)
+
+
+def test_the_list_of_the_commands_is_what_they_say_of_themselves() -> None:
+    listed = "from notifier.cli import app; app.register({}); app.app(['--help'])"
+    said = [
+        subprocess.run([sys.executable, "-c", listed.format(words)], capture_output=True, text=True, check=True).stdout
+        for words in ([], ["--help"])
+    ]
+    assert said[0] == said[1]
+    assert "deliveries" in said[0]
 
 
 def modules_after(*words: str) -> set[str]:

@@ -138,6 +138,13 @@ def test_every_field_of_the_run_passes_through_as_it_came(fields: dict[str, Any]
     assert "truncated" not in json.loads(body_of(fields))["data"]
 
 
+@pytest.mark.parametrize(
+    "value", [2**64 - 1, 2**64, -(2**63) - 1, 10**400, 1.5e-7, 1e300, -0.0, "\x7f\x00\u2028\U0001f600"]
+)
+def test_no_value_of_json_is_too_large_or_too_strange_to_pass_through(value: object) -> None:
+    assert json.loads(body_of({"id": 93, "other": [value]}))["data"]["sync_run"]["other"] == [value]
+
+
 def test_a_field_named_url_gives_way_to_the_link() -> None:
     run = json.loads(body_of({"id": 93, "url": "https://evil.example"}))["data"]["sync_run"]
     assert run["url"] == "https://app.getcensus.com/syncs/52/history?sync_run_id=93"

@@ -17,6 +17,7 @@ from notifier.service.ending import HARD_END
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.watchlist.durations import parse_duration
 from notifier.web.socket import MOST_CONNECTIONS, SHARE_OF_FILES
+from tests.databases import new_database
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -190,3 +191,29 @@ def test_secrets_and_watchlist_stay_out_of_git() -> None:
 
 def test_docker_waits_longer_for_the_worker_than_it_takes_to_end(worker: dict[str, Any]) -> None:
     assert parse_duration(worker["stop_grace_period"]) > timedelta(seconds=HARD_END)
+
+
+@pytest.mark.slow
+def test_the_build_leaves_byte_code_of_all_of_python_that_a_health_check_loads(
+    steps: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """The base image has none, and what runs in it may write none."""
+    run = [arguments for instruction, arguments in steps if instruction == "RUN"][-1]
+    at_build = re.search(r'python -c "([^"]+)"', run)
+    assert at_build is not None
+    new_database(tmp_path / "n.db")
+    (tmp_path / "watchlist.yaml").write_text(f"database: sqlite:///{tmp_path}/n.db\n")
+    check = "from notifier.__main__ import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    compiled, needed = (
+        loaded(statements, "status", "--healthy", "--config", str(tmp_path / "watchlist.yaml"))
+        for statements in (at_build[1], check)
+    )
+    assert "sqlite3.dbapi2" in needed
+    assert {name for name in needed - compiled if not name.startswith("encodings.")} == set()  # which are a few lines
+
+
+def loaded(statements: str, *arguments: str) -> set[str]:
+    """The modules of Python's own that are loaded when these have been executed."""
+    look = f"import sys\n{statements}\nprint(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", look, *arguments], capture_output=True, text=True, check=True)
+    return {name for name in ended.stdout.split() if name.partition(".")[0] in sys.stdlib_module_names}

@@ -1,6 +1,7 @@
 """The way to standard error: lines in order, none lost while there is a reader, nobody held up where there is none."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
@@ -44,6 +45,30 @@ def test_lines_come_out_in_the_order_in_which_they_were_put(pipe: Pipe) -> None:
         outlet.put(line)
     assert outlet.flush()
     assert pipe.read() == LINES[:1_000]
+
+
+def test_what_is_said_while_the_writer_rests_is_written_together(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+    rests, go_on = threading.Event(), threading.Event()
+
+    class Watched(Outlet):
+        def _write(self, lines: list[bytes]) -> int:
+            writes.append(b"".join(lines))
+            return 0
+
+    def sleep(_: float) -> None:
+        rests.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr("notifier.service.outlet.sleep", sleep)
+    outlet = Watched(pipe.descriptor, notice)
+    outlet.put(b"at once\n")
+    assert rests.wait(10)
+    for line in LINES[:3]:
+        outlet.put(line)
+    go_on.set()
+    assert outlet.flush()
+    assert writes == [b"at once\n", b"".join(LINES[:3])]
 
 
 def test_a_reader_that_stands_still_holds_nobody_up_and_learns_where_and_how_much_it_missed(pipe: Pipe) -> None:

@@ -14,6 +14,8 @@ from notifier.model.measure import Counted
 from notifier.model.run import GoodRun, Records, Snapshot, Watched
 from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql import rows, schema
+from notifier.store.sql.delivering import PENDING, PENDING_IN_LANE
+from notifier.store.sql.watching import FEW_SNAPSHOTS, SNAPSHOTS
 
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 
@@ -107,7 +109,9 @@ def test_a_receiver_comes_back_as_it_was() -> None:
 
 
 def test_a_snapshot_comes_back_as_it_was() -> None:
-    assert rows.snapshot_of(stored(rows.snapshot_row("main", SNAPSHOT))) == SNAPSHOT
+    row = rows.snapshot_row("main", SNAPSHOT)
+    for statement in (SNAPSHOTS, FEW_SNAPSHOTS):
+        assert rows.snapshot_of([row[column.name] for column in statement.selected_columns]) == SNAPSHOT
 
 
 def test_an_incident_comes_back_as_it_was() -> None:
@@ -140,7 +144,10 @@ def test_a_watch_of_a_run_has_ended_once_there_is_a_time_for_it(ended_at: dateti
 
 def test_a_delivery_that_waits_is_read_field_by_field() -> None:
     given: dict[str, Any] = {field.name: f"the {field.name}" for field in fields(PendingDelivery)}
-    assert rows.pending_of(stored(given)) == PendingDelivery(**given)
+    for statement in (PENDING, PENDING_IN_LANE):
+        assert rows.pending_of([given[column.name] for column in statement.selected_columns]) == PendingDelivery(
+            **given
+        )
 
 
 @pytest.mark.parametrize(("state", "finished"), [(DeliveryState.PENDING, None), (DeliveryState.DEAD, NOW)])

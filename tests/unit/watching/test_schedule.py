@@ -1,5 +1,6 @@
 """When each target is polled next: by example, and against a plain model of who waits for what."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import SecretStr
 
+from notifier.model.identity import Id
 from notifier.watching import pace
 from notifier.watching.schedule import BEFORE_OTHERS, EARLY, Poller, Schedule
-from notifier.watching.target import RunTarget
+from notifier.watching.target import RunTarget, SyncTarget
 from notifier.watchlist.models import Workspace
 
 REST, ACTIVE, LISTING, ALLOWED = 60.0, 10.0, 240.0, 2.0
@@ -483,3 +485,148 @@ class Watching(RuleBasedStateMachine):
 
 TestWatching = pytest.mark.slow(Watching.TestCase)
 TestWatching.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, report_multiple_bugs=False)
+
+
+# --- who is polled seldom ---
+
+
+def announced(schedule: Schedule, *sync_ids: Id) -> list[Poller]:
+    """Syncs at rest whose list announces what becomes of them, each polled once at 0."""
+    schedule.rely_on(set(sync_ids), 0.0)
+    pollers = []
+    for sync_id in sync_ids:
+        target = SyncTarget(sync_id, None, {}, None)
+        schedule.add(target, 0.0, active=False)
+        poller = schedule.poller_of(target)
+        assert poller is not None
+        pollers.append(poller)
+    for poller in pollers:
+        assert schedule.take(0.0) is poller
+        rest(schedule, poller, 0.0)
+    return pollers
+
+
+def rest(schedule: Schedule, poller: Poller, now: float, until: float | None = math.inf) -> None:
+    schedule.was_read(poller, now, active=False, outside=0, until=until)
+    schedule.landed(poller, now, is_down=False)
+
+
+def test_who_is_announced_is_polled_every_tenth_interval() -> None:
+    schedule = a_schedule()
+    pollers = announced(schedule, 52, 53, "a_word")
+    assert sorted(poller.due for poller in pollers)[-1] <= 10 * REST
+    assert sum(poller.due for poller in pollers) > 3 * REST
+    first = pollers[0]
+    due = first.due
+    assert schedule.take(due) is not None
+    rest(schedule, first, due)
+    assert first.due == due + 10 * REST
+
+
+@pytest.mark.parametrize("why", ["something is pending", "it has a run under way", "the list does not show it"])
+def test_who_is_not_at_rest_or_not_shown_is_polled_as_ever(why: str) -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    if why == "the list does not show it":
+        schedule.rely_on({53}, 0.0)
+        assert 0 < poller.due <= REST
+        return
+    at = poller.due
+    assert schedule.take(at) is poller
+    if why == "something is pending":
+        rest(schedule, poller, at, until=None)
+    else:
+        schedule.was_read(poller, at, active=True, outside=0, until=math.inf)
+        schedule.landed(poller, at, is_down=False)
+    assert at < poller.due <= at + REST
+    assert schedule.next_due() == poller.due
+
+
+@pytest.mark.parametrize(("until", "due"), [(math.inf, 10 * REST), (250.0, 250.0), (5.0, REST), (-5.0, REST)])
+def test_who_is_polled_seldom_is_polled_when_time_has_something_to_say(until: float, due: float) -> None:
+    """Never sooner than at rest, whatever the time has to say."""
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    at = poller.due
+    assert schedule.take(at) is poller
+    rest(schedule, poller, at, until=at + until)
+    assert poller.due == at + due
+
+
+def test_when_the_list_is_relied_on_no_longer_all_are_at_their_places_at_rest() -> None:
+    schedule = a_schedule(allowed=100.0)
+    pollers = announced(schedule, *range(1, 31))
+    before = {poller.number: poller.due for poller in pollers}
+    pollers[29].due = 100.0 + 10 * REST
+    schedule.rely_on(None, 100.0)
+    assert all(poller.due <= min(before[poller.number], 100.0 + REST) for poller in pollers[:29])
+    assert len({poller.due for poller in pollers}) == 30
+    assert schedule.next_due() == min(poller.due for poller in pollers)
+    assert schedule.needed == pytest.approx(30 / REST + 1 / LISTING)
+
+
+def test_a_poll_that_was_about_to_come_comes_no_later_for_that() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    poller.due = 130.0
+    schedule.rely_on(None, 125.0)
+    assert poller.due == 130.0
+
+
+def test_a_poll_under_way_lands_at_rest_when_the_list_is_relied_on_no_longer() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    assert schedule.take(poller.due) is poller
+    schedule.rely_on(None, poller.due)
+    before = poller.due
+    rest(schedule, poller, before)
+    assert poller.due == before + REST
+
+
+def test_what_seldom_polls_and_frequent_listings_need_is_reckoned() -> None:
+    schedule = a_schedule(allowed=100.0)
+    announced(schedule, *range(1, 1_001))
+    schedule.listed(10)
+    assert schedule.listing_interval == ACTIVE
+    assert schedule.needed == pytest.approx(1_000 / (10 * REST) + 10 / ACTIVE)
+    schedule.rely_on(None, 0.0)
+    assert schedule.listing_interval == LISTING
+    assert schedule.needed == pytest.approx(1_000 / REST + 10 / LISTING)
+
+
+def test_a_long_list_never_takes_more_than_half_of_the_budget() -> None:
+    schedule = a_schedule(allowed=10.0)
+    announced(schedule, 52)
+    schedule.listed(100)
+    assert schedule.listing_interval == 20.0
+    assert schedule.whole_listing_interval == LISTING
+
+
+def test_one_that_fails_is_seldom_no_more() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    assert schedule.take(poller.due) is poller
+    fail(schedule, poller, poller.due, poller.due + 1)
+    assert not poller.seldom
+    assert schedule.longest_pause == REST
+
+
+@pytest.mark.parametrize(("syncs", "pause"), [(1, 10 * REST), (4, 5 * REST), (20, REST), (400, REST)])
+def test_the_longest_pause_between_two_polls_is_that_of_all_of_them(syncs: int, pause: float) -> None:
+    schedule = a_schedule(allowed=1_000.0)
+    announced(schedule, *range(1, syncs + 1))
+    assert schedule.longest_pause == pause
+
+
+def test_a_poll_that_was_hurried_knows_it_until_it_is_over() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    schedule.hurry(poller, 7.0, is_down=False)
+    assert schedule.take(7.0) is poller
+    assert poller.hurried
+    schedule.hurry(poller, 7.0, is_down=False)
+    rest(schedule, poller, 8.0)
+    assert poller.hurried
+    assert schedule.take(8.0) is poller
+    rest(schedule, poller, 9.0)
+    assert not poller.hurried

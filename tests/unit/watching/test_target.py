@@ -83,6 +83,29 @@ def test_a_run_is_followed_from_when_it_moved_but_not_from_the_future(
     assert target.followed == {}
 
 
+def test_a_sync_at_rest_holds_nothing_of_its_own_that_is_empty_and_what_one_holds_no_other_does() -> None:
+    target, other, run = a_target(), a_target(), a_run(7, created_at=at(1), updated_at=at(2))
+    before = replace(run, updated_at=at(1), watched=Watched("queued"))
+
+    def empty(target: SyncTarget) -> list[object]:
+        return [target.followed, target.held, target.outside, target.watched_runs, target.state.open]
+
+    assert all(mine is its for mine, its in zip(empty(target), empty(other), strict=True))
+    target.was_seen(run, a_snapshot(run), at(3))
+    target.following(8, at(3))
+    assert target.believed((before,), {7: a_snapshot(run)}, 0.0, may_lag=True) == ()
+    target.watch_run(9, {})
+    assert [len(each) for each in empty(target)] == [2, 1, 1, 1, 0]  # type: ignore[arg-type]
+    assert not any(empty(other))
+    target.forget_run(8)
+    target.was_seen(run, a_snapshot(run, followed=False), at(3))
+    target.drop_run(9)
+    target.was_shown(())
+    assert (target.followed, target.held, target.outside) == ({}, {}, frozenset())
+    assert target.followed is other.followed
+    assert target.held is other.held
+
+
 def test_what_is_followed_and_not_listed_is_asked_for_by_itself() -> None:
     target, runs = a_target(), [a_run(number, created_at=at(number)) for number in (1, 2, 3)]
     for run in runs:

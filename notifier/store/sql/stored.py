@@ -1,0 +1,41 @@
+"""How values are stored, for whoever reads rows by SQLite's own module, and for schema.py's types.
+
+Times are whole microseconds since 1970 in UTC: they sort, and no zone can creep in. IDs are text, a number by its
+digits.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from sqlite3 import Connection, Row
+
+from notifier.model.identity import Id, id_of
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def time_of(stored: int) -> datetime:
+    """The time of a column that is set."""
+    return EPOCH + stored * MICROSECOND
+
+
+def maybe_time(stored: int | None) -> datetime | None:
+    """The time of a column that may be NULL."""
+    return None if stored is None else time_of(stored)
+
+
+def identity_of(stored: str) -> Id:
+    """The ID of a column that is set, of whatever form it is."""
+    return id_of(stored) or stored
+
+
+def maybe_identity(stored: str | None) -> Id | None:
+    """The ID of a column that may be NULL."""
+    return None if stored is None else identity_of(stored)
+
+
+def rows(connection: Connection, statement: str) -> Iterator[Row]:
+    """The rows of a statement, by the names of their columns."""
+    cursor = connection.cursor()
+    cursor.row_factory = Row
+    return iter(cursor.execute(statement))

@@ -1,0 +1,185 @@
+"""What a trusted list of syncs changes about who is polled when, and what it does not change."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from notifier.census.listing import ListingReader
+from notifier.model.hints import Hints
+from notifier.simulator import Status
+from notifier.simulator.conditional import Tags
+from notifier.simulator.listing import Announced
+from notifier.watching.hints import NEEDED
+from notifier.watching.watcher import WorkspaceWatcher
+from notifier.watchlist.checks import Checks
+from notifier.watchlist.models import Watch
+from tests.integration.watching.kit import WORKSPACE, LoopClock, Scene, lines, running, until
+
+pytestmark = pytest.mark.standing_clock
+
+ALL = Watch(syncs="all")
+SYNCS = (52, 53, 54, 55)
+
+
+async def learned(scene: Scene, announced: int = NEEDED, **settings: Any) -> WorkspaceWatcher:
+    """A worker that finds baselines of all, and that this list announced so many changes."""
+    for sync_id in SYNCS[1:]:
+        scene.sync(sync_id)
+    for sync_id in SYNCS:
+        scene.run(sync_id, sync_id=sync_id)
+    scene.simulator.announce_runs(Announced.STATUSES)
+    assert await (await scene.watcher(ALL, checks=settings.get("checks"))).run_once()
+    state = (await scene.store.watching.workspaces())[WORKSPACE]
+    await scene.store.watching.save_workspace(replace(state, announced=announced))
+    scene.simulator.forget_requests()
+    return await scene.watcher(ALL, **settings)
+
+
+@asynccontextmanager
+async def at_the_seldom_pace(watcher: WorkspaceWatcher, clock: LoopClock) -> AsyncIterator[None]:
+    """Two minutes after a start, with five more until the first sync's place in ten intervals."""
+    clock.now += 10 * 60 - clock.now % (10 * 60) + 180
+    async with running(watcher.run()):
+        await passes(clock, 120)
+        yield
+
+
+async def passes(clock: LoopClock, seconds: float) -> None:
+    for _ in range(round(seconds / 2)):
+        await clock.advance(2)
+
+
+def asked(scene: Scene, sync_id: int = 52) -> int:
+    return scene.asked(f"/syncs/{sync_id}/sync_runs")
+
+
+@pytest.mark.asyncio
+async def test_syncs_at_rest_are_polled_every_tenth_interval_and_the_list_every_active_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.forget_requests()
+        await passes(clock, 600)
+        assert [asked(scene, sync_id) for sync_id in SYNCS] == [1, 1, 1, 1]
+        assert 50 <= scene.asked("/syncs") <= 60
+        assert watcher.health.state.hints is Hints.TRUSTED
+
+
+@pytest.mark.asyncio
+async def test_what_the_list_announces_is_polled_at_once_and_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.forget_requests()
+        scene.run(101, "failed")
+        await passes(clock, 12)
+        assert scene.events() == [(101, "failed")]
+        await passes(clock, 40)
+        assert asked(scene) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_change_that_the_list_kept_to_itself_is_told_within_ten_intervals_and_ends_the_trust(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    with capture_logs() as logs:
+        async with at_the_seldom_pace(watcher, clock):
+            scene.simulator.announce_runs(Announced.NOTHING)
+            scene.run(101, "failed")
+            await passes(clock, 600)
+            assert scene.events() == [(101, "failed")]
+            await passes(clock, 80)
+            assert watcher.health.state.hints is Hints.LEARNING
+            scene.simulator.forget_requests()
+            await passes(clock, 120)
+            assert [asked(scene, sync_id) for sync_id in SYNCS] == [2, 2, 2, 2]
+    sentence = "the list of syncs did not announce a change: all syncs are polled at their intervals again"
+    assert [line["sync_id"] for line in lines(logs, sentence)] == [52]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.asyncio
+async def test_a_list_that_can_not_be_read_is_not_relied_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """It may fail, or never come; the second is noticed after a while."""
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    async with at_the_seldom_pace(watcher, clock):
+        if hangs:
+            monkeypatch.setattr(ListingReader, "read", never)
+        else:
+            scene.simulator.fault(Status(503), path="/syncs")
+        await passes(clock, 120)
+        scene.simulator.forget_requests()
+        await passes(clock, 120)
+        assert [asked(scene, sync_id) for sync_id in SYNCS] == [2, 2, 2, 2]
+
+
+@pytest.mark.asyncio
+async def test_readings_between_two_whole_ones_take_no_sync_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two in a row that lack one would be twenty seconds; an API may well lag that long behind itself."""
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.remove_sync(53)
+        await passes(clock, 200)
+        assert watcher.watched_syncs == 4
+        await passes(clock, 600)
+        assert watcher.watched_syncs == 3
+
+
+@pytest.mark.asyncio
+async def test_a_sync_with_an_open_incident_is_polled_as_ever(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = await learned(scene, checks=Checks())
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.run(101, "failed")
+        await passes(clock, 60)
+        scene.simulator.forget_requests()
+        await passes(clock, 300)
+        assert asked(scene) == 5
+        assert asked(scene, 53) <= 1
+
+
+@pytest.mark.parametrize("announced", [0, NEEDED])
+@pytest.mark.asyncio
+async def test_a_304_costs_nothing_and_is_not_believed_for_ever(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, announced: int
+) -> None:
+    scene.simulator.tag_answers(Tags.ALWAYS_304)
+    watcher = await learned(scene, announced)
+    clock = LoopClock(monkeypatch)
+    with capture_logs():
+        async with at_the_seldom_pace(watcher, clock):
+            assert scene.simulator.not_modified
+            scene.run(101, "failed")
+            await passes(clock, 605)
+            assert scene.events() == [(101, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_a_list_from_elsewhere_has_to_be_learned_anew(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    await learned(scene)
+    scene.client = scene.v2
+    scene.observer = scene.new_observer()
+    watcher = await scene.watcher(ALL)
+    async with running(watcher.run()):
+        await until(lambda: watcher.health.state.hints is not None)
+        await asyncio.sleep(0)
+        assert watcher.health.state.hints is Hints.LEARNING
