@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import burst, commands, growth, peers, rest, rounds, start, told, upgrade
+from benchmarks import burst, commands, growth, news, peers, requests, rest, rounds, start, told, upgrade
 from benchmarks.processes import Api
 from benchmarks.scene import Scene
 from benchmarks.table import Figure, rendered
@@ -23,6 +23,8 @@ ROWS: dict[str, Callable[[Scene], list[Figure]]] = {
     "rest": rest.measure,
     "round": rounds.measure,
     "told": told.measure,
+    "requests": requests.measure,
+    "news": news.measure,
     "burst": burst.measure,
     "start": start.measure,
     "commands": commands.measure,

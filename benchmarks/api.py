@@ -34,13 +34,16 @@ class Workspace:
     """One benchmark's syncs, how they are answered, and what was asked and told.
 
     Every sync has its newest five runs, all completed; `running`: all but the newest. `latency` is in seconds.
+    `announces`: a sync's item in the list of syncs is another after a change of its runs.
     """
 
     def __init__(self) -> None:
         self.syncs = 0
         self.latency = 0.0
         self.running = False
+        self.announces = False
         self.recording = False
+        self.ended: set[int] = set()  # syncs whose newest run has completed, though those of others are `running`
         self.added: defaultdict[int, int] = defaultdict(int)  # runs that came to a sync since
         self.unseen: set[int] = set()  # syncs whose change nobody was told yet
         self.polls = 0
@@ -48,22 +51,43 @@ class Workspace:
         self.connections = 0
         self.first_poll_at: float | None = None
         self.asked: list[tuple[float, float]] = []  # of each poll while recording: when it came, when it was answered
+        self.happened: dict[int, float] = {}  # by run: when it changed
         self.changed: dict[int, float] = {}  # by run: when the answer that shows its change was written
         self.posts: list[tuple[float, bytes]] = []
-        self._lists: dict[tuple[int, int], bytes] = {}
+        self._lists: dict[int, dict[int, bytes]] = {}  # by sync, by how many are asked for
+        self._listings: dict[tuple[int, int], bytes] = {}
 
     def set_up(self, wanted: dict[str, Any]) -> None:
         for name, value in wanted.items():
             setattr(self, name, value)
         self._lists.clear()
+        self._listings.clear()
 
     def add_runs(self, sync_ids: list[int]) -> None:
         """A new run that has completed, in each of these syncs."""
         for sync_id in sync_ids:
             self.added[sync_id] += 1
-            self.unseen.add(sync_id)
-            for per_page in (LISTED, 100):
-                self._lists.pop((sync_id, per_page), None)
+            self._changes(sync_id)
+
+    def end_runs(self, sync_ids: list[int]) -> None:
+        """The newest run of each of these syncs, which was working, completes."""
+        for sync_id in sync_ids:
+            self.ended.add(sync_id)
+            self._changes(sync_id)
+
+    def _changes(self, sync_id: int) -> None:
+        self.happened[self.newest(sync_id)] = monotonic()
+        self.unseen.add(sync_id)
+        self._lists.pop(sync_id, None)
+        if self.announces:
+            for page, per_page in [key for key in self._listings if (sync_id - 1) // key[1] + 1 == key[0]]:
+                del self._listings[page, per_page]
+
+    def is_seen(self, sync_id: int) -> None:
+        """An answer that shows what became of a sync is written."""
+        if sync_id in self.unseen:
+            self.unseen.discard(sync_id)
+            self.changed[self.newest(sync_id)] = monotonic()
 
     def finish_runs(self) -> None:
         """The newest run of every sync, which was working, completes: all at once."""
@@ -91,6 +115,7 @@ class Workspace:
         return {
             "asked": self.asked,
             "posts": [at for at, _ in self.posts],
+            "happened": {str(run): at for run, at in self.happened.items()},
             "changed": {str(run): at for run, at in self.changed.items()},
             "told": {str(run): at for run, at in told.items()},
         }
@@ -100,22 +125,37 @@ class Workspace:
 
     def runs_of(self, sync_id: int, per_page: int) -> bytes:
         """A sync's list of runs as JSON."""
-        made = self._lists.get((sync_id, per_page))
+        of_sync = self._lists.setdefault(sync_id, {})
+        made = of_sync.get(per_page)
         if made is None:
-            newest = self.newest(sync_id)
-            runs = [_run(newest - back, sync_id, working=self.running and back == 0) for back in range(LISTED)]
-            made = self._lists[sync_id, per_page] = orjson.dumps(_page(runs, LISTED, 1, per_page))
+            newest, many = self.newest(sync_id), min(LISTED, per_page)
+            runs = [_run(newest - back, sync_id, working=self._is_working(newest - back)) for back in range(many)]
+            made = of_sync[per_page] = orjson.dumps(_page(runs, LISTED, 1, per_page))
         return made
+
+    def _is_working(self, run_id: int) -> bool:
+        sync_id = (run_id - FIRST_RUN) // 1_000
+        return self.running and sync_id not in self.ended and run_id == self.newest(sync_id)
 
     def run(self, run_id: int) -> bytes:
         sync_id = (run_id - FIRST_RUN) // 1_000
-        run = _run(run_id, sync_id, working=self.running and run_id == self.newest(sync_id))
+        run = _run(run_id, sync_id, working=self._is_working(run_id))
         return orjson.dumps({"status": "success", "data": run})
 
     def listing(self, page: int, per_page: int) -> bytes:
-        first = (page - 1) * per_page + 1
-        syncs = [_sync(sync_id) for sync_id in range(first, min(first + per_page, self.syncs + 1))]
-        return orjson.dumps(_page(syncs, self.syncs, page, per_page))
+        """A page of the list of syncs as JSON."""
+        made = self._listings.get((page, per_page))
+        if made is None:
+            first = (page - 1) * per_page + 1
+            syncs = [
+                _sync(sync_id, self._shown(sync_id)) for sync_id in range(first, min(first + per_page, self.syncs + 1))
+            ]
+            made = self._listings[page, per_page] = orjson.dumps(_page(syncs, self.syncs, page, per_page))
+        return made
+
+    def _shown(self, sync_id: int) -> int:
+        """How many changes of a sync's runs its item in the list of syncs shows."""
+        return self.added[sync_id] + (sync_id in self.ended) if self.announces else 0
 
 
 def _page(items: list[dict[str, Any]], total: int, page: int, per_page: int) -> dict[str, Any]:
@@ -134,13 +174,13 @@ def _page(items: list[dict[str, Any]], total: int, page: int, per_page: int) -> 
     }
 
 
-def _sync(sync_id: int) -> dict[str, Any]:
+def _sync(sync_id: int, changes: int) -> dict[str, Any]:
     return {
         "id": sync_id,
         "label": f"Sync {sync_id}",
         "status": "Ready",
         "created_at": _time(-1_000),
-        "updated_at": _time(-1_000),
+        "updated_at": _time(changes - 1_000),
         "operation": "upsert",
         "paused": False,
         "schedule_frequency": "hourly",
@@ -205,6 +245,8 @@ class Server:
             workspace.set_up(orjson.loads(body))
         elif verb == "add_runs":
             workspace.add_runs(orjson.loads(body))
+        elif verb == "end_runs":
+            workspace.end_runs(orjson.loads(body))
         elif verb == "finish_runs":
             workspace.finish_runs()
         elif verb == "forget":
@@ -260,7 +302,7 @@ class Connection(asyncio.Protocol):
             self._later(workspace, lambda: self._runs(workspace, int(path[3]), _number(target, "per_page"), now))
         elif path[2] == "sync_runs":
             workspace.polls += 1
-            self._later(workspace, lambda: self._write(workspace.run(int(path[3]))))
+            self._later(workspace, lambda: self._run(workspace, int(path[3])))
         else:
             page, per_page = _number(target, "page"), _number(target, "per_page")
             self._later(workspace, lambda: self._write(workspace.listing(page, per_page)))
@@ -273,12 +315,14 @@ class Connection(asyncio.Protocol):
 
     def _runs(self, workspace: Workspace, sync_id: int, per_page: int, came_at: float) -> None:
         body = workspace.runs_of(sync_id, per_page)
-        if sync_id in workspace.unseen:
-            workspace.unseen.discard(sync_id)
-            workspace.changed[workspace.newest(sync_id)] = monotonic()
+        workspace.is_seen(sync_id)
         self._write(body)
         if workspace.recording:
             workspace.asked.append((came_at, monotonic()))
+
+    def _run(self, workspace: Workspace, run_id: int) -> None:
+        workspace.is_seen((run_id - FIRST_RUN) // 1_000)
+        self._write(workspace.run(run_id))
 
     def _write(self, body: bytes) -> None:
         if self._transport is not None:

@@ -127,6 +127,7 @@ def worker(
     active_poll_interval: str = "10s",
     rate: int = 5_000,
     concurrency: int = 16,
+    hints: bool = True,
     rest: str = "",
     cores: set[int] | None = None,
 ) -> Process:
@@ -143,6 +144,7 @@ workspaces:
     active_poll_interval: {active_poll_interval}
     max_requests_per_second: {rate}
     max_concurrent_requests: {concurrency}
+    hints: {str(hints).lower()}
 {rest or everything}"""
     )
     return Process([NOTIFIER, "run"], directory, cores=cores)
@@ -178,6 +180,14 @@ def lean(
     """The loop to compare with, see benchmarks/lean.py."""
     numbers = [str(number) for number in (syncs, concurrency, interval, rounds, tick)]
     return Process([sys.executable, ROOT / "benchmarks" / "lean.py", workspace.url, *numbers], directory)
+
+
+def plain(directory: Path, workspace: Workspace, syncs: int, rate: float) -> Process:
+    """What a user would script, see benchmarks/plain.py. `rate`: requests a second."""
+    numbers = [str(number) for number in (syncs, rate)]
+    return Process(
+        [sys.executable, ROOT / "benchmarks" / "plain.py", workspace.url, workspace.hook, *numbers], directory
+    )
 
 
 def wait_until(condition: Callable[[], bool], within: float) -> None:

@@ -20,6 +20,7 @@ PYTHON: Final = ROOT / ".venv-peers" / "bin" / "python"
 HERE: Final = Path(__file__).parent
 SPANS: Final = 4
 RATE: Final = 100  # polls a second
+NEWEST: Final = str(FIRST_RUN + 1_000 + LISTED - 1)  # run of the first sync; those of the others are a thousand apart
 
 Side: TypeAlias = tuple[str, Callable[[Path, Workspace], Process]]
 """A name for people, and what starts it."""
@@ -30,17 +31,15 @@ def measure(scene: Scene) -> list[Figure]:
         return [Figure("peers", "not run: .venv-peers could not be made (benchmarks/peers/requirements.txt)")]
     syncs = scene.size(600, 20)
     interval = syncs / RATE
-    newest = str(FIRST_RUN + 1_000 + LISTED - 1)
 
     def notifier(directory: Path, workspace: Workspace) -> Process:
         return worker(directory, workspace, active_poll_interval=f"{1_000 * interval:.0f}ms")
 
     def airflow(directory: Path, workspace: Workspace) -> Process:
-        numbers = [newest, "1000", str(syncs), str(interval)]
-        return Process([PYTHON, HERE / "airflow_triggers.py", workspace.url, *numbers], directory)
+        return airflow_triggers(directory, workspace, syncs, interval)
 
     def dagster(directory: Path, workspace: Workspace) -> Process:
-        return Process([PYTHON, HERE / "dagster_polls.py", workspace.url, newest, str(1 / RATE)], directory)
+        return Process([PYTHON, HERE / "dagster_polls.py", workspace.url, NEWEST, str(1 / RATE)], directory)
 
     sides: list[Side] = [
         ("the notifier", notifier),
@@ -77,6 +76,12 @@ def _figures(
             sides, zip(*costs, strict=True), connections, memory, strict=True
         )
     ]
+
+
+def airflow_triggers(directory: Path, workspace: Workspace, syncs: int, interval: float, *more: str) -> Process:
+    """Looks at the newest run of each sync. `more`: a webhook to tell of those that have ended."""
+    numbers = [NEWEST, "1000", str(syncs), str(interval)]
+    return Process([PYTHON, HERE / "airflow_triggers.py", workspace.url, *numbers, *more], directory)
 
 
 def _spans(scene: Scene, running: list[tuple[Process, Workspace]]) -> tuple[list[list[float]], list[tuple[int, int]]]:

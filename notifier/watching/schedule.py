@@ -5,6 +5,7 @@ Times are seconds of one monotonic clock; `now` is given.
 
 import heapq
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -82,6 +83,8 @@ class Schedule:
         self._sooner = sooner
         self._pollers: dict[int, Poller] = {}  # by the identity of their target
         self._entries: list[_Entry] = []  # a heap; a poller that is due at another time now leaves its old entry behind
+        self._hurried: OrderedDict[Poller, None] = OrderedDict()  # those that wait, in the order of their hints
+        self._is_turn_of_others = False
         self._numbers = itertools.count()
         self._active = 0
         self._seldom = 0
@@ -142,6 +145,7 @@ class Schedule:
         """A target is polled no longer; a poll that is under way goes on."""
         poller = self._pollers.pop(id(target))
         poller.removed = True
+        self._hurried.pop(poller, None)
         self._note(poller, active=False, seldom=False, outside=0)
 
     def poller_of(self, target: Target) -> Poller | None:
@@ -157,17 +161,26 @@ class Schedule:
         return self._entries[0][0] if self._entries else None
 
     def take(self, now: float) -> Poller | None:
-        """The first poller, if it is due. Its poll is under way until `landed`."""
+        """The first poller, if it is due. Its poll is under way until `landed`.
+
+        Where more are due than there are requests for, as after a start, those that were hurried and those that were
+        not take turns: what is new does not wait for all that is late, and nobody is kept waiting by hints without end.
+        """
         due = self.next_due()
         if due is None or due > now + EARLY:
             return None
-        poller = heapq.heappop(self._entries)[2]
+        self._is_turn_of_others = bool(self._hurried) and not self._is_turn_of_others
+        poller = next(iter(self._hurried)) if self._is_turn_of_others else heapq.heappop(self._entries)[2]
+        self._hurried.pop(poller, None)
         poller.under_way = True
         return poller
 
     def put_back(self, poller: Poller) -> None:
         """It was taken and not polled after all."""
         poller.under_way = False
+        if poller.hurried and not poller.removed:
+            self._hurried[poller] = None
+            self._hurried.move_to_end(poller, last=False)
         self._push(poller)
 
     def landed(self, poller: Poller, now: float, *, is_down: bool) -> None:
@@ -187,6 +200,7 @@ class Schedule:
             poller.again = True
         elif not (is_down or poller.failures or poller.removed):
             poller.hurried = True
+            self._hurried[poller] = None
             if poller.due > now:
                 poller.due = now
                 self._push(poller)

@@ -185,6 +185,40 @@ def test_a_hint_neither_hurries_what_fails_nor_a_workspace_that_is_down() -> Non
     assert schedule.take(1.0) is None
 
 
+def test_what_is_hurried_does_not_wait_for_all_that_is_late() -> None:
+    schedule = a_schedule(targets=50)
+    late = 2 * REST  # all are due, as after a start
+    by_due = sorted(schedule, key=lambda poller: poller.due)
+    hinted = by_due[-1:] + by_due[30:32]
+    for poller in hinted:
+        schedule.hurry(poller, late, is_down=False)
+    first = [take(schedule, late) for _ in range(5)]
+    assert first == [hinted[0], by_due[0], hinted[1], by_due[1], hinted[2]]
+
+
+def test_hints_without_end_keep_nobody_waiting() -> None:
+    schedule = a_schedule(targets=50)
+    noisy = sorted(schedule, key=lambda poller: poller.due)[:40]
+    polled = set()
+    for number in range(2 * 50):
+        for poller in noisy:
+            schedule.hurry(poller, REST + number, is_down=False)
+        poller = take(schedule, REST + number)
+        polled.add(poller.number)
+        read(schedule, poller, REST + number)
+    assert len(polled) == 50
+
+
+def test_what_was_hurried_and_put_back_is_still_before_what_is_late() -> None:
+    schedule = a_schedule(targets=3)
+    last = max(schedule, key=lambda poller: poller.due)
+    schedule.hurry(last, 2 * REST, is_down=False)
+    assert take(schedule, 2 * REST) is last
+    schedule.put_back(last)
+    take(schedule, 2 * REST)
+    assert take(schedule, 2 * REST) is last
+
+
 def test_hints_without_end_do_not_pile_up() -> None:
     schedule = a_schedule(targets=2)
     for number in range(10_000):
@@ -194,6 +228,7 @@ def test_hints_without_end_do_not_pile_up() -> None:
         while taken_now := schedule.take(now):
             read(schedule, taken_now, now)
     assert len(schedule._entries) < 200
+    assert len(schedule._hurried) <= 2
 
 
 def test_another_is_asked_that_has_not_failed_and_of_those_the_one_that_is_due_first() -> None:
@@ -322,6 +357,9 @@ class Watching(RuleBasedStateMachine):
         self.looks_at: float | None = None
         """When the one who waits looks again by itself."""
         self.is_called = False
+        self.hurried: list[Wanted] = []
+        """Before others, at every other turn; in their order."""
+        self.is_turn_of_others = False
 
     def call(self) -> None:
         self.is_called = True
@@ -370,13 +408,17 @@ class Watching(RuleBasedStateMachine):
         self.now += seconds
         for _ in range(polls):
             first = min(self.waiting, key=lambda each: (each.due, each.poller.number), default=None)
+            hurried = [each for each in self.hurried if not each.removed and not self.is_turn_of_others]
             poller = self.schedule.take(self.now)
             if first is None or first.due > self.now + EARLY:
                 assert poller is None
                 self.looks_at, self.is_called = self.schedule.next_due(), False
                 return
+            first = hurried[0] if hurried else first
+            self.is_turn_of_others = bool(hurried)
             assert poller is first.poller
             first.under_way = True
+            self.hurried = [each for each in self.hurried if each is not first]
 
     @precondition(lambda self: self.flying)
     @rule(which=st.integers(0, 9))
@@ -384,6 +426,8 @@ class Watching(RuleBasedStateMachine):
         taken = self.flying[which % len(self.flying)]
         self.schedule.put_back(taken.poller)
         taken.under_way = False
+        if taken.poller.hurried:
+            self.hurried.insert(0, taken)
 
     @precondition(lambda self: self.flying)
     @rule(which=st.integers(0, 9), active=st.booleans(), outside=st.sampled_from([0, 0, 1, 30]), is_down=st.booleans())
@@ -433,6 +477,8 @@ class Watching(RuleBasedStateMachine):
             hinted.again = True
         elif not (is_down or hinted.failures or hinted.removed):
             hinted.due = min(hinted.due, self.now)
+            if hinted not in self.hurried:
+                self.hurried.append(hinted)
 
     @precondition(lambda self: self.all)
     @rule(which=st.integers(0, 99), is_down=st.booleans())
