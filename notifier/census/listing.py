@@ -1,9 +1,10 @@
 """One reading of a workspace's list of syncs after another, page by page."""
 
 import asyncio
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from notifier.census.client import Answer, CensusClient, NotModified, Validators
 from notifier.census.wire import SyncsPage
@@ -12,7 +13,7 @@ from notifier.model.sync import Sync
 
 MOST_LISTING_PAGES: Final = 1_000
 AT_ONCE: Final = 8
-"""Pages that are asked for together, so that polls are not kept waiting while a long list is read."""
+"""Pages that are asked for at once, so that polls are not kept waiting while a long list is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Listing:
     def complete(self) -> bool:
         """Whether a sync that it lacks is not there."""
         return self.flaw is None
+
+
+def _is_not_heard(_: Mapping[Id, int]) -> None:
+    """For whoever waits for the whole list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +107,34 @@ class ListingReader:
         self._pages: dict[int, _Page] = {}
         self._items: dict[Id, int] = {}
 
-    async def read(self, now: datetime, *, conditionally: bool = False) -> Listing:
+    async def read(
+        self, now: datetime, *, conditionally: bool = False, shown: Callable[[Mapping[Id, int]], None] = _is_not_heard
+    ) -> Listing:
         """Reads every page; `conditionally`: only where it is another than last time, as far as the API says so.
+        `shown` hears of the items of a page that is another, as soon as it was read.
 
         Raises CensusError.
         """
         before, self._pages = self._pages, {}
-        ahead: dict[int, tuple[_Page, datetime | None]] = {}
-        number, at_once, listed_at = 0, 1, now
+        asked: dict[int, asyncio.Task[tuple[_Page, datetime | None]]] = {}
+        number, last, listed_at = 0, 1, now
         gathered = _Gathered()
-        while number < MOST_LISTING_PAGES and not gathered.is_over:
-            number += 1
-            if number not in ahead:
-                ahead = await self._ask(number, at_once, before, conditionally=conditionally)
-            self._pages[number], date = ahead[number]
-            if number == 1:
-                listed_at = date or now
-            page = self._pages[number].read
-            gathered.add(page)
-            at_once = min(max((page.paging.last or 0) - number, 1), AT_ONCE)
+        try:
+            while number < MOST_LISTING_PAGES and not gathered.is_over:
+                number += 1
+                until = max(number, min(number + AT_ONCE - 1, last, MOST_LISTING_PAGES))
+                for ahead in range(number, until + 1):
+                    if ahead not in asked:
+                        page = self._page(ahead, before.get(ahead), conditionally=conditionally, shown=shown)
+                        asked[ahead] = asyncio.create_task(page)
+                self._pages[number], date = await asked[number]
+                if number == 1:
+                    listed_at = date or now
+                read = self._pages[number].read
+                gathered.add(read)
+                last = read.paging.last or 0
+        finally:
+            await _end(asked.values())
         return Listing(
             gathered.syncs,
             gathered.ended or gathered.repeats,
@@ -132,21 +146,9 @@ class ListingReader:
             self._fingerprints(before),
         )
 
-    async def _ask(
-        self, first: int, many: int, known: dict[int, _Page], *, conditionally: bool
-    ) -> dict[int, tuple[_Page, datetime | None]]:
-        """So many pages from the first one on, and the API's clock with each."""
-        numbers = range(first, min(first + many, MOST_LISTING_PAGES + 1))
-        asked = (self._page(n, known.get(n), conditionally=conditionally) for n in numbers)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        read = {}
-        for number, answer in zip(numbers, answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            read[number] = answer
-        return read
-
-    async def _page(self, number: int, known: _Page | None, *, conditionally: bool) -> tuple[_Page, datetime | None]:
+    async def _page(
+        self, number: int, known: _Page | None, *, conditionally: bool, shown: Callable[[Mapping[Id, int]], None]
+    ) -> tuple[_Page, datetime | None]:
         if known is None:
             return self._decoded(await self._client.syncs(page=number), number)
         answer = await self._client.syncs_unless(known.validators if conditionally else None, page=number)
@@ -155,7 +157,9 @@ class ListingReader:
         if known.fingerprint == hash(answer.body):
             return replace(known, validators=answer.validators), answer.date
         self._client.is_another(known.validators, answer)
-        return self._decoded(answer, number)
+        page, date = self._decoded(answer, number)
+        shown(page.read.items)
+        return page, date
 
     def _decoded(self, answer: Answer, number: int) -> tuple[_Page, datetime | None]:
         read = self._client.version.syncs_page(answer.body, number)
@@ -169,6 +173,13 @@ class ListingReader:
         if not same:
             self._items = {i: item for page in self._pages.values() for i, item in page.read.items.items()}
         return self._items
+
+
+async def _end(pages: Collection[asyncio.Task[Any]]) -> None:
+    """Asks no more for pages that were asked for and are not wanted, and waits until that is so."""
+    for page in pages:
+        page.cancel()
+    await asyncio.gather(*pages, return_exceptions=True)
 
 
 async def read_listing(client: CensusClient, now: datetime) -> Listing:

@@ -74,24 +74,33 @@ class ListHints:
     def _is_noise(self) -> bool:
         return len(self._findings) == SAMPLE and sum(self._findings) < FEWEST
 
-    def read(self, items: Mapping[Id, int], begun: float, ended: float, *, is_whole: bool = True) -> Announced:
-        """The list was read: a fingerprint of each item. `is_whole`: what it lacks is not there."""
-        if not self._on:
-            return Announced((), None)
-        before, self._items = self._items, items if is_whole else {**self._items, **items}
-        changed = [i for i, item in items.items() if before.get(i, item) != item] if items is not before else []
-        if self._first_ended is None:
-            self._first_ended = ended
+    def shows(self, items: Mapping[Id, int], now: float) -> tuple[Id, ...]:
+        """Part of the list was read, of a reading that may still go on: whom to poll at once."""
+        if not self._on or items is self._items:
+            return ()
+        changed = tuple(i for i, item in items.items() if self._items.get(i, item) != item)
+        self._items = {**self._items, **items}
         for sync_id in changed:
             found = self._unannounced.pop(sync_id, None)
             if found is not None:
                 self.announced = min(self.announced + found.changes, NEEDED)
                 self._late.add(sync_id)
-            self._fresh[sync_id] = ended
+            self._fresh[sync_id] = now
+        return () if self._is_noise else changed
+
+    def read(self, items: Mapping[Id, int], begun: float, ended: float, *, is_whole: bool = True) -> Announced:
+        """The list was read: a fingerprint of each item. `is_whole`: what it lacks is not there."""
+        if not self._on:
+            return Announced((), None)
+        hurried = self.shows(items, ended)
+        if is_whole:
+            self._items = items
+        if self._first_ended is None:
+            self._first_ended = ended
         silent_on = self._overdue(items, begun)
         if silent_on is not None:
             self.announced = 0
-        return Announced(() if self._is_noise else tuple(changed), silent_on)
+        return Announced(hurried, silent_on)
 
     def _overdue(self, items: Container[Id], begun: float) -> Id | None:
         """A sync whose change a reading that began then ought to show, and does not. What the list lacks altogether, it

@@ -1,7 +1,7 @@
 """One listing of a workspace's syncs: what is polled from then on, and what it says of the workspace."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -47,6 +47,7 @@ class Lister:
         self._health = health
         self._schedule = schedule
         self._hints = hints
+        self._noted = hints.state
         self._reader = ListingReader(client)
         self._whole_due = float("-inf")
         self.read_at = float("-inf")
@@ -81,7 +82,7 @@ class Lister:
     async def _list(self, begun: float) -> bool:
         is_glance = self._hints.is_trusted and begun < self._whole_due
         try:
-            listing = await self._reader.read(self._clock(), conditionally=is_glance)
+            listing = await self._reader.read(self._clock(), conditionally=is_glance, shown=self._take_shown)
         except CensusError as error:
             self._schedule.rely_on(None, asyncio.get_running_loop().time())
             await self._failed(error, begun)
@@ -104,24 +105,33 @@ class Lister:
         await self._stretched()
         return self._roster.flaw is None
 
-    async def _take_hints(self, listing: Listing, begun: float) -> None:
-        """Polls at once what the list announces, and the rest as seldom as it is trusted."""
-        now, before = asyncio.get_running_loop().time(), self._hints.state
-        announced = self._hints.read(listing.items, begun, now, is_whole=listing.complete)
-        for sync_id in announced.hurried:
+    def _take_shown(self, items: Mapping[Id, int]) -> None:
+        """A page of the list is another than before: what it announces need not wait for the other pages."""
+        now = asyncio.get_running_loop().time()
+        self._hurry(self._hints.shows(items, now), now)
+
+    def _hurry(self, sync_ids: Iterable[Id], now: float) -> None:
+        for sync_id in sync_ids:
             target = self._roster.syncs.get(sync_id)
             poller = self._schedule.poller_of(target) if target is not None else None
             if poller is not None:
                 self._schedule.hurry(poller, now, is_down=self._health.is_down)
+
+    async def _take_hints(self, listing: Listing, begun: float) -> None:
+        """Polls at once what the list announces, and the rest as seldom as it is trusted."""
+        now = asyncio.get_running_loop().time()
+        announced = self._hints.read(listing.items, begun, now, is_whole=listing.complete)
+        self._hurry(announced.hurried, now)
         is_relied_on = listing.complete and self._hints.is_trusted
         self._schedule.rely_on(listing.items if is_relied_on else None, now)
         if listing.complete:
             self.read_at = begun
-        await self._note_trust(before, announced.silent_on)
+        await self._note_trust(announced.silent_on)
 
-    async def _note_trust(self, before: Hints, silent_on: Id | None) -> None:
-        """Keeps what is known of the hints, and says it where the trust has begun or ended."""
-        trust = self._hints.state
+    async def _note_trust(self, silent_on: Id | None) -> None:
+        """Keeps what is known of the hints, and says it where the trust has begun or ended since it was noted last."""
+        trust, before = self._hints.state, self._noted
+        self._noted = trust
         self._health.remember(lambda state: replace(state, hints=trust, announced=self._hints.announced))
         if trust is before:
             return

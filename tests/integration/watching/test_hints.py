@@ -108,6 +108,23 @@ async def test_a_change_that_the_list_kept_to_itself_is_told_within_ten_interval
     assert [line["sync_id"] for line in lines(logs, sentence)] == [52]
 
 
+@pytest.mark.asyncio
+async def test_a_trust_that_a_poll_brought_is_said_in_the_log(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list announced it, a poll found it: between two readings."""
+    watcher = await learned(scene, NEEDED - 1)
+    clock = LoopClock(monkeypatch)
+    with capture_logs() as logs:
+        async with at_the_seldom_pace(watcher, clock):
+            await passes(clock, 114)
+            scene.run(101, "failed", sync_id=53)
+            await passes(clock, 8)
+            assert scene.events() == [(101, "failed")]
+            await passes(clock, 300)
+            assert watcher.health.state.hints is Hints.TRUSTED
+    sentence = "the list of syncs announces what changes: it is read often, and syncs at rest are polled seldom"
+    assert len(lines(logs, sentence)) == 1
+
+
 @pytest.mark.parametrize("hangs", [False, True])
 @pytest.mark.asyncio
 async def test_a_list_that_can_not_be_read_is_not_relied_on(

@@ -1,14 +1,17 @@
 """One reading of the list of syncs, however its pages are cut."""
 
+import asyncio
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
 
-from notifier.census.client import Answer, CensusClient
-from notifier.census.listing import Listing, read_listing
+from notifier.census.client import Answer, CensusClient, Validators
+from notifier.census.listing import AT_ONCE, Listing, ListingReader, read_listing
 from notifier.census.v2 import V2
+from notifier.model.errors import Unreachable
 from notifier.model.identity import Id
 from tests.builders import NOW
 
@@ -54,3 +57,107 @@ async def test_a_sync_that_one_page_shows_as_of_the_workspace_is_of_it() -> None
     assert listing.complete
     less = await listing_of(a_page(foreign=(90, 91), more=True), a_page(90, "52a", more=False, total=4))
     assert less.flaw == "it holds 3 syncs, and says that there are 4"
+
+
+@dataclass
+class Gated:
+    """A client whose API answers a page when it is told to. Thirty pages of one sync each."""
+
+    asked: list[int] = field(default_factory=list)
+    under_way: set[int] = field(default_factory=set)
+    answered: dict[int, asyncio.Event] = field(default_factory=dict)
+    fails: frozenset[int] = frozenset()
+    label: dict[int, str] = field(default_factory=dict)
+    last: int = 30
+    version = V2("", "", "mine")
+
+    async def syncs(self, *, page: int) -> Answer:
+        self.asked.append(page)
+        self.under_way.add(page)
+        try:
+            await self.answered.setdefault(page, asyncio.Event()).wait()
+        finally:
+            self.under_way.discard(page)
+        if page in self.fails:
+            raise Unreachable("the answer is lost")
+        paging = {
+            "next_page": page + 1 if page < self.last else None,
+            "last_page": self.last,
+            "total_records": self.last,
+        }
+        data = [{"id": page, "group_id": "mine", "label": self.label.get(page, "as ever")}]
+        return Answer(json.dumps({"data": data, "pagination": paging}).encode(), NOW)
+
+    async def syncs_unless(self, known: Validators | None, *, page: int) -> Answer:
+        return await self.syncs(page=page)
+
+    def is_another(self, before: Validators | None, answer: Answer) -> None:
+        pass
+
+    async def answers(self, *pages: int) -> None:
+        for page in pages:
+            self.answered.setdefault(page, asyncio.Event()).set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    def all(self) -> None:
+        self.answered = {page: asyncio.Event() for page in range(1, self.last + 1)}
+        for answered in self.answered.values():
+            answered.set()
+
+
+@pytest.mark.asyncio
+async def test_of_a_long_list_the_next_page_is_asked_for_as_soon_as_one_was_read() -> None:
+    client = Gated()
+    reading = asyncio.create_task(read_listing(cast(CensusClient, client), NOW))
+    await client.answers(1)
+    assert client.asked == list(range(1, 2 + AT_ONCE))
+    await client.answers(2, 3)
+    assert client.asked == list(range(1, 4 + AT_ONCE))
+    assert len(client.under_way) == AT_ONCE
+    await client.answers(*range(4, 31))
+    listing = await reading
+    assert (len(listing.syncs), listing.pages, listing.flaw) == (30, 30, None)
+    assert client.asked == list(range(1, 31))
+
+
+@pytest.mark.asyncio
+async def test_a_list_of_which_one_page_fails_is_none_and_no_other_page_is_under_way_after_that() -> None:
+    client = Gated(fails=frozenset({3}))
+    reading = asyncio.create_task(read_listing(cast(CensusClient, client), NOW))
+    await client.answers(1, 3)
+    await client.answers(2)
+    with pytest.raises(Unreachable):
+        await reading
+    assert not client.under_way
+
+
+@pytest.mark.asyncio
+async def test_who_stops_reading_leaves_no_page_under_way() -> None:
+    client = Gated()
+    reading = asyncio.create_task(read_listing(cast(CensusClient, client), NOW))
+    await client.answers(1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not client.under_way
+
+
+@pytest.mark.asyncio
+async def test_a_page_that_is_another_is_shown_while_others_are_still_awaited() -> None:
+    client = Gated()
+    client.all()
+    reader = ListingReader(cast(CensusClient, client))
+    shown: list[Mapping[Id, int]] = []
+    before = await reader.read(NOW, shown=shown.append)
+    assert shown == []
+    client.answered.clear()
+    client.label[5] = "another"
+    reading = asyncio.create_task(reader.read(NOW, shown=shown.append))
+    await client.answers(1)
+    await client.answers(5, 6)
+    assert [page.keys() for page in shown] == [{5}]
+    assert not reading.done()
+    await client.answers(*range(1, 31))
+    listing = await reading
+    assert {i for i, item in listing.items.items() if before.items[i] != item} == {5}

@@ -57,6 +57,39 @@ def test_who_is_another_item_than_before_is_polled_at_once(told: Told) -> None:
     assert told.read() == ()
 
 
+def test_what_a_page_announces_is_polled_before_the_list_was_read_to_its_end_and_once(told: Told) -> None:
+    told.items[53] = 2
+    assert told.hints.shows({53: 2}, told.now) == (53,)
+    assert told.hints.shows({52: 1}, told.now) == ()
+    assert told.read() == ()
+    assert told.read(53) == (53,)
+
+
+def test_what_a_page_announced_counts_though_the_list_could_not_be_read_to_its_end(told: Told) -> None:
+    for version in range(2, NEEDED + 2):
+        told.items[53] = version
+        told.hints.shows({53: version}, told.now)
+        told.poll(53, found=True)
+    assert told.hints.state is Hints.TRUSTED
+    told.read()
+    assert told.said.silent_on is None
+
+
+def test_a_page_says_nothing_of_what_other_pages_have_to_show(told: Told) -> None:
+    told.poll(52, found=True)
+    told.now += PATIENCE
+    told.hints.shows({53: 2}, told.now)
+    told.items[53] = 2
+    told.read(after=2.0)
+    assert told.said.silent_on == 52
+
+
+def test_a_page_of_a_list_that_is_not_heeded_hurries_nobody() -> None:
+    told = Told(on=False)
+    told.read()
+    assert told.hints.shows({53: 2}, told.now) == ()
+
+
 def test_a_sync_that_appears_is_not_announced_by_that(told: Told) -> None:
     told.items[99] = 1
     assert told.read() == ()
