@@ -9,6 +9,7 @@ import pytest
 
 from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
+from notifier.model.hints import Hints
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import Counted
 from notifier.model.run import GoodRun, Records, Snapshot, Watched
@@ -45,6 +46,9 @@ WORKSPACE = WorkspaceState(
     app_url="https://app.getcensus.com",
     api=ApiVersion.V2,
     source="https://app.getcensus.com/api/v2",
+    hints=Hints.TRUSTED,
+    announced=50,
+    requests_per_minute=164,
 )
 RECEIVER = ReceiverState(
     name="growth",

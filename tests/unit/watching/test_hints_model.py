@@ -189,7 +189,7 @@ LIES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     lies=LIES, syncs=st.sampled_from([1, 3, 40, 250]), seed=st.integers(0, 2**16), every=st.sampled_from([3.0, 40.0])
 )
@@ -202,8 +202,8 @@ def test_whatever_the_list_says_nothing_is_lost_and_nothing_found_later_than_ten
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lag", [0.0, 50.0])
-def test_a_day_of_a_thousand_syncs_whose_list_announces_all_sooner_or_later(lag: float) -> None:
+def test_a_day_of_a_thousand_syncs_whose_list_announces_all_sooner_or_later() -> None:
+    lag = 50.0
     world = World(1_000, Lies(lag), seed=17, every=8.0)
     result = world.lives(DAY)
     world.keeps_its_promise()
