@@ -95,7 +95,9 @@ class Gate:
     def __init__(self, rate: float, concurrency: int) -> None:
         self._slots = asyncio.Semaphore(concurrency)
         self.free = concurrency
-        """How many more requests may be under way."""
+        """How many more requests may be under way, besides those that are and those that wait for a place."""
+        self.at_once = max(concurrency // 2, 1)
+        """How many requests one reader may have under way, so that others find a place."""
         self._freed = asyncio.Event()
         self._limiter = AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(1, 1 / rate)
         self._open_at = 0.0
@@ -125,7 +127,7 @@ class Gate:
 
     async def room(self) -> None:
         """Waits until a place is free: whoever would wait for one at the gate is better not handed out yet."""
-        while not self.free:
+        while self.free <= 0:
             self._freed.clear()
             await self._freed.wait()
 
@@ -135,8 +137,14 @@ class Gate:
 
     async def enter(self, *, patient: bool) -> None:
         """The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it."""
-        await self._slots.acquire()
-        self.free -= 1
+        self.free -= (
+            1  # also while it waits for a place, or polls that are handed out for a free one would wait with it
+        )
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            self._is_freed()
+            raise
         is_through = False
         try:
             while not is_through:
@@ -153,9 +161,12 @@ class Gate:
 
     def leave(self) -> None:
         """Whoever has entered is through, or has given up."""
+        self._is_freed()
+        self._slots.release()
+
+    def _is_freed(self) -> None:
         self.free += 1
         self._freed.set()
-        self._slots.release()
 
 
 class _Passage:

@@ -117,12 +117,13 @@ class ListingReader:
         """
         before, self._pages = self._pages, {}
         asked: dict[int, asyncio.Task[tuple[_Page, datetime | None]]] = {}
+        at_once = min(AT_ONCE, self._client.gate.at_once)
         number, last, listed_at = 0, 1, now
         gathered = _Gathered()
         try:
             while number < MOST_LISTING_PAGES and not gathered.is_over:
                 number += 1
-                until = max(number, min(number + AT_ONCE - 1, last, MOST_LISTING_PAGES))
+                until = max(number, min(number + at_once - 1, last, MOST_LISTING_PAGES))
                 for ahead in range(number, until + 1):
                     if ahead not in asked:
                         page = self._page(ahead, before.get(ahead), conditionally=conditionally, shown=shown)

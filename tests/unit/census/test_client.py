@@ -472,6 +472,35 @@ def test_there_is_room_where_another_request_may_be_under_way_and_whoever_waits_
     in_virtual_time(story)
 
 
+def test_whoever_waits_for_a_place_is_before_those_that_wait_until_there_is_room() -> None:
+    """A page of a list of syncs waits for what is under way, and not for all polls that are due."""
+
+    async def story() -> None:
+        gate, passed, begun = Gate(100, 1), list[float](), now()
+
+        async def poll() -> None:
+            await gate.room()
+            await through(gate, passed, lambda: asyncio.sleep(1))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(poll())
+            await asyncio.sleep(0)
+            page = tasks.create_task(through(gate, passed, lambda: asyncio.sleep(1)))
+            given_up = asyncio.create_task(through(gate, passed, lambda: asyncio.sleep(1)))
+            await asyncio.sleep(0)
+            assert gate.free == -2
+            given_up.cancel()
+            await asyncio.wait([given_up])
+            assert gate.free == -1
+            for _ in range(5):
+                tasks.create_task(poll())
+            await page
+            assert now() - begun == pytest.approx(2, abs=0.1)
+        assert gate.free == 1
+
+    in_virtual_time(story)
+
+
 @pytest.mark.parametrize(("rate", "burst"), [(10.0, 10), (2.5, 3), (1.0, 1), (0.5, 1), (0.2, 1), (1_000.0, 1_000)])
 def test_no_second_has_more_than_the_rate_beyond_one_burst(rate: float, burst: int) -> None:
     async def story() -> None:

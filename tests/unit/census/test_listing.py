@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from notifier.census.client import Answer, CensusClient, Validators
+from notifier.census.client import Answer, CensusClient, Gate, Validators
 from notifier.census.listing import AT_ONCE, Listing, ListingReader, read_listing
 from notifier.census.v2 import V2
 from notifier.model.errors import Unreachable
@@ -22,6 +22,7 @@ class Pages:
 
     pages: list[bytes]
     version = V2("", "", "mine")
+    gate = Gate(10, 16)
 
     async def syncs(self, *, page: int) -> Answer:
         return Answer(self.pages[page - 1] if page <= len(self.pages) else a_page(), NOW)
@@ -70,6 +71,7 @@ class Gated:
     label: dict[int, str] = field(default_factory=dict)
     last: int = 30
     version = V2("", "", "mine")
+    gate: Gate = field(default_factory=lambda: Gate(10, 16))
 
     async def syncs(self, *, page: int) -> Answer:
         self.asked.append(page)
@@ -119,6 +121,17 @@ async def test_of_a_long_list_the_next_page_is_asked_for_as_soon_as_one_was_read
     listing = await reading
     assert (len(listing.syncs), listing.pages, listing.flaw) == (30, 30, None)
     assert client.asked == list(range(1, 31))
+
+
+@pytest.mark.parametrize(("places", "at_once"), [(1, 1), (2, 1), (9, 4), (64, AT_ONCE)])
+@pytest.mark.asyncio
+async def test_a_list_takes_no_more_than_half_of_the_places(places: int, at_once: int) -> None:
+    client = Gated(gate=Gate(10, places))
+    reading = asyncio.create_task(read_listing(cast(CensusClient, client), NOW))
+    await client.answers(1)
+    assert len(client.under_way) == at_once
+    await client.answers(*range(2, 31))
+    assert (await reading).complete
 
 
 @pytest.mark.asyncio
