@@ -19,7 +19,7 @@ help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
 	@echo "make test    all tests; those of the status page need a Chromium (as root on Debian it is installed)"
 	@echo "make test-fast  in a minute: those without processes of the worker, and without the slow ones"
-	@echo "make bench   measures what it costs and how quick it is, about seven minutes (ROWS=\"rest burst\"); docs/performance.md"
+	@echo "make bench   measures what it costs and how quick it is, about half an hour (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: a little of each)"
 	@echo "make mutants which changes to the code no test would notice (FILES=\"notifier/judging/diff.py\"); CONTRIBUTING.md"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"
