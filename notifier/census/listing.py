@@ -108,14 +108,17 @@ class ListingReader:
         Raises CensusError.
         """
         before, self._pages = self._pages, {}
-        ahead: dict[int, tuple[_Page, datetime | None]] = {}
+        ahead: dict[int, tuple[_Page, datetime | None] | BaseException] = {}
         number, at_once, listed_at = 0, 1, now
         gathered = _Gathered()
         while number < MOST_LISTING_PAGES and not gathered.is_over:
             number += 1
             if number not in ahead:
                 ahead = await self._ask(number, at_once, before, conditionally=conditionally)
-            self._pages[number], date = ahead[number]
+            answer = ahead[number]
+            if isinstance(answer, BaseException):
+                raise answer
+            self._pages[number], date = answer
             if number == 1:
                 listed_at = date or now
             page = self._pages[number].read
@@ -134,17 +137,13 @@ class ListingReader:
 
     async def _ask(
         self, first: int, many: int, known: dict[int, _Page], *, conditionally: bool
-    ) -> dict[int, tuple[_Page, datetime | None]]:
-        """So many pages from the first one on, and the API's clock with each."""
+    ) -> dict[int, tuple[_Page, datetime | None] | BaseException]:
+        """So many pages from the first one on, and the API's clock with each; or why one can't be read, which matters
+        where the list goes on so far."""
         numbers = range(first, min(first + many, MOST_LISTING_PAGES + 1))
         asked = (self._page(n, known.get(n), conditionally=conditionally) for n in numbers)
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        read = {}
-        for number, answer in zip(numbers, answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            read[number] = answer
-        return read
+        return dict(zip(numbers, answers, strict=True))
 
     async def _page(self, number: int, known: _Page | None, *, conditionally: bool) -> tuple[_Page, datetime | None]:
         if known is None:

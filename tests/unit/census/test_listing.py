@@ -1,7 +1,7 @@
 """One reading of the list of syncs, however its pages are cut."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from notifier.census.client import Answer, CensusClient
 from notifier.census.listing import Listing, read_listing
 from notifier.census.v2 import V2
+from notifier.model.errors import NotFound
 from notifier.model.identity import Id
 from tests.builders import NOW
 
@@ -18,15 +19,26 @@ class Pages:
     """A client whose API gives these pages, and none after them."""
 
     pages: list[bytes]
+    failing: dict[int, Exception] = field(default_factory=dict)
     version = V2("", "", "mine")
 
     async def syncs(self, *, page: int) -> Answer:
-        return Answer(self.pages[page - 1] if page <= len(self.pages) else a_page(), NOW)
+        if page in self.failing:
+            raise self.failing[page]
+        body = self.pages[page - 1] if page <= len(self.pages) else a_page()
+        return Answer(body, NOW)
 
 
-def a_page(*own: Id, foreign: tuple[Id, ...] = (), more: bool | None = None, total: int | None = None) -> bytes:
-    data = [*({"id": i, "group_id": "mine"} for i in own), *({"id": i, "group_id": "another's"} for i in foreign)]
-    paging: dict[str, object] = {"total_records": total}
+def a_page(
+    *own: Id,
+    foreign: tuple[Id, ...] = (),
+    more: bool | None = None,
+    total: int | None = None,
+    last: int | None = None,
+) -> bytes:
+    data: list[dict[str, object]] = [{"id": i, "group_id": "mine"} for i in own]
+    data += [{"id": i, "group_id": "another's"} for i in foreign]
+    paging: dict[str, object] = {"total_records": total, "last_page": last}
     if more is not None:
         paging["next_page"] = 2 if more else None
     return json.dumps({"data": data, "pagination": paging}).encode()
@@ -54,3 +66,15 @@ async def test_a_sync_that_one_page_shows_as_of_the_workspace_is_of_it() -> None
     assert listing.complete
     less = await listing_of(a_page(foreign=(90, 91), more=True), a_page(90, "52a", more=False, total=4))
     assert less.flaw == "it holds 3 syncs, and says that there are 4"
+
+
+@pytest.mark.asyncio
+async def test_why_a_page_past_the_end_can_not_be_read_does_not_matter() -> None:
+    """A list that became shorter since its first page was read: that said how many pages to ask for at once."""
+    api = Pages([a_page(52, more=True, last=3), a_page(53, more=False)], {3: NotFound("there are two")})
+    listing = await read_listing(cast(CensusClient, api), NOW)
+    assert listing.complete
+    assert listing.syncs.keys() == {52, 53}
+    api.failing = {2: NotFound("there is one")}
+    with pytest.raises(NotFound):
+        await read_listing(cast(CensusClient, api), NOW)
