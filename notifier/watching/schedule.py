@@ -254,14 +254,15 @@ class Schedule:
         if announced is self._announced:
             return
         self._announced = announced
-        for poller in self:
-            if poller.seldom and not self._is_announced(poller.target):
-                self._is_seldom_no_more(poller)
-                soon = pace.next_poll(now, poller.number, self._intervals, active=False)
-                if not poller.under_way and soon < poller.due:
-                    poller.due = soon
-                    self._push(poller)
-        self._reckon()
+        no_more = [poller for poller in self if poller.seldom and not self._is_announced(poller.target)]
+        for poller in no_more:
+            self._is_seldom_no_more(poller)
+        self._reckon()  # first: in places of an interval that is too short, thousands would be due at once
+        for poller in no_more:
+            soon = pace.next_poll(now, poller.number, self._intervals, active=False)
+            if not poller.under_way and soon < poller.due:
+                poller.due = soon
+                self._push(poller)
 
     def resume(self, now: float) -> None:
         """The workspace is back: what failed with it waits no longer than any other."""

@@ -565,6 +565,17 @@ def test_when_the_list_is_relied_on_no_longer_all_are_at_their_places_at_rest() 
     assert schedule.needed == pytest.approx(30 / REST + 1 / LISTING)
 
 
+def test_of_thousands_none_comes_before_its_place_in_the_stretched_interval() -> None:
+    """Else all of them are due at once, and what has a run under way waits behind them."""
+    schedule = a_schedule(allowed=10.0)
+    pollers = announced(schedule, *range(1, 10_001))
+    for poller in pollers:
+        poller.due = 100.0 + 10 * REST * schedule.stretch
+    schedule.rely_on(None, 100.0)
+    assert schedule.stretch == pytest.approx(10_000 / REST / 10, rel=0.1)
+    assert sum(poller.due <= 100.0 + REST for poller in pollers) <= 700
+
+
 def test_a_poll_that_was_about_to_come_comes_no_later_for_that() -> None:
     schedule = a_schedule()
     (poller,) = announced(schedule, 52)
