@@ -88,15 +88,16 @@ class ListHints:
                 self.announced = min(self.announced + found.changes, NEEDED)
                 self._late.add(sync_id)
             self._fresh[sync_id] = ended
-        silent_on = self._overdue(items, begun)
+        silent_on = self._overdue(items, begun, is_whole=is_whole)
         if silent_on is not None:
             self.announced = 0
         return Announced(() if self._is_noise else tuple(changed), silent_on)
 
-    def _overdue(self, items: Container[Id], begun: float) -> Id | None:
+    def _overdue(self, items: Container[Id], begun: float, *, is_whole: bool) -> Id | None:
         """A sync whose change a reading that began then ought to show, and does not. What the list lacks altogether, it
         can't announce."""
-        overdue = [i for i, found in self._unannounced.items() if begun - found.since >= self.patience]
+        shown = (found for found in self._unannounced.items() if is_whole or found[0] in items)
+        overdue = [i for i, found in shown if begun - found.since >= self.patience]
         for sync_id in overdue:
             del self._unannounced[sync_id]
         return next((i for i in overdue if i in items), None)

@@ -151,6 +151,16 @@ def test_what_a_reading_lacked_that_was_not_whole_is_compared_with_the_one_befor
     assert told.read(52) == (52,)
 
 
+def test_a_reading_that_was_not_whole_excuses_no_change_that_it_does_not_show() -> None:
+    told = trusted()
+    told.poll(found=True)
+    told.now += PATIENCE + 5
+    assert told.hints.read({53: 1}, told.now - 1, told.now, is_whole=False).silent_on is None
+    told.read()
+    assert told.said.silent_on == 52
+    assert not told.hints.is_trusted
+
+
 def test_a_sync_that_is_let_go_is_waited_for_no_longer() -> None:
     told = trusted()
     told.poll(found=True)
