@@ -230,9 +230,8 @@ class Schedule:
         return self._announced is not None and isinstance(target, SyncTarget) and target.sync_id in self._announced
 
     def interval_of(self, poller: Poller) -> float:
-        """Seconds between two polls of it."""
-        rest = self._intervals.rest * (pace.SELDOM if poller.seldom else 1)
-        return (self._intervals.active if poller.active else rest) * self._intervals.stretch
+        """Seconds between two polls of it, as if the list of syncs announced nothing."""
+        return (self._intervals.active if poller.active else self._intervals.rest) * self._intervals.stretch
 
     def rests(self, poller: Poller, now: float) -> None:
         """A poll did not find its target: the next one is at its place in the interval at rest."""

@@ -5,16 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from structlog.testing import capture_logs
 
 from notifier.census.listing import ListingReader
+from notifier.model.errors import StoreUnavailable
 from notifier.model.hints import Hints
-from notifier.simulator import Status
+from notifier.simulator import Status, Transform
 from notifier.simulator.conditional import Tags
 from notifier.simulator.listing import Announced
 from notifier.watching.hints import NEEDED
+from notifier.watching.roster import Roster
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks
 from notifier.watchlist.models import Watch
@@ -171,6 +174,66 @@ async def test_a_304_costs_nothing_and_is_not_believed_for_ever(
             scene.run(101, "failed")
             await passes(clock, 605)
             assert scene.events() == [(101, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_a_304_that_lies_of_what_the_list_keeps_to_itself_too_is_found_out_within_ten_intervals(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By polls that are seldom: no other comes."""
+    scene.simulator.tag_answers(Tags.ALWAYS_304)
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    with capture_logs():
+        async with at_the_seldom_pace(watcher, clock):
+            scene.simulator.announce_runs(Announced.NOTHING)
+            scene.run(101, "failed")
+            await passes(clock, 605)
+            assert scene.events() == [(101, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_is_not_believed_counts_as_one_that_can_not_be_read_for_as_long(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A glance that came to its end says nothing against that."""
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+
+    def shown(answer: dict[str, Any]) -> dict[str, Any]:
+        found = [sync for sync in scene.simulator.syncs() if sync["id"] == SYNCS[0]]
+        return {**answer, "data": found, "pagination": {"total_records": 1, "next_page": None}}
+
+    with capture_logs():
+        async with at_the_seldom_pace(watcher, clock):
+            scene.simulator.fault(Transform(shown), path="/syncs")
+            await passes(clock, 300)
+            assert "it lacks 3 of 4 watched syncs at once" in (watcher.health.unlisted or "")
+            for _ in range(6):
+                await passes(clock, 50)
+                assert not watcher.health.is_listed
+            scene.simulator.clear_faults()
+            await passes(clock, 250)
+            assert watcher.health.is_listed
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("the disk is full"), KeyError("a fault of ours")])
+@pytest.mark.asyncio
+async def test_a_whole_listing_that_could_not_be_taken_is_not_made_up_for_by_a_glance(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    with capture_logs():
+        async with at_the_seldom_pace(watcher, clock):
+            with monkeypatch.context() as broken:
+                apply = AsyncMock(side_effect=error)
+                broken.setattr(Roster, "apply", apply)
+                scene.sync(99)
+                await passes(clock, 250)
+                assert apply.await_count >= 2
+            await passes(clock, 10)
+            assert watcher.watched_syncs == 5
 
 
 @pytest.mark.asyncio
