@@ -53,6 +53,7 @@ class ListHints:
         self.announced = min(announced, NEEDED)
         """Changes in a row that had been announced, as far as they are counted."""
         self._items: Mapping[Id, int] = {}
+        self._vanished: dict[Id, int] = {}  # what the newest reading lacks, as it was when it was last shown
         self._first_ended: float | None = None  # the first reading: what came before it can't have been announced
         self._fresh: dict[Id, float] = {}  # announced, and not polled since
         self._late: set[Id] = set()  # of those, the ones of which a poll had found what was announced
@@ -79,7 +80,7 @@ class ListHints:
         if not self._on:
             return Announced((), None)
         before, self._items = self._items, items if is_whole else {**self._items, **items}
-        changed = [i for i, item in items.items() if before.get(i, item) != item] if items is not before else []
+        changed = self._changed(before, items, is_whole=is_whole) if items is not before else []
         if self._first_ended is None:
             self._first_ended = ended
         for sync_id in changed:
@@ -92,6 +93,15 @@ class ListHints:
         if silent_on is not None:
             self.announced = 0
         return Announced(() if self._is_noise else tuple(changed), silent_on)
+
+    def _changed(self, before: Mapping[Id, int], items: Mapping[Id, int], *, is_whole: bool) -> list[Id]:
+        """The syncs whose item is another than when it was last shown: a list may lack one for a reading or two."""
+        changed = [i for i, item in items.items() if before.get(i, item) != item]
+        back = [i for i in self._vanished if i in items]
+        changed += [i for i in back if self._vanished.pop(i) != items[i]]
+        if is_whole:
+            self._vanished |= {i: before[i] for i in before.keys() - items.keys()}
+        return changed
 
     def _overdue(self, items: Container[Id], begun: float, *, is_whole: bool) -> Id | None:
         """A sync whose change a reading that began then ought to show, and does not. What the list lacks altogether, it
@@ -123,8 +133,14 @@ class ListHints:
             else:
                 waiting.changes += 1
 
+    def keep(self, polled: Container[Id]) -> None:
+        """Forgets what no poll will ever ask about: a list may hold thousands that nobody watches, and ever others."""
+        for sync_id in [i for i in (*self._vanished, *self._fresh) if i not in polled]:
+            self.forget(sync_id)
+
     def forget(self, sync_id: Id) -> None:
         """The sync is watched no longer."""
+        self._vanished.pop(sync_id, None)
         self._fresh.pop(sync_id, None)
         self._late.discard(sync_id)
         self._unannounced.pop(sync_id, None)

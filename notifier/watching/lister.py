@@ -116,8 +116,7 @@ class Lister:
             poller = self._schedule.poller_of(target) if target is not None else None
             if poller is not None:
                 self._schedule.hurry(poller, now, is_down=self._health.is_down)
-            else:
-                self._hints.forget(sync_id)  # nobody polls it: there may be thousands, and no end of them
+        self._hints.keep(self._roster.syncs)
         is_relied_on = listing.complete and self._hints.is_trusted
         self._schedule.rely_on(listing.items if is_relied_on else None, now)
         if listing.complete:

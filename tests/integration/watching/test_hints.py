@@ -91,6 +91,21 @@ async def test_what_the_list_announces_is_polled_at_once_and_once(
 
 
 @pytest.mark.asyncio
+async def test_what_is_announced_of_syncs_that_nobody_watches_leaves_nothing_behind(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await learned(scene)
+    watcher = await scene.watcher(Watch(sync=52))
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.run(101, "failed", sync_id=53)
+        scene.simulator.remove_sync(54)
+        await passes(clock, 40)
+        assert not watcher._hints._fresh
+        assert not watcher._hints._vanished
+
+
+@pytest.mark.asyncio
 async def test_a_change_that_the_list_kept_to_itself_is_told_within_ten_intervals_and_ends_the_trust(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
