@@ -172,7 +172,8 @@ class Schedule:
 
     def landed(self, poller: Poller, now: float, *, is_down: bool) -> None:
         """Its poll is over. `is_down`: as for `hurry`, in case that another was asked for meanwhile."""
-        poller.under_way = poller.hurried = False
+        poller.under_way = False
+        poller.hurried = poller.hurried and poller.failures > 0
         self._push(poller)
         if poller.again:
             poller.again = False
@@ -181,12 +182,13 @@ class Schedule:
     def hurry(self, poller: Poller, now: float, *, is_down: bool) -> None:
         """Polls it next, or once more after the poll that is under way.
 
-        One that fails keeps to its time, and so do all in a workspace that `is_down`.
+        One that fails keeps to its time, and so do all in a workspace that `is_down`, until it is back.
         """
         if poller.under_way:
             poller.again = True
-        elif not (is_down or poller.failures or poller.removed):
-            poller.hurried = True
+            return
+        poller.hurried = True
+        if not (is_down or poller.failures or poller.removed):
             if poller.due > now:
                 poller.due = now
                 self._push(poller)
@@ -198,8 +200,8 @@ class Schedule:
         """Polls one next of which no poll has failed: it tells whether it is the workspace that fails."""
         well = (poller for poller in self if not poller.failures and not poller.under_way)
         another = min(well, key=lambda poller: poller.due, default=None)
-        if another is not None:
-            self.hurry(another, now, is_down=is_down)
+        if another is not None and not is_down:
+            self.hurry(another, now, is_down=False)
 
     def _push(self, poller: Poller) -> None:
         if not poller.removed:
@@ -264,9 +266,14 @@ class Schedule:
                 self._push(poller)
 
     def resume(self, now: float) -> None:
-        """The workspace is back: what failed with it waits no longer than any other."""
+        """The workspace is back: what failed with it waits no longer than any other, and what was asked for meanwhile
+        is next."""
         for poller in self:
-            if poller.failures and not poller.under_way:
+            if poller.under_way:
+                continue
+            if poller.hurried and not poller.failures:
+                self.hurry(poller, now, is_down=False)
+            elif poller.failures:
                 soon = pace.next_poll(now, poller.number, self._intervals, active=poller.active)
                 if soon < poller.due:
                     poller.due = soon

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from notifier.census.listing import ListingReader
 from notifier.model.errors import StoreUnavailable
 from notifier.model.hints import Hints
-from notifier.simulator import Status, Transform
+from notifier.simulator import Fault, Status, Transform
 from notifier.simulator.conditional import Tags
 from notifier.simulator.listing import Announced
 from notifier.watching.hints import NEEDED
@@ -149,6 +149,41 @@ async def test_a_list_that_can_not_be_read_is_not_relied_on(
         assert [asked(scene, sync_id) for sync_id in SYNCS] == [2, 2, 2, 2]
 
 
+def lacks_some(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "pagination": {**answer["pagination"], "total_records": 99}}
+
+
+@pytest.mark.parametrize("fault", [Status(503), Transform(lacks_some)])
+@pytest.mark.asyncio
+async def test_one_reading_that_fails_or_is_not_whole_ends_the_reliance_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.forget_requests()
+        scene.simulator.fault(fault, path="/syncs")
+        await passes(clock, 72)
+        assert [asked(scene, sync_id) for sync_id in SYNCS] == [1, 1, 1, 1]
+
+
+@pytest.mark.asyncio
+async def test_a_reading_that_is_not_whole_brings_the_next_whole_one_no_nearer(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.fault(Transform(lacks_some), path="/syncs")
+        await passes(clock, 12)
+        scene.simulator.clear_faults()
+        scene.simulator.remove_sync(53)
+        await passes(clock, 280)
+        assert watcher.watched_syncs == 4
+        await passes(clock, 120)
+        assert watcher.watched_syncs == 3
+
+
 @pytest.mark.asyncio
 async def test_readings_between_two_whole_ones_take_no_sync_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two in a row that lack one would be twenty seconds; an API may well lag that long behind itself."""
@@ -192,18 +227,74 @@ async def test_a_304_costs_nothing_and_is_not_believed_for_ever(
 
 
 @pytest.mark.asyncio
-async def test_a_304_that_lies_of_what_the_list_keeps_to_itself_too_is_found_out_within_ten_intervals(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By polls that are seldom: no other comes."""
+async def test_a_304_that_lies_of_the_list_hides_no_new_sync(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.simulator.tag_answers(Tags.ALWAYS_304)
     watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.sync(99)
+        await passes(clock, 250)
+        assert watcher.watched_syncs == 5
+
+
+@pytest.mark.parametrize("announced", [0, NEEDED])
+@pytest.mark.asyncio
+async def test_a_304_that_lies_of_what_the_list_keeps_to_itself_too_is_found_out_within_ten_intervals(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, announced: int
+) -> None:
+    """Where polls are seldom, no other comes than the one that has to find it."""
+    scene.simulator.tag_answers(Tags.ALWAYS_304)
+    watcher = await learned(scene, announced)
     clock = LoopClock(monkeypatch)
     with capture_logs():
         async with at_the_seldom_pace(watcher, clock):
             scene.simulator.announce_runs(Announced.NOTHING)
             scene.run(101, "failed")
             await passes(clock, 605)
+            assert scene.events() == [(101, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_what_the_list_announced_while_no_runs_could_be_read_is_polled_once_they_can(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a workspace that is down nobody is polled at once; and the first sync's own turn is minutes away."""
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    with capture_logs():
+        async with at_the_seldom_pace(watcher, clock):
+            for sync_id in SYNCS[1:]:
+                scene.simulator.fault(Status(500), path=f"/syncs/{sync_id}/sync_runs")
+                watcher.poll_soon(sync_id)
+            await passes(clock, 6)
+            assert watcher.health.is_down
+            scene.simulator.forget_requests()
+            scene.run(101, "failed")
+            await passes(clock, 12)
+            assert watcher.health.is_down
+            assert scene.asked("/syncs") > 0
+            assert asked(scene) == 0
+            scene.simulator.clear_faults()
+            await passes(clock, 40)
+            assert not watcher.health.is_down
+            assert scene.events() == [(101, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_what_is_announced_and_can_not_be_read_at_once_is_asked_for_whole_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.simulator.tag_answers(Tags.ALWAYS_304)
+    watcher = await learned(scene, 0)
+    clock = LoopClock(monkeypatch)
+    with capture_logs():
+        async with at_the_seldom_pace(watcher, clock):
+            scene.run(101, "failed")
+            scene.simulator.fault(Status(503), path="/syncs/52/sync_runs")
+            watcher.poll_soon(52)
+            await passes(clock, 4)
+            scene.simulator.clear_faults()
+            await passes(clock, 20)
             assert scene.events() == [(101, "failed")]
 
 

@@ -185,6 +185,20 @@ def test_a_hint_neither_hurries_what_fails_nor_a_workspace_that_is_down() -> Non
     assert schedule.take(1.0) is None
 
 
+def test_a_hint_that_came_while_the_workspace_was_down_is_heeded_when_it_is_back() -> None:
+    schedule = a_schedule(targets=3)
+    failing, well, other = schedule
+    failing.failures = 1
+    for poller in (failing, well):
+        schedule.hurry(poller, 1.0, is_down=True)
+    schedule.resume(2.0)
+    assert schedule.take(2.0) is well
+    schedule.resume(2.0)
+    read(schedule, well, 2.0)
+    assert schedule.take(2.0) is None
+    assert [poller.hurried for poller in (failing, well, other)] == [True, False, False]
+
+
 def test_hints_without_end_do_not_pile_up() -> None:
     schedule = a_schedule(targets=2)
     for number in range(10_000):
@@ -306,6 +320,7 @@ class Wanted:
     failures: int = 0
     under_way: bool = False
     again: bool = False
+    hurried: bool = False
     removed: bool = False
 
 
@@ -407,6 +422,7 @@ class Watching(RuleBasedStateMachine):
         self.schedule.landed(taken.poller, self.now, is_down=is_down)
         again, taken.again = taken.again, False
         taken.under_way, taken.due = False, due
+        taken.hurried = taken.hurried and taken.failures > 0
         if again:
             self.is_hurried(taken, is_down=is_down)
 
@@ -431,7 +447,9 @@ class Watching(RuleBasedStateMachine):
     def is_hurried(self, hinted: Wanted, *, is_down: bool) -> None:
         if hinted.under_way:
             hinted.again = True
-        elif not (is_down or hinted.failures or hinted.removed):
+            return
+        hinted.hurried = True
+        if not (is_down or hinted.failures or hinted.removed):
             hinted.due = min(hinted.due, self.now)
 
     @precondition(lambda self: self.all)
@@ -445,8 +463,8 @@ class Watching(RuleBasedStateMachine):
     def ask_another(self, is_down: bool) -> None:
         well = [each for each in self.waiting if not each.failures]
         self.schedule.hurry_another(self.now, is_down=is_down)
-        if well:
-            self.is_hurried(min(well, key=lambda each: each.due), is_down=is_down)
+        if well and not is_down:
+            self.is_hurried(min(well, key=lambda each: each.due), is_down=False)
 
     @rule()
     def resume(self) -> None:
@@ -455,6 +473,8 @@ class Watching(RuleBasedStateMachine):
             if each.failures:
                 assert each.poller.due <= max(self.now, min(each.due, self.now + REST * self.stretch + 1e-6))
                 each.due = each.poller.due
+            elif each.hurried:
+                each.due = min(each.due, self.now)
 
     @rule(pages=st.sampled_from([1, 3, 400]))
     def list(self, pages: int) -> None:
@@ -620,6 +640,34 @@ def test_one_that_fails_is_seldom_no_more() -> None:
     fail(schedule, poller, poller.due, poller.due + 1)
     assert not poller.seldom
     assert schedule.longest_pause == REST
+
+
+def test_one_that_is_not_found_is_seldom_no_more() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    assert schedule.take(poller.due) is poller
+    schedule.rests(poller, poller.due)
+    assert not poller.seldom
+    assert schedule.longest_pause == REST
+
+
+def test_one_whose_runs_are_fetched_one_by_one_is_not_polled_seldom() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    at = poller.due
+    assert schedule.take(at) is poller
+    schedule.was_read(poller, at, active=False, outside=1, until=math.inf)
+    assert poller.due == at + REST
+
+
+def test_a_poll_under_way_is_given_no_other_time() -> None:
+    """It began late or early by the time at which it was due."""
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    due = poller.due = 500.0
+    poller.under_way = True
+    schedule.rely_on(None, 10.0)
+    assert poller.due == due
 
 
 @pytest.mark.parametrize(("syncs", "pause"), [(1, 10 * REST), (4, 5 * REST), (20, REST), (400, REST)])
