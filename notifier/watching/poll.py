@@ -87,6 +87,8 @@ class Observer:
         answered = self.api_clock.read(answer.date)
         if isinstance(answer, Answer):
             await self._take_list(target, answer, answered)
+            if not had_baseline:
+                target.validators = None  # those of another page: the newest of its runs may bear the same time
         if target.outside:
             await self._poll_all_outside(target, answered)
         if target.followed:

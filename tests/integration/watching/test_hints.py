@@ -14,7 +14,7 @@ from notifier.census.listing import ListingReader
 from notifier.model.errors import StoreUnavailable
 from notifier.model.hints import Hints
 from notifier.simulator import Fault, Status, Transform
-from notifier.simulator.conditional import Tags
+from notifier.simulator.conditional import Conditional, Tags
 from notifier.simulator.listing import Announced
 from notifier.watching.hints import NEEDED
 from notifier.watching.roster import Roster
@@ -224,6 +224,18 @@ async def test_a_304_costs_nothing_and_is_not_believed_for_ever(
             scene.run(101, "failed")
             await passes(clock, 605)
             assert scene.events() == [(101, "failed")]
+
+
+@pytest.mark.asyncio
+async def test_a_time_that_a_longer_page_bore_too_is_no_lie(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baseline is of a hundred runs, and every other poll of five: of both, the newest change is the same."""
+    told = {"Last-Modified": "Mon, 23 Nov 2026 09:00:00 GMT"}
+    monkeypatch.setattr(Conditional, "headers", lambda *_: told)
+    scene.runs(range(1, 9))
+    target = await scene.watched()
+    await scene.poll(target, times=2)
+    assert scene.client._sends_validators
+    assert target.validators is not None
 
 
 @pytest.mark.asyncio
