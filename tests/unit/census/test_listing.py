@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from notifier.census.client import Answer, CensusClient
-from notifier.census.listing import Listing, read_listing
+from notifier.census.client import Answer, CensusClient, Validators
+from notifier.census.listing import Listing, ListingReader, read_listing
 from notifier.census.v2 import V2
 from notifier.model.errors import NotFound
 from notifier.model.identity import Id
@@ -20,13 +20,25 @@ class Pages:
 
     pages: list[bytes]
     failing: dict[int, Exception] = field(default_factory=dict)
+    tag: str = ""
+    asked: list[int] = field(default_factory=list)
+    known: list[Validators | None] = field(default_factory=list)
+    others: list[Validators | None] = field(default_factory=list)
     version = V2("", "", "mine")
 
+    async def syncs_unless(self, known: Validators | None, *, page: int) -> Answer:
+        self.known.append(known)
+        return await self.syncs(page=page)
+
+    def is_another(self, before: Validators | None, answer: Answer) -> None:
+        self.others.append(before)
+
     async def syncs(self, *, page: int) -> Answer:
+        self.asked.append(page)
         if page in self.failing:
             raise self.failing[page]
         body = self.pages[page - 1] if page <= len(self.pages) else a_page()
-        return Answer(body, NOW)
+        return Answer(body, NOW, Validators(self.tag, ""))
 
 
 def a_page(
@@ -78,3 +90,26 @@ async def test_why_a_page_past_the_end_can_not_be_read_does_not_matter() -> None
     api.failing = {2: NotFound("there is one")}
     with pytest.raises(NotFound):
         await read_listing(cast(CensusClient, api), NOW)
+
+
+@pytest.mark.asyncio
+async def test_as_many_pages_are_asked_for_as_the_list_says_it_has() -> None:
+    api = Pages([a_page(i, more=i < 5, last=5) for i in range(1, 6)])
+    assert (await read_listing(cast(CensusClient, api), NOW)).complete
+    assert api.asked == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.asyncio
+async def test_a_page_is_asked_for_with_what_its_last_answer_said_of_itself() -> None:
+    """Though its bytes are the same; where they are not, it is looked at whether that had changed with them."""
+    api = Pages([a_page(52, more=False)], tag="a")
+    reader = ListingReader(cast(CensusClient, api))
+    await reader.read(NOW)
+    api.tag = "b"
+    await reader.read(NOW)
+    await reader.read(NOW, conditionally=True)
+    assert api.known == [None, Validators("b", "")]
+    assert not api.others
+    api.pages = [a_page(52, 53, more=False)]
+    await reader.read(NOW, conditionally=True)
+    assert api.others == [Validators("b", "")]
