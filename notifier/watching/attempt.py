@@ -137,8 +137,9 @@ class PollAttempts:
         target = poller.target
         if isinstance(target, SyncTarget):
             # An API that says "as before" is asked for all of it now and then, and where there may be something new.
+            # So is whoever is polled seldom, each time: what the list keeps to itself, its polls alone can find.
             is_recent = begun - poller.whole_at < WHOLE_EVERY * self._schedule.interval_of(poller)
-            conditionally = is_recent and not poller.hurried
+            conditionally = is_recent and not (poller.hurried or poller.seldom)
             found = await self._observer.poll_sync(target, conditionally=conditionally)
             self._hints.polled(target.sync_id, begun, poller.asked_at, found=found, at_rest=not poller.active)
             if not conditionally:

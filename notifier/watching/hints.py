@@ -53,6 +53,7 @@ class ListHints:
         self.announced = min(announced, NEEDED)
         """Changes in a row that had been announced, as far as they are counted."""
         self._items: Mapping[Id, int] = {}
+        self._vanished: dict[Id, int] = {}  # what the newest reading lacks, as it was when it was last shown
         self._first_ended: float | None = None  # the first reading: what came before it can't have been announced
         self._fresh: dict[Id, float] = {}  # announced, and not polled since
         self._late: set[Id] = set()  # of those, the ones of which a poll had found what was announced
@@ -78,8 +79,10 @@ class ListHints:
         """Part of the list was read, of a reading that may still go on: whom to poll at once."""
         if not self._on or items is self._items:
             return ()
-        changed = tuple(i for i, item in items.items() if self._items.get(i, item) != item)
+        before = {**self._items, **self._vanished} if self._vanished else self._items
+        changed = tuple(i for i, item in items.items() if before.get(i, item) != item)
         self._items = {**self._items, **items}
+        self._vanished = {i: item for i, item in self._vanished.items() if i not in items}
         for sync_id in changed:
             found = self._unannounced.pop(sync_id, None)
             if found is not None:
@@ -94,18 +97,20 @@ class ListHints:
             return Announced((), None)
         hurried = self.shows(items, ended)
         if is_whole:
+            self._vanished |= {i: self._items[i] for i in self._items.keys() - items.keys()}
             self._items = items
         if self._first_ended is None:
             self._first_ended = ended
-        silent_on = self._overdue(items, begun)
+        silent_on = self._overdue(items, begun, is_whole=is_whole)
         if silent_on is not None:
             self.announced = 0
         return Announced(hurried, silent_on)
 
-    def _overdue(self, items: Container[Id], begun: float) -> Id | None:
+    def _overdue(self, items: Container[Id], begun: float, *, is_whole: bool) -> Id | None:
         """A sync whose change a reading that began then ought to show, and does not. What the list lacks altogether, it
         can't announce."""
-        overdue = [i for i, found in self._unannounced.items() if begun - found.since >= self.patience]
+        shown = (found for found in self._unannounced.items() if is_whole or found[0] in items)
+        overdue = [i for i, found in shown if begun - found.since >= self.patience]
         for sync_id in overdue:
             del self._unannounced[sync_id]
         return next((i for i in overdue if i in items), None)
@@ -131,8 +136,14 @@ class ListHints:
             else:
                 waiting.changes += 1
 
+    def keep(self, polled: Container[Id]) -> None:
+        """Forgets what no poll will ever ask about: a list may hold thousands that nobody watches, and ever others."""
+        for sync_id in [i for i in (*self._vanished, *self._fresh) if i not in polled]:
+            self.forget(sync_id)
+
     def forget(self, sync_id: Id) -> None:
         """The sync is watched no longer."""
+        self._vanished.pop(sync_id, None)
         self._fresh.pop(sync_id, None)
         self._late.discard(sync_id)
         self._unannounced.pop(sync_id, None)

@@ -93,13 +93,16 @@ class Lister:
             await self._health.listed(polled=len(self._schedule))
             await self._stretched()
             return True
-        self._whole_due = begun + self._schedule.whole_listing_interval
+        due, self._whole_due = self._whole_due, float("-inf")  # until one is taken: a glance would hide that none is
         listed_at = self._api_clock.read(listing.listed_at).earliest
         self._apply(await self._roster.apply(replace(listing, listed_at=listed_at)))
         self._health.remember(self._roster.listings.kept_in)
         if self._roster.flaw is None:
+            self._whole_due = begun + self._schedule.whole_listing_interval
             await self._health.listed(polled=len(self._schedule))
         else:
+            if is_glance:
+                self._whole_due = due
             await self._health.unlisted_by(self._roster.flaw, begun, is_certain=self._roster.is_of_another)
         await self._health.save()
         await self._stretched()
@@ -122,6 +125,7 @@ class Lister:
         now = asyncio.get_running_loop().time()
         announced = self._hints.read(listing.items, begun, now, is_whole=listing.complete)
         self._hurry(announced.hurried, now)
+        self._hints.keep(self._roster.syncs)
         is_relied_on = listing.complete and self._hints.is_trusted
         self._schedule.rely_on(listing.items if is_relied_on else None, now)
         if listing.complete:

@@ -75,12 +75,9 @@ class Observer:
         self._jitter = jitter
 
     async def poll_sync(self, target: SyncTarget, *, conditionally: bool = False) -> bool:
-        """One poll; whether it found a change. Raises CensusError, StoreError; what was recorded before stays, the rest
-        is found again.
-
-        A run that is asked for by itself and can't be read fails by itself: `target.unread_run` tells. `conditionally`:
-        the API may say that its answer is as before.
-        """
+        """One poll; whether it found a change. `conditionally`: the API may say that its answer is as before. A run that
+        is asked for by itself and can't be read fails by itself: `target.unread_run` tells. Raises CensusError,
+        StoreError; what was recorded before stays, the rest is found again."""
         had_baseline, before = target.mark is not None, target.changes
         known, per_page = target.validators if conditionally else None, NEWEST if had_baseline else PAGE
         answer = await self._client.runs_unless(known, target.sync_id, page=1, per_page=per_page)
@@ -98,10 +95,12 @@ class Observer:
     async def _take_list(self, target: SyncTarget, answer: Answer, answered: ApiTime) -> None:
         """The first page of a sync's runs: nothing is new in the bytes of last time."""
         fingerprint, taken = hash(answer.body), True
+        # Those of a baseline's longer page are another page's: the newest of its runs may bear the same time.
+        validators = answer.validators if target.mark is not None else None
         if fingerprint != target.fingerprint:
             self._client.is_another(target.validators, answer)
             taken = await self._read_list(target, self._client.version.runs_page(answer.body, target.sync_id), answered)
-        target.fingerprint, target.validators = (fingerprint, answer.validators) if taken else (None, None)
+        target.fingerprint, target.validators = (fingerprint, validators) if taken else (None, None)
 
     async def pass_time(self, target: SyncTarget, api_now: datetime | None = None) -> None:
         """What time brought about, also where its runs could not be read. Raises StoreError."""

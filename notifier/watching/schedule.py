@@ -185,7 +185,8 @@ class Schedule:
 
     def landed(self, poller: Poller, now: float, *, is_down: bool) -> None:
         """Its poll is over. `is_down`: as for `hurry`, in case that another was asked for meanwhile."""
-        poller.under_way = poller.hurried = False
+        poller.under_way = False
+        poller.hurried = poller.hurried and poller.failures > 0
         self._push(poller)
         if poller.again:
             poller.again = False
@@ -194,12 +195,13 @@ class Schedule:
     def hurry(self, poller: Poller, now: float, *, is_down: bool) -> None:
         """Polls it next, or once more after the poll that is under way.
 
-        One that fails keeps to its time, and so do all in a workspace that `is_down`.
+        One that fails keeps to its time, and so do all in a workspace that `is_down`, until it is back.
         """
         if poller.under_way:
             poller.again = True
-        elif not (is_down or poller.failures or poller.removed):
-            poller.hurried = True
+            return
+        poller.hurried = True
+        if not (is_down or poller.failures or poller.removed):
             self._hurried[poller] = None
             if poller.due > now:
                 poller.due = now
@@ -212,8 +214,8 @@ class Schedule:
         """Polls one next of which no poll has failed: it tells whether it is the workspace that fails."""
         well = (poller for poller in self if not poller.failures and not poller.under_way)
         another = min(well, key=lambda poller: poller.due, default=None)
-        if another is not None:
-            self.hurry(another, now, is_down=is_down)
+        if another is not None and not is_down:
+            self.hurry(another, now, is_down=False)
 
     def _push(self, poller: Poller) -> None:
         if not poller.removed:
@@ -244,9 +246,8 @@ class Schedule:
         return self._announced is not None and isinstance(target, SyncTarget) and target.sync_id in self._announced
 
     def interval_of(self, poller: Poller) -> float:
-        """Seconds between two polls of it."""
-        rest = self._intervals.rest * (pace.SELDOM if poller.seldom else 1)
-        return (self._intervals.active if poller.active else rest) * self._intervals.stretch
+        """Seconds between two polls of it, as if the list of syncs announced nothing."""
+        return (self._intervals.active if poller.active else self._intervals.rest) * self._intervals.stretch
 
     def rests(self, poller: Poller, now: float) -> None:
         """A poll did not find its target: the next one is at its place in the interval at rest."""
@@ -268,19 +269,25 @@ class Schedule:
         if announced is self._announced:
             return
         self._announced = announced
-        for poller in self:
-            if poller.seldom and not self._is_announced(poller.target):
-                self._is_seldom_no_more(poller)
-                soon = pace.next_poll(now, poller.number, self._intervals, active=False)
-                if not poller.under_way and soon < poller.due:
-                    poller.due = soon
-                    self._push(poller)
-        self._reckon()
+        no_more = [poller for poller in self if poller.seldom and not self._is_announced(poller.target)]
+        for poller in no_more:
+            self._is_seldom_no_more(poller)
+        self._reckon()  # first: in places of an interval that is too short, thousands would be due at once
+        for poller in no_more:
+            soon = pace.next_poll(now, poller.number, self._intervals, active=False)
+            if not poller.under_way and soon < poller.due:
+                poller.due = soon
+                self._push(poller)
 
     def resume(self, now: float) -> None:
-        """The workspace is back: what failed with it waits no longer than any other."""
+        """The workspace is back: what failed with it waits no longer than any other, and what was asked for meanwhile
+        is next."""
         for poller in self:
-            if poller.failures and not poller.under_way:
+            if poller.under_way:
+                continue
+            if poller.hurried and not poller.failures:
+                self.hurry(poller, now, is_down=False)
+            elif poller.failures:
                 soon = pace.next_poll(now, poller.number, self._intervals, active=poller.active)
                 if soon < poller.due:
                     poller.due = soon

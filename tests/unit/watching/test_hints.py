@@ -184,6 +184,63 @@ def test_what_a_reading_lacked_that_was_not_whole_is_compared_with_the_one_befor
     assert told.read(52) == (52,)
 
 
+@pytest.mark.parametrize("readings", [1, 3])
+def test_a_sync_that_was_lacking_for_a_while_is_compared_with_how_it_was_shown_last(readings: int) -> None:
+    told = trusted()
+    for _ in range(readings):
+        told.now += 10
+        told.hints.read({53: 1, "a_word": 1}, told.now - 1, told.now)
+    assert told.read(52) == (52,)
+    told.poll(found=True)
+    told.read(after=PATIENCE + 5)
+    assert told.hints.is_trusted
+    told.now += 10
+    told.hints.read({53: 1, "a_word": 1}, told.now - 1, told.now)
+    assert told.read() == ()
+
+
+def test_what_nobody_polls_is_not_remembered_as_announced() -> None:
+    """Watched one day, it has to be announced anew; until then there may be thousands."""
+    told = trusted()
+    told.read(52, 53)
+    told.hints.keep({53})
+    told.poll(52, found=True)
+    told.read(after=PATIENCE + 5)
+    assert told.said.silent_on == 52
+    told.read(53)
+    told.hints.keep({53})
+    told.poll(53, found=True)
+    assert told.hints.announced == 1
+
+
+def test_what_nobody_polls_is_not_remembered_as_lacking() -> None:
+    told = trusted()
+    told.hints.read({53: 1}, told.now, told.now + 1)
+    told.hints.keep({52, 53})
+    told.hints.keep({53})
+    assert told.read(52, "a_word") == ()
+
+
+def test_a_poll_that_begins_when_a_reading_ends_is_the_one_that_it_hurried() -> None:
+    """It finds nothing, and what another one finds later was not announced by that."""
+    told = trusted()
+    told.read(52)
+    told.hints.polled(52, told.now, told.polled_at[52], found=False, at_rest=True)
+    told.poll(found=True)
+    told.read(after=PATIENCE + 5)
+    assert told.said.silent_on == 52
+
+
+def test_a_reading_that_was_not_whole_excuses_no_change_that_it_does_not_show() -> None:
+    told = trusted()
+    told.poll(found=True)
+    told.now += PATIENCE + 5
+    assert told.hints.read({53: 1}, told.now - 1, told.now, is_whole=False).silent_on is None
+    told.read()
+    assert told.said.silent_on == 52
+    assert not told.hints.is_trusted
+
+
 def test_a_sync_that_is_let_go_is_waited_for_no_longer() -> None:
     told = trusted()
     told.poll(found=True)

@@ -219,6 +219,20 @@ def test_what_was_hurried_and_put_back_is_still_before_what_is_late() -> None:
     assert take(schedule, 2 * REST) is last
 
 
+def test_a_hint_that_came_while_the_workspace_was_down_is_heeded_when_it_is_back() -> None:
+    schedule = a_schedule(targets=3)
+    failing, well, other = schedule
+    failing.failures = 1
+    for poller in (failing, well):
+        schedule.hurry(poller, 1.0, is_down=True)
+    schedule.resume(2.0)
+    assert schedule.take(2.0) is well
+    schedule.resume(2.0)
+    read(schedule, well, 2.0)
+    assert schedule.take(2.0) is None
+    assert [poller.hurried for poller in (failing, well, other)] == [True, False, False]
+
+
 def test_hints_without_end_do_not_pile_up() -> None:
     schedule = a_schedule(targets=2)
     for number in range(10_000):
@@ -341,6 +355,7 @@ class Wanted:
     failures: int = 0
     under_way: bool = False
     again: bool = False
+    hurried: bool = False
     removed: bool = False
 
 
@@ -451,6 +466,7 @@ class Watching(RuleBasedStateMachine):
         self.schedule.landed(taken.poller, self.now, is_down=is_down)
         again, taken.again = taken.again, False
         taken.under_way, taken.due = False, due
+        taken.hurried = taken.hurried and taken.failures > 0
         if again:
             self.is_hurried(taken, is_down=is_down)
 
@@ -475,7 +491,9 @@ class Watching(RuleBasedStateMachine):
     def is_hurried(self, hinted: Wanted, *, is_down: bool) -> None:
         if hinted.under_way:
             hinted.again = True
-        elif not (is_down or hinted.failures or hinted.removed):
+            return
+        hinted.hurried = True
+        if not (is_down or hinted.failures or hinted.removed):
             hinted.due = min(hinted.due, self.now)
             if hinted not in self.hurried:
                 self.hurried.append(hinted)
@@ -491,8 +509,8 @@ class Watching(RuleBasedStateMachine):
     def ask_another(self, is_down: bool) -> None:
         well = [each for each in self.waiting if not each.failures]
         self.schedule.hurry_another(self.now, is_down=is_down)
-        if well:
-            self.is_hurried(min(well, key=lambda each: each.due), is_down=is_down)
+        if well and not is_down:
+            self.is_hurried(min(well, key=lambda each: each.due), is_down=False)
 
     @rule()
     def resume(self) -> None:
@@ -501,6 +519,10 @@ class Watching(RuleBasedStateMachine):
             if each.failures:
                 assert each.poller.due <= max(self.now, min(each.due, self.now + REST * self.stretch + 1e-6))
                 each.due = each.poller.due
+            elif each.hurried:
+                each.due = min(each.due, self.now)
+                if each not in self.hurried:
+                    self.hurried.append(each)
 
     @rule(pages=st.sampled_from([1, 3, 400]))
     def list(self, pages: int) -> None:
@@ -611,6 +633,17 @@ def test_when_the_list_is_relied_on_no_longer_all_are_at_their_places_at_rest() 
     assert schedule.needed == pytest.approx(30 / REST + 1 / LISTING)
 
 
+def test_of_thousands_none_comes_before_its_place_in_the_stretched_interval() -> None:
+    """Else all of them are due at once, and what has a run under way waits behind them."""
+    schedule = a_schedule(allowed=10.0)
+    pollers = announced(schedule, *range(1, 10_001))
+    for poller in pollers:
+        poller.due = 100.0 + 10 * REST * schedule.stretch
+    schedule.rely_on(None, 100.0)
+    assert schedule.stretch == pytest.approx(10_000 / REST / 10, rel=0.1)
+    assert sum(poller.due <= 100.0 + REST for poller in pollers) <= 700
+
+
 def test_a_poll_that_was_about_to_come_comes_no_later_for_that() -> None:
     schedule = a_schedule()
     (poller,) = announced(schedule, 52)
@@ -655,6 +688,34 @@ def test_one_that_fails_is_seldom_no_more() -> None:
     fail(schedule, poller, poller.due, poller.due + 1)
     assert not poller.seldom
     assert schedule.longest_pause == REST
+
+
+def test_one_that_is_not_found_is_seldom_no_more() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    assert schedule.take(poller.due) is poller
+    schedule.rests(poller, poller.due)
+    assert not poller.seldom
+    assert schedule.longest_pause == REST
+
+
+def test_one_whose_runs_are_fetched_one_by_one_is_not_polled_seldom() -> None:
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    at = poller.due
+    assert schedule.take(at) is poller
+    schedule.was_read(poller, at, active=False, outside=1, until=math.inf)
+    assert poller.due == at + REST
+
+
+def test_a_poll_under_way_is_given_no_other_time() -> None:
+    """It began late or early by the time at which it was due."""
+    schedule = a_schedule()
+    (poller,) = announced(schedule, 52)
+    due = poller.due = 500.0
+    poller.under_way = True
+    schedule.rely_on(None, 10.0)
+    assert poller.due == due
 
 
 @pytest.mark.parametrize(("syncs", "pause"), [(1, 10 * REST), (4, 5 * REST), (20, REST), (400, REST)])
