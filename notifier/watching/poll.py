@@ -75,8 +75,7 @@ class Observer:
         self._jitter = jitter
 
     async def poll_sync(self, target: SyncTarget, *, conditionally: bool = False) -> bool:
-        """One poll; whether it found a change. Raises CensusError, StoreError; what was recorded before stays, the rest
-        is found again.
+        """One poll; whether it found a change. Raises CensusError, StoreError; what was recorded stays.
 
         A run that is asked for by itself and can't be read fails by itself: `target.unread_run` tells. `conditionally`:
         the API may say that its answer is as before.
@@ -87,8 +86,6 @@ class Observer:
         answered = self.api_clock.read(answer.date)
         if isinstance(answer, Answer):
             await self._take_list(target, answer, answered)
-            if not had_baseline:
-                target.validators = None  # those of another page: the newest of its runs may bear the same time
         if target.outside:
             await self._poll_all_outside(target, answered)
         if target.followed:
@@ -99,11 +96,12 @@ class Observer:
 
     async def _take_list(self, target: SyncTarget, answer: Answer, answered: ApiTime) -> None:
         """The first page of a sync's runs: nothing is new in the bytes of last time."""
-        fingerprint, taken = hash(answer.body), True
-        if fingerprint != target.fingerprint:
+        # A baseline's page is another one, and longer: its time may be that of the next, and its bytes are not.
+        said, taken = (hash(answer.body), answer.validators if target.mark is not None else None), True
+        if said[0] != target.fingerprint:
             self._client.is_another(target.validators, answer)
             taken = await self._read_list(target, self._client.version.runs_page(answer.body, target.sync_id), answered)
-        target.fingerprint, target.validators = (fingerprint, answer.validators) if taken else (None, None)
+        target.fingerprint, target.validators = said if taken else (None, None)
 
     async def pass_time(self, target: SyncTarget, api_now: datetime | None = None) -> None:
         """What time brought about, also where its runs could not be read. Raises StoreError."""
