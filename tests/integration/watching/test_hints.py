@@ -76,6 +76,18 @@ async def test_syncs_at_rest_are_polled_every_tenth_interval_and_the_list_every_
 
 
 @pytest.mark.asyncio
+async def test_syncs_that_can_not_be_stale_before_are_polled_as_seldom(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene, checks=Checks.model_validate({"stale": {"after": "15m"}}))
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.forget_requests()
+        await passes(clock, 600)
+        assert [asked(scene, sync_id) for sync_id in SYNCS] == [1, 1, 1, 1]
+
+
+@pytest.mark.asyncio
 async def test_what_the_list_announces_is_polled_at_once_and_once(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,6 +221,21 @@ def test_what_nobody_polls_is_not_remembered_as_lacking() -> None:
     assert told.read(52, "a_word") == ()
 
 
+def test_a_poll_that_began_while_a_reading_was_under_way_is_not_the_one_that_it_hurried() -> None:
+    """Its answer may be older than the page that announces."""
+    told = trusted()
+    told.read(52)
+    told.hints.polled(52, told.now - 0.5, told.polled_at[52], found=False, at_rest=True)
+    told.poll(found=True)
+    told.read(after=PATIENCE + 5)
+    assert told.said.silent_on is None
+
+
+def test_what_was_learned_counts_for_no_more_than_is_needed() -> None:
+    told = Told(announced=10 * NEEDED)
+    assert told.hints.announced == NEEDED
+
+
 def test_a_poll_that_begins_when_a_reading_ends_is_the_one_that_it_hurried() -> None:
     """It finds nothing, and what another one finds later was not announced by that."""
     told = trusted()
