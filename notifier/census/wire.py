@@ -120,6 +120,10 @@ def error_of(status: int) -> CensusError | None:
         return NotFound(said)
     if status >= 500 or status in (408, 425):
         return Unreachable(said)
+    if status == 304:
+        return Unusable(
+            f"{said}: all of the answer was asked for; something between here and the API may answer for it"
+        )
     if 300 <= status < 400:
         return Unusable(f"{said}: redirects are not followed; check the workspace's region or base_url")
     return Unusable(said)

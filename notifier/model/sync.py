@@ -24,6 +24,11 @@ class Sync:
     scheduled: bool = True
     """Unless its schedule is `never`."""
 
+    def is_otherwise(self, other: "Sync") -> bool:
+        """Whether it is called, paused or scheduled otherwise than another reading shows it."""
+        mine, its = (self.label, self.paused, self.scheduled), (other.label, other.paused, other.scheduled)
+        return mine != its
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

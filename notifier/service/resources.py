@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import aiohttp
+import structlog
 
 import notifier
 from notifier.census.client import CensusClient, client_of, new_census_session
@@ -25,6 +28,10 @@ from notifier.store.store import Store, open_store
 from notifier.store.views.status import read_worker
 from notifier.watching.health import Health
 from notifier.watchlist.models import Watchlist, Workspace
+
+log = structlog.get_logger(__name__)
+
+VALIDATORS_LIE: Final = "the API gave one ETag or Last-Modified to two answers: none is sent back from now on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,14 @@ class Resources:
             session = new_census_session(settings, self.tls)
             meter = self.metrics.workspace(name, state.last_polled_at)
             try:
-                client = client_of(settings, session, patient=patient, on_throttled=health.throttled, meter=meter)
+                client = client_of(
+                    settings,
+                    session,
+                    patient=patient,
+                    on_throttled=health.throttled,
+                    on_lying_validators=partial(log.warning, VALIDATORS_LIE, workspace=name),
+                    meter=meter,
+                )
             except ProxyUnusable:
                 await session.close()
                 raise

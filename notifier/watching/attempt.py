@@ -120,17 +120,18 @@ class PollAttempts:
 
     async def _goes_on(self, poller: Poller, begun: float) -> None:
         """After a poll that went well: the next one is at the pace of what it showed."""
-        target, now, until = poller.target, asyncio.get_running_loop().time(), None
+        target, now, until, tries = poller.target, asyncio.get_running_loop().time(), None, 0
         poller.asked_at = begun
         if isinstance(target, SyncTarget):
             api_now = self._observer.api_clock.now()
             active, outside = target.is_active(api_now), len(target.outside)
-            if target.is_settled:
+            tries = self._hints.tries(target.sync_id)
+            if target.is_settled and not tries:
                 due_at = next_due_at(target.checks, target.state)
                 until = math.inf if due_at is None else now + (due_at - api_now).total_seconds()
         else:
             active, outside = target.active, 0
-        if self._schedule.was_read(poller, now, active=active, outside=outside, until=until):
+        if self._schedule.was_read(poller, now, active=active, outside=outside, until=until, once_more=tries == 1):
             await self._stretched()
 
     async def _observe(self, poller: Poller, begun: float) -> None:

@@ -30,6 +30,24 @@ class _Unannounced:
     changes: int = 1
 
 
+@dataclass(slots=True)
+class _Fresh:
+    """An announcement, until a poll has found what it was about."""
+
+    at: float
+    was_found_before: bool
+    """A poll had found what was announced."""
+    tries: int = 0
+    """Polls that began since and found nothing: the runs may be behind their list."""
+    is_at_rest: bool = False
+    """Whether the sync was, at the last of them."""
+
+    @property
+    def was_in_vain(self) -> bool:
+        """Whether it announced nothing, as far as that is ever known."""
+        return self.tries > 0 and self.is_at_rest and not self.was_found_before
+
+
 @dataclass(frozen=True, slots=True)
 class Announced:
     """What one reading of the list says of the syncs."""
@@ -55,8 +73,7 @@ class ListHints:
         self._items: Mapping[Id, int] = {}
         self._vanished: dict[Id, int] = {}  # what the newest reading lacks, as it was when it was last shown
         self._first_ended: float | None = None  # the first reading: what came before it can't have been announced
-        self._fresh: dict[Id, float] = {}  # announced, and not polled since
-        self._late: set[Id] = set()  # of those, the ones of which a poll had found what was announced
+        self._fresh: dict[Id, _Fresh] = {}
         self._unannounced: dict[Id, _Unannounced] = {}
         self._findings: deque[bool] = deque(maxlen=SAMPLE)
 
@@ -87,8 +104,8 @@ class ListHints:
             found = self._unannounced.pop(sync_id, None)
             if found is not None:
                 self.announced = min(self.announced + found.changes, NEEDED)
-                self._late.add(sync_id)
-            self._fresh[sync_id] = now
+            self._give_up(sync_id)
+            self._fresh[sync_id] = _Fresh(now, was_found_before=found is not None)
         return () if self._is_noise else changed
 
     def read(self, items: Mapping[Id, int], begun: float, ended: float, *, is_whole: bool = True) -> Announced:
@@ -118,15 +135,18 @@ class ListHints:
     def polled(self, sync_id: Id, begun: float, before: float | None, *, found: bool, at_rest: bool) -> None:
         """A poll of a sync that began then has been recorded. `before`: when the one before it began, if one has been;
         `found`: whether there was a change; `at_rest`: whether it had no run under way before."""
-        announced_at = self._fresh.get(sync_id)
-        if announced_at is not None and (found or announced_at <= begun):
-            del self._fresh[sync_id]
-            if at_rest and (found or sync_id not in self._late):
-                self._findings.append(found)
-            self._late.discard(sync_id)
+        fresh = self._fresh.get(sync_id)
+        if fresh is not None and not found and fresh.at <= begun:
+            fresh.tries += 1
+            fresh.is_at_rest = at_rest
+            if begun - fresh.at >= self.patience:
+                self._give_up(sync_id)
         if not found or not self._on:
             return
-        if announced_at is not None:
+        if fresh is not None:
+            del self._fresh[sync_id]
+            if at_rest:
+                self._findings.append(True)
             self.announced = min(self.announced + 1, NEEDED)
         elif before is not None and self._first_ended is not None and self._first_ended <= before:
             # Else what changed may have been so in the first reading already.
@@ -135,6 +155,17 @@ class ListHints:
                 self._unannounced[sync_id] = _Unannounced(begun)
             else:
                 waiting.changes += 1
+
+    def _give_up(self, sync_id: Id) -> None:
+        """What was announced of a sync is looked for no longer."""
+        fresh = self._fresh.pop(sync_id, None)
+        if fresh is not None and fresh.was_in_vain:
+            self._findings.append(False)
+
+    def tries(self, sync_id: Id) -> int:
+        """Polls that looked in vain for what was announced of a sync, while it is looked for."""
+        fresh = self._fresh.get(sync_id)
+        return fresh.tries if fresh is not None and not self._is_noise else 0
 
     def keep(self, polled: Container[Id]) -> None:
         """Forgets what no poll will ever ask about: a list may hold thousands that nobody watches, and ever others."""
@@ -145,11 +176,10 @@ class ListHints:
         """The sync is watched no longer."""
         self._vanished.pop(sync_id, None)
         self._fresh.pop(sync_id, None)
-        self._late.discard(sync_id)
         self._unannounced.pop(sync_id, None)
 
 
 def hints_of(settings: Workspace, state: WorkspaceState, source: str) -> ListHints:
     """As the watchlist asks for them, with what was learned before this start of a list from the same source."""
-    announced = state.announced if state.source == source else 0
+    announced = state.announced if settings.hints and state.source == source else 0
     return ListHints(on=settings.hints, patience=settings.poll_interval.total_seconds(), announced=announced)

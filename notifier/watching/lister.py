@@ -62,11 +62,12 @@ class Lister:
         self._api_clock.remember(listings.complete_at or listings.first_at)
         self._apply(await self._roster.load(listings))
 
-    async def list(self) -> bool:
-        """Lists the workspace's syncs and polls what is watched; False when that failed, or was not whole."""
+    async def list(self, *, whole: bool = False) -> bool:
+        """Lists the workspace's syncs and polls what is watched; False when that failed, or was not whole. `whole`:
+        what the list lacks counts, also where the last time that it did is not long ago."""
         begun = asyncio.get_running_loop().time()
         try:
-            return await self._list(begun)
+            return await self._list(begun, whole=whole)
         except StoreUnavailable:
             self._apply(self._roster.take_changes())  # what of it could be kept; the store has said the rest
         except DatabaseUnusable:
@@ -79,8 +80,8 @@ class Lister:
             await self._health.unlisted_by("a fault of the notifier; see its log", begun)
         return False
 
-    async def _list(self, begun: float) -> bool:
-        is_glance = self._hints.is_trusted and begun < self._whole_due
+    async def _list(self, begun: float, *, whole: bool) -> bool:
+        is_glance = self._hints.is_trusted and begun < self._whole_due and not whole
         try:
             listing = await self._reader.read(self._clock(), conditionally=is_glance, shown=self._take_shown)
         except CensusError as error:
@@ -90,13 +91,13 @@ class Lister:
         self._schedule.listed(listing.pages)
         await self._take_hints(listing, begun)
         if is_glance and listing.complete:
+            if self._tells_more(listing):
+                await self._take(listing, counts_absence=False)
             await self._health.listed(polled=len(self._schedule))
             await self._stretched()
             return True
         due, self._whole_due = self._whole_due, float("-inf")  # until one is taken: a glance would hide that none is
-        listed_at = self._api_clock.read(listing.listed_at).earliest
-        self._apply(await self._roster.apply(replace(listing, listed_at=listed_at)))
-        self._health.remember(self._roster.listings.kept_in)
+        await self._take(listing, counts_absence=True)
         if self._roster.flaw is None:
             self._whole_due = begun + self._schedule.whole_listing_interval
             await self._health.listed(polled=len(self._schedule))
@@ -107,6 +108,20 @@ class Lister:
         await self._health.save()
         await self._stretched()
         return self._roster.flaw is None
+
+    def _tells_more(self, listing: Listing) -> bool:
+        """Whether it shows a sync that the one taken last did not show, or by another name, paused or scheduled."""
+        listed = self._roster.listed
+        return any(
+            (known := listed.get(i)) is not sync and (known is None or known.is_otherwise(sync))
+            for i, sync in listing.syncs.items()
+        )
+
+    async def _take(self, listing: Listing, *, counts_absence: bool) -> None:
+        listed_at = self._api_clock.read(listing.listed_at).earliest
+        changes = await self._roster.apply(replace(listing, listed_at=listed_at), counts_absence=counts_absence)
+        self._apply(changes)
+        self._health.remember(self._roster.listings.kept_in)
 
     def _take_shown(self, items: Mapping[Id, int]) -> None:
         """A page of the list is another than before: what it announces need not wait for the other pages."""
@@ -150,11 +165,17 @@ class Lister:
                 workspace=self._roster.workspace,
                 sync_id=silent_on,
             )
+        elif before is Hints.TRUSTED:
+            log.warning(
+                "the list of syncs announces what is no change: all syncs are polled at their intervals again",
+                workspace=self._roster.workspace,
+            )
         await self._health.save()
 
     def look(self, now: float) -> None:
         """Relies no longer on a list that could not be read for a while, whatever keeps its reading."""
-        if now - self.read_at > self._hints.patience + 2 * self._schedule.listing_interval:
+        # As slow as a tight budget may make it, which serves the polls first: nothing is lost by waiting.
+        if now - self.read_at > 3 * self._hints.patience + 10 * self._schedule.listing_interval:
             self._schedule.rely_on(None, now)
 
     async def _failed(self, error: CensusError, begun: float) -> None:

@@ -75,11 +75,10 @@ class Observer:
         self._jitter = jitter
 
     async def poll_sync(self, target: SyncTarget, *, conditionally: bool = False) -> bool:
-        """One poll; whether it found a change. Raises CensusError, StoreError; what was recorded stays.
+        """One poll; whether it found a change. `conditionally`: the API may say that its answer is as before. A run
+        that is asked for by itself and can't be read fails by itself: `target.unread_run` tells.
 
-        A run that is asked for by itself and can't be read fails by itself: `target.unread_run` tells. `conditionally`:
-        the API may say that its answer is as before.
-        """
+        Raises CensusError, StoreError; what was recorded stays."""
         had_baseline, before = target.mark is not None, target.changes
         known, per_page = target.validators if conditionally else None, NEWEST if had_baseline else PAGE
         answer = await self._client.runs_unless(known, target.sync_id, page=1, per_page=per_page)

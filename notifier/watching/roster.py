@@ -163,7 +163,7 @@ class Roster:
 
     # --- from a listing ---
 
-    async def apply(self, listing: Listing) -> Changes:
+    async def apply(self, listing: Listing, *, counts_absence: bool = True) -> Changes:
         """Brings the targets in line with a listing. Only a complete one that is believed takes any away."""
         watched = self.syncs.keys() & (self._shown | {i for i, t in self.syncs.items() if t.known.has_baseline})
         self.is_of_another = self.listings.shows_another_workspace(listing, watched | self._of_runs)
@@ -187,7 +187,7 @@ class Roster:
         if not listing.complete:
             candidates |= {i: self._labels.get(i) for i in self._named_and_here() if i not in candidates}
         covered = self._coverage.labels_of(candidates)
-        gone = await self._count_missing(listing) if listing.complete else set()
+        gone = await self._count_missing(listing) if listing.complete and counts_absence else set()
         await self._forget({i for i in self.syncs if i in gone or i not in covered}, gone, listing)
         await self._update_known(listing, covered)
         new = {i: labels for i, labels in covered.items() if i not in self.syncs and i not in gone}

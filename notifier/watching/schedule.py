@@ -225,9 +225,19 @@ class Schedule:
 
     # --- when it is due ---
 
-    def was_read(self, poller: Poller, now: float, *, active: bool, outside: int, until: float | None = None) -> bool:
+    def was_read(
+        self,
+        poller: Poller,
+        now: float,
+        *,
+        active: bool,
+        outside: int,
+        until: float | None = None,
+        once_more: bool = False,
+    ) -> bool:
         """A poll read its target: the next one is at its place in the interval. `until`: how long nothing but a change
-        calls for a poll of it; None where something is pending. True where the intervals of all were reckoned anew,
+        calls for a poll of it; None where something is pending. `once_more`: what is expected was not there yet; the
+        next poll is as if it were active. True where the intervals of all were reckoned anew,
         because this target takes more or fewer requests than before."""
         seldom = until is not None and not active and not outside and self._is_announced(poller.target)
         before = (poller.active, poller.seldom, poller.outside)
@@ -240,6 +250,8 @@ class Schedule:
         poller.due = pace.next_poll(after, poller.number, self._intervals, active=active, seldom=seldom)
         if seldom and until is not None and until < poller.due:
             poller.due = max(until, pace.next_poll(after, poller.number, self._intervals, active=False))
+        if once_more:
+            poller.due = min(poller.due, pace.next_poll(after, poller.number, self._intervals, active=True))
         return changed
 
     def _is_announced(self, target: Target) -> bool:

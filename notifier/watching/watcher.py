@@ -171,9 +171,10 @@ class WorkspaceWatcher:
         failures = 0
         while True:
             await self.health.until_asked_again()
+            is_asked_for = self._list_soon.is_set()
             self._list_soon.clear()
             begun = now()
-            failures = 0 if await self._lister.list() else failures + 1
+            failures = 0 if await self._lister.list(whole=is_asked_for) else failures + 1
             took = now() - begun
             wait = self._schedule.listing_interval
             if self._hints.is_trusted:

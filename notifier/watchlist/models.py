@@ -38,6 +38,7 @@ from notifier.watchlist.values import (
     Database,
     Duration,
     EventPattern,
+    Flag,
     Glob,
     Globs,
     Identifier,
@@ -108,7 +109,7 @@ class Workspace(Part):
     """Ceiling for all requests to this workspace together."""
     max_concurrent_requests: Count = 16
     """How many requests may be under way at once."""
-    hints: bool = True
+    hints: Flag = True
     """Learn what the list of syncs announces: news within seconds, a fifth of the requests. False: poll all alike."""
     lifecycle_webhook: LifecycleWebhook | None = None
     """Takes Census' webhooks of this workspace at /webhooks/census/NAME of the server: news within a second."""

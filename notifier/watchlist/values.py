@@ -189,6 +189,7 @@ Identifier = Annotated[
     ),
 ]
 Count = Annotated[int, Field(gt=0, le=1_000_000), BeforeValidator(as_number)]
+Flag = Annotated[bool, BeforeValidator(as_number)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), BeforeValidator(as_number)]
 NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 Name = NonEmpty

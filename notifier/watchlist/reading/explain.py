@@ -258,6 +258,7 @@ _LIMITS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 }
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
+    "bool_type": "must be true or false, without quotes",
     "finite_number": "must be a finite number",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty; give at least one, or leave it out where it is optional",

@@ -21,7 +21,7 @@ from notifier.watching.roster import Roster
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import Checks
 from notifier.watchlist.models import Watch
-from tests.integration.watching.kit import WORKSPACE, LoopClock, Scene, lines, running, until
+from tests.integration.watching.kit import WORKSPACE, LoopClock, Scene, created, lines, running, until
 
 pytestmark = pytest.mark.standing_clock
 
@@ -170,6 +170,7 @@ async def test_a_list_that_can_not_be_read_is_not_relied_on(
     async with at_the_seldom_pace(watcher, clock):
         if hangs:
             monkeypatch.setattr(ListingReader, "read", never)
+            await passes(clock, 180)
         else:
             scene.simulator.fault(Status(503), path="/syncs")
         await passes(clock, 120)
@@ -180,6 +181,60 @@ async def test_a_list_that_can_not_be_read_is_not_relied_on(
 
 def lacks_some(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "pagination": {**answer["pagination"], "total_records": 99}}
+
+
+def lacks_53(answer: dict[str, Any]) -> dict[str, Any]:
+    data = [sync for sync in answer["data"] if sync["id"] != 53]
+    return {"data": data, "pagination": {**answer["pagination"], "total_records": len(data)}}
+
+
+@pytest.mark.asyncio
+async def test_a_sync_whose_runs_are_not_found_any_more_is_gone_as_soon_as_ever(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That asks for a whole list: a glance would not say whether it is gone."""
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.remove_sync(53)
+        watcher.poll_soon(53)
+        await passes(clock, 260)
+        assert watcher.watched_syncs == 3
+
+
+@pytest.mark.asyncio
+async def test_what_a_glance_shows_of_a_sync_beside_its_runs_is_taken_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.update_sync(53, paused=True, label="Renamed")
+        scene.sync(99)
+        await passes(clock, 12)
+        targets = {target.sync_id: target for target in watcher.watched()}
+        assert targets.keys() == {*SYNCS, 99}
+        assert targets[53].state.standing.paused
+        assert targets[53].label == "Renamed"
+
+
+@pytest.mark.asyncio
+async def test_runs_that_are_behind_the_list_are_looked_at_again_soon(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.forget_requests()
+        scene.simulator.update_sync(52, updated_at=created(7))
+        while not asked(scene):
+            await passes(clock, 2)
+        scene.simulator.announce_runs(Announced.NOTHING)
+        scene.run(101, "failed")
+        await passes(clock, 12)
+        assert scene.events() == [(101, "failed")]
+        await passes(clock, 100)
+        assert watcher.health.state.hints is Hints.TRUSTED
 
 
 @pytest.mark.parametrize("fault", [Status(503), Transform(lacks_some)])
@@ -206,7 +261,7 @@ async def test_a_reading_that_is_not_whole_brings_the_next_whole_one_no_nearer(
         scene.simulator.fault(Transform(lacks_some), path="/syncs")
         await passes(clock, 12)
         scene.simulator.clear_faults()
-        scene.simulator.remove_sync(53)
+        scene.simulator.fault(Transform(lacks_53), path="/syncs")
         await passes(clock, 280)
         assert watcher.watched_syncs == 4
         await passes(clock, 120)
@@ -219,7 +274,7 @@ async def test_readings_between_two_whole_ones_take_no_sync_away(scene: Scene, m
     watcher = await learned(scene)
     clock = LoopClock(monkeypatch)
     async with at_the_seldom_pace(watcher, clock):
-        scene.simulator.remove_sync(53)
+        scene.simulator.fault(Transform(lacks_53), path="/syncs")
         await passes(clock, 200)
         assert watcher.watched_syncs == 4
         await passes(clock, 600)

@@ -237,10 +237,27 @@ def test_what_was_learned_counts_for_no_more_than_is_needed() -> None:
 
 
 def test_a_poll_that_begins_when_a_reading_ends_is_the_one_that_it_hurried() -> None:
-    """It finds nothing, and what another one finds later was not announced by that."""
     told = trusted()
     told.read(52)
-    told.hints.polled(52, told.now, told.polled_at[52], found=False, at_rest=True)
+    told.hints.polled(52, told.now - 1, told.polled_at[52], found=False, at_rest=True)
+    assert told.hints.tries(52) == 0
+    told.hints.polled(52, told.now, told.now - 1, found=False, at_rest=True)
+    assert told.hints.tries(52) == 1
+
+
+def test_runs_may_be_behind_their_list_as_long_as_a_poll_at_rest_would_be() -> None:
+    """It finds nothing at first; what another poll finds soon was announced, and what one finds much later was not."""
+    told = trusted()
+    told.read(52)
+    told.poll(found=False)
+    told.poll(found=True)
+    told.read(after=PATIENCE + 5)
+    assert told.said.silent_on is None
+    told.read(52)
+    told.poll(found=False)
+    told.now += PATIENCE
+    told.poll(found=False)
+    assert told.hints.tries(52) == 0
     told.poll(found=True)
     told.read(after=PATIENCE + 5)
     assert told.said.silent_on == 52
