@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -56,6 +57,8 @@ def status(
     view = read_status(path, place.receivers)
     tell_what_lacks(place.lacks)
     running = is_held(path)
+    if not running:  # the last worker's requests say nothing of this minute
+        view = replace(view, workspaces=tuple(replace(each, requests_per_minute=None) for each in view.workspaces))
     if as_json:
         from notifier.web.documents import status_document  # it knows events and incidents too
 

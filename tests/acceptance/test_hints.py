@@ -121,3 +121,4 @@ def test_hints_can_be_turned_off(workplace: Workplace, simulator: SimulatorThrea
     time.sleep(5)
     assert min(polls(simulator)[sync_id] for sync_id in SYNCS) >= 2
     assert workplace.stop() == 0
+    assert workplace.json("status")["workspaces"][0]["requests_per_minute"] is None
