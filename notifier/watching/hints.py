@@ -139,7 +139,7 @@ class ListHints:
         if fresh is not None and not found and fresh.at <= begun:
             fresh.tries += 1
             fresh.is_at_rest = at_rest
-            if begun - fresh.at >= self.patience:
+            if fresh.was_found_before or begun - fresh.at >= self.patience:
                 self._give_up(sync_id)
         if not found or not self._on:
             return

@@ -413,8 +413,9 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     assert is_time(during["worker"]["last_seen_at"])
     (workspace,) = during["workspaces"]
     assert is_time(workspace.pop("last_polled_at"))
+    assert workspace.pop("requests_per_minute") in (None, *range(1_000))
     version = {"api": "v1", "retires_on": "2027-01-15"}
-    assert workspace == {"name": "production", "ok": True, "last_error": None, **version}
+    assert workspace == {"name": "production", "ok": True, "last_error": None, **version, "hints": "learning"}
     first, second = during["syncs"]
     assert datetime.fromisoformat(first["newest_run"].pop("updated_at")) == datetime.fromisoformat(run["updated_at"])
     assert first == {

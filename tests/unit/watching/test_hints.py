@@ -245,6 +245,13 @@ def test_a_poll_that_begins_when_a_reading_ends_is_the_one_that_it_hurried() -> 
     assert told.hints.tries(52) == 1
 
 
+def test_what_a_poll_had_found_before_it_was_announced_is_looked_for_once(told: Told) -> None:
+    told.poll(found=True)
+    told.read(52)
+    told.poll(found=False)
+    assert told.hints.tries(52) == 0
+
+
 def test_runs_may_be_behind_their_list_as_long_as_a_poll_at_rest_would_be() -> None:
     """It finds nothing at first; what another poll finds soon was announced, and what one finds much later was not."""
     told = trusted()
