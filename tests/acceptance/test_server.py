@@ -322,8 +322,12 @@ def test_each_endpoint_and_its_command_show_what_happened(workplace: Workplace, 
             "worker": {"running": True, "version": notifier.__version__},
             "workspaces": [
                 {
-                    **{"name": "production", "ok": True, "last_error": None, "hints": "learning"},
-                    **{"api": "v1", "retires_on": "2027-01-15"},
+                    "name": "production",
+                    "ok": True,
+                    "last_error": None,
+                    "hints": "learning",
+                    "api": "v1",
+                    "retires_on": "2027-01-15",
                 }
             ],
             "syncs": [
