@@ -36,7 +36,7 @@ def measure(scene: Scene) -> list[Figure]:
         Figure(
             f"burst: {syncs:,} runs change at once, one webhook",
             f"{took:.1f} s (the last seen after {first_seen:.1f} s); CPU {1e3 * cpu / syncs:.2f} ms a change",
-            "all told within 15 s, one core",
-            took <= 15,
+            "all told within 10 s, one core",
+            took <= 10,
         )
     ]
