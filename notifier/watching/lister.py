@@ -90,20 +90,22 @@ class Lister:
             return False
         self._schedule.listed(listing.pages)
         await self._take_hints(listing, begun)
-        if is_glance and listing.complete:
-            if self._tells_more(listing):
-                await self._take(listing, counts_absence=False)
+        if is_glance and listing.complete and not self._tells_more(listing):
             await self._health.listed(polled=len(self._schedule))
             await self._stretched()
             return True
         due, self._whole_due = self._whole_due, float("-inf")  # until one is taken: a glance would hide that none is
-        await self._take(listing, counts_absence=True)
-        if self._roster.flaw is None:
+        listed_at = self._api_clock.read(listing.listed_at).earliest
+        listing = replace(listing, listed_at=listed_at)
+        self._apply(await self._roster.apply(listing, counts_absence=not is_glance))
+        self._health.remember(self._roster.listings.kept_in)
+        if is_glance:
+            self._whole_due = due
+        elif self._roster.flaw is None:
             self._whole_due = begun + self._schedule.whole_listing_interval
+        if self._roster.flaw is None:
             await self._health.listed(polled=len(self._schedule))
         else:
-            if is_glance:
-                self._whole_due = due
             await self._health.unlisted_by(self._roster.flaw, begun, is_certain=self._roster.is_of_another)
         await self._health.save()
         await self._stretched()
@@ -116,12 +118,6 @@ class Lister:
             (known := listed.get(i)) is not sync and (known is None or known.is_otherwise(sync))
             for i, sync in listing.syncs.items()
         )
-
-    async def _take(self, listing: Listing, *, counts_absence: bool) -> None:
-        listed_at = self._api_clock.read(listing.listed_at).earliest
-        changes = await self._roster.apply(replace(listing, listed_at=listed_at), counts_absence=counts_absence)
-        self._apply(changes)
-        self._health.remember(self._roster.listings.kept_in)
 
     def _take_shown(self, items: Mapping[Id, int]) -> None:
         """A page of the list is another than before: what it announces need not wait for the other pages."""

@@ -183,6 +183,24 @@ def lacks_some(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "pagination": {**answer["pagination"], "total_records": 99}}
 
 
+def shows_strangers(answer: dict[str, Any]) -> dict[str, Any]:
+    data = [{**sync, "id": 1_000 + sync["id"]} for sync in answer["data"]]
+    return {"data": data, "pagination": answer["pagination"]}
+
+
+@pytest.mark.asyncio
+async def test_a_glance_that_shows_new_syncs_and_none_that_is_known_is_not_believed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await learned(scene)
+    clock = LoopClock(monkeypatch)
+    async with at_the_seldom_pace(watcher, clock):
+        scene.simulator.fault(Transform(shows_strangers), path="/syncs")
+        await passes(clock, 60)
+        assert watcher.health.unlisted is not None
+        assert {target.sync_id for target in watcher.watched()} == set(SYNCS)
+
+
 def lacks_53(answer: dict[str, Any]) -> dict[str, Any]:
     data = [sync for sync in answer["data"] if sync["id"] != 53]
     return {"data": data, "pagination": {**answer["pagination"], "total_records": len(data)}}
