@@ -137,9 +137,8 @@ class Gate:
 
     async def enter(self, *, patient: bool) -> None:
         """The rate comes last: whoever had its leave and then sat out a pause would go on top of the burst after it."""
-        self.free -= (
-            1  # also while it waits for a place, or polls that are handed out for a free one would wait with it
-        )
+        # Also while it waits for a place: polls that are handed out for a free one would wait behind it.
+        self.free -= 1
         try:
             await self._slots.acquire()
         except asyncio.CancelledError:
