@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from notifier.store.revision import scripts_directory
+from notifier.store.sql.revision import scripts_directory
 
 SYNC, RUN, WAITING = 52, 93, "evt_waiting"
 WHEN = int(datetime.now(UTC).timestamp() * 1_000_000)

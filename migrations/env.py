@@ -23,6 +23,6 @@ with context.begin_transaction():
     if lost is not None:
         child, _, parent, _ = lost
         raise DatabaseUnusable(
-            f"{context.config.attributes.get('path')}: rows of {child} refer to rows of {parent} that are gone; "
+            f"{context.config.attributes.get('database')}: rows of {child} refer to rows of {parent} that are gone; "
             "restore a backup, or remove them"
         )

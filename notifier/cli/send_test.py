@@ -18,6 +18,7 @@ from notifier.model.delivery import Broken, Delivered, Outcome, Refused, Retry
 from notifier.model.errors import StoreError
 from notifier.model.event import TEST_TYPE
 from notifier.service import log
+from notifier.store.database import database_at
 from notifier.store.orders import try_receiver
 from notifier.watchlist.reading.wording import Quotes
 from notifier.watchlist.receivers import ReceiverSettings, WebhookReceiver
@@ -53,9 +54,9 @@ def send_test(
     if not isinstance(sent.outcome, Delivered):
         typer.echo(f"notifier: {receiver} did not get the test message", err=True)
         raise typer.Exit(1)
-    if watchlist.database_path.exists():
+    if database_at(watchlist.database_place).has_been_made():
         try:
-            try_receiver(watchlist.database_path, receiver, datetime.now(UTC))
+            try_receiver(watchlist.database_place, receiver, datetime.now(UTC))
         except StoreError as error:  # the message is in the channel all the same
             typer.echo(f"notifier: a running worker can't be told that {receiver} works: {error}", err=True)
 

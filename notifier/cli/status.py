@@ -20,9 +20,10 @@ from notifier.model.check import Check, in_words
 from notifier.model.errors import NotifierError, WatchlistError
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
-from notifier.store.sqlite.lock import is_held
+from notifier.store.database import database_at
 from notifier.store.views.overview import WorkspaceView
 from notifier.store.views.status import RunView, Status, SyncView, count_open, read_status, require_recent_worker
+from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.reading.place import default_database
 
 MOST_SYNCS: Final = 50
@@ -56,7 +57,7 @@ def status(
     path = place.database
     view = read_status(path, place.receivers)
     tell_what_lacks(place.lacks)
-    running = is_held(path)
+    running = database_at(path).has_worker()
     if not running:  # the last worker's requests say nothing of this minute
         view = replace(view, workspaces=tuple(replace(each, requests_per_minute=None) for each in view.workspaces))
     if as_json:
@@ -86,7 +87,7 @@ def _require_health(config: Path) -> None:
         raise wrong
 
 
-def _databases(config: Path) -> Iterator[Path | WatchlistError]:
+def _databases(config: Path) -> Iterator[DatabasePlace | WatchlistError]:
     """Where the watchlist has it, or else why it does not say; then where a worker has it."""
     try:
         yield look_up(config).database

@@ -160,7 +160,7 @@ async def look_after_store(store: Store, try_it: Callable[[], Awaitable[None]]) 
     while True:
         await asyncio.sleep(STORE_CHECK.total_seconds())
         if not store.is_in_place():
-            raise DatabaseUnusable(f"{store.path} was deleted or replaced while the worker ran")
+            raise DatabaseUnusable(f"{store.place} was deleted or replaced while the worker ran")
         if not store.works or store.idle >= STORE_CHECK:
             with suppress(StoreUnavailable):
                 await try_it()

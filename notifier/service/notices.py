@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 async def log_start(worker: Worker, listen: str | None, today: date) -> None:
     """`listen`: where the server listens, if there is one."""
-    database = str(worker.store.path)
+    database = str(worker.store.place)
     figures = _figures(worker.watchlist)
     log.info("notifier started", version=notifier.__version__, **figures, database=database, listen=listen)
     _warn(worker.watchlist)

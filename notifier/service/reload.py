@@ -97,8 +97,8 @@ class Reloads:
 
 def _what_may_change(new: Watchlist, old: Watchlist) -> Watchlist:
     """The new watchlist, but for what a running worker can't change."""
-    if new.database_path != old.database_path:
-        log.warning("a change of database takes effect with a restart", in_force=str(old.database_path))
+    if new.database_place != old.database_place:
+        log.warning("a change of database takes effect with a restart", in_force=str(old.database_place))
     if new.server.address != old.server.address:
         in_force = str(old.server.address) if old.server.address is not None else None
         log.warning("a change of server.listen takes effect with a restart", in_force=in_force)

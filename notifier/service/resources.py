@@ -1,6 +1,8 @@
 """What a reload leaves in place: the database and its lock, the counts, the pace of each destination, and the line to
 each workspace whose settings did not change."""
 
+import os
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -8,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -22,11 +23,12 @@ from notifier.model.sync import WorkspaceState
 from notifier.receivers.pace import Paces
 from notifier.service.metrics import Metrics
 from notifier.service.retention import SteadyPresent
-from notifier.store.migrate import migrate
-from notifier.store.sqlite.lock import worker_lock
+from notifier.store.database import database_at
+from notifier.store.seat import Introduction
 from notifier.store.store import Store, open_store
 from notifier.store.views.status import read_worker
 from notifier.watching.health import Health
+from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.models import Watchlist, Workspace
 
 log = structlog.get_logger(__name__)
@@ -93,16 +95,21 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(path: Path) -> AsyncIterator[Resources]:
-    """Locks, migrates and opens the database, and closes all of it again. Raises StoreError."""
-    with worker_lock(path):
-        migrate(path)
-        before = read_worker(path)
+async def open_resources(place: DatabasePlace) -> AsyncIterator[Resources]:
+    """Reserves, migrates and opens the database, and closes all of it again. Raises StoreError."""
+    database = database_at(place)
+    with database.reserved():
+        database.migrate()
+        before = read_worker(place)
         present = SteadyPresent(before.last_seen_at if before is not None else None, time.monotonic())
-        async with open_store(path) as store:
+        async with open_store(place, _introduction()) as store:
             metrics = Metrics(notifier.__version__)
             resources = Resources(store, ssl.create_default_context(), metrics, datetime.now(UTC), present)
             try:
                 yield resources
             finally:
                 await resources.close()
+
+
+def _introduction() -> Introduction:
+    return Introduction(os.environ.get("NOTIFIER_REPLICA") or socket.gethostname(), os.getpid(), notifier.__version__)

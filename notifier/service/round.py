@@ -27,7 +27,7 @@ async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
         async with (
-            open_resources(watchlist.database_path) as resources,
+            open_resources(watchlist.database_place) as resources,
             open_worker(resources, watchlist, once=True) as worker,
         ):
             await rehearse(resources, watchlist)

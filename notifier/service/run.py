@@ -51,7 +51,7 @@ async def serve(
     `on_end` is called when it ends by itself, by a loop that died. Raises StoreError.
     """
     replaced = Replaced()
-    async with open_resources(watchlist.database_path) as resources, AsyncExitStack() as server:
+    async with open_resources(watchlist.database_place) as resources, AsyncExitStack() as server:
         server.push_async_callback(replaced.end)
         await rehearse(resources, watchlist)
         life = AsyncExitStack()
@@ -141,7 +141,7 @@ def facts_of(worker: Worker, reloads: Reloads | None) -> WorkerFacts:
     """What the server knows of a worker, and of a watchlist that is not in force."""
     watchlist = worker.watchlist
     return WorkerFacts(
-        database=worker.store.path,
+        database=worker.store.place,
         workspaces=watchlist.workspaces,
         receivers=tuple(watchlist.receivers),
         ailment=worker.liveness.ailment,

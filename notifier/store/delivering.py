@@ -10,11 +10,11 @@ from sqlalchemy import Row
 from notifier.model.delivery import Message, PendingDelivery, Posted, ReceiverState, Settlement, Shown, Story
 from notifier.model.event import run_story
 from notifier.model.identity import Id
+from notifier.store.reader import DatabaseReader
 from notifier.store.sql import delivering as sql
 from notifier.store.sql.parts import Group
 from notifier.store.sql.rows import mentions_of, pending_of, receiver_of, receiver_row, settlement_row
 from notifier.store.sql.schema import NONE
-from notifier.store.sqlite.reader import DatabaseReader
 from notifier.store.writer import Writer
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, and_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -12,6 +11,7 @@ from notifier.model.delivery import DeliveryState
 from notifier.store.sql.schema import deliveries, receivers
 from notifier.store.views.database import open_database
 from notifier.store.views.deliveries import DeliveryFilter
+from notifier.watchlist.database import DatabasePlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,16 @@ class Retried:
     """What is left as it is, since its receiver (named beside the ID) is gone."""
 
 
-def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime, configured: Collection[str]) -> Retried:
+def retry_deliveries(
+    place: DatabasePlace, wanted: DeliveryFilter, now: datetime, configured: Collection[str]
+) -> Retried:
     """Makes dead deliveries pending with a fresh clock and pending ones due now.
 
     `configured`: the receivers of the watchlist. No others can be sent anything: what is theirs would wait for ever.
     Broken ones are tried at once. Raises DatabaseUnusable.
     """
     unfinished = or_(deliveries.c.state == DeliveryState.DEAD.value, deliveries.c.state == DeliveryState.PENDING.value)
-    with open_database(path, "command") as connection:
+    with open_database(place, "command") as connection:
         rows = connection.execute(
             select(deliveries.c.id, deliveries.c.receiver).where(and_(unfinished, wanted.condition()))
         ).all()
@@ -47,9 +49,9 @@ def retry_deliveries(path: Path, wanted: DeliveryFilter, now: datetime, configur
     return Retried(tuple(ids), {row.id: row.receiver for row in rows if row.receiver not in configured})
 
 
-def try_receiver(path: Path, name: str, now: datetime) -> None:
+def try_receiver(place: DatabasePlace, name: str, now: datetime) -> None:
     """Has a running worker try a receiver at once that it has found broken. Raises DatabaseUnusable."""
-    with open_database(path, "command") as connection:
+    with open_database(place, "command") as connection:
         _ask_to_try(connection, name, now)
 
 

@@ -1,40 +1,44 @@
 """What the worker asks of the database, as a whole; each stage is handed its own half of it.
 
-Two connections: one writes (see writer.py), one only reads and never checkpoints.
+Two connections: one writes (see writer.py), one only reads. That one never checkpoints SQLite's WAL.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from notifier.model.delivery import Backlog
 from notifier.model.incident import Check
+from notifier.store.database import Database, database_at
 from notifier.store.delivering import DeliveringStore
+from notifier.store.reader import DatabaseReader, open_reader
+from notifier.store.seat import Introduction, Seat
 from notifier.store.sql import retention
 from notifier.store.sql import worker as sql
 from notifier.store.sql.order import WRITES
 from notifier.store.sql.stored import MICROSECOND
-from notifier.store.sqlite.engine import as_store_errors, engine_for
-from notifier.store.sqlite.files import identity, open_here
-from notifier.store.sqlite.reader import DatabaseReader, open_reader
-from notifier.store.sqlite.thread import own_thread
 from notifier.store.watching import WatchingStore
 from notifier.store.writer import Writer
+from notifier.watchlist.database import DatabasePlace
 
 PRUNE_AT_ONCE = 1_000
+NOBODY = Introduction("", 0, "")
 
 
 class Store:
     """The worker's database, open. Made by `open_store`."""
 
-    def __init__(self, path: Path, reader: DatabaseReader, writer: Writer) -> None:
-        self.path = path
+    def __init__(
+        self, place: DatabasePlace, database: Database, seat: Seat, reader: DatabaseReader, writer: Writer
+    ) -> None:
+        self.place = place
+        self.seat = seat
         self.watching = WatchingStore(reader, writer)
         self.delivering = DeliveringStore(reader, writer)
         self._reader = reader
         self._writer = writer
-        self._identity = identity(path)
+        self._database = database
 
     @property
     def works(self) -> bool:
@@ -51,8 +55,8 @@ class Store:
         await self._writer.hurry()
 
     def is_in_place(self) -> bool:
-        """Whether the file at the path is still the one that is open: SQLite writes to a deleted file silently."""
-        return identity(self.path) == self._identity
+        """Whether the database is still the one that was opened: SQLite writes to a deleted file silently."""
+        return self._database.is_in_place()
 
     async def save_worker(self, version: str, started_at: datetime, last_seen_at: datetime) -> None:
         """The sign of life."""
@@ -98,18 +102,20 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator[Store]:
-    """Opens a database that `migrate` has brought up to date. Raises DatabaseUnusable."""
-    async with AsyncExitStack() as connections:
-        with as_store_errors(path, opening=True):
-            thread = await connections.enter_async_context(own_thread(engine_for(path, "worker")))
-        # The reader is closed first: the last to close empties the WAL into the file, which a reader can't.
-        reader = await connections.enter_async_context(open_reader(path))
-        writer = Writer(thread, path, WRITES)
-        store = Store(path, reader, writer)
+async def open_store(place: DatabasePlace, introduction: Introduction = NOBODY) -> AsyncIterator[Store]:
+    """Opens a database that `migrate` has brought up to date, and takes a place at it. Raises DatabaseUnusable."""
+    database = database_at(place)
+    seat = database.seat(introduction)
+    # The reader is closed first: the last to close empties SQLite's WAL into the file, which a reader can't.
+    async with database.writing() as thread, open_reader(database) as reader:
+        writer = Writer(thread, database, seat, WRITES)
         writer.start()
+        attending = asyncio.create_task(seat.run(writer), name="attend")
         try:
-            with open_here(path):
-                yield store
+            with database.in_use():
+                yield Store(place, database, seat, reader, writer)
         finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
             await writer.close()
+            await seat.leave(writer)

@@ -8,6 +8,7 @@ from notifier.model.identity import Id
 from notifier.model.incident import CountedTo, Incident
 from notifier.model.run import GoodRun, PreviousRun, Result, Snapshot, UnendedRun
 from notifier.model.sync import ListedSync, RunWatch, Standing, WatchedSync, WorkspaceState
+from notifier.store.reader import DatabaseReader
 from notifier.store.sql import watching as sql
 from notifier.store.sql.observation import observation_rows
 from notifier.store.sql.rows import (
@@ -21,7 +22,6 @@ from notifier.store.sql.rows import (
     workspace_of,
     workspace_row,
 )
-from notifier.store.sqlite.reader import DatabaseReader
 from notifier.store.writer import Writer
 
 MOST_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766, and an answer of 16 MB may name more runs

@@ -8,24 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.store.database import Database
+from notifier.store.seat import Seat
 from notifier.store.sql.parts import Group, Values
-from notifier.store.sqlite.engine import wait_for_lock
-from notifier.store.sqlite.files import store_error_of
-from notifier.store.sqlite.pulse import data_version
-from notifier.store.sqlite.thread import OwnThread
+from notifier.store.thread import ConnectionThread
 
 log = structlog.get_logger(__name__)
 
 
 MOST_INTENTS = 2_000  # intents in one transaction: bounds how long a commit can take
-SHORT_PATIENCE = 0.5  # seconds
 
 
 @dataclass(slots=True)
@@ -37,9 +34,11 @@ class _Intent:
 class Writer:
     """Serialises writes on one connection; `order` is the order of statements within a transaction."""
 
-    def __init__(self, thread: OwnThread, path: Path, order: Sequence[Executable]) -> None:
-        self._thread = thread
-        self._path = path
+    def __init__(self, thread: ConnectionThread, database: Database, seat: Seat, order: Sequence[Executable]) -> None:
+        self.thread = thread
+        """For what else is to be done on the connection, between two transactions."""
+        self._database = database
+        self._seat = seat
         self._rank = {id(statement): rank for rank, statement in enumerate(order)}
         self._waiting: list[_Intent] = []
         self._asked = asyncio.Event()
@@ -62,8 +61,8 @@ class Writer:
 
     @property
     def works(self) -> bool:
-        """Whether the last write succeeded: while it did not, nothing may be sent whose outcome must be kept."""
-        return self._works.is_set()
+        """Whether the last write succeeded, and the next may: else nothing may be sent whose outcome must be kept."""
+        return self._works.is_set() and self._seat.trusted
 
     @property
     def idle(self) -> timedelta:
@@ -73,7 +72,7 @@ class Writer:
     async def write(self, *groups: Group) -> None:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
         if self._closing:
-            raise StoreUnavailable(f"{self._path}: closed")
+            raise StoreUnavailable(f"{self._database}: closed")
         intent = _Intent([(statement, rows) for statement, rows in groups if rows])
         if not intent.groups:
             return
@@ -83,11 +82,14 @@ class Writer:
 
     async def hurry(self) -> None:
         """From now on no write waits long for another process' lock: the process is about to end."""
-        await self._thread.run(partial(wait_for_lock, SHORT_PATIENCE))
+        await self.thread.run(self._database.hurry)
 
     async def changes_from_outside(self) -> int:
         """A number that differs once another connection than this one has written. Raises StoreUnavailable."""
-        return await self._thread.run(partial(data_version, self._path))
+        try:
+            return await self.thread.run(self._database.changes)
+        except DBAPIError as error:
+            raise self._database.explain(error) or error from error
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
@@ -118,10 +120,10 @@ class Writer:
             for statement, rows in intent.groups:
                 merged.setdefault(self._rank[id(statement)], (statement, []))[1].extend(rows)
         try:
-            await self._thread.run(partial(_transact, [merged[rank] for rank in sorted(merged)]))
+            await self.thread.run(partial(self._seat.transact, [merged[rank] for rank in sorted(merged)]))
         except DBAPIError as error:
-            return store_error_of(error.orig, self._path) or error
-        except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
+            return self._database.explain(error) or error
+        except Exception as error:  # noqa: BLE001 - a value that the database can't hold, say: its caller must hear of it
             return error
         return None
 
@@ -130,16 +132,10 @@ class Writer:
             self._wrote_at = asyncio.get_running_loop().time()
         if error is None and not self._works.is_set():
             self._works.set()
-            log.info("database can be written again", database=str(self._path))
+            log.info("database can be written again", database=str(self._database))
         elif isinstance(error, StoreError) and self._works.is_set():
             self._works.clear()
             if isinstance(error, DatabaseUnusable):
                 log.critical("database is unusable", error=str(error))
             else:
                 log.error("database can't be written; nothing is lost, trying again", error=str(error))
-
-
-def _transact(groups: Sequence[Group], connection: Connection) -> None:
-    with connection.begin():
-        for statement, rows in groups:
-            connection.execute(statement, list(rows))

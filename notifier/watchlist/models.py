@@ -5,7 +5,6 @@ that may be left out are None then; a key that is present without a value never 
 """
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from notifier.model.api_version import ApiVersion
 from notifier.watchlist.checks import Checks, WatchChecks
-from notifier.watchlist.database import DEFAULT_DATABASE, database_path
+from notifier.watchlist.database import DEFAULT_DATABASE, DatabasePlace, database_place
 from notifier.watchlist.durations import not_below_first
 from notifier.watchlist.part import Part
 from notifier.watchlist.receivers import MENTION_ON, MentionOn, Mentions, Receiver
@@ -264,8 +263,9 @@ class Watchlist(Part):
 
     version: Annotated[Literal[1], BeforeValidator(_version)]
     """The version of this format: 1."""
-    database: Database = DEFAULT_DATABASE
-    """Where the state is kept: sqlite:///relative.db (to the working directory) or sqlite:////absolute.db"""
+    database: Database = Field(default=DEFAULT_DATABASE, repr=False)
+    """Where the state is kept: sqlite:///relative.db (to the working directory) or sqlite:////absolute.db, for one
+    worker; postgresql://user:password@host:5432/name for any number of them"""
     retention: Duration = Field(default=timedelta(days=30), json_schema_extra={"default": "30d"})
     """How long events, finished deliveries and old snapshots are kept."""
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
@@ -299,6 +299,6 @@ class Watchlist(Part):
         return {**given, "watches": tuple(filled)}
 
     @property
-    def database_path(self) -> Path:
-        """The database's file."""
-        return database_path(self.database)
+    def database_place(self) -> DatabasePlace:
+        """Where the database is."""
+        return database_place(self.database)

@@ -232,5 +232,7 @@ WebhookSecret = Annotated[
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value), WithJsonSchema({"type": "string"})]
 Database = Annotated[
-    str, AfterValidator(database_url), WithJsonSchema(_interpolable({"type": "string", "pattern": "^sqlite:///."}))
+    str,
+    AfterValidator(database_url),
+    WithJsonSchema(_interpolable({"type": "string", "pattern": "^(sqlite:///|postgres(ql)?://)."})),
 ]

@@ -7,12 +7,12 @@ for the next.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from notifier.model.identity import Id
 from notifier.model.sync import Labels, Sync
 from notifier.store.views.page import SyncKey
+from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.models import Workspace
 from notifier.web.access import Door
 
@@ -47,7 +47,7 @@ class WatchedNow:
 class WorkerFacts:
     """What the server knows of one worker. All that may change is a function; each is called on the event loop."""
 
-    database: Path
+    database: DatabasePlace
     workspaces: Mapping[str, Workspace]
     receivers: tuple[str, ...]
     ailment: Callable[[], str | None]

@@ -7,7 +7,7 @@ identity.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam
+from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam, case, func
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 Values = Mapping[str, Any]
@@ -34,3 +34,10 @@ def at_sync(table: Table) -> ColumnElement[bool]:
 def at_run(table: Table) -> ColumnElement[bool]:
     """The rows of one run, `of_run_id` of `of_workspace`."""
     return and_(table.c.workspace == bindparam("of_workspace"), table.c.run_id == bindparam("of_run_id"))
+
+
+def later_of(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The later of two times, or the one that is known. By no function: each database has its own name for it, and its
+    own answer where one is NULL."""
+    one, other = func.coalesce(one, other), func.coalesce(other, one)
+    return case((one > other, one), else_=other)

@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, String, and_, bindparam, delete, func, lit
 
 from notifier.model.event import RUN_STORY
 from notifier.model.identity import Id
-from notifier.store.sql.parts import at_sync
+from notifier.store.sql.parts import at_sync, later_of
 from notifier.store.sql.schema import Time, census_alerts, deliveries, events, incidents, posted, snapshots, syncs
 
 # --- writes ---
@@ -86,7 +86,7 @@ KEPT_SNAPSHOTS = 100  # of each sync, however old: what an answer of the API may
 _newest = (
     select(snapshots.c.id)
     .where(at_sync(snapshots))
-    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc())
     .limit(KEPT_SNAPSHOTS)
 )
 _old = and_(
@@ -96,14 +96,7 @@ _old = and_(
     snapshots.c.id.not_in(_newest),
 )
 RAISE_FLOOR = (
-    update(syncs)
-    .where(at_sync(syncs))
-    .values(
-        floor=func.max(
-            func.coalesce(syncs.c.floor, bindparam("new_floor", type_=Time)),
-            func.coalesce(bindparam("new_floor", type_=Time), syncs.c.floor),
-        )
-    )
+    update(syncs).where(at_sync(syncs)).values(floor=later_of(syncs.c.floor, bindparam("new_floor", type_=Time)))
 )
 OLD_SNAPSHOTS = select(func.count().label("number"), func.max(snapshots.c.created_at).label("newest")).where(_old)
 PRUNE_SNAPSHOTS = delete(snapshots).where(_old)

@@ -1,5 +1,8 @@
 """The tables, as SQLAlchemy Core knows them. Migrations build them; a test holds the two to the same shape.
 
+What `sqlite_where` says of an index holds for PostgreSQL's too (migrations/postgresql.py); to say it here would load
+SQLAlchemy's other dialect with every SQLite.
+
 Times are stored as whole microseconds since 1970 in UTC: they sort, and no zone can creep in.
 """
 
@@ -21,6 +24,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -53,6 +57,9 @@ class IdText(TypeDecorator[Id]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Id | None:
         return maybe_identity(value)
 
+
+RowNumber = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives a row. SQLite numbers INTEGER keys by itself, and all of them have 64 bits."""
 
 metadata = MetaData()
 
@@ -105,7 +112,7 @@ syncs = Table(
     Column("paused", Boolean),
     Column("scheduled", Boolean),
     Column("stale_from", Time),
-    Column("deleted", Boolean, nullable=False, server_default=text("0")),
+    Column("deleted", Boolean, nullable=False, server_default=false()),
     Column("unread_since", Time),
     Column("last_error", String),
 )
@@ -113,7 +120,7 @@ syncs = Table(
 snapshots = Table(
     "snapshots",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", RowNumber, primary_key=True),
     Column("workspace", String, nullable=False),
     Column("sync_id", IdText, nullable=False),
     Column("run_id", IdText, nullable=False),
@@ -130,7 +137,7 @@ snapshots = Table(
     Column("completed_at", Time),
     Column("records_sent", BigInteger),
     Column("full_sync", Boolean),
-    Column("outlier", Boolean, nullable=False, server_default=text("0")),
+    Column("outlier", Boolean, nullable=False, server_default=false()),
     Column("counts", String),
     Column("api", String),
     UniqueConstraint("workspace", "run_id", name="uq_snapshots_workspace_run_id"),
@@ -153,7 +160,7 @@ run_watches = Table(
 incidents = Table(
     "incidents",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", RowNumber, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("workspace", String, nullable=False),
     Column("sync_id", IdText, nullable=False),
@@ -194,7 +201,7 @@ NONE = ""  # stands for no sync and no run, where a column has to have one: no I
 events = Table(
     "events",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", RowNumber, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("type", String, nullable=False),
     Column("workspace", String, nullable=False),
@@ -212,7 +219,7 @@ Index("ix_events_sync", events.c.sync_id, events.c.workspace)
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", RowNumber, primary_key=True),
     Column("event_id", String, ForeignKey("events.id"), nullable=False),
     Column("event_type", String, nullable=False),
     Column("receiver", String, nullable=False),
@@ -224,12 +231,12 @@ deliveries = Table(
     Column("next_attempt_at", Time),
     Column("clock_started_at", Time, nullable=False),
     Column("first_failed_at", Time),
-    Column("aside", Boolean, nullable=False, server_default=text("0")),
+    Column("aside", Boolean, nullable=False, server_default=false()),
     Column("finished_at", Time),
     Column("last_error", String),
     Column("maybe_sent_at", Time),
     Column("story", String),
-    Column("quiet", Boolean, nullable=False, server_default=text("0")),
+    Column("quiet", Boolean, nullable=False, server_default=false()),
     Column("mentions", String),
     UniqueConstraint("event_id", "receiver", name="uq_deliveries_event_id_receiver"),
     sqlite_autoincrement=True,
@@ -275,7 +282,7 @@ receivers = Table(
     Column("probe_at", Time),
     Column("note", String),
     Column("failed_since", Time),
-    Column("failing", Boolean, nullable=False, server_default=text("0")),
+    Column("failing", Boolean, nullable=False, server_default=false()),
 )
 
 posted = Table(

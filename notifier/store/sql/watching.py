@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from sqlalchemy import and_, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy import and_, bindparam, delete, false, func, insert, literal, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from notifier.store.sql.parts import at_run, at_sync, save
+from notifier.store.sql.parts import at_run, at_sync, later_of, save
 from notifier.store.sql.schema import (
     Time,
     census_alerts,
@@ -73,9 +73,7 @@ MOVE_MARK = _marked.on_conflict_do_update(
         "deleted": literal(value=False),
         **{name: _marked.excluded[name] for name in ("watched", "marked", "mark_run_id", "mark_created_at")},
         # Retention may have raised it since whoever writes this read it.
-        "floor": func.max(
-            func.coalesce(syncs.c.floor, _marked.excluded.floor), func.coalesce(_marked.excluded.floor, syncs.c.floor)
-        ),
+        "floor": later_of(syncs.c.floor, _marked.excluded.floor),
     },
 )
 NOTE_GAP = (
@@ -132,7 +130,7 @@ UNMARK_OUTLIER = update(snapshots).where(at_run(snapshots)).values(outlier=False
 TAKE_NEW_LEVEL = (
     update(snapshots)
     .where(at_sync(snapshots))
-    .values(outlier=func.coalesce(snapshots.c.created_at < bindparam("level_from", type_=Time), text("0")))
+    .values(outlier=func.coalesce(snapshots.c.created_at < bindparam("level_from", type_=Time), false()))
 )
 UNFOLLOW = update(snapshots).where(at_run(snapshots)).values(followed=False)
 SAVE_RUN_WATCH = save(run_watches)
@@ -144,9 +142,10 @@ SAVE_INCIDENT = _incident.on_conflict_do_update(
     set_={c.name: _incident.excluded[c.name] for c in incidents.columns if c.name not in ("seq", "id")},
 )
 
-ADD_ALERT = insert(census_alerts)
-ADD_EVENT = insert(events)
-ADD_DELIVERY = insert(deliveries)
+# `inline`: nobody wants the number that a row gets, and PostgreSQL would be asked for it.
+ADD_ALERT = insert(census_alerts).inline()
+ADD_EVENT = insert(events).inline()
+ADD_DELIVERY = insert(deliveries).inline()
 
 _OF_WORKSPACE = [delete(t).where(t.c.workspace == bindparam("of_workspace")) for t in (syncs, snapshots, run_watches)]
 FORGET_WORKSPACE = [*_OF_WORKSPACE, delete(workspaces).where(workspaces.c.name == bindparam("of_workspace"))]
@@ -191,7 +190,7 @@ PREVIOUS_RESULT = (
             snapshots.c.created_at < bindparam("before", type_=Time),
         )
     )
-    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc())
     .limit(1)
 )
 LATEST_RESULTS = (
@@ -224,7 +223,7 @@ _results = (
             snapshots.c.counted,
         )
     )
-    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc())
     .limit(bindparam("most"))
 )
 RESULTS = _results
@@ -240,7 +239,7 @@ FULL_SYNCS = (
             snapshots.c.created_at < bindparam("before", type_=Time),
         )
     )
-    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc())
     .limit(1)
 )
 INCIDENTS = select(incidents).where(and_(incidents.c.workspace == bindparam("workspace"), incidents.c.open))

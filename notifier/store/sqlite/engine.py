@@ -52,6 +52,17 @@ def engine_for(path: Path, role: files.Role) -> Engine:
     return engine
 
 
+def reading_engine(path: Path) -> Engine:
+    """An engine whose connection only reads, and never checkpoints. Each read sees what was committed before it."""
+    engine = create_engine(url(path, "ro"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: SqliteConnection, _record: object) -> None:
+        files.set_up(connection, "reader")
+
+    return engine
+
+
 @contextmanager
 def as_store_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
     """Turns SQLite's errors inside into ours. `opening`: what would pass later is an error now."""

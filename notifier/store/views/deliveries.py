@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, text, true
@@ -11,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, select, text, true
 from notifier.model.delivery import DeliveryState
 from notifier.store.sql.schema import deliveries
 from notifier.store.views.database import open_database
+from notifier.watchlist.database import DatabasePlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,15 @@ class DeliveryFilter:
         return and_(true(), *conditions)
 
 
-def read_deliveries(path: Path, wanted: DeliveryFilter, limit: int | None) -> tuple[DeliveryView, ...]:
+def read_deliveries(place: DatabasePlace, wanted: DeliveryFilter, limit: int | None) -> tuple[DeliveryView, ...]:
     """The deliveries that fit, newest first, at most `limit`. Raises DatabaseUnusable."""
     statement = select(deliveries).where(wanted.condition()).order_by(deliveries.c.id.desc()).limit(limit)
-    with open_database(path, "reader") as connection:
+    with open_database(place, "reader") as connection:
         return tuple(_delivery(row) for row in connection.execute(statement))
 
 
 def in_state(state: DeliveryState) -> ColumnElement[bool]:
-    """Deliveries in a state: a literal, not a parameter, so that SQLite sees that a partial index has the answer."""
+    """Deliveries in a state: a literal, no parameter, so that the database sees that a partial index has the answer."""
     return deliveries.c.state == text(f"'{state.value}'")
 
 

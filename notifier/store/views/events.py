@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -11,6 +10,7 @@ from sqlalchemy import Select, select
 from notifier.model.identity import Id
 from notifier.store.sql.schema import NONE, events
 from notifier.store.views.database import open_database
+from notifier.watchlist.database import DatabasePlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class EventFilter:
     types: Collection[str] | None = None
 
 
-def read_events(path: Path, wanted: EventFilter, limit: int | None) -> tuple[EventView, ...]:
+def read_events(place: DatabasePlace, wanted: EventFilter, limit: int | None) -> tuple[EventView, ...]:
     """The events that fit, newest first, at most `limit`. Raises DatabaseUnusable."""
     statement = newest_events(limit)
     if wanted.sync_id is not None:
         statement = statement.where(events.c.sync_id == wanted.sync_id)
     if wanted.types is not None:
         statement = statement.where(events.c.type.in_(wanted.types))
-    with open_database(path, "reader") as connection:
+    with open_database(place, "reader") as connection:
         return tuple(event_of(row) for row in connection.execute(statement))
 
 

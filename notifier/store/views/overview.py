@@ -1,19 +1,17 @@
 """How the worker, its workspaces and its receivers are: what `notifier status` and the page both begin with.
 
-In plain SQL by SQLite's own module: a look at the status, a container's health check among them, takes half of the time
-without SQLAlchemy.
+In plain SQL: a look at the status, a container's health check among them, takes half of the time without SQLAlchemy.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Connection, Row
 
 from notifier.model.api_version import ApiVersion
 from notifier.model.check import Check
 from notifier.model.delivery_state import DeliveryState
 from notifier.model.hints import Hints
-from notifier.store.sql.stored import maybe_time, rows, time_of
+from notifier.store.sql.stored import Look, Row, maybe_time, time_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +72,21 @@ class Overview:
     receivers: Mapping[str, ReceiverView]
 
 
-def overview_of(connection: Connection, configured: Collection[str], *, with_removed: bool) -> Overview:
+def overview_of(look: Look, configured: Collection[str], *, with_removed: bool) -> Overview:
     """`configured`: the receivers of the watchlist, which are there even before their first event.
 
     Of others, those that the database still keeps are there; `with_removed`: those that have unfinished deliveries.
     """
-    return Overview(worker_of(connection), _workspaces(connection), _receivers(connection, configured, with_removed))
+    return Overview(worker_of(look), _workspaces(look), _receivers(look, configured, with_removed))
 
 
-def worker_of(connection: Connection) -> WorkerView | None:
+def worker_of(look: Look) -> WorkerView | None:
     """None where no worker has run yet."""
-    row = next(rows(connection, "SELECT * FROM worker"), None)
+    row = next(look.rows("SELECT * FROM worker"), None)
     return WorkerView(row["version"], time_of(row["started_at"]), time_of(row["last_seen_at"])) if row else None
 
 
-def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
+def _workspaces(look: Look) -> Mapping[str, WorkspaceView]:
     return {
         row["name"]: WorkspaceView(
             name=row["name"],
@@ -102,13 +100,13 @@ def _workspaces(connection: Connection) -> Mapping[str, WorkspaceView]:
             hints=Hints(row["hints"]) if row["hints"] is not None else None,
             requests_per_minute=row["requests_per_minute"],
         )
-        for row in rows(connection, "SELECT * FROM workspaces ORDER BY name")
+        for row in look.rows("SELECT * FROM workspaces ORDER BY name")
     }
 
 
-def _receivers(connection: Connection, configured: Collection[str], with_removed: bool) -> Mapping[str, ReceiverView]:
-    known = {row["name"]: row for row in rows(connection, "SELECT * FROM receivers")}
-    pending, dead = _counts(connection, DeliveryState.PENDING), _counts(connection, DeliveryState.DEAD)
+def _receivers(look: Look, configured: Collection[str], with_removed: bool) -> Mapping[str, ReceiverView]:
+    known = {row["name"]: row for row in look.rows("SELECT * FROM receivers")}
+    pending, dead = _counts(look, DeliveryState.PENDING), _counts(look, DeliveryState.DEAD)
     others = pending.keys() | dead.keys() if with_removed else known.keys()
     return {
         name: _receiver(name, known.get(name), pending.get(name, 0), dead.get(name, 0))
@@ -116,10 +114,10 @@ def _receivers(connection: Connection, configured: Collection[str], with_removed
     }
 
 
-def _counts(connection: Connection, state: DeliveryState) -> Mapping[str, int]:
-    # A literal, not a parameter, so that SQLite sees that a partial index has the answer.
-    count = f"SELECT receiver, count(*) FROM deliveries WHERE state = '{state.value}' GROUP BY receiver"  # noqa: S608
-    return dict(connection.execute(count).fetchall())
+def _counts(look: Look, state: DeliveryState) -> Mapping[str, int]:
+    # A literal, not a parameter, so that the database sees that a partial index has the answer.
+    count = f"SELECT receiver, count(*) AS number FROM deliveries WHERE state = '{state.value}' GROUP BY receiver"  # noqa: S608
+    return {row["receiver"]: row["number"] for row in look.rows(count)}
 
 
 def _receiver(name: str, row: Row | None, pending: int, dead: int) -> ReceiverView:
@@ -136,8 +134,8 @@ def _receiver(name: str, row: Row | None, pending: int, dead: int) -> ReceiverVi
     )
 
 
-def open_incidents(connection: Connection) -> Mapping[Check, int]:
+def open_incidents(look: Look) -> Mapping[Check, int]:
     """How many incidents of each check are open; those of none are left out."""
-    count = 'SELECT "check", count(*) FROM incidents WHERE "open" = 1 GROUP BY "check"'
-    found = dict(connection.execute(count).fetchall())
+    of_each = f'SELECT "check", count(*) AS number FROM incidents WHERE "open" = {look.yes} GROUP BY "check"'  # noqa: S608
+    found = {row["check"]: row["number"] for row in look.rows(of_each)}
     return {check: found[check] for check in Check if check in found}

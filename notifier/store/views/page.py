@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, or_, select, tuple_
@@ -15,14 +14,15 @@ from sqlalchemy import Connection, and_, or_, select, tuple_
 from notifier.model.delivery import DeliveryState
 from notifier.model.identity import Id
 from notifier.model.incident import Incident
+from notifier.store.database import database_at
 from notifier.store.sql.rows import incident_of
 from notifier.store.sql.schema import NONE, deliveries, events, incidents, snapshots, syncs
-from notifier.store.sqlite.engine import driver
-from notifier.store.views.database import open_database
+from notifier.store.sql.stored import Look
 from notifier.store.views.deliveries import in_state
 from notifier.store.views.events import EventView, event_of, newest_events
 from notifier.store.views.overview import Overview, overview_of
 from notifier.store.views.runs import NEWEST_RUNS, RunSummary, newest_run, run_summary_of
+from notifier.watchlist.database import DatabasePlace
 
 SyncKey = tuple[str, Id]  # workspace, sync
 
@@ -80,12 +80,13 @@ class Happenings:
 class PageReader:
     """One look at the database."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, plain: Look) -> None:
         self._connection = connection
+        self._plain = plain
 
     def health(self, configured: Collection[str]) -> Overview:
         """`configured`: the receivers of the watchlist; others are shown while they have unfinished deliveries."""
-        return overview_of(driver(self._connection), configured, with_removed=True)
+        return overview_of(self._plain, configured, with_removed=True)
 
     def last_runs(self) -> Mapping[SyncKey, LastRuns]:
         """Of each watched sync that has runs."""
@@ -107,7 +108,7 @@ class PageReader:
         of_sync = (
             select(snapshots.c.status, snapshots.c.counted)
             .where(tuple_(snapshots.c.workspace, snapshots.c.sync_id) == key)
-            .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+            .order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc())
         )
         newest = self._connection.execute(of_sync.limit(1)).first()
         result = self._connection.execute(of_sync.where(snapshots.c.counted).limit(1)).first()
@@ -190,10 +191,11 @@ class PageReader:
 
 
 @contextmanager
-def looked_at(path: Path) -> Iterator[PageReader]:
+def looked_at(place: DatabasePlace) -> Iterator[PageReader]:
     """One look at the database. Raises DatabaseUnusable where it has nothing to look at."""
-    with open_database(path, "reader") as connection:
-        yield PageReader(connection)
+    database = database_at(place)
+    with database.open("reader") as connection:
+        yield PageReader(connection, database.plain(connection))
 
 
 def _delivery(row: Any) -> Unfinished:

@@ -40,7 +40,7 @@ NEWEST_RUNS: Final[Select[Any]] = (
         snapshots.c.full_sync,
     )
     .where(and_(snapshots.c.workspace == bindparam("workspace"), snapshots.c.sync_id == bindparam("sync_id")))
-    .order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc())
+    .order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc())
     .limit(bindparam("most"))
 )
 """Of one sync, the newest first."""
@@ -52,7 +52,7 @@ def newest_run(*, counted: bool = False) -> ScalarSelect[Any]:
     newest = select(snapshots.c.id).where(of_sync)
     if counted:
         newest = newest.where(snapshots.c.counted)
-    newest = newest.order_by(snapshots.c.created_at.desc(), snapshots.c.id.desc()).limit(1)
+    newest = newest.order_by(snapshots.c.created_at.desc().nulls_last(), snapshots.c.id.desc()).limit(1)
     return newest.correlate(syncs).scalar_subquery()
 
 

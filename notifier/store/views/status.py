@@ -1,19 +1,15 @@
 """What `notifier status` and `/api/status` show of a database, without SQLAlchemy; see overview.py."""
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from sqlite3 import Connection, Row
 from typing import Final
 
 from notifier.model.check import Check
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.identity import Id, in_order
-from notifier.store.revision import check_current
-from notifier.store.sql.stored import identity_of, maybe_identity, maybe_time, rows
-from notifier.store.sqlite.files import is_open_here, look
+from notifier.store.database import database_at
+from notifier.store.sql.stored import Look, Row, identity_of, maybe_identity, maybe_time
 from notifier.store.views.overview import (
     ReceiverView,
     WorkerView,
@@ -22,15 +18,16 @@ from notifier.store.views.overview import (
     overview_of,
     worker_of,
 )
+from notifier.watchlist.database import DatabasePlace
 
 _SYNCS: Final = """
 SELECT syncs.*, run.run_id, run.status AS run_status, run.error_code AS run_error, run.updated_at AS run_updated_at
 FROM syncs LEFT JOIN snapshots AS run ON run.id = (
     SELECT id FROM snapshots
     WHERE snapshots.workspace = syncs.workspace AND snapshots.sync_id = syncs.sync_id
-    ORDER BY created_at DESC, id DESC LIMIT 1
+    ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1
 )
-WHERE syncs.watched = 1
+WHERE syncs.watched = {yes}
 """
 
 
@@ -72,37 +69,28 @@ class Status:
     receivers: tuple[ReceiverView, ...]
 
 
-@contextmanager
-def _looked_at(path: Path) -> Iterator[Connection]:
-    """One transaction. Raises DatabaseUnusable where there is nothing to look at. As database.py's, which says why."""
-    if not is_open_here(path):
-        check_current(path)
-    with look(path) as connection:
-        yield connection
-
-
-def read_worker(path: Path) -> WorkerView | None:
+def read_worker(place: DatabasePlace) -> WorkerView | None:
     """The worker's last sign of life. Raises DatabaseUnusable."""
-    with _looked_at(path) as connection:
-        return worker_of(connection)
+    with database_at(place).look() as look:
+        return worker_of(look)
 
 
-def read_status(path: Path, configured: Collection[str]) -> Status:
+def read_status(place: DatabasePlace, configured: Collection[str]) -> Status:
     """All that `status` shows; `configured` are the receivers of the watchlist, shown even before their first event."""
-    with _looked_at(path) as connection:
-        seen = overview_of(connection, configured, with_removed=False)
+    with database_at(place).look() as look:
+        seen = overview_of(look, configured, with_removed=False)
         workspaces, receivers = tuple(seen.workspaces.values()), tuple(seen.receivers.values())
-        return Status(seen.worker, workspaces, _syncs(connection), receivers)
+        return Status(seen.worker, workspaces, _syncs(look), receivers)
 
 
-def count_open(path: Path) -> Mapping[Check, int]:
+def count_open(place: DatabasePlace) -> Mapping[Check, int]:
     """How many incidents of each check are open; those of none are left out. Raises DatabaseUnusable."""
-    with _looked_at(path) as connection:
-        return open_incidents(connection)
+    with database_at(place).look() as look:
+        return open_incidents(look)
 
 
-def _syncs(connection: Connection) -> tuple[SyncView, ...]:
-    found = (_sync(row) for row in rows(connection, _SYNCS))
+def _syncs(look: Look) -> tuple[SyncView, ...]:
+    found = (_sync(row) for row in look.rows(_SYNCS.format(yes=look.yes)))
     return tuple(sorted(found, key=lambda sync: (sync.workspace, in_order(sync.id))))
 
 
@@ -123,10 +111,10 @@ def _sync(row: Row) -> SyncView:
     )
 
 
-def require_recent_worker(path: Path, now: datetime, longest_silence: timedelta) -> None:
+def require_recent_worker(place: DatabasePlace, now: datetime, longest_silence: timedelta) -> None:
     """Raises DatabaseUnusable when the worker's last sign of life is older than `longest_silence`."""
-    last = read_worker(path)
+    last = read_worker(place)
     if last is None:
-        raise DatabaseUnusable(f"{path}: no worker has run yet")
+        raise DatabaseUnusable(f"{place}: no worker has run yet")
     if now - last.last_seen_at > longest_silence:
-        raise DatabaseUnusable(f"{path}: the worker's last sign of life is from {last.last_seen_at.isoformat()}")
+        raise DatabaseUnusable(f"{place}: the worker's last sign of life is from {last.last_seen_at.isoformat()}")

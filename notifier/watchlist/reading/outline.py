@@ -14,6 +14,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from notifier.model.errors import WatchlistError
+from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.models import Workspace
 from notifier.watchlist.reading.compose import compose
 from notifier.watchlist.reading.interpolation import Resolver
@@ -28,7 +29,7 @@ _ADDRESS: Final = "region", "base_url"
 class Outline:
     """`lacks` says why the names of `receivers`, or some of `workspaces`, are not known; None where they are."""
 
-    database: Path
+    database: DatabasePlace
     receivers: tuple[str, ...] = ()
     workspaces: Mapping[str, Workspace] = field(default_factory=dict)
     lacks: str | None = None
@@ -41,7 +42,7 @@ def read_outline(path: Path, env: Mapping[str, str]) -> Outline:
     except WatchlistError as error:
         problem = error
     else:
-        return Outline(watchlist.database_path, tuple(watchlist.receivers), watchlist.workspaces)
+        return Outline(watchlist.database_place, tuple(watchlist.receivers), watchlist.workspaces)
     if wrong := tuple(each for each in problem.problems if each.path == "database"):
         raise WatchlistError(wrong)
     text, file = read_text(path, str(path), whole=False), str(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from notifier.model.errors import WatchlistError
-from notifier.watchlist.database import DEFAULT_DATABASE, database_path, database_url
+from notifier.watchlist.database import DEFAULT_DATABASE, DatabasePlace, database_place, database_url
 from notifier.watchlist.reading.compose import compose
 from notifier.watchlist.reading.interpolation import Resolver
 from notifier.watchlist.reading.nodes import MappingNode
@@ -22,7 +22,7 @@ _BY_ENVIRONMENT: Final = f"database: ${{NOTIFIER_DATABASE:-{DEFAULT_DATABASE}}}"
 class Place:
     """`lacks` says why the names of `receivers` are not known; None where they are."""
 
-    database: Path
+    database: DatabasePlace
     receivers: tuple[str, ...] = ()
     lacks: str | None = None
 
@@ -43,12 +43,12 @@ def read_place(path: Path, env: Mapping[str, str]) -> Place:
     return Place(outline.database, outline.receivers, outline.lacks)
 
 
-def database_of(data: Mapping[str, object]) -> Path:
+def database_of(data: Mapping[str, object]) -> DatabasePlace:
     """The database of a watchlist's data. Raises ValueError where it names none."""
     url = data.get("database", DEFAULT_DATABASE)
     if not isinstance(url, str):
         raise ValueError("must be text")  # noqa: TRY004 - as all that is wrong with a value
-    return database_path(database_url(url))
+    return database_place(database_url(url))
 
 
 def names_of_receivers(root: MappingNode) -> tuple[str, ...]:
@@ -57,12 +57,12 @@ def names_of_receivers(root: MappingNode) -> tuple[str, ...]:
     return tuple(receivers.entries) if isinstance(receivers, MappingNode) else ()
 
 
-def default_database(env: Mapping[str, str]) -> Path | None:
+def default_database(env: Mapping[str, str]) -> DatabasePlace | None:
     """Where the database is by the environment alone."""
     return database_of_line(_BY_ENVIRONMENT, env)
 
 
-def database_of_line(line: str, env: Mapping[str, str]) -> Path | None:
+def database_of_line(line: str, env: Mapping[str, str]) -> DatabasePlace | None:
     """The database by a line `database: …` alone; None where it says none."""
     try:
         root, _ = compose(line, "")

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from notifier.model.errors import StoreError
-from notifier.store.sqlite.pulse import open_pulse
+from notifier.store.database import database_at
 from notifier.web.answers import HEADERS, refusal
 from notifier.web.socket import Connection
 from notifier.web.worker import InForce
@@ -104,7 +104,7 @@ class Live:
         """Until nobody listens any more."""
         while self._listeners:
             try:
-                with open_pulse(self._in_force.worker.database) as pulse:
+                with database_at(self._in_force.worker.database).pulse() as pulse:
                     last = None
                     while self._listeners:
                         seen = self._in_force.worker

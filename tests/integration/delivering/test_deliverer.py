@@ -64,7 +64,7 @@ async def test_a_first_look_that_fails_ends_nothing_and_what_a_command_did_meanw
         async with running(deliverer.run()):
             await until_quiet()
             assert stage.receiver.take() == ["evt_1"]
-            assert retry_deliveries(store.path, DeliveryFilter(), stage.clock.now, ["pipeline"]).ids == (1,)
+            assert retry_deliveries(store.place, DeliveryFilter(), stage.clock.now, ["pipeline"]).ids == (1,)
             await stage.passes(step=1, seconds=5)
             assert stage.receiver.take() == ["evt_1"]
     assert len(faults(said)) == told
@@ -83,7 +83,7 @@ async def test_a_look_that_fails_by_a_fault_of_ours_is_told_and_made_again(
             monkeypatch.setattr(
                 store.delivering, "receivers", failing_times(1, KeyError("a fault of ours"), store.delivering.receivers)
             )
-            retry_deliveries(store.path, DeliveryFilter(), stage.clock.now, ["pipeline"])
+            retry_deliveries(store.place, DeliveryFilter(), stage.clock.now, ["pipeline"])
             await stage.passes(step=1, seconds=5)
             assert stage.receiver.take() == ["evt_1", "evt_1"]
     assert faults(said) == ["commands' changes can't be seen by a fault of the notifier; please report it"]
@@ -152,7 +152,7 @@ async def test_a_fault_before_a_message_is_sent_is_an_attempt_that_failed_and_ho
         async with running(deliverer.run()):
             await until_quiet()
             assert stage.receiver.take() == ["evt_3"]
-            assert {each.last_error for each in read_deliveries(store.path, DeliveryFilter(), 9)} == {None, OURS}
+            assert {each.last_error for each in read_deliveries(store.place, DeliveryFilter(), 9)} == {None, OURS}
             await stage.passes(minutes=2)
             assert stage.receiver.take() == ["evt_1", "evt_2"]
     assert faults(said) == ["delivery failed by a fault of the notifier; please report it"]
@@ -178,7 +178,7 @@ async def test_an_outcome_that_can_not_be_kept_by_a_fault_of_ours_is_told_and_th
             tries = 1 if isinstance(outcome, Delivered) else 2
             assert stage.receiver.take() == [*["evt_1"] * tries, "evt_2"]
     assert faults(said) == ["an outcome can't be kept by a fault of the notifier; please report it"] * times
-    kept = {each.event_id: each.state for each in read_deliveries(store.path, DeliveryFilter(), 9)}
+    kept = {each.event_id: each.state for each in read_deliveries(store.place, DeliveryFilter(), 9)}
     unkept = times == 2 and isinstance(outcome, Delivered)
     assert kept == {"evt_1": DeliveryState.PENDING if unkept else DeliveryState.DELIVERED, "evt_2": "delivered"}
 

@@ -867,6 +867,6 @@ async def test_in_a_round_what_stepped_aside_holds_none_back_and_none_holds_it(
 ) -> None:
     stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_2" else Delivered()))
     await stage.record("evt_1", "evt_2", "evt_3", sync_id=1)
-    change(store.path, "UPDATE deliveries SET aside = 1, attempts = 3 WHERE event_id = 'evt_1'")
+    change(store.place, "UPDATE deliveries SET aside = 1, attempts = 3 WHERE event_id = 'evt_1'")
     await stage.queue(once=True).run()
     assert stage.receiver.sent == ["evt_1", "evt_2"]

@@ -234,7 +234,7 @@ class Play:
         self.model.round_tried = None
         event(f"a round left {min(len(await self.stage.store.delivering.pending(self.name, 0, 30)), 3)}")
         dead = read_deliveries(
-            self.stage.store.path, DeliveryFilter(state=DeliveryState.DEAD, receiver=self.name), None
+            self.stage.store.place, DeliveryFilter(state=DeliveryState.DEAD, receiver=self.name), None
         )
         for each in dead:  # a round knows no other clock than the wall's
             self.model.told[each.event_id].finished = True

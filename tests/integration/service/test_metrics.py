@@ -65,7 +65,7 @@ receivers:
         database = self._file.with_name("n.db")
         watchlist = watchlist.model_copy(update={"database": f"sqlite:///{database}"})
         async with (
-            open_resources(watchlist.database_path) as resources,
+            open_resources(watchlist.database_place) as resources,
             open_worker(resources, watchlist, once=True) as worker,
         ):
             await worker.watchers[0].run_once()
@@ -190,7 +190,7 @@ async def test_the_end_of_the_api_is_told_until_a_reload_switches_to_the_other_v
         return load_watchlist(path, {})
 
     ends, old = "api_retires_timestamp_seconds", a_watchlist("api_key")
-    async with open_resources(old.database_path) as resources:
+    async with open_resources(old.database_place) as resources:
         async with open_worker(resources, old) as worker:
             await worker.exposition()
             assert series(worker.metrics, ends) == {"production": datetime(2027, 1, 15, tzinfo=UTC).timestamp()}
@@ -293,6 +293,6 @@ async def test_counting_the_backlog_reads_partial_indexes_and_no_whole_table(sto
         (sql.DEAD, "ix_deliveries_dead"),
         (sql.OPEN_INCIDENTS, "uq_incidents_open"),
     ):
-        plan = rows(store.path, f"EXPLAIN QUERY PLAN {statement}")
+        plan = rows(store.place, f"EXPLAIN QUERY PLAN {statement}")
         scans = [step for *_, step in plan if step.startswith("SCAN") and step != "SCAN anon_1"]
         assert [index in scan for scan in scans] == [True], plan

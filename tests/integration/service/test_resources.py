@@ -32,7 +32,7 @@ def a_watchlist(directory: Path, *workspaces: str) -> Watchlist:
 @pytest.mark.asyncio
 async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path: Path) -> None:
     first = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k}", "c: {api_key: k}")
-    async with open_resources(first.database_path) as resources:
+    async with open_resources(first.database_place) as resources:
         lines = {
             name: await resources.line(name, settings, WorkspaceState(name), patient=True)
             for name, settings in first.workspaces.items()
@@ -56,12 +56,12 @@ async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path
 @pytest.mark.asyncio
 async def test_the_lock_is_held_as_long_as_the_foundation_lasts(tmp_path: Path) -> None:
     watchlist = a_watchlist(tmp_path, "a: {api_key: k}")
-    async with open_resources(watchlist.database_path):
-        assert is_held(watchlist.database_path)
+    async with open_resources(watchlist.database_place):
+        assert is_held(watchlist.database_place)
         with pytest.raises(AlreadyRunning):
-            async with open_resources(watchlist.database_path):
+            async with open_resources(watchlist.database_place):
                 pass
-    assert not is_held(watchlist.database_path)
+    assert not is_held(watchlist.database_place)
 
 
 @pytest.mark.asyncio
@@ -91,13 +91,13 @@ async def test_what_was_open_of_a_workspace_that_left_the_watchlist_ends_with_a_
     opened = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
     incident = Incident("inc_1", "b", 52, Check.FAILING, opened, runs=1, last_run_id=93)
     both = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k, base_url: 'https://app-eu.getcensus.com/api/v1'}")
-    async with open_resources(both.database_path) as resources:
+    async with open_resources(both.database_place) as resources:
         async with open_worker(resources, both) as worker:
             await worker.sign_of_life()
         await resources.store.watching.record(Observation("b", 52, "Leads", incidents=(incident,)))
         async with open_worker(resources, a_watchlist(tmp_path, "a: {api_key: k}")):
             pass
         assert (await resources.store.watching.workspaces()).keys() == {"a"}
-        [event] = read_events(both.database_path, EventFilter(), None)
+        [event] = read_events(both.database_place, EventFilter(), None)
     assert event.type == EventType.INCIDENT_RESOLVED
     assert json.loads(event.body)["data"]["sync"]["url"] == "https://app-eu.getcensus.com/syncs/52/history"

@@ -428,7 +428,7 @@ async def test_a_workspace_that_leaves_the_watchlist_is_forgotten_and_its_incide
 async def opened(workplace: Workplace) -> AsyncIterator[Worker]:
     """The worker's parts, none of which runs."""
     watchlist = load_watchlist(workplace.directory / "watchlist.yaml", workplace.environment)
-    async with open_resources(watchlist.database_path) as resources, open_worker(resources, watchlist) as worker:
+    async with open_resources(watchlist.database_place) as resources, open_worker(resources, watchlist) as worker:
         yield worker
 
 

@@ -125,7 +125,7 @@ def writer_of(store: Store) -> Writer:
 
 
 def writing_connection(store: Store) -> aiosqlite.Connection:
-    return store._writer._thread._thread
+    return store._writer.thread._thread
 
 
 def reading_connection(store: Store) -> aiosqlite.Connection:

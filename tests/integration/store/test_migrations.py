@@ -22,10 +22,10 @@ from sqlalchemy.pool import NullPool
 from faults import old_database
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.event import run_story
-from notifier.store import migrate as migrations
-from notifier.store.migrate import migrate
-from notifier.store.revision import check_current, revisions, scripts_directory
+from notifier.store.migrate import check_current, migrate
+from notifier.store.sql.revision import revisions, scripts_directory
 from notifier.store.sql.schema import metadata
+from notifier.store.sql.upgrade import alembic_config
 from tests.integration.store.builders import DeathAt, change, exit_code, processes, rows, run_to_its_end, schema_of
 
 TABLES = {
@@ -173,10 +173,10 @@ def migrate_and_die(path: str, number: int, note: str) -> None:
 def schemas_of_all_versions(tmp_path: Path) -> dict[str, Any]:
     """The schema that each migration leaves, by its version."""
     found = {}
-    for script in reversed(list(ScriptDirectory.from_config(migrations._config()).walk_revisions())):
+    for script in reversed(list(ScriptDirectory.from_config(alembic_config()).walk_revisions())):
         path = tmp_path / f"version_{script.revision}.db"
         with create_engine(f"sqlite:///{path}", poolclass=NullPool).connect() as connection:
-            config = migrations._config()
+            config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, script.revision)
         found[script.revision] = schema_of(path)
@@ -461,7 +461,7 @@ def test_rows_that_refer_to_nothing_stop_a_migration_and_are_named(tmp_path: Pat
 
 
 def test_the_files_of_migrations_are_named_for_their_revisions() -> None:
-    scripts = ScriptDirectory.from_config(migrations._config())
+    scripts = ScriptDirectory.from_config(alembic_config())
     assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
     assert revisions()[-1] == scripts.get_current_head()
 
@@ -500,7 +500,7 @@ def test_a_file_system_without_wal_is_refused(tmp_path: Path, monkeypatch: pytes
     def in_memory(path: Path, role: str) -> Engine:
         return create_engine("sqlite://", poolclass=NullPool)  # memory can't do WAL either
 
-    monkeypatch.setattr(migrations, "engine_for", in_memory)
+    monkeypatch.setattr("notifier.store.sqlite.engine.engine_for", in_memory)
     with pytest.raises(DatabaseUnusable, match=r"notifier\.db: its file system can't do SQLite's WAL mode"):
         migrate(tmp_path / "notifier.db")
 
@@ -510,7 +510,7 @@ def test_migrations_are_found_in_a_directory_whose_name_has_a_percent_sign(
 ) -> None:
     link = tmp_path / "100% here"
     link.symlink_to(scripts_directory(), target_is_directory=True)
-    monkeypatch.setattr(migrations, "scripts_directory", lambda: link)
+    monkeypatch.setattr("notifier.store.sql.upgrade.scripts_directory", lambda: link)
     assert migrate(tmp_path / "notifier.db") is True
 
 

@@ -14,9 +14,8 @@ import pytest_asyncio
 
 from notifier.model.delivery import DeliveryState
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
-from notifier.store.migrate import migrate
+from notifier.store.migrate import check_current, migrate
 from notifier.store.orders import retry_deliveries
-from notifier.store.revision import check_current
 from notifier.store.sqlite.lock import worker_lock
 from notifier.store.store import Store, open_store
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries

@@ -13,9 +13,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from notifier.model.errors import DatabaseUnusable, StoreUnavailable
-from notifier.store.migrate import migrate
+from notifier.store.migrate import check_current, migrate
 from notifier.store.orders import retry_deliveries
-from notifier.store.revision import check_current
 from notifier.store.sqlite.files import check_file
 from notifier.store.sqlite.lock import worker_lock
 from notifier.store.store import Store, open_store

@@ -328,7 +328,7 @@ async def test_messages_of_open_incidents_outlast_retention(store: Store) -> Non
     for story in ("inc_1", "inc_2", "run:1:52:main"):
         await settle(store, 1, shown=Shown("pipeline", story, Posted("there", "evt_1"), NOW))
     await store.prune(NOW + timedelta(seconds=1), nobody)
-    assert rows(store.path, "SELECT story FROM posted") == [("inc_1",)]
+    assert rows(store.place, "SELECT story FROM posted") == [("inc_1",)]
 
 
 @pytest.mark.asyncio
@@ -375,7 +375,7 @@ async def test_a_message_that_is_taken_over_stays_that_of_other_receivers(store:
     for receiver in ("pipeline", "another"):
         await settle(store, 1, shown=Shown(receiver, "run:93:52:main", Posted(receiver, "evt_1"), NOW))
     await settle(store, 2, shown=Shown("pipeline", "inc_1", Posted("pipeline", "evt_2"), NOW, ("run:93:52:main",)))
-    assert rows(store.path, "SELECT receiver, story FROM posted ORDER BY receiver") == [
+    assert rows(store.place, "SELECT receiver, story FROM posted ORDER BY receiver") == [
         ("another", "run:93:52:main"),
         ("pipeline", "inc_1"),
     ]
@@ -400,7 +400,7 @@ async def test_of_incidents_that_are_over_the_newest_of_each_workspace_sync_and_
         an_observation(incidents=tuple(replace(incident, id=name) for name, incident in left.items()))
     )
     await store.prune(NOW + timedelta(hours=1), nobody)
-    assert {name for (name,) in rows(store.path, "SELECT id FROM incidents")} == left.keys() - {"old"}
+    assert {name for (name,) in rows(store.place, "SELECT id FROM incidents")} == left.keys() - {"old"}
 
 
 @pytest.mark.asyncio
@@ -511,4 +511,4 @@ async def test_a_runs_message_is_given_up_by_the_run_once_the_receiver_has_made_
     await record(store, an_event("evt_1", story="run:93:52:main"), an_event("evt_2"))
     async with running(stage.queue().run()):
         await until_quiet()
-    assert rows(store.path, "SELECT story, event_id FROM posted") == [("inc_1", "evt_2")]
+    assert rows(store.place, "SELECT story, event_id FROM posted") == [("inc_1", "evt_2")]

@@ -350,7 +350,7 @@ class Scene:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """A look at the file, past the store."""
-        return rows(self.store.path, query, *parameters)
+        return rows(self.store.place, query, *parameters)
 
     def bodies(self) -> list[dict[str, Any]]:
         """The bodies of all events, in the order in which they were recorded."""

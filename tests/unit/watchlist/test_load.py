@@ -69,7 +69,7 @@ def lines(load: Load) -> Lines:
 
 def test_the_smallest_watchlist_has_the_documented_defaults(load: Load) -> None:
     watchlist = load(GOOD)
-    assert watchlist.database_path == Path("notifier.db")
+    assert watchlist.database_place == Path("notifier.db")
     assert watchlist.retention == timedelta(days=30)
     assert watchlist.delivery.first_retry == timedelta(seconds=5)
     assert watchlist.delivery.longest_retry == timedelta(minutes=10)
@@ -128,7 +128,7 @@ def test_a_workspace_knows_where_its_pages_are(load: Load, workspace: str, app_u
     [("sqlite:///data/notifier.db", "data/notifier.db"), ("sqlite:////var/lib/n.db", "/var/lib/n.db")],
 )
 def test_three_slashes_are_relative_and_four_absolute(load: Load, database: str, path: str) -> None:
-    assert load(GOOD + f"database: {database}\n").database_path == Path(path)
+    assert load(GOOD + f"database: {database}\n").database_place == Path(path)
 
 
 def test_words_that_yaml_1_1_took_for_booleans_are_text(load: Load) -> None:

@@ -86,7 +86,7 @@ async def test_after_an_upgrade_stale_counts_from_the_first_poll_where_no_good_r
 
 def forget_what_is_new(scene: Scene) -> None:
     """The database as the migration leaves one of the version before."""
-    with closing(sqlite3.connect(scene.store.path)) as connection:
+    with closing(sqlite3.connect(scene.store.place)) as connection:
         connection.execute(
             "UPDATE snapshots SET completed_at = NULL, records_sent = NULL, full_sync = NULL, outlier = 0"
         )

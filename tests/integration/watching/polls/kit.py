@@ -22,5 +22,5 @@ async def mark_in_database(scene: Scene) -> Mark | None:
 
 
 def view_of_sync(scene: Scene) -> SyncView:
-    (sync,) = read_status(scene.store.path, ()).syncs
+    (sync,) = read_status(scene.store.place, ()).syncs
     return sync

@@ -6,21 +6,17 @@ another thread by itself costs more than that. Who asks after a commit sees it.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, create_engine, event
+from sqlalchemy import Connection, Executable, Row
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from notifier.model.errors import StoreUnavailable
-from notifier.store.sqlite.engine import as_store_errors, url
-from notifier.store.sqlite.files import set_up, store_error_of
-from notifier.store.sqlite.thread import OwnThread, own_thread
+from notifier.store.database import Database
+from notifier.store.thread import ConnectionThread
 
 MOST_QUESTIONS = 100  # questions that are answered together: bounds how long the first waits for the last
 
@@ -37,9 +33,9 @@ class _Question:
 class DatabaseReader:
     """Reads on one connection. Made by `open_reader`."""
 
-    def __init__(self, thread: OwnThread, path: Path) -> None:
+    def __init__(self, thread: ConnectionThread, database: Database) -> None:
         self._thread = thread
-        self._path = path
+        self._database = database
         self._waiting: list[_Question] = []
         self._working: asyncio.Task[None] | None = None
         self._closing = False
@@ -47,7 +43,7 @@ class DatabaseReader:
     async def read(self, statement: Executable, /, **parameters: object) -> Rows:
         """All rows. Raises StoreError. Cancelling the caller leaves the others, and the connection, alone."""
         if self._closing:
-            raise StoreUnavailable(f"{self._path}: closed")
+            raise StoreUnavailable(f"{self._database}: closed")
         question = _Question(statement, parameters)
         self._waiting.append(question)
         if self._working is None:
@@ -80,28 +76,16 @@ class DatabaseReader:
         try:
             return connection.execute(question.statement, question.parameters).all()
         except DBAPIError as error:
-            return store_error_of(error.orig, self._path) or error
-        except Exception as error:  # noqa: BLE001 - a value that SQLite can't hold, say: its caller must hear of it
+            return self._database.explain(error) or error
+        except Exception as error:  # noqa: BLE001 - a value that the database can't hold, say: its caller must hear of it
             return error
 
 
 @asynccontextmanager
-async def open_reader(path: Path) -> AsyncIterator[DatabaseReader]:
-    """A connection that only reads and never checkpoints. Raises DatabaseUnusable."""
-    engine = create_engine(
-        url(path, "ro"),
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",  # each read sees what was committed before it
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: SqliteConnection, _record: object) -> None:
-        set_up(connection, "reader")
-
-    async with AsyncExitStack() as connections:
-        with as_store_errors(path, opening=True):
-            thread = await connections.enter_async_context(own_thread(engine))
-        reader = DatabaseReader(thread, path)
+async def open_reader(database: Database) -> AsyncIterator[DatabaseReader]:
+    """A connection that only reads. Raises DatabaseUnusable."""
+    async with database.reading() as thread:
+        reader = DatabaseReader(thread, database)
         try:
             yield reader
         finally:
