@@ -28,12 +28,13 @@ RUN python -m hatchling build --target wheel --directory /wheel \
 FROM base
 COPY --from=build /opt/notifier /opt/notifier
 ENV PATH=/opt/notifier/bin:$PATH
-# The first start shows that the image can start at all. That all commands are loaded leaves the byte code of the parts of
-# Python that they use (the base image comes without): else each later start, so each health check, would compile them.
+# The first start shows that the image can start at all. That all commands are loaded, and PostgreSQL's driver, leaves the byte
+# code of the parts of Python that they use (the base image comes without): else each later start, so each health check,
+# would compile them.
 # /data belongs to the user below, and so does a new named volume that is mounted there.
 RUN pip uninstall --yes --root-user-action ignore pip \
     && notifier schema > /dev/null \
-    && python -c "from notifier.cli import app; app.register([])" \
+    && python -c "import psycopg; from notifier.cli import app; app.register([])" \
     && install --directory --owner 10001 --group 10001 /data
 
 ENV NOTIFIER_CONFIG=/etc/notifier/watchlist.yaml \

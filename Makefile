@@ -97,8 +97,8 @@ LOCK = build/supply/bin/uv pip compile --quiet --system-certs --universal --pyth
 	--no-annotate --custom-compile-command 'make constraints'
 constraints: build/supply/.installed
 	mkdir -p build/constraints
-	$(LOCK) --upgrade --extra dev --extra bench --output-file build/constraints/dev.txt pyproject.toml
-	$(LOCK) --constraint build/constraints/dev.txt --output-file build/constraints/worker.txt pyproject.toml
+	$(LOCK) --upgrade --extra dev --extra bench --extra postgresql --output-file build/constraints/dev.txt pyproject.toml
+	$(LOCK) --constraint build/constraints/dev.txt --extra postgresql --output-file build/constraints/worker.txt pyproject.toml
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) --constraint build/constraints/dev.txt --output-file build/constraints/build.txt -
 	$(LOCK) --constraint build/constraints/dev.txt --group pyproject.toml:mutants --output-file build/constraints/mutants.txt

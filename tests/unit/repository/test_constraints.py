@@ -16,12 +16,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 WANTED = {
     "build": PROJECT["build-system"]["requires"],
-    "worker": PROJECT["project"]["dependencies"],
+    "worker": [*PROJECT["project"]["dependencies"], *EXTRAS["postgresql"]],
     "dev": [
         *PROJECT["project"]["dependencies"],
         *PROJECT["build-system"]["requires"],
         *EXTRAS["dev"],
         *EXTRAS["bench"],
+        *EXTRAS["postgresql"],
     ],
     "mutants": PROJECT["dependency-groups"]["mutants"],
     "supply": PROJECT["dependency-groups"]["supply"],
