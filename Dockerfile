@@ -34,7 +34,7 @@ ENV PATH=/opt/notifier/bin:$PATH
 # /data belongs to the user below, and so does a new named volume that is mounted there.
 RUN pip uninstall --yes --root-user-action ignore pip \
     && notifier schema > /dev/null \
-    && python -c "import psycopg; from notifier.cli import app; app.register([])" \
+    && python -c "import psycopg, notifier.store.sqlite.database; from notifier.cli import app; app.register([])" \
     && install --directory --owner 10001 --group 10001 /data
 
 ENV NOTIFIER_CONFIG=/etc/notifier/watchlist.yaml \

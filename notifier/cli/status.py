@@ -21,6 +21,7 @@ from notifier.model.errors import NotifierError, WatchlistError
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.database import database_at
+from notifier.store.seat import replica_name
 from notifier.store.views.overview import WorkspaceView
 from notifier.store.views.status import RunView, Status, SyncView, count_open, read_status, require_recent_worker
 from notifier.watchlist.database import DatabasePlace
@@ -78,7 +79,7 @@ def _require_health(config: Path) -> None:
         try:
             if isinstance(path, WatchlistError):
                 raise path
-            require_recent_worker(path, datetime.now(UTC), SIGN_OF_LIFE_LASTS)
+            require_recent_worker(path, replica_name(os.environ), datetime.now(UTC), SIGN_OF_LIFE_LASTS)
         except NotifierError as error:
             wrong = wrong or error
         else:

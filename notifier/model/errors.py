@@ -14,6 +14,7 @@ NotifierError
 ├── ReaderGone              who read the output has seen enough: stop                   (exit code 0)
 └── StoreError
     ├── StoreUnavailable    full or locked for now: nothing was written, try again
+    │   └── SeatLost        another worker does the work now: nothing was written; what was done for it ends
     ├── DatabaseUnusable    wrong file, wrong version, not writable: stop               (exit code 1)
     └── AlreadyRunning      another worker holds the database's lock: stop              (exit code 1)
 """
@@ -115,6 +116,10 @@ class StoreError(NotifierError):
 
 class StoreUnavailable(StoreError):
     """For now: the disk is full, or another process holds the write lock. Nothing of the transaction was written."""
+
+
+class SeatLost(StoreUnavailable):
+    """The work is not this worker's any more: another has taken it, or may have."""
 
 
 class DatabaseUnusable(StoreError):

@@ -80,6 +80,15 @@ class Loops:
         self._ours.discard(self._delivering)
         replaced.add(self._delivering, life.pop_all())
 
+    async def lose(self, replaced: Replaced, life: AsyncExitStack) -> None:
+        """Ends since the work may be another worker's: nothing is asked and nothing begun any more, and nothing can be
+        kept but what attempts under way came to, should the work be ours all the time."""
+        self._worker.liveness.watch()
+        self._worker.deliverer.stop()
+        await cancelled(self._watching)
+        self._ours.discard(self._delivering)
+        replaced.add(self._delivering, life.pop_all())
+
     async def end(self, replaced: Replaced) -> None:
         """Ends for good: lets attempts under way end, for 7 seconds at most. An error of a loop is raised here."""
         await _end(self._watching)

@@ -2,7 +2,6 @@
 each workspace whose settings did not change."""
 
 import os
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -24,7 +23,7 @@ from notifier.receivers.pace import Paces
 from notifier.service.metrics import Metrics
 from notifier.service.retention import SteadyPresent
 from notifier.store.database import database_at
-from notifier.store.seat import Introduction
+from notifier.store.seat import Introduction, replica_name
 from notifier.store.store import Store, open_store
 from notifier.store.views.status import read_worker
 from notifier.watching.health import Health
@@ -112,4 +111,4 @@ async def open_resources(place: DatabasePlace) -> AsyncIterator[Resources]:
 
 
 def _introduction() -> Introduction:
-    return Introduction(os.environ.get("NOTIFIER_REPLICA") or socket.gethostname(), os.getpid(), notifier.__version__)
+    return Introduction(replica_name(os.environ), os.getpid(), notifier.__version__)

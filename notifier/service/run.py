@@ -20,6 +20,7 @@ from notifier.service.loops import GRACE, Loops, Replaced, cancelled, working
 from notifier.service.notices import log_reload, log_start
 from notifier.service.reload import Reloads
 from notifier.service.resources import Resources, open_resources
+from notifier.service.standby import facts_standing_by, liveness_standing_by
 from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.watchlist.models import Watchlist
 from notifier.web.app import door_of, make_app
@@ -29,6 +30,7 @@ from notifier.web.worker import InForce, WorkerFacts
 log = structlog.get_logger(__name__)
 
 STORE_PATIENCE: Final = 1.0  # seconds between two looks at whether a reload can begin
+GLANCE: Final = 0.1  # seconds between two looks at whether the work is ours
 
 
 async def run(watchlist: Watchlist, reloads: Reloads) -> None:
@@ -50,91 +52,182 @@ async def serve(
 
     `on_end` is called when it ends by itself, by a loop that died. Raises StoreError.
     """
-    replaced = Replaced()
     async with open_resources(watchlist.database_place) as resources, AsyncExitStack() as server:
-        server.push_async_callback(replaced.end)
         await rehearse(resources, watchlist)
-        life = AsyncExitStack()
-        worker = await life.enter_async_context(open_worker(resources, watchlist))
-        in_force = InForce(facts_of(worker, reloads), door_of(watchlist))
-        try:
-            await log_start(worker, await server.enter_async_context(_open_server(in_force, watchlist)), _today())
-            await worker.sign_of_life()
-            while True:
-                async with working(worker) as loops:
-                    following = await _following(worker, loops, stop, reloads, resources)
-                    if following is None:
-                        worker.liveness.stopping()
-                        if not stop.is_set():
-                            stop.set()
-                            on_end()  # a loop died: the end has its deadline all the same
-                        await loops.end(replaced)
-                        break
-                    worker.liveness.reloading()
-                    async with in_force.taking:  # webhooks wait for the next worker
-                        await loops.give_way(replaced, life)
-                        opened = await _open_next(resources, following, worker.deliverer, stop)
-                        if opened is None:
-                            await replaced.end(GRACE)
-                            break
-                        before, (life, worker) = worker.watchlist, opened
-                        in_force.worker, in_force.door = facts_of(worker, reloads), door_of(following)
-                log_reload(following, before, _today())
-        finally:
-            await life.aclose()
+        await _Service(resources, server, stop, reloads, on_end).run(watchlist)
         log.info("notifier stopped")
+
+
+class _Service:
+    """One worker after another, each from when the work is ours until it is not, or another watchlist takes effect."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        server: AsyncExitStack,
+        stop: asyncio.Event,
+        reloads: Reloads | None,
+        on_end: Callable[[], None],
+    ) -> None:
+        self._resources = resources
+        self._seat = resources.store.seat
+        self._server = server
+        self._stop = stop
+        self._reloads = reloads
+        self._on_end = on_end
+        self._replaced = Replaced()
+        server.push_async_callback(self._replaced.end)
+        self._in_force: InForce | None = None
+        self._listen: str | None = None
+        self._kept_out = False
+        """Whether webhooks wait for the next worker."""
+
+    async def run(self, watchlist: Watchlist) -> None:
+        before: Worker | None = None
+        following: Watchlist | None = watchlist
+        while following is not None:
+            opened = await self._open(following, before.deliverer if before is not None else None)
+            if opened is None:
+                self._let_in()
+                await self._replaced.end(GRACE)
+                return
+            life, worker = opened
+            try:
+                await self._begin(worker, before)
+                before, following = worker, await self._work(worker, life)
+            finally:
+                await life.aclose()
+
+    async def _begin(self, worker: Worker, before: Worker | None) -> None:
+        """Puts a worker behind the server, and says what is in force."""
+        await self._show(facts_of(worker, self._reloads), worker.watchlist)
+        if before is None:
+            await log_start(worker, self._listen, _today())
+            await worker.sign_of_life()
+        elif before.watchlist != worker.watchlist:
+            log_reload(worker.watchlist, before.watchlist, _today())
+
+    async def _show(self, facts: WorkerFacts, watchlist: Watchlist) -> None:
+        if self._in_force is None:
+            self._in_force = InForce(facts, door_of(watchlist))
+            self._listen = await self._server.enter_async_context(_open_server(self._in_force, watchlist))
+            return
+        self._in_force.worker, self._in_force.door = facts, door_of(watchlist)
+        self._let_in()
+
+    async def _keep_out(self) -> None:
+        if self._in_force is not None:
+            await self._in_force.taking.acquire()
+            self._kept_out = True
+
+    def _let_in(self) -> None:
+        if self._in_force is not None and self._kept_out:
+            self._in_force.taking.release()
+            self._kept_out = False
+
+    async def _work(self, worker: Worker, life: AsyncExitStack) -> Watchlist | None:
+        """Watches and delivers until something else is to be done; the watchlist to go on with, None to end."""
+        async with working(worker) as loops:
+            following = await self._following(worker, loops)
+            if following is None:
+                worker.liveness.stopping()
+                if not self._stop.is_set():
+                    self._stop.set()
+                    self._on_end()  # a loop died: the end has its deadline all the same
+                await loops.end(self._replaced)
+            elif self._seat.is_held:
+                worker.liveness.reloading()
+                await self._keep_out()
+                await loops.give_way(self._replaced, life)
+            else:
+                await loops.lose(self._replaced, life)
+            return following
+
+    async def _following(self, worker: Worker, loops: Loops) -> Watchlist | None:
+        """The watchlist to go on with, once there is one, or the work is not ours; None when told to stop, or when a
+        loop died."""
+        stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
+        losing = asyncio.create_task(self._seat.until(held=False), name="wait until the work is another's")
+        reloading = asyncio.create_task(self._next_watchlist(worker), name="wait for another watchlist")
+        try:
+            await loops.until(stopping, losing, reloading, self._resources.store.attending)
+            if self._resources.store.attending.done():
+                self._resources.store.attending.result()
+            if not loops.alive or stopping.done():
+                return None
+            return reloading.result() if reloading.done() else worker.watchlist
+        finally:
+            await cancelled(stopping, losing, reloading)
+
+    async def _next_watchlist(self, worker: Worker) -> Watchlist:
+        """The next one, once the database can be written."""
+        watchlist = await self._read_again()
+        while True:
+            try:
+                await worker.try_database()
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_PATIENCE)
+            else:
+                return watchlist
+
+    async def _read_again(self) -> Watchlist:
+        if self._reloads is None:
+            never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
+            return await never
+        return await self._reloads.next(partial(rehearse, self._resources), self._resources.metrics.reloaded)
+
+    async def _open(self, watchlist: Watchlist, before: Deliverer | None) -> tuple[AsyncExitStack, Worker] | None:
+        """The next worker and what it lives by, once the work is ours and the database can be written; None when told
+        to stop before that."""
+        while not self._stop.is_set():
+            if not self._seat.is_held:
+                watchlist = await self._stand_by(watchlist)
+                continue
+            life = AsyncExitStack()
+            try:
+                worker = await life.enter_async_context(open_worker(self._resources, watchlist, before=before))
+                if before is not None:
+                    await worker.sign_of_life()
+            except StoreUnavailable as error:
+                log.debug("the watchlist waits until the database can be written", error=str(error))
+                await life.aclose()
+                if before is None and self._in_force is None:
+                    raise
+                await self._pause(STORE_PATIENCE)
+            else:
+                return life, worker
+        return None
+
+    async def _stand_by(self, watchlist: Watchlist) -> Watchlist:
+        """Until the work is ours, or told to stop; the watchlist that is in force then."""
+        liveness = liveness_standing_by(self._resources)
+        await self._show(facts_standing_by(self._resources, watchlist, liveness, self._problem), watchlist)
+        reading = asyncio.create_task(self._read_again(), name="wait for another watchlist")
+        living = asyncio.create_task(liveness.run(), name="liveness")
+        try:
+            while not (self._seat.is_held or self._stop.is_set() or reading.done()):
+                if self._seat.is_lost:
+                    await self._replaced.end()  # nothing of the old life may reach the database in the new one
+                    self._seat.anew()
+                if self._resources.store.attending.done():
+                    self._resources.store.attending.result()
+                await self._pause(GLANCE)
+            return reading.result() if reading.done() else watchlist
+        finally:
+            await cancelled(reading, living)
+
+    def _problem(self) -> str | None:
+        return self._reloads.problem if self._reloads is not None else None
+
+    async def _pause(self, seconds: float) -> None:
+        """So many seconds, or until told to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-async def _following(
-    worker: Worker, loops: Loops, stop: asyncio.Event, reloads: Reloads | None, resources: Resources
-) -> Watchlist | None:
-    """The watchlist to go on with, once there is one; None when told to stop, or when a loop died."""
-    stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
-    reloading = asyncio.create_task(_next_watchlist(worker, reloads, resources), name="wait for another watchlist")
-    try:
-        await loops.until(stopping, reloading)
-        return reloading.result() if loops.alive and not stopping.done() else None
-    finally:
-        await cancelled(stopping, reloading)
-
-
-async def _next_watchlist(worker: Worker, reloads: Reloads | None, resources: Resources) -> Watchlist:
-    """The next one, once the database can be written."""
-    if reloads is None:
-        never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
-        return await never
-    watchlist = await reloads.next(partial(rehearse, resources), resources.metrics.reloaded)
-    while True:
-        try:
-            await worker.try_database()
-        except StoreUnavailable:
-            await asyncio.sleep(STORE_PATIENCE)
-        else:
-            return watchlist
-
-
-async def _open_next(
-    resources: Resources, watchlist: Watchlist, before: Deliverer, stop: asyncio.Event
-) -> tuple[AsyncExitStack, Worker] | None:
-    """The next worker and what it lives by, once the database can be written; None when told to stop before that."""
-    while not stop.is_set():
-        life = AsyncExitStack()
-        try:
-            worker = await life.enter_async_context(open_worker(resources, watchlist, before=before))
-            await worker.sign_of_life()
-        except StoreUnavailable as error:
-            log.debug("the watchlist waits until the database can be written", error=str(error))
-            await life.aclose()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STORE_PATIENCE):
-                    await stop.wait()
-        else:
-            return life, worker
-    return None
 
 
 def facts_of(worker: Worker, reloads: Reloads | None) -> WorkerFacts:

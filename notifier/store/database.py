@@ -5,6 +5,7 @@ What an engine needs is loaded when it is asked for, and no sooner: who looks at
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -24,9 +25,6 @@ Role = Literal["reader", "command"]
 class Database(Protocol):
     """Where the state is kept, by its engine. Its text holds no secret."""
 
-    look_every: float
-    """Seconds between two looks at what others have written."""
-
     # --- for who only looks, or orders something ---
 
     def check_current(self) -> None:
@@ -41,13 +39,16 @@ class Database(Protocol):
     def plain(self, connection: "Connection") -> Look:
         """The same transaction as one of `open`, in plain SQL."""
 
-    def pulse(self) -> AbstractContextManager[Callable[[], int]]:
+    def pulse(self) -> AbstractContextManager[Callable[[], object]]:
         """A question whose answer differs once anyone has written what people see. Raises StoreError.
 
         It is not to be asked twice at once, but from any thread."""
 
     def has_worker(self) -> bool:
         """Whether a worker runs on it now. Raises DatabaseUnusable to who may not look."""
+
+    def silence_of(self, replica: str, now: datetime) -> timedelta | None:
+        """How long ago the worker gave a sign of life; None where none has run yet. On a server each has its name."""
 
     def has_been_made(self) -> bool:
         """Whether there may be a database: no look where a worker has yet to make it."""

@@ -4,16 +4,17 @@ At a file of SQLite there is one place, and who holds the file's lock has it. At
 replicas of one notifier (postgres/replica.py).
 """
 
-import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from notifier.store.sql.parts import Group
-    from notifier.store.writer import Writer
+    from notifier.store.thread import ConnectionThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Introduction:
     version: str
 
 
+def replica_name(env: Mapping[str, str]) -> str:
+    """What people call the worker of this environment."""
+    return env.get("NOTIFIER_REPLICA") or os.uname().nodename
+
+
 class Seat(Protocol):
     """A worker's place. What is not said to run in the writer's thread is for the event loop."""
 
@@ -34,45 +40,28 @@ class Seat(Protocol):
         """Whether the work is certainly nobody else's at this moment."""
 
     @property
+    def idle(self) -> timedelta | None:
+        """How long ago this worker last gave a sign of life; None where its writes are that."""
+
+    @property
     def is_held(self) -> bool:
         """Whether the work is this worker's."""
 
     async def until(self, *, held: bool) -> None:
         """Waits until the work is this worker's, or is it no more."""
 
-    async def run(self, writer: "Writer") -> None:
-        """Takes part until cancelled: shows that it is alive, looks who else is."""
+    async def run(self, writing: "ConnectionThread") -> None:
+        """Takes part until cancelled: shows that it is alive, looks who else is. `writing` is the writer's thread."""
 
-    async def anew(self) -> None:
+    @property
+    def is_lost(self) -> bool:
+        """Whether the place itself is gone, until `anew`."""
+
+    def anew(self) -> None:
         """Whatever was done for the work that was lost has ended: another life may begin."""
 
-    async def leave(self, writer: "Writer") -> None:
+    async def leave(self, writing: "ConnectionThread") -> None:
         """Gives the work away, at the end. Raises nothing: who can't be told will notice."""
 
     def transact(self, groups: "Sequence[Group]", connection: "Connection") -> None:
         """One transaction, in the writer's thread. Raises DBAPIError, and SeatLost where nothing may be written."""
-
-
-class SoleSeat:
-    """The only place: all is this worker's, always."""
-
-    trusted = True
-    is_held = True
-
-    async def until(self, *, held: bool) -> None:
-        if not held:
-            await asyncio.Event().wait()
-
-    async def run(self, writer: "Writer") -> None:
-        await asyncio.Event().wait()
-
-    async def anew(self) -> None:
-        """Nothing is ever lost."""
-
-    async def leave(self, writer: "Writer") -> None:
-        """The lock's end is the place's."""
-
-    def transact(self, groups: "Sequence[Group]", connection: "Connection") -> None:
-        with connection.begin():
-            for statement, rows in groups:
-                connection.execute(statement, list(rows))

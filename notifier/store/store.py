@@ -34,6 +34,8 @@ class Store:
     ) -> None:
         self.place = place
         self.seat = seat
+        self.attending: asyncio.Task[None] = asyncio.create_task(seat.run(writer.thread), name="attend")
+        """Takes part in who does the work; a StoreError of it is for good."""
         self.watching = WatchingStore(reader, writer)
         self.delivering = DeliveringStore(reader, writer)
         self._reader = reader
@@ -48,7 +50,7 @@ class Store:
     @property
     def idle(self) -> timedelta:
         """How long ago the last write succeeded."""
-        return self._writer.idle
+        return self.seat.idle or self._writer.idle
 
     async def hurry(self) -> None:
         """From now on no write waits long for another process' lock: the process is about to end."""
@@ -110,12 +112,12 @@ async def open_store(place: DatabasePlace, introduction: Introduction = NOBODY) 
     async with database.writing() as thread, open_reader(database) as reader:
         writer = Writer(thread, database, seat, WRITES)
         writer.start()
-        attending = asyncio.create_task(seat.run(writer), name="attend")
+        store = Store(place, database, seat, reader, writer)
         try:
             with database.in_use():
-                yield Store(place, database, seat, reader, writer)
+                yield store
         finally:
-            attending.cancel()
-            await asyncio.gather(attending, return_exceptions=True)
+            store.attending.cancel()
+            await asyncio.gather(store.attending, return_exceptions=True)
             await writer.close()
-            await seat.leave(writer)
+            await seat.leave(writer.thread)

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Row
 from typing import TYPE_CHECKING
 
 from notifier.model.errors import StoreError
-from notifier.store.seat import Introduction, Seat, SoleSeat
+from notifier.store.seat import Introduction, Seat
+from notifier.store.sql.stored import time_of
 from notifier.store.sqlite import files, lock, migration
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ class SqliteLook:
 
 class SqliteDatabase:
     """See `Database`, which says what is what."""
-
-    look_every = 2.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,6 +78,11 @@ class SqliteDatabase:
 
     def has_worker(self) -> bool:
         return lock.is_held(self._path)
+
+    def silence_of(self, replica: str, now: datetime) -> timedelta | None:
+        with self.look() as look:
+            row = next(look.rows("SELECT last_seen_at FROM worker"), None)
+        return now - time_of(row["last_seen_at"]) if row is not None else None
 
     def has_been_made(self) -> bool:
         return self._path.exists()
@@ -126,6 +131,8 @@ class SqliteDatabase:
         return files.identity(self._path) == self._identity
 
     def seat(self, introduction: Introduction) -> Seat:
+        from notifier.store.sqlite.seat import SoleSeat
+
         return SoleSeat()
 
     def _look_before(self) -> None:

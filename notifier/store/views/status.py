@@ -111,10 +111,13 @@ def _sync(row: Row) -> SyncView:
     )
 
 
-def require_recent_worker(place: DatabasePlace, now: datetime, longest_silence: timedelta) -> None:
-    """Raises DatabaseUnusable when the worker's last sign of life is older than `longest_silence`."""
-    last = read_worker(place)
-    if last is None:
+def require_recent_worker(place: DatabasePlace, replica: str, now: datetime, longest_silence: timedelta) -> None:
+    """Raises DatabaseUnusable when the last sign of life of the worker is older than `longest_silence`.
+
+    `replica`: its name, where there may be several.
+    """
+    silence = database_at(place).silence_of(replica, now)
+    if silence is None:
         raise DatabaseUnusable(f"{place}: no worker has run yet")
-    if now - last.last_seen_at > longest_silence:
-        raise DatabaseUnusable(f"{place}: the worker's last sign of life is from {last.last_seen_at.isoformat()}")
+    if silence > longest_silence:
+        raise DatabaseUnusable(f"{place}: the worker's last sign of life is from {(now - silence).isoformat()}")

@@ -65,7 +65,7 @@ async def test_a_database_that_was_written_just_now_is_not_tried(store: Store, m
 async def test_who_is_about_to_end_waits_for_no_lock(
     store: Store, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notifier.store.writer.SHORT_PATIENCE", 0.0)
+    monkeypatch.setattr("notifier.store.sqlite.database.SHORT_PATIENCE", 0.0)
     await store.hurry()
     with write_lock_held(database), pytest.raises(StoreUnavailable):
         await store.save_worker("1", NOW, NOW)

@@ -28,7 +28,7 @@ LOOKS: list[Callable[[Path], object]] = [
     lambda path: read_status(path, []),
     lambda path: read_deliveries(path, DeliveryFilter(), 9),
     lambda path: retry_deliveries(path, DeliveryFilter(), NOW, []),
-    lambda path: require_recent_worker(path, NOW, DAY),
+    lambda path: require_recent_worker(path, "here", NOW, DAY),
 ]
 
 
@@ -236,7 +236,7 @@ def test_a_good_database_passes_every_look(database: Path) -> None:
     for look in LOOKS[:5]:
         look(database)
     with pytest.raises(DatabaseUnusable, match=r"notifier\.db: no worker has run yet"):
-        require_recent_worker(database, NOW, DAY)
+        require_recent_worker(database, "here", NOW, DAY)
 
 
 def test_another_programs_database_is_refused_and_not_touched(tmp_path: Path) -> None:

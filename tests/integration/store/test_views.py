@@ -163,11 +163,11 @@ def test_a_worker_is_recent_up_to_the_longest_silence(database: Path) -> None:
             await store.save_worker("1", NOW, NOW)
 
     with pytest.raises(DatabaseUnusable, match=r"notifier\.db: no worker has run yet"):
-        require_recent_worker(database, NOW, 3 * MINUTE)
+        require_recent_worker(database, "here", NOW, 3 * MINUTE)
     asyncio.run(work())
-    require_recent_worker(database, NOW + 3 * MINUTE, 3 * MINUTE)
+    require_recent_worker(database, "here", NOW + 3 * MINUTE, 3 * MINUTE)
     with pytest.raises(DatabaseUnusable, match=r"last sign of life is from 2026-11-23T10:30:00\.123456\+00:00"):
-        require_recent_worker(database, NOW + 3 * MINUTE + timedelta(microseconds=1), 3 * MINUTE)
+        require_recent_worker(database, "here", NOW + 3 * MINUTE + timedelta(microseconds=1), 3 * MINUTE)
 
 
 # --- deliveries ---
@@ -409,7 +409,7 @@ def test_looking_leaves_a_database_that_opens_again(filled: Path) -> None:
         lambda path: read_deliveries(path, ALL, 9),
         lambda path: read_events(path, EventFilter(), 9),
         lambda path: retry_deliveries(path, ALL, NOW, BOTH),
-        lambda path: require_recent_worker(path, NOW, DAY),
+        lambda path: require_recent_worker(path, "here", NOW, DAY),
     ],
     ids=["worker", "status", "deliveries", "events", "retry", "recent worker"],
 )

@@ -19,7 +19,6 @@ LONG_FUNCTIONS: dict[str, str] = {
     "cli/deliveries.py:retry": "most of it are its options",
     "cli/init/command.py:init": "most of it are its options",
     "delivering/retry.py:settled": "what becomes of a delivery, by each outcome",
-    "service/run.py:serve": "the worker's loops, one after the other",
     "web/app.py:_refusal_of": "a table of errors",
 }
 """Functions that are longer all the same, and why."""

@@ -1,0 +1,63 @@
+"""What a worker is while another one, at the same database, does the work: alive, ready, showing what all can see."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from notifier.census.lifecycle import is_signed
+from notifier.model.delivery import Backlog
+from notifier.model.errors import StoreUnavailable
+from notifier.service.liveness import Liveness
+from notifier.service.metrics import Sources
+from notifier.service.resources import Resources
+from notifier.service.systemd import Systemd
+from notifier.watchlist.models import Watchlist
+from notifier.web.worker import WorkerFacts
+
+
+class Elsewhere:
+    """The inbox of a workspace that another worker watches: Census is asked to send the webhook again."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def is_signed(self, body: bytes, signature: bytes | None) -> bool:
+        return is_signed(self._secret, body, signature)
+
+    async def take(self, body: bytes) -> None:
+        raise StoreUnavailable("another worker watches this workspace")
+
+
+def liveness_standing_by(resources: Resources) -> Liveness:
+    """Without a heartbeat: that all is well is for the worker to say that does the work."""
+    return Liveness(resources.store, (), Systemd.of(os.environ, os.getpid()), None)
+
+
+def facts_standing_by(
+    resources: Resources, watchlist: Watchlist, liveness: Liveness, not_in_force: Callable[[], str | None]
+) -> WorkerFacts:
+    """What the server knows while another does the work."""
+    hooks = {name: each.lifecycle_webhook for name, each in watchlist.workspaces.items()}
+
+    async def exposition() -> tuple[bytes, str]:
+        await resources.metrics.refresh(Sources(dict, dict, _no_backlog))
+        return await asyncio.to_thread(resources.metrics.exposition)
+
+    return WorkerFacts(
+        database=resources.store.place,
+        workspaces=watchlist.workspaces,
+        receivers=tuple(watchlist.receivers),
+        ailment=liveness.ailment,
+        not_ready=lambda: None,
+        not_in_force=not_in_force,
+        listed=tuple,
+        watched=tuple,
+        inboxes={name: Elsewhere(hook.secret.get_secret_value()) for name, hook in hooks.items() if hook is not None},
+        exposition=exposition,
+        token_refused=resources.metrics.token_refused,
+    )
+
+
+async def _no_backlog() -> Backlog:
+    """Gauges of the database come from the worker that does the work, or their sum would be wrong."""
+    return Backlog({}, {}, {}, {})

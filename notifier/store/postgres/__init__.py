@@ -1,0 +1,1 @@
+"""What only PostgreSQL has: connections that end, errors by number, several workers at one database."""

@@ -1,0 +1,180 @@
+"""A PostgreSQL server as the database of any number of workers. What needs SQLAlchemy loads it."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import psycopg
+from psycopg.rows import dict_row
+
+from notifier.model.errors import StoreError
+from notifier.store.postgres import connect as border
+from notifier.store.postgres import migration
+from notifier.store.seat import Introduction, Seat
+from notifier.watchlist.database import ServerUrl
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from notifier.store.thread import ConnectionThread
+
+LONGEST_LOOK: Final = "20s"
+_COMMANDED: Final = "SELECT value FROM counters WHERE name = 'commanded'"
+# Beats are left out: nothing that people see changes by them.
+_PULSE: Final = (
+    "SELECT id, written FROM replicas UNION ALL SELECT name, value FROM counters WHERE name = 'commanded' ORDER BY 1"
+)
+_SILENT: Final = (
+    "SELECT name, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_at AS silent FROM replicas"
+)
+# Within 15 s, five times as long as a living one is silent.
+_ALIVE: Final = (
+    "SELECT count(*) > 0 AS alive FROM replicas WHERE seen_at > (extract(epoch FROM clock_timestamp()) - 15) * 1000000"
+)
+
+
+class PostgresLook:
+    """One transaction by psycopg alone."""
+
+    yes = "true"
+
+    def __init__(self, connection: border.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str) -> Iterator[dict[str, Any]]:
+        cursor = self._connection.cursor(row_factory=dict_row)
+        return iter(cursor.execute(statement.encode()))
+
+
+class PostgresDatabase:
+    """See `Database`, which says what is what."""
+
+    def __init__(self, place: ServerUrl) -> None:
+        self._place = place
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    def check_current(self) -> None:
+        with self.look():
+            pass
+
+    @contextmanager
+    def look(self) -> Iterator[PostgresLook]:
+        with self._errors(), border.connect(self._place) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            connection.execute("SELECT set_config('statement_timeout', %s, true)", (LONGEST_LOOK,))
+            migration.check_current(self._place, connection)
+            yield PostgresLook(connection)
+
+    @contextmanager
+    def open(self, role: str) -> "Iterator[Connection]":
+        from sqlalchemy import text
+
+        from notifier.store.postgres.engine import as_store_errors, engine_for_looks
+
+        engine = engine_for_looks(self._place, "REPEATABLE READ" if role == "reader" else "READ COMMITTED")
+        with as_store_errors(self._place, opening=True), engine.begin() as connection:
+            connection.execute(text(f"SELECT set_config('statement_timeout', '{LONGEST_LOOK}', true)"))
+            migration.check_current(self._place, self.plain(connection)._connection)
+            if role == "command":
+                # Waits for the workers' transactions, and they for it: rows that both want can be no deadlock.
+                connection.execute(text("LOCK TABLE deliveries IN SHARE ROW EXCLUSIVE MODE"))
+                connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = 'commanded'"))
+            yield connection
+
+    def plain(self, connection: "Connection") -> PostgresLook:
+        driver: Any = connection.connection.driver_connection
+        return PostgresLook(driver)
+
+    @contextmanager
+    def pulse(self) -> Iterator[Callable[[], object]]:
+        with self._errors():
+            connection = border.connect(self._place)
+        connection.autocommit = True
+        in_use = threading.Lock()
+
+        def ask() -> object:
+            try:
+                with in_use:
+                    return connection.execute(_PULSE).fetchall()
+            except psycopg.Error as error:
+                raise border.explain(self._place, error) or error from error
+
+        try:
+            yield ask
+        finally:
+            with in_use:
+                connection.close()
+
+    def has_worker(self) -> bool:
+        with self.look() as look:
+            return next(look.rows(_ALIVE))["alive"] is True
+
+    def silence_of(self, replica: str, now: datetime) -> timedelta | None:
+        """By the server's clock, whatever `now` is."""
+        with self.look() as look:
+            silent = [row["silent"] for row in look.rows(_SILENT) if row["name"] == replica]
+        return timedelta(microseconds=min(silent)) if silent else None
+
+    def has_been_made(self) -> bool:
+        return True
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """Others may work on it; that only one migrates is a lock of the migration's own."""
+        return nullcontext()
+
+    def migrate(self) -> bool:
+        return migration.migrate(self._place)
+
+    @asynccontextmanager
+    async def writing(self) -> "AsyncIterator[ConnectionThread]":
+        async with self._thread("READ COMMITTED") as thread:
+            yield thread
+
+    @asynccontextmanager
+    async def reading(self) -> "AsyncIterator[ConnectionThread]":
+        async with self._thread("AUTOCOMMIT") as thread:
+            yield thread
+
+    def explain(self, error: BaseException, *, opening: bool = False) -> StoreError | None:
+        return border.explain(self._place, error, opening=opening)
+
+    def hurry(self, connection: "Connection") -> None:
+        """No write waits long for a lock as it is."""
+
+    def changes(self, connection: "Connection") -> int:
+        with connection.begin():
+            return int(connection.exec_driver_sql(_COMMANDED).scalar_one())
+
+    def in_use(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def is_in_place(self) -> bool:
+        """A server whose database went back in time is noticed by the seat."""
+        return True
+
+    def seat(self, introduction: Introduction) -> Seat:
+        from notifier.store.postgres.replica import Replica
+
+        return Replica(self._place, introduction)
+
+    @asynccontextmanager
+    async def _thread(self, isolation: Literal["READ COMMITTED", "AUTOCOMMIT"]) -> "AsyncIterator[ConnectionThread]":
+        from notifier.store.postgres.engine import as_store_errors, engine_for_thread, own_thread
+
+        async with AsyncExitStack() as stack:
+            with as_store_errors(self._place, opening=True):
+                thread = await stack.enter_async_context(own_thread(engine_for_thread(self._place, isolation)))
+            yield thread
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Of a look: what would pass later is an error now."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise border.explain(self._place, error, opening=True) or error from error

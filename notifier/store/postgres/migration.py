@@ -1,0 +1,88 @@
+"""Brings a PostgreSQL database to the newest schema, and says how it stands to this version."""
+
+import time
+from typing import Any, Final
+
+import psycopg
+
+from notifier.model.errors import DatabaseUnusable
+from notifier.store.postgres.connect import OLDEST, Connection, connect, explain
+from notifier.store.sql.revision import SchemaState, refuse_older, refuse_others, schema_state, scripts_directory
+from notifier.watchlist.database import ServerUrl
+
+PATIENCE: Final = 30.0  # seconds: a server and its workers are often started together
+PAUSE: Final = 0.5
+LOCK: Final = 0x6E6F74696669  # the key of our advisory lock: "notifi"
+
+
+def state_of(connection: Connection) -> tuple[SchemaState, str | None]:
+    """How the schema stands to this version's, and its revision if it has one."""
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+    names = {str(name) for (name,) in tables}
+    revision: str | None = None
+    if "alembic_version" in names:
+        revision, *_ = connection.execute("SELECT version_num FROM alembic_version").fetchone() or (None,)
+    return schema_state(names, revision), revision
+
+
+def check_current(place: ServerUrl, connection: Connection) -> None:
+    """Raises DatabaseUnusable unless the schema is this version's."""
+    state, revision = state_of(connection)
+    refuse_others(place, state, revision)
+    if state == "older" and revision is None:
+        raise DatabaseUnusable(f"{place}: no tables there yet; `notifier run` or `notifier migrate` makes them")
+    refuse_older(place, state)
+
+
+def migrate(place: ServerUrl) -> bool:
+    """Creates or upgrades the tables; True when that changed them. Waits a while for a server that is not there yet.
+
+    Raises DatabaseUnusable with the remedy.
+    """
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _migrate(place)
+        except psycopg.Error as error:
+            ours = explain(place, error)
+            if ours is None:
+                raise
+            if isinstance(ours, DatabaseUnusable) or time.monotonic() > give_up:
+                raise explain(place, error, opening=True) or error from error
+        time.sleep(PAUSE)
+
+
+def _migrate(place: ServerUrl) -> bool:
+    with connect(place) as connection:
+        _check_server(place, connection)
+        state, revision = state_of(connection)
+    refuse_others(place, state, revision)
+    return state == "older" and _upgrade(place)
+
+
+def _upgrade(place: ServerUrl) -> bool:
+    """In one transaction, and one worker at a time: who comes second finds that all is done."""
+    from notifier.store.postgres.engine import as_store_errors, engine_for_looks
+    from notifier.store.sql.upgrade import upgrade
+
+    with as_store_errors(place, opening=True), engine_for_looks(place, "READ COMMITTED").begin() as connection:
+        driver: Any = connection.connection.driver_connection
+        # For the transaction: it holds behind a pooler too, and ends with it.
+        driver.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        state, revision = state_of(driver)
+        if revision is None:
+            driver.execute((scripts_directory() / "postgresql.sql").read_bytes())
+        elif state == "current":
+            return False
+        upgrade(connection, place)
+        return True
+
+
+def _check_server(place: ServerUrl, connection: Connection) -> None:
+    name, encoding = connection.execute("SELECT version(), current_setting('server_encoding')").fetchone() or ("", "")
+    if not name.startswith("PostgreSQL ") or "-YB-" in name or connection.info.server_version < OLDEST * 10_000:
+        raise DatabaseUnusable(f"{place}: PostgreSQL {OLDEST} or newer is needed; this is {name[:60]}")
+    if encoding != "UTF8":
+        raise DatabaseUnusable(f"{place}: the database's encoding must be UTF8; it is {encoding}")
+    if connection.execute("SELECT current_schema()").fetchone() == (None,):
+        raise DatabaseUnusable(f"{place}: no schema of the user's search_path is there")

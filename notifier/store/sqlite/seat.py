@@ -1,0 +1,36 @@
+"""The only place at a file of SQLite: who holds the file's lock has it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from notifier.store.sql.parts import Group
+from notifier.store.thread import ConnectionThread
+
+
+class SoleSeat:
+    """The only place: all is this worker's, always."""
+
+    trusted = True
+    is_held = True
+    is_lost = False
+    idle = None
+
+    async def until(self, *, held: bool) -> None:
+        if not held:
+            await asyncio.Event().wait()
+
+    async def run(self, writing: ConnectionThread) -> None:
+        await asyncio.Event().wait()
+
+    def anew(self) -> None:
+        """Nothing is ever lost."""
+
+    async def leave(self, writing: ConnectionThread) -> None:
+        """The lock's end is the place's."""
+
+    def transact(self, groups: Sequence[Group], connection: Connection) -> None:
+        with connection.begin():
+            for statement, rows in groups:
+                connection.execute(statement, list(rows))
