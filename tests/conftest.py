@@ -7,12 +7,16 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import Phase, settings
 
 from notifier.cli.loop import new_loop
+from tests.postgres.programs import programs
+
+if TYPE_CHECKING:  # it loads psycopg, which a session without such tests need not
+    from tests.postgres.server import OwnPostgres, Postgres
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # CI decides on a change, not on its luck
 settings.register_profile("desk", deadline=None)
@@ -29,6 +33,11 @@ NOT_RUN = (
 )
 WITHOUT_BROWSER = not (os.environ.get("CI") or (shutil.which("chromium") and shutil.which("chromedriver")))
 """Whoever has no browser runs the other tests; CI demands one."""
+NOT_RUN_ON_POSTGRESQL = "not run: {} tests on PostgreSQL, for want of a server: install it (Debian: postgresql)"
+WITHOUT_POSTGRESQL = not (os.environ.get("CI") or programs())
+"""The same of a PostgreSQL server."""
+LEFT_OUT = pytest.StashKey[int]()
+"""How many tests were left out for want of one."""
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -39,13 +48,31 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     return {"loop": asyncio.new_event_loop if item.get_closest_marker("standing_clock") else new_loop()}
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks that are set here
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"postgres_server", "own_postgres"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("postgresql")
     if WITHOUT_BROWSER:
-        left = [item for item in items if item.path.is_relative_to(BROWSER)]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+        _leave_out(config, items, [item for item in items if item.path.is_relative_to(BROWSER)])
+    if WITHOUT_POSTGRESQL:
+        left = [item for item in items if item.get_closest_marker("postgresql")]
+        _leave_out(config, items, left)
+        config.stash[LEFT_OUT] = len(left)
+        if hasattr(config, "workeroutput"):  # of a process of xdist's: all collect the same
+            config.workeroutput["left_out"] = len(left)
     if workers := getattr(config, "workerinput", {}).get("workercount"):
         items[:] = _dealt(items, workers)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], left: Sequence[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's
+def pytest_testnodedown(node: Any, error: object) -> None:
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
 
 
 def _dealt(items: Sequence[pytest.Item], hands: int) -> list[pytest.Item]:
@@ -84,8 +111,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
     wanted = any(BROWSER.is_relative_to(path) or path.is_relative_to(BROWSER) for path in asked)
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    if WITHOUT_BROWSER and wanted and reporter is not None and not hasattr(config, "workerinput"):
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    if WITHOUT_BROWSER and wanted:
         reporter.write_line(NOT_RUN, yellow=True)
+    if left := config.stash.get(LEFT_OUT, 0):
+        reporter.write_line(NOT_RUN_ON_POSTGRESQL.format(left), yellow=True)
 
 
 class _Complaints(logging.Handler):
@@ -108,3 +139,43 @@ def no_task_fails_unseen() -> Iterator[None]:
     yield
     logger.removeHandler(complaints)
     assert complaints.said == []
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Postgres]":
+    """The server of this test session, of all its processes together. Nobody stops it."""
+    from tests.postgres.server import shared_server
+
+    place = tmp_path_factory.getbasetemp()
+    with shared_server(place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) as server:
+        yield server
+
+
+@pytest.fixture
+def database_from(postgres_server: "Postgres") -> Iterator[Callable[[str], str]]:
+    """Makes a database from the template of that name (`Postgres.template`) and returns its URL; dropped afterwards."""
+    urls: list[str] = []
+
+    def make(template: str) -> str:
+        urls.append(postgres_server.create(template))
+        return urls[-1]
+
+    yield make
+    for url in urls:
+        postgres_server.drop(url)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: "Postgres") -> Iterator[str]:
+    """A fresh database with nothing in it."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres() -> "Iterator[OwnPostgres]":
+    """A server that the test may stop; it takes a second to make."""
+    from tests.postgres.server import own_server
+
+    with own_server() as server:
+        yield server
