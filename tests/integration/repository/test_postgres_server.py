@@ -185,6 +185,7 @@ def test_backends_end_as_by_an_administrator_and_only_that_database_s(postgres_s
         spared.execute("SELECT 1")
 
 
+@pytest.mark.postgresql
 def test_a_server_that_can_not_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="no_such_setting"), own_server({"no_such_setting": "1"}):
         raise AssertionError
