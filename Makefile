@@ -13,11 +13,11 @@ INSTALL = install --quiet --require-hashes --only-binary :all: --requirement
 # Else whatever the tests import, and the command that they start, is compiled anew by each process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-browser bench faults faults-short mutants check format schema constraints sbom audit clean
+.PHONY: help demo test test-fast test-browser test-postgresql bench faults faults-short mutants check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
-	@echo "make test    all tests; those of the status page need a Chromium (as root on Debian it is installed)"
+	@echo "make test    all tests; those of the status page need a Chromium, some a PostgreSQL (as root on Debian installed)"
 	@echo "make test-fast  in a minute: those without processes of the worker, and without the slow ones"
 	@echo "make bench   measures what it costs and how quick it is, about half an hour (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: a little of each)"
@@ -42,6 +42,7 @@ demo: $(BIN)/.installed
 # More processes than processors: most of the slow tests wait for processes of their own.
 test: $(BIN)/.installed
 	@tests/browser/chromium
+	@tests/postgres/postgresql
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # What a change is tried with while it is made: no process of the worker, and nothing that takes long.
@@ -51,6 +52,10 @@ test-fast: $(BIN)/.installed
 test-browser: $(BIN)/.installed
 	@tests/browser/chromium
 	$(BIN)/pytest tests/browser
+
+test-postgresql: $(BIN)/.installed
+	@tests/postgres/postgresql
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m postgresql
 
 bench: $(BIN)/.installed .venv-peers/.installed
 	@$(BIN)/python -m benchmarks $(ROWS)

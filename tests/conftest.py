@@ -48,11 +48,12 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     return {"loop": asyncio.new_event_loop if item.get_closest_marker("standing_clock") else new_loop()}
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks that are set here
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if {"postgres_server", "own_postgres"} & set(getattr(item, "fixturenames", ())):
+        item.add_marker("postgresql")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if {"postgres_server", "own_postgres"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker("postgresql")
     if WITHOUT_BROWSER:
         _leave_out(config, items, [item for item in items if item.path.is_relative_to(BROWSER)])
     if WITHOUT_POSTGRESQL:

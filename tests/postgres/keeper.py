@@ -64,6 +64,15 @@ def unprivileged() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+def is_ready(file: Path, pid: int) -> bool:
+    """As pg_ctl knows it: by the last line of its file, which may be there in part, or be of another, killed one."""
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+
 class Keeper:
     """The server, and where it is."""
 
@@ -120,19 +129,11 @@ class Keeper:
             server = subprocess.Popen(command, **self._around(), preexec_fn=dies_with_us, stdout=log, stderr=log)
         self._server = server
         end = time.monotonic() + PATIENCE
-        while not self._is_ready(server.pid):
+        while not is_ready(self._directory / "data/postmaster.pid", server.pid):
             if server.poll() is not None or time.monotonic() > end:
                 self.stop("immediate")
                 raise RuntimeError(f"PostgreSQL did not start: {self._log.read_text()[-2000:]}")
             time.sleep(0.02)
-
-    def _is_ready(self, pid: int) -> bool:
-        """As pg_ctl knows it: by the last line of this file."""
-        try:
-            lines = (self._directory / "data/postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return False
-        return lines[0] == str(pid) and len(lines) > 7 and lines[7].strip() == "ready"
 
     def stop(self, mode: str) -> None:
         """It is gone when this returns. What takes too long is killed."""
@@ -226,8 +227,9 @@ def main() -> None:
         keeper.make()
         keeper.start()
         serve(keeper, first)
-    except (RuntimeError, OSError) as wrong:
-        say(first, {"wrong": str(wrong)})
+    except Exception as wrong:
+        say(first, {"wrong": str(wrong) or repr(wrong)})
+        raise
     finally:
         keeper.remove()
 

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.postgres.keeper import is_ready
 from tests.postgres.programs import PLACE, REMEDY
 from tests.postgres.server import OwnPostgres, Postgres, own_server
 
@@ -185,9 +186,22 @@ def test_backends_end_as_by_an_administrator_and_only_that_database_s(postgres_s
         spared.execute("SELECT 1")
 
 
+@pytest.mark.postgresql
 def test_a_server_that_can_not_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="no_such_setting"), own_server({"no_such_setting": "1"}):
         raise AssertionError
+
+
+def test_a_server_that_writes_its_file_just_now_is_not_ready_yet(tmp_path: Path) -> None:
+    file = tmp_path / "postmaster.pid"
+    whole = "7\n/data\n1700000000\n5432\n\n127.0.0.1\n 1 2\nready   \n"
+    assert not is_ready(file, 7)
+    for length in range(len(whole) - 4):
+        file.write_text(whole[:length])
+        assert not is_ready(file, 7)
+    file.write_text(whole)
+    assert is_ready(file, 7)
+    assert not is_ready(file, 8), "another server's, which was killed"
 
 
 def test_without_the_programs_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
