@@ -3,8 +3,13 @@
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from notifier.store.migrate import migrate
+from notifier.watchlist.database import ServerUrl
+
+if TYPE_CHECKING:
+    from tests.postgres.server import Postgres
 
 
 @cache
@@ -18,3 +23,8 @@ def _migrated() -> bytes:
 def new_database(path: Path) -> None:
     """An empty database of the newest schema, open nowhere. The migrations run once in each process of tests."""
     path.write_bytes(_migrated())
+
+
+def postgres_template(server: "Postgres") -> str:
+    """The name of a PostgreSQL database of the newest schema, to make others from."""
+    return server.template("migrated", lambda url: migrate(ServerUrl(url)))

@@ -14,11 +14,15 @@ from notifier.watchlist.models import Watchlist, Workspace
 log = structlog.get_logger(__name__)
 
 
-async def log_start(worker: Worker, listen: str | None, today: date) -> None:
+def log_start(watchlist: Watchlist, listen: str | None) -> None:
     """`listen`: where the server listens, if there is one."""
-    database = str(worker.store.place)
-    figures = _figures(worker.watchlist)
+    database = str(watchlist.database_place)
+    figures = _figures(watchlist)
     log.info("notifier started", version=notifier.__version__, **figures, database=database, listen=listen)
+
+
+async def log_work(worker: Worker, today: date) -> None:
+    """What whoever began the work with this worker should know."""
     _warn(worker.watchlist)
     log_endings(worker.watchlist.workspaces, today)
     await _recall_what_is_broken(worker)

@@ -17,7 +17,7 @@ from notifier.delivering.deliverer import Deliverer
 from notifier.model.errors import StoreUnavailable
 from notifier.service.ending import Ending
 from notifier.service.loops import GRACE, Loops, Replaced, cancelled, working
-from notifier.service.notices import log_reload, log_start
+from notifier.service.notices import log_reload, log_start, log_work
 from notifier.service.reload import Reloads
 from notifier.service.resources import Resources, open_resources
 from notifier.service.standby import facts_standing_by, liveness_standing_by
@@ -78,7 +78,6 @@ class _Service:
         self._replaced = Replaced()
         server.push_async_callback(self._replaced.end)
         self._in_force: InForce | None = None
-        self._listen: str | None = None
         self._kept_out = False
         """Whether webhooks wait for the next worker."""
 
@@ -102,7 +101,7 @@ class _Service:
         """Puts a worker behind the server, and says what is in force."""
         await self._show(facts_of(worker, self._reloads), worker.watchlist)
         if before is None:
-            await log_start(worker, self._listen, _today())
+            await log_work(worker, _today())
             await worker.sign_of_life()
         elif before.watchlist != worker.watchlist:
             log_reload(worker.watchlist, before.watchlist, _today())
@@ -110,7 +109,7 @@ class _Service:
     async def _show(self, facts: WorkerFacts, watchlist: Watchlist) -> None:
         if self._in_force is None:
             self._in_force = InForce(facts, door_of(watchlist))
-            self._listen = await self._server.enter_async_context(_open_server(self._in_force, watchlist))
+            log_start(watchlist, await self._server.enter_async_context(_open_server(self._in_force, watchlist)))
             return
         self._in_force.worker, self._in_force.door = facts, door_of(watchlist)
         self._let_in()

@@ -50,6 +50,9 @@ class Seat(Protocol):
     async def until(self, *, held: bool) -> None:
         """Waits until the work is this worker's, or is it no more."""
 
+    async def until_trusted(self) -> None:
+        """Waits until this worker has its place, whoever does the work."""
+
     async def run(self, writing: "ConnectionThread") -> None:
         """Takes part until cancelled: shows that it is alive, looks who else is. `writing` is the writer's thread."""
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
 
-from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.model.errors import DatabaseUnusable, SeatLost, StoreError, StoreUnavailable
 from notifier.store.database import Database
 from notifier.store.seat import Seat
 from notifier.store.sql.parts import Group, Values
@@ -133,7 +133,7 @@ class Writer:
         if error is None and not self._works.is_set():
             self._works.set()
             log.info("database can be written again", database=str(self._database))
-        elif isinstance(error, StoreError) and self._works.is_set():
+        elif isinstance(error, StoreError) and not isinstance(error, SeatLost) and self._works.is_set():
             self._works.clear()
             if isinstance(error, DatabaseUnusable):
                 log.critical("database is unusable", error=str(error))

@@ -1,25 +1,53 @@
-"""Databases for the integration tests: real SQLite files."""
+"""Databases for the integration tests: real files of SQLite, and for what the store promises a real PostgreSQL too."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 import pytest_asyncio
 
 from notifier.store.store import Store, open_store
-from tests.databases import new_database
+from notifier.watchlist.database import DatabasePlace, ServerUrl
+from tests.databases import new_database, postgres_template
+
+HERE: Final = Path(__file__).parent
+ON_BOTH: Final = tuple(HERE / name for name in ("store", "delivering", "watching"))
+"""Whose tests of an open store run on both engines; but for those that look at SQLite's file, by asking for it."""
+POSTGRESQL: Final = pytest.param("postgresql", marks=[pytest.mark.postgresql, pytest.mark.slow])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        wants_file = "database" in metafunc.fixturenames or metafunc.definition.get_closest_marker("sqlite")
+        both = any(metafunc.definition.path.is_relative_to(place) for place in ON_BOTH) and not wants_file
+        metafunc.parametrize("engine", ["sqlite", POSTGRESQL] if both else ["sqlite"], ids=str)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """A database of the newest schema, empty, open nowhere."""
+    """A database of the newest schema, empty, open nowhere: a file of SQLite."""
     path = tmp_path / "notifier.db"
-    new_database(path)
+    if not path.exists():
+        new_database(path)
     return path
 
 
+@pytest.fixture
+def place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> DatabasePlace:
+    """The same, of the engine that the test runs on."""
+    if engine == "sqlite":
+        path = tmp_path / "notifier.db"
+        if not path.exists():
+            new_database(path)
+        return path
+    make: Callable[[str], str] = request.getfixturevalue("database_from")
+    return ServerUrl(make(postgres_template(request.getfixturevalue("postgres_server"))))
+
+
 @pytest_asyncio.fixture
-async def store(database: Path) -> AsyncIterator[Store]:
+async def store(place: DatabasePlace) -> AsyncIterator[Store]:
     """The same database, open as the worker has it."""
-    async with open_store(database) as opened:
+    async with open_store(place) as opened:
+        await opened.seat.until_trusted()
         yield opened

@@ -72,6 +72,7 @@ class Replica:
         self._ending = False
         self._held, self._free = asyncio.Event(), asyncio.Event()
         self._free.set()
+        self._joined = asyncio.Event()
         self._said: str | None = None
 
     @property
@@ -95,6 +96,9 @@ class Replica:
 
     def anew(self) -> None:
         self._may_join = True
+
+    async def until_trusted(self) -> None:
+        await self._joined.wait()
 
     async def run(self, writing: ConnectionThread) -> None:
         async with own_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking, asyncio.TaskGroup() as loops:
@@ -226,6 +230,7 @@ class Replica:
             if not self._may_join:
                 return False
             await writing.run(partial(self._run, self._join))
+            self._joined.set()
         begun = self._clock()
         with as_store_errors(self._place):
             seen = await looking.run(_all)

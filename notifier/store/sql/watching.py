@@ -7,6 +7,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from notifier.store.sql.parts import at_run, at_sync, later_of, save
 from notifier.store.sql.schema import (
+    IdText,
     Time,
     census_alerts,
     deliveries,
@@ -176,7 +177,7 @@ _snapshots = select(
 SNAPSHOTS = _snapshots.where(snapshots.c.run_id.in_(bindparam("run_ids", expanding=True)))
 # As many as a poll mostly looks up: an IN that SQLAlchemy need not write anew for each execution.
 FEW: Final = ("run_id_1", "run_id_2", "run_id_3", "run_id_4", "run_id_5")
-FEW_SNAPSHOTS = _snapshots.where(snapshots.c.run_id.in_([bindparam(name) for name in FEW]))
+FEW_SNAPSHOTS = _snapshots.where(snapshots.c.run_id.in_([bindparam(name, type_=IdText) for name in FEW]))
 FOLLOWED = select(snapshots.c.sync_id, snapshots.c.run_id, snapshots.c.changed_at, snapshots.c.created_at).where(
     and_(snapshots.c.workspace == bindparam("workspace"), snapshots.c.followed)
 )

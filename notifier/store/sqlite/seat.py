@@ -21,6 +21,9 @@ class SoleSeat:
         if not held:
             await asyncio.Event().wait()
 
+    async def until_trusted(self) -> None:
+        """It has its place."""
+
     async def run(self, writing: ConnectionThread) -> None:
         await asyncio.Event().wait()
 

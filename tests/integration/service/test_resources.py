@@ -12,7 +12,7 @@ from notifier.model.incident import Check, Incident
 from notifier.model.sync import WorkspaceState
 from notifier.service.resources import open_resources
 from notifier.service.worker import open_worker
-from notifier.store.sqlite.lock import is_held
+from notifier.store.database import database_at
 from notifier.store.views.events import EventFilter, read_events
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.reading.load import load_watchlist
@@ -57,11 +57,11 @@ async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path
 async def test_the_lock_is_held_as_long_as_the_foundation_lasts(tmp_path: Path) -> None:
     watchlist = a_watchlist(tmp_path, "a: {api_key: k}")
     async with open_resources(watchlist.database_place):
-        assert is_held(watchlist.database_place)
+        assert database_at(watchlist.database_place).has_worker()
         with pytest.raises(AlreadyRunning):
             async with open_resources(watchlist.database_place):
                 pass
-    assert not is_held(watchlist.database_place)
+    assert not database_at(watchlist.database_place).has_worker()
 
 
 @pytest.mark.asyncio

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerContext
@@ -25,6 +25,7 @@ from notifier.store.sql import delivering as statements
 from notifier.store.sql.rows import receiver_row
 from notifier.store.store import Store
 from notifier.store.writer import Writer
+from notifier.watchlist.database import DatabasePlace, ServerUrl
 
 NOW = datetime(2026, 11, 23, 10, 30, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -97,20 +98,31 @@ def nobody(workspace: str, sync_id: int, floor: datetime) -> None:
     """Holds no marks in memory, whose floors retention would have to raise."""
 
 
-def rows(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+def rows(place: DatabasePlace, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """By another connection than the store's."""
+    if isinstance(place, ServerUrl):
+        return _rows_of_server(place, query, parameters)
+    with closing(sqlite3.connect(place, isolation_level=None)) as connection:
         return connection.execute(query, parameters).fetchall()
 
 
-def change(path: Path, statement: str, *parameters: object) -> None:
+def _rows_of_server(place: ServerUrl, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    from notifier.store.postgres.connect import connect
+
+    with connect(place) as connection:
+        found = connection.execute(query.replace("?", "%s").encode(), parameters or None)
+        return found.fetchall() if found.description is not None else []
+
+
+def change(place: DatabasePlace, statement: str, *parameters: object) -> None:
     """A write by another connection than the store's."""
-    rows(path, statement, *parameters)
+    rows(place, statement, *parameters)
 
 
-def counts(path: Path) -> dict[str, int]:
+def counts(place: DatabasePlace) -> dict[str, int]:
     """How many rows an observation has left in each of its tables."""
     tables = ("syncs", "snapshots", "events", "deliveries")
-    return {table: rows(path, f"SELECT count(*) FROM {table}")[0][0] for table in tables}  # noqa: S608
+    return {table: rows(place, f"SELECT count(*) FROM {table}")[0][0] for table in tables}  # noqa: S608
 
 
 def schema_of(path: Path) -> set[tuple[str, str, str | None]]:
@@ -125,11 +137,11 @@ def writer_of(store: Store) -> Writer:
 
 
 def writing_connection(store: Store) -> aiosqlite.Connection:
-    return store._writer.thread._thread
+    return store._writer.thread._thread  # type: ignore[attr-defined, no-any-return]
 
 
 def reading_connection(store: Store) -> aiosqlite.Connection:
-    return store._reader._thread._thread
+    return store._reader._thread._thread  # type: ignore[attr-defined, no-any-return]
 
 
 async def pragma(connection: aiosqlite.Connection, name: str) -> Any:

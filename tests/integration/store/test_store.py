@@ -440,6 +440,7 @@ async def test_the_worker_asks_for_pending_deliveries_by_their_own_index(store: 
 # --- connections ---
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkpoints(store: Store) -> None:
     writing, reading = writing_connection(store), reading_connection(store)
@@ -454,6 +455,7 @@ async def test_the_workers_connections_lose_no_commit_and_only_the_writer_checkp
     assert await pragma(reading, "query_only") == 1
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_own(store: Store) -> None:
     await store.watching.record(FULL)
@@ -473,6 +475,7 @@ async def test_what_is_asked_for_during_a_read_is_answered_next_each_with_its_ow
     assert (await asyncio.gather(cancelled, return_exceptions=True))[0].__class__ is asyncio.CancelledError
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 async def test_a_read_that_is_asked_for_after_a_commit_sees_it_whatever_is_being_read(store: Store) -> None:
     asked, held = await hold_the_next_read(store)

@@ -100,6 +100,7 @@ async def test_many_are_taken_bit_by_bit(store: Store, database: Path, monkeypat
     assert trace.commits >= 3
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 async def test_with_nothing_old_nothing_is_written(store: Store) -> None:
     await store.watching.record(an_observation(an_event("evt_1", "growth"), snapshots=(a_snapshot(1),)))

@@ -63,6 +63,7 @@ async def test_a_full_disk_is_said_clearly_and_leaves_nothing_half_written(store
     assert counts(database) == before
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 async def test_on_a_full_disk_the_store_does_not_work_and_reads_go_on(store: Store) -> None:
     await store.watching.record(FULL)
@@ -239,11 +240,12 @@ async def unwritable(store: Store) -> AsyncIterator[Store]:
     yield store
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 async def test_a_file_that_can_not_be_written_is_said_clearly_and_can_be_read(unwritable: Store) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         await unwritable.delivering.settle(a_settlement(1, DeliveryState.DELIVERED))
-    assert str(caught.value) == f"{unwritable.path}: the file can't be written (SQLITE_READONLY)"
+    assert str(caught.value) == f"{unwritable.place}: the file can't be written (SQLITE_READONLY)"
     assert not unwritable.works
     assert await unwritable.delivering.count_pending() == 4
     await writing_connection(unwritable).execute("PRAGMA query_only=OFF")

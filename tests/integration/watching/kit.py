@@ -21,7 +21,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from math import ceil
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
@@ -50,6 +49,7 @@ from notifier.watching.roster import Roster
 from notifier.watching.target import Changes, SyncTarget
 from notifier.watching.watcher import WorkspaceWatcher
 from notifier.watchlist.checks import SETTINGS, Checks, ChecksInForce
+from notifier.watchlist.database import DatabasePlace, ServerUrl
 from notifier.watchlist.models import Route, Watch, Workspace
 
 P = ParamSpec("P")
@@ -366,14 +366,19 @@ class Scene:
         return sum(request.path == path for request in self.simulator.requests)
 
 
-def rows(path: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
+def rows(place: DatabasePlace, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    if isinstance(place, ServerUrl):
+        from notifier.store.postgres.connect import connect
+
+        with connect(place) as server:
+            return with_ids(server.execute(query.replace("?", "%s").encode(), parameters or None))
+    with closing(sqlite3.connect(place)) as connection:
         return with_ids(connection.execute(query, parameters))
 
 
-def with_ids(found: sqlite3.Cursor) -> list[tuple[Any, ...]]:
-    """The rows, with IDs of syncs and runs as the code has them, and 0 for none."""
-    are_ids = [column.endswith(("sync_id", "run_id")) for column, *_ in found.description]
+def with_ids(found: Any) -> list[tuple[Any, ...]]:
+    """The rows of a cursor, with IDs of syncs and runs as the code has them, and 0 for none."""
+    are_ids = [column[0].endswith(("sync_id", "run_id")) for column in found.description]
     return [
         tuple((id_of(v) or 0) if is_id and v is not None else v for v, is_id in zip(row, are_ids, strict=True))
         for row in found
