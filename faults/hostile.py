@@ -133,7 +133,7 @@ async def silent(_: Asked, writer: asyncio.StreamWriter) -> None:
 
 async def resets(_: Asked, writer: asyncio.StreamWriter) -> None:
     """A TCP reset and no answer."""
-    _reset(writer)
+    reset(writer)
 
 
 def resets_after(raw: bytes) -> Script:
@@ -143,7 +143,7 @@ def resets_after(raw: bytes) -> Script:
         writer.write(raw)
         await writer.drain()
         await asyncio.sleep(0.02)  # else the reset may overtake them
-        _reset(writer)
+        reset(writer)
 
     return script
 
@@ -228,7 +228,8 @@ def _without_connection(rest: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Ends the connection by a TCP reset."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
