@@ -26,13 +26,12 @@ class Round:
 async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
-        async with (
-            open_resources(watchlist.database_place) as resources,
-            open_worker(resources, watchlist, once=True) as worker,
-        ):
-            await rehearse(resources, watchlist)
-            log_endings(watchlist.workspaces, datetime.now(UTC).date())
-            return await _round(worker)
+        async with open_resources(watchlist.database_place) as resources:
+            await resources.store.seat.take_alone()
+            async with open_worker(resources, watchlist, once=True) as worker:
+                await rehearse(resources, watchlist)
+                log_endings(watchlist.workspaces, datetime.now(UTC).date())
+                return await _round(worker)
     except BaseExceptionGroup as group:
         raise first_of(group, StoreError) or group from group
 
