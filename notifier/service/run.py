@@ -23,9 +23,7 @@ from notifier.service.resources import Resources, open_resources
 from notifier.service.standby import facts_standing_by, liveness_standing_by
 from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.watchlist.models import Watchlist
-from notifier.web.app import door_of, make_app
-from notifier.web.socket import listening
-from notifier.web.worker import InForce, WorkerFacts
+from notifier.web.worker import InForce, WorkerFacts, door_of
 
 log = structlog.get_logger(__name__)
 
@@ -254,5 +252,8 @@ async def _open_server(in_force: InForce, watchlist: Watchlist) -> AsyncIterator
     if address is None:
         yield None
         return
+    from notifier.web.app import make_app  # here: routes and templates take 4 MB, and many workers have no server
+    from notifier.web.socket import listening
+
     async with listening(make_app(in_force), address) as bound:
         yield str(bound)
