@@ -388,6 +388,7 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     hook = {"name": "hook", "ok": True, "last_error": None, "pending": 0, "dead": 0}
     assert workplace.json("status") == {
         "worker": {"running": False, "version": None, "started_at": None, "last_seen_at": None},
+        "replicas": [],
         "workspaces": [],
         "syncs": [],
         "receivers": [hook],
