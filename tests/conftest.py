@@ -1,18 +1,19 @@
 """What holds for every test."""
 
 import asyncio
+import gc
 import logging
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import Phase, settings
 
-from notifier.cli.loop import new_loop
+from notifier.cli.loop import new_loop, spare_the_collector
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # CI decides on a change, not on its luck
 settings.register_profile("desk", deadline=None)
@@ -37,6 +38,17 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     Those of a clock that stands need asyncio's own: no other asks `time()` when its timers are due.
     """
     return {"loop": asyncio.new_event_loop if item.get_closest_marker("standing_clock") else new_loop()}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end: the garbage collector need not look for rubbish in it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        spare_the_collector()  # as the command does with what it has loaded
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
