@@ -87,6 +87,15 @@ class Resources:
             self._lines[name] = Line(settings, session, client, health, meter)
         return self._lines[name]
 
+    async def forget(self) -> None:
+        """Closes all lines and drops what is known of paces: another worker has done the work meanwhile, and what its
+        workspaces and destinations are like is in the database."""
+        for name, line in list(self._lines.items()):
+            del self._lines[name]
+            self.metrics.forget_workspace(name)
+            await line.session.close()
+        self.paces = Paces()
+
     async def close(self) -> None:
         """Closes all lines."""
         for line in self._lines.values():

@@ -78,6 +78,8 @@ class _Service:
         self._in_force: InForce | None = None
         self._kept_out = False
         """Whether webhooks wait for the next worker."""
+        self._newest: Watchlist | None = None
+        """The last that was read; the worker that goes by it may not be open yet."""
 
     async def run(self, watchlist: Watchlist) -> None:
         before: Worker | None = None
@@ -152,7 +154,9 @@ class _Service:
                 self._resources.store.attending.result()
             if not loops.alive or stopping.done():
                 return None
-            return reloading.result() if reloading.done() else worker.watchlist
+            if reloading.done():
+                reloading.result()
+            return self._newest or worker.watchlist
         finally:
             await cancelled(stopping, losing, reloading)
 
@@ -171,7 +175,8 @@ class _Service:
         if self._reloads is None:
             never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
             return await never
-        return await self._reloads.next(partial(rehearse, self._resources), self._resources.metrics.reloaded)
+        self._newest = await self._reloads.next(partial(rehearse, self._resources), self._resources.metrics.reloaded)
+        return self._newest
 
     async def _open(self, watchlist: Watchlist, before: Deliverer | None) -> tuple[AsyncExitStack, Worker] | None:
         """The next worker and what it lives by, once the work is ours and the database can be written; None when told
@@ -205,6 +210,7 @@ class _Service:
             while not (self._seat.is_held or self._stop.is_set() or reading.done()):
                 if self._seat.is_lost:
                     await self._replaced.end()  # nothing of the old life may reach the database in the new one
+                    await self._resources.forget()
                     self._seat.anew()
                 if self._resources.store.attending.done():
                     self._resources.store.attending.result()

@@ -412,7 +412,7 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     after = workplace.json("status")
     assert workplace.run("status", "--healthy").returncode == 0
 
-    assert list(during) == ["worker", "workspaces", "syncs", "receivers"]
+    assert list(during) == ["worker", "replicas", "workspaces", "syncs", "receivers"]
     assert list(during["worker"]) == ["running", "version", "started_at", "last_seen_at"]
     assert during["worker"]["running"] is True
     assert isinstance(during["worker"]["version"], str)
