@@ -169,9 +169,9 @@ class Replica:
         begun, life = self._clock(), _Life(uuid.uuid4().hex, self._clock())
         me = self._introduction
         with connection.begin():
-            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
             given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
             connection.execute(sql.JOIN, {**given, "revision": revisions()[-1]})
+            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
         self._written, self._renewed_at, self._life = 0, begun, life
 
     def _beat(self, connection: Connection) -> None:
@@ -179,8 +179,8 @@ class Replica:
         if life is None:
             return
         with connection.begin():
-            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).rowcount
-        if not moved:
+            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
+        if moved is None:
             self._lose("its place was taken, or the database went back in time")
             return
         self._renewed_at = begun
