@@ -63,6 +63,9 @@ class Seat(Protocol):
     def anew(self) -> None:
         """Whatever was done for the work that was lost has ended: another life may begin."""
 
+    def hurry(self) -> None:
+        """The process is about to end: nothing is asked until it is answered any more."""
+
     async def leave(self, writing: "ConnectionThread") -> None:
         """Gives the work away, at the end. Raises nothing: who can't be told will notice."""
 

@@ -54,6 +54,7 @@ class Writer:
 
     async def close(self) -> None:
         """Writes what still waits, then ends."""
+        self._seat.hurry()
         self._closing = True
         self._asked.set()
         if self._task is not None:
@@ -82,6 +83,7 @@ class Writer:
 
     async def hurry(self) -> None:
         """From now on no write waits long for another process' lock: the process is about to end."""
+        self._seat.hurry()  # first: what it ends may be what the thread does
         await self.thread.run(self._database.hurry)
 
     async def changes_from_outside(self) -> int:

@@ -30,6 +30,9 @@ class SoleSeat:
     def anew(self) -> None:
         """Nothing is ever lost."""
 
+    def hurry(self) -> None:
+        """Nothing waits for long."""
+
     async def leave(self, writing: ConnectionThread) -> None:
         """The lock's end is the place's."""
 
