@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 
 import structlog
 from sqlalchemy import Executable
@@ -28,6 +29,8 @@ MOST_INTENTS = 2_000  # intents in one transaction: bounds how long a commit can
 @dataclass(slots=True)
 class _Intent:
     groups: Sequence[Group]
+    life: object
+    """Of the seat, when it was asked for: a caller who was cancelled with that life must not write in the next."""
     done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -74,7 +77,7 @@ class Writer:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
         if self._closing:
             raise StoreUnavailable(f"{self._database}: closed")
-        intent = _Intent([(statement, rows) for statement, rows in groups if rows])
+        intent = _Intent([(statement, rows) for statement, rows in groups if rows], self._seat.life)
         if not intent.groups:
             return
         self._waiting.append(intent)
@@ -98,8 +101,14 @@ class Writer:
             await self._asked.wait()
             self._asked.clear()
             while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_INTENTS], self._waiting[MOST_INTENTS:]
-                await self._commit(batch)
+                await self._commit(self._next())
+
+    def _next(self) -> list[_Intent]:
+        """What is written together: of one life."""
+        life = self._waiting[0].life
+        batch = list(takewhile(lambda intent: intent.life is life, self._waiting[:MOST_INTENTS]))
+        del self._waiting[: len(batch)]
+        return batch
 
     async def _commit(self, batch: list[_Intent]) -> None:
         error = await self._attempt(batch)
@@ -122,7 +131,8 @@ class Writer:
             for statement, rows in intent.groups:
                 merged.setdefault(self._rank[id(statement)], (statement, []))[1].extend(rows)
         try:
-            await self.thread.run(partial(self._seat.transact, [merged[rank] for rank in sorted(merged)]))
+            groups = [merged[rank] for rank in sorted(merged)]
+            await self.thread.run(partial(self._seat.transact, groups, batch[0].life))
         except DBAPIError as error:
             return self._database.explain(error) or error
         except Exception as error:  # noqa: BLE001 - a value that the database can't hold, say: its caller must hear of it

@@ -91,6 +91,10 @@ class Replica:
         await (self._held if held else self._free).wait()
 
     @property
+    def life(self) -> _Life | None:
+        return self._life
+
+    @property
     def is_lost(self) -> bool:
         return not self._may_join
 
@@ -125,13 +129,13 @@ class Replica:
 
     # --- writes, in the writer's thread ---
 
-    def transact(self, groups: Sequence[Group], connection: Connection) -> None:
+    def transact(self, groups: Sequence[Group], life: object, connection: Connection) -> None:
         """One transaction behind the fence. Raises DBAPIError, and SeatLost where nothing may be written."""
-        self._fenced(partial(_execute, groups), connection)
+        self._fenced(partial(_execute, groups), life, connection)
 
-    def _fenced(self, work: Callable[[Connection], None], connection: Connection) -> None:
+    def _fenced(self, work: Callable[[Connection], None], asked_in: object, connection: Connection) -> None:
         life, begun = self._life, self._clock()
-        if life is None:
+        if life is None or life is not asked_in:
             raise SeatLost(f"{self._place}: this worker has no place there now")
         lost: DBAPIError | None = None
         with connection.begin() as transaction:
@@ -264,7 +268,7 @@ class Replica:
             for row in seen:
                 if row["id"] in dead:
                     log.warning("another worker is silent; its place is taken", replica=row["name"])
-            await self._do(writing, partial(self._fenced, partial(_take, life.id, dead)))
+            await self._do(writing, partial(self._fenced, partial(_take, life.id, dead), life))
             return True
         if self._owned_at is not None:
             self._say("this worker does the work")

@@ -73,7 +73,7 @@ class Worker:
 
     async def write(self, version: str) -> None:
         """A write as the store's writer makes it."""
-        await self.writing.run(partial(self.seat.transact, [a_sign_of_life(version)]))
+        await self.writing.run(partial(self.seat.transact, [a_sign_of_life(version)], self.seat.life))
 
     @property
     def id(self) -> str:

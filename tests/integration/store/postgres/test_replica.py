@@ -1,6 +1,7 @@
 """A worker's place at a server: what it does while the line or the server fails, and how it ends."""
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any
@@ -132,6 +133,46 @@ async def test_a_connection_that_can_not_be_made_anew_for_a_beat_is_the_server_s
 
 
 @pytest.mark.asyncio
+async def test_what_was_asked_for_in_a_life_is_not_written_in_the_next(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its caller was cancelled, with all of the life that had ended."""
+    inside, go_on = threading.Event(), threading.Event()
+    fenced, joined = Replica._fenced, Replica._join
+
+    def slow(seat: Replica, *given: Any) -> None:
+        if not inside.is_set():
+            inside.set()
+            go_on.wait(60)
+        fenced(seat, *given)
+
+    async with open_store(ServerUrl(url)) as store:
+        seat = store.seat
+        await seat.until_trusted()
+        await until(lambda: rows_at(url, "SELECT owner FROM parts WHERE owner IS NOT NULL"))
+        monkeypatch.setattr(Replica, "_fenced", slow)
+        first = asyncio.create_task(store._writer.write(a_sign_of_life("first")))
+        await until(inside.is_set)
+        second = asyncio.create_task(store._writer.write(a_sign_of_life("second")))
+        await asyncio.sleep(0)
+        change_at(url, "DELETE FROM replicas")
+        await until(lambda: seat.is_lost)
+        second.cancel()
+        asked = store._writer.thread.run(lambda connection: joined(seat, connection))  # type: ignore[arg-type]
+        joining = asyncio.create_task(asked)  # it waits in the thread, after the first and before the second
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(SeatLost):
+            await first
+        await joining
+        seat.anew()
+        await store._writer.changes_from_outside()  # after the second, in the same thread
+        assert kept(url) is None
+        await store._writer.write(a_sign_of_life("new"))
+        assert kept(url) == "new"
+
+
+@pytest.mark.asyncio
 async def test_a_new_life_does_not_own_what_the_old_one_did(url: str) -> None:
     async with workers(url, "a", "b") as [first, second]:
         await first.look()
@@ -180,7 +221,7 @@ async def test_what_is_told_of_a_commit_whose_answer_was_lost_is_what_became_of_
 
 @pytest.mark.asyncio
 async def test_a_worker_that_was_expelled_while_its_commit_was_unanswered_writes_nothing_more(
-    far_url: str, line: Line, url: str
+    far_url: str, line: Line, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it was committed can't be told any more; what was written before the expulsion may be there."""
     async with workers(far_url, "a") as [worker]:
@@ -192,7 +233,7 @@ async def test_a_worker_that_was_expelled_while_its_commit_was_unanswered_writes
             change_at(url, "DELETE FROM replicas")
             return asking(*given)
 
-        worker.seat._was_committed = expelled  # type: ignore[method-assign]
+        monkeypatch.setattr(worker.seat, "_was_committed", expelled)
         with pytest.raises(SeatLost):
             await worker.write("mine")
         assert worker.seat.is_lost
