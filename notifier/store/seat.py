@@ -60,14 +60,22 @@ class Seat(Protocol):
         """Takes part until cancelled: shows that it is alive, looks who else is. `writing` is the writer's thread."""
 
     @property
+    def life(self) -> object:
+        """This stay at its place. What is asked for in one is never written in another."""
+
+    @property
     def is_lost(self) -> bool:
         """Whether the place itself is gone, until `anew`."""
 
     def anew(self) -> None:
         """Whatever was done for the work that was lost has ended: another life may begin."""
 
+    def hurry(self) -> None:
+        """The process is about to end: nothing is asked until it is answered any more."""
+
     async def leave(self, writing: "ConnectionThread") -> None:
         """Gives the work away, at the end. Raises nothing: who can't be told will notice."""
 
-    def transact(self, groups: "Sequence[Group]", connection: "Connection") -> None:
-        """One transaction, in the writer's thread. Raises DBAPIError, and SeatLost where nothing may be written."""
+    def transact(self, groups: "Sequence[Group]", life: object, connection: "Connection") -> None:
+        """One transaction, in the writer's thread, that was asked for in that life. Raises DBAPIError, and SeatLost
+        where nothing may be written."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 
 import structlog
 from sqlalchemy import Executable
@@ -28,6 +29,8 @@ MOST_INTENTS = 2_000  # intents in one transaction: bounds how long a commit can
 @dataclass(slots=True)
 class _Intent:
     groups: Sequence[Group]
+    life: object
+    """Of the seat, when it was asked for: a caller who was cancelled with that life must not write in the next."""
     done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -54,6 +57,7 @@ class Writer:
 
     async def close(self) -> None:
         """Writes what still waits, then ends."""
+        self._seat.hurry()
         self._closing = True
         self._asked.set()
         if self._task is not None:
@@ -73,7 +77,7 @@ class Writer:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
         if self._closing:
             raise StoreUnavailable(f"{self._database}: closed")
-        intent = _Intent([(statement, rows) for statement, rows in groups if rows])
+        intent = _Intent([(statement, rows) for statement, rows in groups if rows], self._seat.life)
         if not intent.groups:
             return
         self._waiting.append(intent)
@@ -82,6 +86,7 @@ class Writer:
 
     async def hurry(self) -> None:
         """From now on no write waits long for another process' lock: the process is about to end."""
+        self._seat.hurry()  # first: what it ends may be what the thread does
         await self.thread.run(self._database.hurry)
 
     async def changes_from_outside(self) -> int:
@@ -96,8 +101,14 @@ class Writer:
             await self._asked.wait()
             self._asked.clear()
             while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_INTENTS], self._waiting[MOST_INTENTS:]
-                await self._commit(batch)
+                await self._commit(self._next())
+
+    def _next(self) -> list[_Intent]:
+        """What is written together: of one life."""
+        life = self._waiting[0].life
+        batch = list(takewhile(lambda intent: intent.life is life, self._waiting[:MOST_INTENTS]))
+        del self._waiting[: len(batch)]
+        return batch
 
     async def _commit(self, batch: list[_Intent]) -> None:
         error = await self._attempt(batch)
@@ -120,7 +131,8 @@ class Writer:
             for statement, rows in intent.groups:
                 merged.setdefault(self._rank[id(statement)], (statement, []))[1].extend(rows)
         try:
-            await self.thread.run(partial(self._seat.transact, [merged[rank] for rank in sorted(merged)]))
+            groups = [merged[rank] for rank in sorted(merged)]
+            await self.thread.run(partial(self._seat.transact, groups, batch[0].life))
         except DBAPIError as error:
             return self._database.explain(error) or error
         except Exception as error:  # noqa: BLE001 - a value that the database can't hold, say: its caller must hear of it

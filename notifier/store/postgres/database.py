@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from notifier.store.thread import ConnectionThread
 
 LONGEST_LOOK: Final = "20s"
+# A command that is stopped at its terminal must not stop the worker.
+_HOLD: Final = "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"
 _COMMANDED: Final = "SELECT value FROM counters WHERE name = 'commanded'"
 # Beats are left out: nothing that people see changes by them.
 _PULSE: Final = (
@@ -86,6 +88,7 @@ class PostgresDatabase:
             connection.execute(text(f"SELECT set_config('statement_timeout', '{LONGEST_LOOK}', true)"))
             migration.check_current(self._place, self.plain(connection)._connection)
             if role == "command":
+                connection.execute(text(_HOLD))
                 # Waits for the workers' transactions, and they for it: rows that both want can be no deadlock.
                 connection.execute(text("LOCK TABLE deliveries IN SHARE ROW EXCLUSIVE MODE"))
                 connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = 'commanded'"))

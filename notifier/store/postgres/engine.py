@@ -110,11 +110,18 @@ def _seen(doing: "asyncio.Future[Any]") -> None:
 
 
 @asynccontextmanager
-async def own_thread(engine: Engine) -> AsyncIterator[PostgresThread]:
-    """Connects in a new thread. Raises what connecting raises."""
+async def lazy_thread(engine: Engine) -> AsyncIterator[PostgresThread]:
+    """A new thread, which connects when there is something to do: that raises what connecting raises."""
     thread = PostgresThread(engine)
     try:
-        await thread.run(_connected)
         yield thread
     finally:
         await thread.close()
+
+
+@asynccontextmanager
+async def own_thread(engine: Engine) -> AsyncIterator[PostgresThread]:
+    """Connects in a new thread. Raises what connecting raises."""
+    async with lazy_thread(engine) as thread:
+        await thread.run(_connected)
+        yield thread

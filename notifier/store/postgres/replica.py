@@ -19,11 +19,11 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import DBAPIError
 
-from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable
+from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable, first_of
 from notifier.store.attendance import LEASE, Attendance, Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.postgres.connect import explain
-from notifier.store.postgres.engine import as_store_errors, engine_for_thread, own_thread
+from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.seat import Introduction
 from notifier.store.sql.parts import Group
 from notifier.store.sql.revision import revisions
@@ -95,6 +95,10 @@ class Replica:
         await (self._held if held else self._free).wait()
 
     @property
+    def life(self) -> _Life | None:
+        return self._life
+
+    @property
     def is_lost(self) -> bool:
         return not self._may_join
 
@@ -112,31 +116,39 @@ class Replica:
         await self._joined.wait()
 
     async def run(self, writing: ConnectionThread) -> None:
-        async with own_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking, asyncio.TaskGroup() as loops:
-            loops.create_task(self._attend(writing, looking), name="attend")
-            loops.create_task(self._watch_clock(), name="watch the lease")
+        async with lazy_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking:
+            try:
+                async with asyncio.TaskGroup() as loops:
+                    loops.create_task(self._attend(writing, looking), name="attend")
+                    loops.create_task(self._watch_clock(), name="watch the lease")
+            except BaseExceptionGroup as group:
+                raise first_of(group, StoreError) or group from group
+
+    def hurry(self) -> None:
+        self._ending = True
 
     async def leave(self, writing: ConnectionThread) -> None:
-        self._ending = True
+        self.hurry()
         life, self._owned_at = self._life, None
         if life is None:
             return
         try:
             async with asyncio.timeout(FAREWELL):
-                await writing.run(partial(self._run, partial(self._leave, life)))
+                await self._do(writing, partial(self._leave, life))
         except (TimeoutError, StoreError) as error:
             log.warning("the others could not be told that this worker ends; they will notice", error=str(error))
 
     # --- writes, in the writer's thread ---
 
-    def transact(self, groups: Sequence[Group], connection: Connection) -> None:
+    def transact(self, groups: Sequence[Group], life: object, connection: Connection) -> None:
         """One transaction behind the fence. Raises DBAPIError, and SeatLost where nothing may be written."""
-        self._fenced(partial(_execute, groups), connection)
+        self._fenced(partial(_execute, groups), life, connection)
 
-    def _fenced(self, work: Callable[[Connection], None], connection: Connection) -> None:
+    def _fenced(self, work: Callable[[Connection], None], asked_in: object, connection: Connection) -> None:
         life, begun = self._life, self._clock()
-        if life is None:
+        if life is None or life is not asked_in:
             raise SeatLost(f"{self._place}: this worker has no place there now")
+        lost: DBAPIError | None = None
         with connection.begin() as transaction:
             if connection.execute(sql.FENCE, {"id": life.id, "written": self._written}).first() is None:
                 self._lose("its place was taken, or the database went back in time")
@@ -147,16 +159,17 @@ class Replica:
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                if not self._was_committed(life, connection):
-                    raise
+                lost = error
+        if lost is not None and not self._was_committed(life, connection):
+            raise lost
         self._written += 1
         self._renewed_at = begun
 
     def _was_committed(self, life: _Life, connection: Connection) -> bool:
         """What became of a COMMIT whose answer was lost: asked until the database tells. Raises SeatLost.
 
-        Meanwhile nothing else is written, and nothing is sent once the lease is over."""
-        while not self._ending:
+        Meanwhile nothing else is written, and nothing is sent once the lease is over. At the end it is asked once."""
+        while True:
             try:
                 connection.rollback()
                 written = connection.execute(sql.OUTCOME, {"id": life.id}).scalar()
@@ -164,6 +177,8 @@ class Replica:
             except DBAPIError as error:
                 if not isinstance(explain(self._place, error), StoreUnavailable):
                     raise
+                if self._ending:
+                    break
                 time.sleep(RECONNECT)
             else:
                 if written in (self._written, self._written + 1):
@@ -172,26 +187,27 @@ class Replica:
                 break
         raise SeatLost(f"{self._place}: what became of the last commit is not known")
 
-    def _run(self, work: Callable[[Connection], None], connection: Connection) -> None:
+    async def _do(self, writing: ConnectionThread, work: Callable[[Connection], None]) -> None:
+        """In the writer's thread, whose connection may have to be made first. Raises StoreError."""
         with as_store_errors(self._place):
-            work(connection)
+            await writing.run(work)
 
     def _join(self, connection: Connection) -> None:
         begun, life = self._clock(), _Life(uuid.uuid4().hex, self._clock())
         me = self._introduction
         with connection.begin():
-            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
             given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
             connection.execute(sql.JOIN, {**given, "revision": revisions()[-1]})
-        self._written, self._renewed_at, self._life = 0, begun, life
+            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
+        self._written, self._renewed_at, self._owned_at, self._life = 0, begun, None, life
 
     def _beat(self, connection: Connection) -> None:
         life, begun = self._life, self._clock()
         if life is None:
             return
         with connection.begin():
-            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).rowcount
-        if not moved:
+            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
+        if moved is None:
             self._lose("its place was taken, or the database went back in time")
             return
         self._renewed_at = begun
@@ -240,7 +256,7 @@ class Replica:
         if self._life is None:
             if not self._may_join:
                 return False
-            await writing.run(partial(self._run, self._join))
+            await self._do(writing, self._join)
             self._joined.set()
         begun = self._clock()
         with as_store_errors(self._place):
@@ -264,14 +280,14 @@ class Replica:
             for row in seen:
                 if row["id"] in dead:
                     log.warning("another worker is silent; its place is taken", replica=row["name"])
-            await writing.run(partial(self._run, partial(self._fenced, partial(_take, life.id, dead))))
+            await self._do(writing, partial(self._fenced, partial(_take, life.id, dead), life))
             return True
         if self._owned_at is not None:
             self._say("this worker does the work")
         else:
             self._say("this worker stands by: another does the work", replica=owner["name"])
         if self._clock() - self._renewed_at >= BEAT - LOOK:
-            await writing.run(partial(self._run, self._beat))
+            await self._do(writing, self._beat)
         return False
 
     def _note_others(self, life: _Life, seen: Sequence[RowMapping], signs: dict[str, Sign]) -> None:

@@ -5,9 +5,22 @@ The times are the server's, and for people.
 
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-JOIN: Final = text(
+# The time-outs are the transaction's: they hold behind a pooler. Without the first, a worker that is frozen in a
+# transaction, or whose line was cut in it, would hold its locks for ever: nobody could take its place.
+_LIMITS: Final = (
+    "set_config('idle_in_transaction_session_timeout', '5s', true), "
+    "set_config('statement_timeout', '20s', true), set_config('lock_timeout', '10s', true)"
+)
+
+
+def _limited(statement: str, *more: str) -> TextClause:
+    """A first statement, which limits what follows in its transaction."""
+    return text(f"{statement} RETURNING {', '.join((_LIMITS, *more))}")
+
+
+JOIN: Final = _limited(
     "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
     "SELECT :id, :name, :pid, :version, :revision, '', now, now "
     "FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock"
@@ -16,23 +29,19 @@ MAKE_PART: Final = text(
     "INSERT INTO parts (name, since) VALUES (:part, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
     "ON CONFLICT DO NOTHING"
 )
-# The time-outs are the transaction's: they hold behind a pooler. Without the first, a worker that is frozen in a
-# transaction would hold its locks for ever.
-FENCE: Final = text(
+FENCE: Final = _limited(
     "UPDATE replicas SET written = written + 1, seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
-    "WHERE id = :id AND written = :written "
-    "RETURNING set_config('idle_in_transaction_session_timeout', '5s', true), "
-    "set_config('statement_timeout', '20s', true), set_config('lock_timeout', '10s', true), "
+    "WHERE id = :id AND written = :written",
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
-    "ELSE current_setting('synchronous_commit') END, true)"
+    "ELSE current_setting('synchronous_commit') END, true)",
 )
 # Numbers of rows are not in the order of their commits: who asks for what is beyond the last would never see the rest.
 TAKE_TURN: Final = text("UPDATE counters SET value = value + 1 WHERE name = 'appended'")
-BEAT: Final = text(
+BEAT: Final = _limited(
     "UPDATE replicas SET beats = beats + 1, seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
     "WHERE id = :id AND written = :written"
 )
-OUTCOME: Final = text("SELECT written FROM replicas WHERE id = :id FOR UPDATE")
+OUTCOME: Final = text(f"SELECT written, {_LIMITS} FROM replicas WHERE id = :id FOR UPDATE")  # noqa: S608 - no value
 LOOK: Final = text(
     "SELECT replicas.id, replicas.name, beats, written, parts.name AS part "
     "FROM replicas LEFT JOIN parts ON parts.owner = replicas.id"
@@ -42,4 +51,4 @@ CLAIM: Final = text(
     "UPDATE parts SET owner = :id, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
     "WHERE name = :part AND owner IS NULL"
 )
-LEAVE: Final = text("DELETE FROM replicas WHERE id = :id AND written = :written")
+LEAVE: Final = _limited("DELETE FROM replicas WHERE id = :id AND written = :written")

@@ -16,6 +16,7 @@ class SoleSeat:
     is_held = True
     is_lost = False
     idle = None
+    life = None
 
     async def until(self, *, held: bool) -> None:
         if not held:
@@ -33,10 +34,13 @@ class SoleSeat:
     def anew(self) -> None:
         """Nothing is ever lost."""
 
+    def hurry(self) -> None:
+        """Nothing waits for long."""
+
     async def leave(self, writing: ConnectionThread) -> None:
         """The lock's end is the place's."""
 
-    def transact(self, groups: Sequence[Group], connection: Connection) -> None:
+    def transact(self, groups: Sequence[Group], life: object, connection: Connection) -> None:
         with connection.begin():
             for statement, rows in groups:
                 connection.execute(statement, list(rows))
