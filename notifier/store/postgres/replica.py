@@ -180,9 +180,9 @@ class Replica:
         begun, life = self._clock(), _Life(uuid.uuid4().hex, self._clock())
         me = self._introduction
         with connection.begin():
-            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
             given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
             connection.execute(sql.JOIN, {**given, "revision": revisions()[-1]})
+            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
         self._written, self._renewed_at, self._life = 0, begun, life
 
     def _beat(self, connection: Connection) -> None:
@@ -190,8 +190,8 @@ class Replica:
         if life is None:
             return
         with connection.begin():
-            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).rowcount
-        if not moved:
+            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
+        if moved is None:
             self._lose("its place was taken, or the database went back in time")
             return
         self._renewed_at = begun
@@ -295,7 +295,9 @@ def _execute(groups: Sequence[Group], connection: Connection) -> None:
 
 def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
     for worker, sign in dead.items():
-        connection.execute(sql.EXPEL, {"id": worker, "beats": sign.beats, "written": sign.written})
+        seen = {"id": worker, "beats": sign.beats, "written": sign.written}
+        connection.execute(sql.FREE, seen)
+        connection.execute(sql.EXPEL, seen)
     connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
 
 

@@ -5,9 +5,24 @@ The times are the server's, and for people.
 
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-JOIN: Final = text(
+# The time-outs are the transaction's: they hold behind a pooler. Without the first, a worker that is frozen in a
+# transaction would hold its locks until it goes on.
+_LIMITS: Final = (
+    "set_config('idle_in_transaction_session_timeout', '5s', true), "
+    "set_config('statement_timeout', '20s', true), set_config('lock_timeout', '10s', true), "
+    "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
+    "ELSE current_setting('synchronous_commit') END, true)"
+)
+
+
+def _limited(change: str) -> TextClause:
+    """A change of one's own row, with which each transaction that writes begins: what it gives is nothing, or a row."""
+    return text(f"{change} RETURNING {_LIMITS}")
+
+
+JOIN: Final = _limited(
     "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
     "SELECT :id, :name, :pid, :version, :revision, '', now, now "
     "FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock"
@@ -16,30 +31,35 @@ MAKE_PART: Final = text(
     "INSERT INTO parts (name, since) VALUES (:part, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
     "ON CONFLICT DO NOTHING"
 )
-# The time-outs are the transaction's: they hold behind a pooler. Without the first, a worker that is frozen in a
-# transaction would hold its locks for ever.
-FENCE: Final = text(
+FENCE: Final = _limited(
     "UPDATE replicas SET written = written + 1, seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
-    "WHERE id = :id AND written = :written "
-    "RETURNING set_config('idle_in_transaction_session_timeout', '5s', true), "
-    "set_config('statement_timeout', '20s', true), set_config('lock_timeout', '10s', true), "
-    "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
-    "ELSE current_setting('synchronous_commit') END, true)"
+    "WHERE id = :id AND written = :written"
 )
 # Numbers of rows are not in the order of their commits: who asks for what is beyond the last would never see the rest.
 TAKE_TURN: Final = text("UPDATE counters SET value = value + 1 WHERE name = 'appended'")
-BEAT: Final = text(
+BEAT: Final = _limited(
     "UPDATE replicas SET beats = beats + 1, seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
     "WHERE id = :id AND written = :written"
 )
-OUTCOME: Final = text("SELECT written FROM replicas WHERE id = :id FOR UPDATE")
+OUTCOME: Final = text(
+    "SELECT written, set_config('idle_in_transaction_session_timeout', '5s', true) "
+    "FROM replicas WHERE id = :id FOR UPDATE"
+)
 LOOK: Final = text(
     "SELECT replicas.id, replicas.name, beats, written, parts.name AS part "
     "FROM replicas LEFT JOIN parts ON parts.owner = replicas.id"
+)
+# What a frozen worker left open holds its row, and no time-out ends that surely: it may be frozen amid what it sends,
+# and psycopg ends each `executemany` with a Flush behind its Sync, upon which the server no longer counts as idle.
+FREE: Final = text(
+    "SELECT pg_terminate_backend(held.pid) FROM replicas "
+    "JOIN pg_locks AS held ON held.locktype = 'transactionid' AND held.transactionid = replicas.xmax AND held.granted "
+    "JOIN pg_stat_activity AS holder ON holder.pid = held.pid AND holder.usename = current_user "
+    "WHERE replicas.id = :id AND beats = :beats AND written = :written AND held.pid <> pg_backend_pid()"
 )
 EXPEL: Final = text("DELETE FROM replicas WHERE id = :id AND beats = :beats AND written = :written")
 CLAIM: Final = text(
     "UPDATE parts SET owner = :id, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
     "WHERE name = :part AND owner IS NULL"
 )
-LEAVE: Final = text("DELETE FROM replicas WHERE id = :id AND written = :written")
+LEAVE: Final = _limited("DELETE FROM replicas WHERE id = :id AND written = :written")
