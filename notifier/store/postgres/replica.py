@@ -311,7 +311,9 @@ def _execute(groups: Sequence[Group], connection: Connection) -> None:
 
 def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
     for worker, sign in dead.items():
-        connection.execute(sql.EXPEL, {"id": worker, "beats": sign.beats, "written": sign.written})
+        seen = {"id": worker, "beats": sign.beats, "written": sign.written}
+        connection.execute(sql.FREE, seen)
+        connection.execute(sql.EXPEL, seen)
     connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
 
 
