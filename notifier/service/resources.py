@@ -87,6 +87,12 @@ class Resources:
             self._lines[name] = Line(settings, session, client, health, meter)
         return self._lines[name]
 
+    async def forget(self) -> None:
+        """Closes all lines, and forgets what they knew of the workspaces: another worker may know more by now."""
+        for name in list(self._lines):
+            self.metrics.forget_workspace(name)
+            await self._lines.pop(name).session.close()
+
     async def close(self) -> None:
         """Closes all lines."""
         for line in self._lines.values():
