@@ -13,10 +13,11 @@ INSTALL = install --quiet --require-hashes --only-binary :all: --requirement
 # Else whatever the tests import, and the command that they start, is compiled anew by each process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-browser test-postgresql bench faults faults-short mutants check format schema constraints sbom audit clean
+.PHONY: help demo demo-replicas test test-fast test-browser test-postgresql bench faults faults-short mutants check format schema constraints sbom audit clean
 
 help:
 	@echo "make demo    the worker against a simulated Census workspace (DURATION=60s)"
+	@echo "make demo-replicas  three workers at one PostgreSQL, one of them killed (Debian: postgresql)"
 	@echo "make test    all tests; those of the status page need a Chromium, some a PostgreSQL (as root on Debian installed)"
 	@echo "make test-fast  in a minute: those without processes of the worker, and without the slow ones"
 	@echo "make bench   measures what it costs and how quick it is, about half an hour (ROWS=\"rest burst\"); docs/performance.md"
@@ -38,6 +39,9 @@ $(BIN)/.installed: pyproject.toml constraints/dev.txt
 
 demo: $(BIN)/.installed
 	@$(BIN)/notifier demo --duration $(DURATION)
+
+demo-replicas: $(BIN)/.installed
+	@$(BIN)/python -m faults.demo
 
 # More processes than processors: most of the slow tests wait for processes of their own.
 test: $(BIN)/.installed
@@ -87,7 +91,7 @@ check: $(BIN)/.installed
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/notifier schema | diff - watchlist.schema.json
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/docker-compose.postgresql.yml
 
 format: $(BIN)/.installed
 	$(BIN)/ruff format

@@ -169,6 +169,8 @@ def _sides(scene: Scene) -> list[_Side]:
             for syncs in (few, many)
         ),
     ]
+    if scene.smoke:
+        sides = [side for side in sides if side.syncs == many]  # the others are these, with fewer syncs or more
     if PYTHON.exists():
         sides.append(_Side(f"airflow's triggers, {many:,} runs", many, fewer, partial(_airflow, many), by_run=True))
     return sides

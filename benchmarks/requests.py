@@ -21,9 +21,11 @@ SIDES: Final = ("trusted", "learning", "off", "a plain poller")
 
 def measure(scene: Scene) -> list[Figure]:
     """A row for each size and budget."""
-    few, many = (1_000, 10_000) if not scene.smoke else (20, 40)
+    few, many = scene.size(1_000, 20), 10_000
     interval = scene.size(60, 2)
-    rows = ((few, UNBOUND), (many, UNBOUND), (few, DEFAULT))
+    rows = [(few, UNBOUND), (many, UNBOUND), (few, DEFAULT)]
+    if scene.smoke:
+        rows.remove((many, UNBOUND))  # the first, with more syncs
     with ExitStack() as stack:
         sides = [_Side(scene, stack, name, syncs, rate, interval) for syncs, rate in rows for name in SIDES]
         with ThreadPoolExecutor(len(rows)) as threads:

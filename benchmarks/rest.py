@@ -19,7 +19,7 @@ TICK = 0.25  # seconds, as the worker's
 
 def measure(scene: Scene) -> list[Figure]:
     interval = scene.size(60, 2)
-    sizes = (1_000, 10_000) if not scene.smoke else (20, 40)
+    sizes = (1_000, 10_000) if not scene.smoke else (20,)
     with ExitStack() as stack:
         sides = [_sides(scene, stack, syncs, interval) for syncs in sizes]
         time.sleep(1)  # the lean loops have begun

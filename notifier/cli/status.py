@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -24,10 +24,11 @@ from notifier.store.database import database_at
 from notifier.store.seat import replica_name
 from notifier.store.views.overview import WorkspaceView
 from notifier.store.views.status import RunView, Status, SyncView, count_open, read_status, require_recent_worker
-from notifier.watchlist.database import DatabasePlace
+from notifier.watchlist.database import DatabasePlace, ServerUrl
 from notifier.watchlist.reading.place import default_database
 
 MOST_SYNCS: Final = 50
+REPLICA_LASTS: Final = timedelta(seconds=15)  # by then a silent one is replaced
 MOST_NAMED: Final = 5  # workspaces in a line of text
 EXAMPLES = examples(
     ("notifier status", "all of it"),
@@ -56,7 +57,7 @@ def status(
         return
     place = look_up(config)
     path = place.database
-    view = read_status(path, place.receivers)
+    view = read_status(path, place.receivers, replica_name(os.environ))
     tell_what_lacks(place.lacks)
     running = database_at(path).has_worker()
     if not running:  # the last worker's requests say nothing of this minute
@@ -66,7 +67,7 @@ def status(
 
         print_json(status_document(view, running))
     else:
-        _show(view, running, count_open(path))
+        _show(view, path, running, count_open(path))
 
 
 def _require_health(config: Path) -> None:
@@ -99,7 +100,7 @@ def _databases(config: Path) -> Iterator[DatabasePlace | WatchlistError]:
     yield from databases_in_use(config)
 
 
-def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
+def _show(view: Status, place: DatabasePlace, running: bool, incidents: Mapping[Check, int]) -> None:
     out = console()
     now = datetime.now(UTC)
     if view.worker is None:
@@ -109,6 +110,8 @@ def _show(view: Status, running: bool, incidents: Mapping[Check, int]) -> None:
         seen = ago(view.worker.last_seen_at, now)
         version = plain(view.worker.version)
         out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
+    if isinstance(place, ServerUrl):
+        out.print(_replicas_table(view, now))
     if incidents:
         out.print(_open_incidents(incidents), style="red")
     for line in endings(view.workspaces, now.date()):
@@ -137,6 +140,23 @@ def endings(workspaces: Sequence[WorkspaceView], today: date) -> list[str]:
 def _some_of(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _replicas_table(view: Status, now: datetime) -> Table:
+    rows = [
+        (
+            replica.name,
+            Text(*(("works", "green") if replica.parts else ("stands by", "")))
+            if now - replica.last_seen_at < REPLICA_LASTS
+            else Text("silent", "red"),
+            plain(replica.version),
+            ago(replica.last_seen_at, now),
+            ", ".join(replica.parts),
+        )
+        for replica in view.replicas
+    ]
+    columns = (long("name"), short("state"), short("version"), short("last sign of life"), long("parts"))
+    return table(*columns, rows=rows, title="\nReplicas")
 
 
 def _workspaces_table(view: Status, now: datetime) -> Table:

@@ -111,6 +111,8 @@ class DeliveryAttempts:
                     first = replace(first, maybe_sent_at=began_at)
         except StoreUnavailable:
             return NotNow(now() + STORE_RETRY)
+        if not self._store.works:  # by now: the process may have stood still since it was decided, and lost its place
+            return NotNow(now() + STORE_RETRY)
         return Ready([first, *chapter[1:]], message, gate)
 
     async def _message(self, chapter: Sequence[PendingDelivery]) -> Message:

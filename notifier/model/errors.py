@@ -127,12 +127,15 @@ class DatabaseUnusable(StoreError):
 
 
 class AlreadyRunning(StoreError):
-    """Another worker has the database."""
+    """Another worker has the database. `replica`: its name, where several may share one, but not with this command."""
 
-    def __init__(self, path: str, pid: int | None) -> None:
+    def __init__(self, path: str, pid: int | None, replica: str | None = None) -> None:
         self.pid = pid
         who = f"the worker with PID {pid}" if pid else "another worker"
-        super().__init__(f"{path} is in use by {who}; one worker a database")
+        rule = "one worker a database"
+        if replica is not None:
+            who, rule = f"the replica {replica}", "a round by itself wants to be alone"
+        super().__init__(f"{path} is in use by {who}; {rule}")
 
 
 def first_of(group: BaseExceptionGroup[BaseException], kind: type[StoreError]) -> StoreError | None:

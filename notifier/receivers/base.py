@@ -1,8 +1,10 @@
 """What a receiver is to the rest of the notifier, and what the file of each kind has to give."""
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from datetime import timedelta
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import aiohttp
 
@@ -37,16 +39,16 @@ class Receiver(Protocol):
         ...
 
 
+OpenSession: TypeAlias = Callable[[timedelta, ssl.SSLContext], aiohttp.ClientSession]
+"""Opens a session as one kind of receiver needs it. The time is of one request."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Shared:
     """What the receivers of one watchlist share."""
 
-    plain: aiohttp.ClientSession
-    """For requests to anybody."""
-    slack_api: aiohttp.ClientSession
-    """For Slack's Web API."""
-    slack_webhooks: aiohttp.ClientSession
-    """For incoming webhooks of Slack's."""
+    session: Callable[[OpenSession], aiohttp.ClientSession]
+    """The session that this opens, one for all who ask for it."""
     paces: Paces = field(default_factory=Paces)
     """When each destination of Slack's may be sent to next."""
     public_url: str | None = None

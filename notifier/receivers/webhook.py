@@ -8,7 +8,7 @@ import aiohttp
 from multidict import CIMultiDict
 from standardwebhooks import Webhook
 
-from notifier.http.client import as_written, describe, proxy_for, rest_of, retry_after
+from notifier.http.client import as_written, describe, proxy_for, rest_of, retry_after, sending_session
 from notifier.model.delivery import Broken, Delivered, Message, Outcome, Refused, Retry
 from notifier.model.errors import status_in_words
 from notifier.receivers.base import Kind, Shared
@@ -91,7 +91,7 @@ class WebhookSender:
 
 
 def _build(name: str, settings: WebhookReceiver, shared: Shared, _note: str | None) -> WebhookSender:
-    return WebhookSender(name, settings, shared.plain, heard=shared.heard)
+    return WebhookSender(name, settings, shared.session(sending_session), heard=shared.heard)
 
 
 KIND: Final = Kind(WebhookReceiver, _build)

@@ -88,10 +88,13 @@ class Resources:
         return self._lines[name]
 
     async def forget(self) -> None:
-        """Closes all lines, and forgets what they knew of the workspaces: another worker may know more by now."""
-        for name in list(self._lines):
+        """Closes all lines and drops what is known of paces: another worker has done the work meanwhile, and what its
+        workspaces and destinations are like is in the database."""
+        for name, line in list(self._lines.items()):
+            del self._lines[name]
             self.metrics.forget_workspace(name)
-            await self._lines.pop(name).session.close()
+            await line.session.close()
+        self.paces = Paces()
 
     async def close(self) -> None:
         """Closes all lines."""

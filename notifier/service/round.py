@@ -4,17 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
-from notifier.model.errors import AlreadyRunning, StoreError, first_of
+from notifier.model.errors import StoreError, first_of
 from notifier.service.notices import log_endings
 from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker, rehearse
-from notifier.store.store import Store
 from notifier.watching.health import Health
 from notifier.watchlist.models import Watchlist
-
-PATIENCE: Final = 15.0  # seconds: a worker that died is noticed within twelve, and one that works makes no way
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +27,13 @@ async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
         async with open_resources(watchlist.database_place) as resources:
-            await _take_the_work(resources.store)
+            await resources.store.take_alone()
             async with open_worker(resources, watchlist, once=True) as worker:
                 await rehearse(resources, watchlist)
                 log_endings(watchlist.workspaces, datetime.now(UTC).date())
                 return await _round(worker)
     except BaseExceptionGroup as group:
         raise first_of(group, StoreError) or group from group
-
-
-async def _take_the_work(store: Store) -> None:
-    """At a server others may do it. Raises AlreadyRunning where one does."""
-    held = asyncio.create_task(store.seat.until(held=True), name="wait until the work is ours")
-    try:
-        await asyncio.wait((held, store.attending), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        if store.attending.done():
-            store.attending.result()
-        if not held.done():
-            raise AlreadyRunning(str(store.place), None)
-    finally:
-        held.cancel()
 
 
 def _why(health: Health) -> str:

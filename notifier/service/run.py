@@ -23,9 +23,7 @@ from notifier.service.resources import Resources, open_resources
 from notifier.service.standby import facts_standing_by, liveness_standing_by
 from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.watchlist.models import Watchlist
-from notifier.web.app import door_of, make_app
-from notifier.web.socket import listening
-from notifier.web.worker import InForce, WorkerFacts
+from notifier.web.worker import InForce, WorkerFacts, door_of
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +78,8 @@ class _Service:
         self._in_force: InForce | None = None
         self._kept_out = False
         """Whether webhooks wait for the next worker."""
+        self._newest: Watchlist | None = None
+        """The last that was read; the worker that goes by it may not be open yet."""
 
     async def run(self, watchlist: Watchlist) -> None:
         before: Worker | None = None
@@ -160,7 +160,9 @@ class _Service:
                 self._resources.store.attending.result()
             if not loops.alive or stopping.done():
                 return None
-            return reloading.result() if reloading.done() else worker.watchlist
+            if reloading.done():
+                reloading.result()
+            return self._newest or worker.watchlist
         finally:
             await cancelled(stopping, losing, reloading)
 
@@ -179,7 +181,8 @@ class _Service:
         if self._reloads is None:
             never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
             return await never
-        return await self._reloads.next(partial(rehearse, self._resources), self._resources.metrics.reloaded)
+        self._newest = await self._reloads.next(partial(rehearse, self._resources), self._resources.metrics.reloaded)
+        return self._newest
 
     async def _open(self, watchlist: Watchlist, before: Deliverer | None) -> tuple[AsyncExitStack, Worker] | None:
         """The next worker and what it lives by, once the work is ours and the database can be written; None when told
@@ -268,5 +271,8 @@ async def _open_server(in_force: InForce, watchlist: Watchlist) -> AsyncIterator
     if address is None:
         yield None
         return
+    from notifier.web.app import make_app  # here: routes and templates take 4 MB, and many workers have no server
+    from notifier.web.socket import listening
+
     async with listening(make_app(in_force), address) as bound:
         yield str(bound)

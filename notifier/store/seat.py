@@ -50,6 +50,9 @@ class Seat(Protocol):
     async def until(self, *, held: bool) -> None:
         """Waits until the work is this worker's, or is it no more."""
 
+    async def take_alone(self) -> None:
+        """Waits until the work is this worker's, and raises AlreadyRunning where another lives."""
+
     async def until_trusted(self) -> None:
         """Waits until this worker has its place, whoever does the work."""
 

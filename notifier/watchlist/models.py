@@ -264,8 +264,7 @@ class Watchlist(Part):
     version: Annotated[Literal[1], BeforeValidator(_version)]
     """The version of this format: 1."""
     database: Database = Field(default=DEFAULT_DATABASE, repr=False)
-    """Where the state is kept: sqlite:///relative.db (to the working directory) or sqlite:////absolute.db, for one
-    worker; postgresql://user:password@host:5432/name for any number of them"""
+    """Where the state is kept: sqlite:///relative.db or sqlite:////absolute.db, or postgresql://user:password@host/name"""
     retention: Duration = Field(default=timedelta(days=30), json_schema_extra={"default": "30d"})
     """How long events, finished deliveries and old snapshots are kept."""
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)

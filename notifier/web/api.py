@@ -1,11 +1,13 @@
 """/api/…: what the commands show with --json, from the same functions, and `deliveries retry` for one delivery."""
 
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from aiohttp import web
 
 from notifier.store.orders import retry_deliveries
+from notifier.store.seat import replica_name
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.store.views.events import EventFilter, read_events
 from notifier.store.views.incidents import read_incidents
@@ -43,7 +45,10 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         _given(request)
         seen = self._in_force.worker
-        return await self._document(lambda: status_document(read_status(seen.database, seen.receivers), running=True))
+        name = replica_name(os.environ)
+        return await self._document(
+            lambda: status_document(read_status(seen.database, seen.receivers, name), running=True)
+        )
 
     async def syncs(self, request: web.Request) -> web.Response:
         """As Census last listed them: it is not asked each time."""

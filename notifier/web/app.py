@@ -9,7 +9,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from notifier.model.errors import StoreError
-from notifier.watchlist.models import Watchlist
 from notifier.web.access import Admission, Door, is_passed_on
 from notifier.web.answers import HEADERS, answer
 from notifier.web.api import Api
@@ -62,13 +61,6 @@ def make_app(in_force: InForce) -> web.Application:
 
 def _handlers(routes: Sequence[web.RouteDef]) -> frozenset[object]:
     return frozenset(route.handler for route in routes)
-
-
-def door_of(watchlist: Watchlist) -> Door:
-    """Who may come in, by the watchlist."""
-    server = watchlist.server
-    token = server.token.get_secret_value().encode() if server.token is not None else None
-    return Door(token, server.address is not None and server.address.is_loopback, server.public_url)
 
 
 def _exposed(in_force: InForce) -> Handler:

@@ -14,7 +14,7 @@ from notifier.model.incident import Incident
 from notifier.model.sync import Sync
 from notifier.model.times import timestamp
 from notifier.store.views.overview import ReceiverView, WorkspaceView
-from notifier.store.views.status import Status, SyncView
+from notifier.store.views.status import ReplicaView, Status, SyncView
 from notifier.watchlist.reading.wording import closest
 
 if TYPE_CHECKING:
@@ -34,9 +34,21 @@ def status_document(view: Status, running: bool) -> Document:
             "started_at": _time(worker.started_at if worker else None),
             "last_seen_at": _time(worker.last_seen_at if worker else None),
         },
+        "replicas": [_replica(replica) for replica in view.replicas],
         "workspaces": [_workspace(workspace) for workspace in view.workspaces],
         "syncs": [_watched_sync(sync) for sync in view.syncs],
         "receivers": [_receiver(receiver) for receiver in view.receivers],
+    }
+
+
+def _replica(view: ReplicaView) -> Document:
+    return {
+        "name": view.name,
+        "version": view.version,
+        "started_at": _time(view.started_at),
+        "last_seen_at": _time(view.last_seen_at),
+        "parts": list(view.parts),
+        "standing_by": None,
     }
 
 

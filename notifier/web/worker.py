@@ -13,7 +13,7 @@ from notifier.model.identity import Id
 from notifier.model.sync import Labels, Sync
 from notifier.store.views.page import SyncKey
 from notifier.watchlist.database import DatabasePlace
-from notifier.watchlist.models import Workspace
+from notifier.watchlist.models import Watchlist, Workspace
 from notifier.web.access import Door
 
 
@@ -76,3 +76,10 @@ class InForce:
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a webhook is taken. A reload holds it from before the old worker ends until the new one is here, so
     that webhooks wait meanwhile."""
+
+
+def door_of(watchlist: Watchlist) -> Door:
+    """Who may come in, by the watchlist."""
+    server = watchlist.server
+    token = server.token.get_secret_value().encode() if server.token is not None else None
+    return Door(token, server.address is not None and server.address.is_loopback, server.public_url)

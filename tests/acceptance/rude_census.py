@@ -7,18 +7,19 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from aiohttp import web
 
-NOTIFIER = Path(sys.executable).with_name("notifier")
+from tests.acceptance import forked
+
 TOKEN, KEY = "pat-SECRETTOKEN-aaaa1111", "key-SECRETKEY-bbbb2222"
 Answer = Callable[[web.Request, str, str], Any]
 
@@ -158,7 +159,7 @@ class Place:
         self.directory, self.rude = directory, rude
         directory.mkdir(parents=True, exist_ok=True)
         self.env = {"PATH": os.environ["PATH"], "HOME": str(directory), "TOK": TOKEN, "KEY": KEY}
-        self.worker: subprocess.Popen[bytes] | None = None
+        self.worker: forked.Forked | None = None
         self.log = directory / "log"
 
     def text(
@@ -215,27 +216,10 @@ class Place:
         new.rename(self.directory / "watchlist.yaml")
 
     def run(self, *args: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [NOTIFIER, *args],
-            cwd=self.directory,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return forked.run(args, self.directory, self.env, Path(gettempdir()), timeout)
 
     def start(self, *args: str) -> None:
-        with self.log.open("ab") as log:
-            self.worker = subprocess.Popen(
-                [NOTIFIER, "run", *args],
-                cwd=self.directory,
-                env=self.env,
-                stderr=log,
-                stdout=log,
-                stdin=subprocess.DEVNULL,
-            )
+        self.worker = forked.Forked(["run", *args], self.directory, self.env, self.log, self.log)
 
     def stop(self) -> int:
         if self.worker is None:

@@ -18,8 +18,6 @@ from notifier.simulator import Hang, SimulatorThread, Status
 
 from .conftest import COMMAND, V2, Workplace
 
-pytestmark = pytest.mark.installed
-
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -84,6 +82,7 @@ routes:
     assert lines[2].endswith('no receiver is named "growht"; did you mean "growth"?')
 
 
+@pytest.mark.installed
 def test_a_watchlist_or_a_variable_that_is_missing_is_named(workplace: Workplace) -> None:
     del workplace.environment["API_KEY"]
     unset = workplace.run("check")
@@ -149,6 +148,7 @@ def test_a_database_from_a_newer_version_is_refused_by_all(workplace: Workplace)
 # --- check, schema, help ---
 
 
+@pytest.mark.installed
 def test_a_good_watchlist_is_found_by_option_by_environment_and_by_default(workplace: Workplace) -> None:
     workplace.write_watchlist(keys=[V2])
     good = workplace.run("check")
@@ -160,6 +160,7 @@ def test_a_good_watchlist_is_found_by_option_by_environment_and_by_default(workp
     assert workplace.run("check").stdout.startswith("other.yaml: good.")
 
 
+@pytest.mark.installed
 def test_the_schema_is_the_committed_one(workplace: Workplace) -> None:
     ended = workplace.run("schema")
     assert ended.returncode == 0
@@ -175,6 +176,7 @@ def test_python_m_notifier_is_the_command() -> None:
     assert "Usage: python -m notifier" in ended.stdout
 
 
+@pytest.mark.installed
 def test_migrate_makes_the_database_and_finds_it_made(workplace: Workplace) -> None:
     first = workplace.run("migrate")
     assert (first.returncode, first.stdout) == (0, "n.db: brought to the newest schema\n")
@@ -185,6 +187,7 @@ def test_migrate_makes_the_database_and_finds_it_made(workplace: Workplace) -> N
 # --- run --once ---
 
 
+@pytest.mark.installed
 def test_once_makes_one_round_and_the_next_one_picks_up_what_happened_in_between(
     workplace: Workplace, simulator: SimulatorThread
 ) -> None:
@@ -285,6 +288,7 @@ def test_once_says_of_one_sync_that_can_not_be_read_why(workplace: Workplace, si
 # --- one worker a database ---
 
 
+@pytest.mark.installed
 def test_a_second_worker_names_the_first_and_leaves_it_alone(workplace: Workplace, simulator: SimulatorThread) -> None:
     workplace.start_watching(52)
     assert workplace.worker is not None
@@ -297,6 +301,7 @@ def test_a_second_worker_names_the_first_and_leaves_it_alone(workplace: Workplac
     assert workplace.stop() == 0
 
 
+@pytest.mark.installed
 def test_both_signals_end_the_worker_with_0_also_while_a_delivery_hangs(
     workplace: Workplace, simulator: SimulatorThread, tmp_path: Path
 ) -> None:
@@ -377,6 +382,7 @@ def end_and_count_cpu(worker: subprocess.Popen[bytes]) -> float:
 # --- status, deliveries ---
 
 
+@pytest.mark.installed
 def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     workplace: Workplace, simulator: SimulatorThread
 ) -> None:
@@ -388,6 +394,7 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     hook = {"name": "hook", "ok": True, "last_error": None, "pending": 0, "dead": 0}
     assert workplace.json("status") == {
         "worker": {"running": False, "version": None, "started_at": None, "last_seen_at": None},
+        "replicas": [],
         "workspaces": [],
         "syncs": [],
         "receivers": [hook],
@@ -405,7 +412,7 @@ def test_status_is_as_documented_before_while_and_after_a_worker_runs(
     after = workplace.json("status")
     assert workplace.run("status", "--healthy").returncode == 0
 
-    assert list(during) == ["worker", "workspaces", "syncs", "receivers"]
+    assert list(during) == ["worker", "replicas", "workspaces", "syncs", "receivers"]
     assert list(during["worker"]) == ["running", "version", "started_at", "last_seen_at"]
     assert during["worker"]["running"] is True
     assert isinstance(during["worker"]["version"], str)
@@ -558,6 +565,7 @@ main()
     assert (ended.returncode, ended.stdout, ended.stderr) == (0 if is_worker else 128 + number, "", "")
 
 
+@pytest.mark.installed
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_round_that_is_broken_off_is_no_success(
     workplace: Workplace, simulator: SimulatorThread, number: signal.Signals

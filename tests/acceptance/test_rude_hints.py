@@ -10,7 +10,6 @@ import pytest
 
 from tests.acceptance.rude_census import Place, Rude, at, run, sync
 
-pytestmark = pytest.mark.installed
 SYNCS = range(1, 13)
 NEEDED = 50
 LOST = "the list of syncs did not announce a change"

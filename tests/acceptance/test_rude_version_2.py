@@ -9,7 +9,6 @@ import pytest
 
 from tests.acceptance.rude_census import TOKEN, Place, Rude, run, sync
 
-pytestmark = pytest.mark.installed
 V1: dict[str, Any] = {"token": False, "key": True}
 CHECKS = "{unreadable: {after: 2s}, unreachable: {after: 2s}, rejected_records: false, reminders: false}"
 

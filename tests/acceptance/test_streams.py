@@ -39,12 +39,13 @@ def in_shell(workplace: Workplace, command: str) -> subprocess.CompletedProcess[
 
 @pytest.fixture
 def known(workplace: Workplace, simulator: SimulatorThread) -> Workplace:
-    """A workplace with a sync, an event and a delivery in its database."""
+    """A workplace with a sync, an event and a delivery in its database, made by a command that is forked."""
     simulator.add_sync(id=52)
-    workplace.write_watchlist(keys=[V2])  # of which check has nothing to say on standard error
-    assert workplace.run("run", "--once").returncode == 0
+    before = Workplace(workplace.directory, simulator, installed=False)
+    before.write_watchlist(keys=[V2])  # of which check has nothing to say on standard error
+    assert before.run("run", "--once").returncode == 0
     simulator.add_run(52)
-    assert workplace.run("run", "--once").returncode == 0
+    assert before.run("run", "--once").returncode == 0
     return workplace
 
 

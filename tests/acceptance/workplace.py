@@ -43,6 +43,7 @@ class Workplace:
         self.worker: subprocess.Popen[bytes] | forked.Forked | None = None
         self.log = directory / "worker.log"
         self.begins_empty = False
+        self.database = "sqlite:///n.db"
         self.environment = {
             "PATH": os.environ["PATH"],
             "API_KEY": simulator.api_key,
@@ -74,7 +75,7 @@ class Workplace:
         of_each_version = "\n    ".join(keys)
         (self.directory / name).write_text(
             f"""version: 1
-database: sqlite:///n.db
+database: {self.database}
 delivery: {{{delivery}}}
 workspaces:
   production:

@@ -34,7 +34,7 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> DatabasePlace:
+def database_place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> DatabasePlace:
     """The same, of the engine that the test runs on."""
     if engine == "sqlite":
         path = tmp_path / "notifier.db"
@@ -46,8 +46,8 @@ def place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Databa
 
 
 @pytest_asyncio.fixture
-async def store(place: DatabasePlace) -> AsyncIterator[Store]:
+async def store(database_place: DatabasePlace) -> AsyncIterator[Store]:
     """The same database, open as the worker has it."""
-    async with open_store(place) as opened:
+    async with open_store(database_place) as opened:
         await opened.seat.until_trusted()
         yield opened

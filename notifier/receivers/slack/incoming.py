@@ -16,7 +16,14 @@ from notifier.receivers.base import Kind, Shared
 from notifier.receivers.pace import Turnstile
 from notifier.receivers.slack.blocks.page_link import with_page
 from notifier.receivers.slack.blocks.run import render
-from notifier.receivers.slack.client import ErrorCodes, HalfRead, NotSlacks, outcome_of_failure, webhook_client
+from notifier.receivers.slack.client import (
+    ErrorCodes,
+    HalfRead,
+    NotSlacks,
+    outcome_of_failure,
+    webhook_client,
+    webhook_session,
+)
 from notifier.receivers.slack.draft import Draft
 from notifier.receivers.slack.post import LeftOut, post_arguments
 from notifier.receivers.slack.story import is_announced
@@ -96,7 +103,7 @@ class SlackWebhookSender:
 
 def _build(name: str, settings: SlackWebhookReceiver, shared: Shared, _note: str | None) -> SlackWebhookSender:
     turnstile = shared.paces.messages.of(settings.url.get_secret_value())
-    return SlackWebhookSender(name, settings, shared.slack_webhooks, turnstile, public_url=shared.public_url)
+    return SlackWebhookSender(name, settings, shared.session(webhook_session), turnstile, public_url=shared.public_url)
 
 
 KIND: Final = Kind(SlackWebhookReceiver, _build)

@@ -20,6 +20,7 @@ from notifier.receivers.slack.blocks.run import render
 from notifier.receivers.slack.blocks.text import Rendered
 from notifier.receivers.slack.calls import Calls, Post, still_open
 from notifier.receivers.slack.check import check_slack
+from notifier.receivers.slack.client import api_session
 from notifier.receivers.slack.draft import THREADS, Draft
 from notifier.receivers.slack.errors import Fault, fault_of, shown
 from notifier.receivers.slack.lookup import CanNotLook
@@ -240,11 +241,13 @@ class SlackSender:
 
 
 def _build(name: str, settings: SlackReceiver, shared: Shared, note: str | None) -> SlackSender:
-    return SlackSender(name, settings, shared.slack_api, shared.paces, note=note, public_url=shared.public_url)
+    return SlackSender(
+        name, settings, shared.session(api_session), shared.paces, note=note, public_url=shared.public_url
+    )
 
 
 def _check(settings: SlackReceiver, shared: Shared) -> Awaitable[Verdict]:
-    return check_slack(settings, shared.slack_api)
+    return check_slack(settings, shared.session(api_session))
 
 
 KIND: Final = Kind(SlackReceiver, _build, _check)

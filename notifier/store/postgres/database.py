@@ -41,6 +41,11 @@ class PostgresLook:
     """One transaction by psycopg alone."""
 
     yes = "true"
+    replicas = (
+        "SELECT replicas.name, version, joined_at AS started_at, seen_at AS last_seen_at, "
+        "coalesce(string_agg(parts.name, ' ' ORDER BY parts.name), '') AS parts "
+        "FROM replicas LEFT JOIN parts ON owner = replicas.id GROUP BY replicas.id ORDER BY replicas.name, joined_at"
+    )
 
     def __init__(self, connection: border.Connection) -> None:
         self._connection = connection

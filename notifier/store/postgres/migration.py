@@ -79,10 +79,15 @@ def _upgrade(place: ServerUrl) -> bool:
 
 
 def _check_server(place: ServerUrl, connection: Connection) -> None:
+    import structlog  # which a look at the status needs not
+
     name, encoding = connection.execute("SELECT version(), current_setting('server_encoding')").fetchone() or ("", "")
     if not name.startswith("PostgreSQL ") or "-YB-" in name or connection.info.server_version < OLDEST * 10_000:
         raise DatabaseUnusable(f"{place}: PostgreSQL {OLDEST} or newer is needed; this is {name[:60]}")
     if encoding != "UTF8":
         raise DatabaseUnusable(f"{place}: the database's encoding must be UTF8; it is {encoding}")
+    if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
+        log = structlog.get_logger(__name__)
+        log.warning("the server has fsync = off: a loss of power may take back what was told", database=str(place))
     if connection.execute("SELECT current_schema()").fetchone() == (None,):
         raise DatabaseUnusable(f"{place}: no schema of the user's search_path is there")

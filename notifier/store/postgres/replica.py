@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import DBAPIError
 
-from notifier.model.errors import SeatLost, StoreError, StoreUnavailable, first_of
+from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable, first_of
 from notifier.store.attendance import LEASE, Attendance, Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.postgres.connect import explain
@@ -72,6 +72,10 @@ class Replica:
         self._ending = False
         self._held, self._free = asyncio.Event(), asyncio.Event()
         self._free.set()
+        self._others: dict[str, Sign] = {}
+        """The signs of all others that are there, by their IDs."""
+        self._alive: str | None = None
+        """The name of one of them that has shown a new sign since it was first seen."""
         self._joined = asyncio.Event()
         self._said: str | None = None
 
@@ -100,6 +104,13 @@ class Replica:
 
     def anew(self) -> None:
         self._may_join = True
+
+    async def take_alone(self) -> None:
+        """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look."""
+        while not (self.is_held and not self._others):
+            if self._alive is not None:
+                raise AlreadyRunning(str(self._place), None, self._alive)
+            await asyncio.sleep(GLANCE)
 
     async def until_trusted(self) -> None:
         await self._joined.wait()
@@ -260,6 +271,7 @@ class Replica:
             return False
         dead.pop(life.id, None)
         owner = next((row for row in seen if row["part"] == EVERYTHING), None)
+        self._note_others(life, seen, signs)
         if owner is None or owner["id"] != life.id:
             self._owned_at = None
         elif self._owned_at is None:
@@ -278,6 +290,11 @@ class Replica:
             await self._do(writing, self._beat)
         return False
 
+    def _note_others(self, life: _Life, seen: Sequence[RowMapping], signs: dict[str, Sign]) -> None:
+        moved = (row["name"] for row in seen if self._others.get(row["id"], signs[row["id"]]) != signs[row["id"]])
+        self._alive = next(moved, self._alive)
+        self._others = {other: sign for other, sign in signs.items() if other != life.id}
+
     def _say(self, sentence: str, **fields: Any) -> None:
         """Once, until there is something else to say."""
         if self._said != sentence:
@@ -294,7 +311,9 @@ def _execute(groups: Sequence[Group], connection: Connection) -> None:
 
 def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
     for worker, sign in dead.items():
-        connection.execute(sql.EXPEL, {"id": worker, "beats": sign.beats, "written": sign.written})
+        seen = {"id": worker, "beats": sign.beats, "written": sign.written}
+        connection.execute(sql.FREE, seen)
+        connection.execute(sql.EXPEL, seen)
     connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
 
 

@@ -46,6 +46,14 @@ LOOK: Final = text(
     "SELECT replicas.id, replicas.name, beats, written, parts.name AS part "
     "FROM replicas LEFT JOIN parts ON parts.owner = replicas.id"
 )
+# What a frozen worker left open holds its row, and no time-out ends that surely: it may be frozen amid what it sends,
+# and psycopg ends each `executemany` with a Flush behind its Sync, upon which the server no longer counts as idle.
+FREE: Final = text(
+    "SELECT pg_terminate_backend(held.pid) FROM replicas "
+    "JOIN pg_locks AS held ON held.locktype = 'transactionid' AND held.transactionid = replicas.xmax AND held.granted "
+    "JOIN pg_stat_activity AS holder ON holder.pid = held.pid AND holder.usename = current_user "
+    "WHERE replicas.id = :id AND beats = :beats AND written = :written AND held.pid <> pg_backend_pid()"
+)
 EXPEL: Final = text("DELETE FROM replicas WHERE id = :id AND beats = :beats AND written = :written")
 CLAIM: Final = text(
     "UPDATE parts SET owner = :id, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "

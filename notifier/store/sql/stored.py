@@ -26,6 +26,9 @@ class Look(Protocol):
     yes: str
     """How the database writes that a boolean is true, so that its partial indexes have the answer."""
 
+    replicas: str
+    """The statement for the workers that there are: name, version, started_at, last_seen_at, and parts, a word each."""
+
     def rows(self, statement: str, /) -> Iterator[Row]:
         """The rows of a statement without parameters."""
 

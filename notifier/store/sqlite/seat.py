@@ -22,6 +22,9 @@ class SoleSeat:
         if not held:
             await asyncio.Event().wait()
 
+    async def take_alone(self) -> None:
+        """It is alone."""
+
     async def until_trusted(self) -> None:
         """It has its place."""
 

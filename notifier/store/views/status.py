@@ -9,7 +9,7 @@ from notifier.model.check import Check
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.identity import Id, in_order
 from notifier.store.database import database_at
-from notifier.store.sql.stored import Look, Row, identity_of, maybe_identity, maybe_time
+from notifier.store.sql.stored import Look, Row, identity_of, maybe_identity, maybe_time, time_of
 from notifier.store.views.overview import (
     ReceiverView,
     WorkerView,
@@ -60,10 +60,25 @@ class SyncView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """One of the workers at a database."""
+
+    name: str
+    """NOTIFIER_REPLICA, or the host's name; of SQLite's only one, that of whoever looks."""
+    version: str
+    started_at: datetime
+    """When it took its place there."""
+    last_seen_at: datetime
+    parts: tuple[str, ...]
+    """What of the work is its own; nothing where it stands by."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """All that `notifier status` shows."""
 
     worker: WorkerView | None
+    replicas: tuple[ReplicaView, ...]
     workspaces: tuple[WorkspaceView, ...]
     syncs: tuple[SyncView, ...]
     receivers: tuple[ReceiverView, ...]
@@ -75,18 +90,34 @@ def read_worker(place: DatabasePlace) -> WorkerView | None:
         return worker_of(look)
 
 
-def read_status(place: DatabasePlace, configured: Collection[str]) -> Status:
-    """All that `status` shows; `configured` are the receivers of the watchlist, shown even before their first event."""
+def read_status(place: DatabasePlace, configured: Collection[str], replica: str = "") -> Status:
+    """All that `status` shows; `configured` are the receivers of the watchlist, shown even before their first event.
+
+    `replica`: the name of the only worker, where there can be no other.
+    """
     with database_at(place).look() as look:
         seen = overview_of(look, configured, with_removed=False)
         workspaces, receivers = tuple(seen.workspaces.values()), tuple(seen.receivers.values())
-        return Status(seen.worker, workspaces, _syncs(look), receivers)
+        return Status(seen.worker, _replicas(look, replica), workspaces, _syncs(look), receivers)
 
 
 def count_open(place: DatabasePlace) -> Mapping[Check, int]:
     """How many incidents of each check are open; those of none are left out. Raises DatabaseUnusable."""
     with database_at(place).look() as look:
         return open_incidents(look)
+
+
+def _replicas(look: Look, only: str) -> tuple[ReplicaView, ...]:
+    return tuple(
+        ReplicaView(
+            name=row["name"] or only,
+            version=row["version"],
+            started_at=time_of(row["started_at"]),
+            last_seen_at=time_of(row["last_seen_at"]),
+            parts=tuple(row["parts"].split()),
+        )
+        for row in look.rows(look.replicas)
+    )
 
 
 def _syncs(look: Look) -> tuple[SyncView, ...]:

@@ -12,6 +12,7 @@ from notifier.delivering.queue import ReceiverQueue
 from notifier.model.delivery import Broken, Delivered, Message, Outcome, ReceiverState, Refused, Retry
 from notifier.model.errors import StoreUnavailable
 from notifier.receivers.pace import Turnstile
+from notifier.store.delivering import DeliveringStore
 from notifier.store.store import Store
 from notifier.watchlist.models import DeliverySettings
 from tests.integration.store.builders import MINUTE, NOW, an_event, an_observation, change
@@ -568,6 +569,7 @@ async def test_a_receiver_that_works_again_gets_at_once_what_waits_for_its_next_
 # --- a database that takes no writes ---
 
 
+@pytest.mark.sqlite
 @pytest.mark.asyncio
 @pytest.mark.parametrize("state", [None, ReceiverState("pipeline", broken_since=NOW)], ids=["works", "broken"])
 async def test_while_no_outcome_could_be_kept_nothing_is_sent(
@@ -586,6 +588,32 @@ async def test_while_no_outcome_could_be_kept_nothing_is_sent(
         await store.save_worker("1", NOW, NOW)  # as whoever looks after the database does
         await stage.passes(step=1, seconds=5)
     assert sorted(stage.receiver.sent) == ["evt_1a", "evt_1b", "evt_2"]
+
+
+@pytest.mark.asyncio
+async def test_who_may_not_keep_an_outcome_any_more_by_the_time_of_the_attempt_does_not_begin_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process that stood still between the decision and the attempt, and has lost its place meanwhile."""
+    stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
+    await stage.record("evt_1", sync_id=1)
+    works, read = True, store.delivering.message
+    monkeypatch.setattr(DeliveringStore, "works", property(lambda _: works))
+
+    async def read_and_lose(event_id: str, receiver: str = "") -> Message:
+        nonlocal works
+        message = await read(event_id, receiver)
+        works = False
+        return message
+
+    monkeypatch.setattr(store.delivering, "message", read_and_lose)
+    async with running(stage.queue().run()):
+        await stage.passes(minutes=1)
+        assert stage.receiver.sent == []
+        works = True
+        monkeypatch.setattr(store.delivering, "message", read)
+        await stage.passes(step=1, seconds=5)
+    assert stage.receiver.sent == ["evt_1"]
 
 
 # --- what may have been sent ---
@@ -867,6 +895,6 @@ async def test_in_a_round_what_stepped_aside_holds_none_back_and_none_holds_it(
 ) -> None:
     stage = Stage(store, monkeypatch, Scripted(lambda i: Retry("HTTP 500") if i == "evt_2" else Delivered()))
     await stage.record("evt_1", "evt_2", "evt_3", sync_id=1)
-    change(store.place, "UPDATE deliveries SET aside = 1, attempts = 3 WHERE event_id = 'evt_1'")
+    change(store.place, "UPDATE deliveries SET aside = TRUE, attempts = 3 WHERE event_id = 'evt_1'")
     await stage.queue(once=True).run()
     assert stage.receiver.sent == ["evt_1", "evt_2"]

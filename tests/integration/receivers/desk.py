@@ -12,6 +12,7 @@ import pytest
 from notifier.model.delivery import Message, Outcome, Verdict
 from notifier.receivers.base import Receiver
 from notifier.receivers.senders import Senders, open_senders
+from notifier.receivers.slack.client import api_session
 from notifier.receivers.slack.sender import SlackSender
 from notifier.simulator import SlackMessage, SlackSimulator
 from notifier.simulator.slack.faults import POST_MESSAGE, SlackFault
@@ -61,7 +62,7 @@ class Desk:
         return SlackSender(
             name,
             settings,
-            self.senders.slack_api,
+            self.senders.session(api_session),
             self.senders.paces,
             note=note,
             public_url=self.senders.public_url,

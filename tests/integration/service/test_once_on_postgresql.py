@@ -1,12 +1,12 @@
 """`run --once` at a PostgreSQL server: a round is work, so it waits for the work, and makes none beside another's."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from notifier.model.errors import AlreadyRunning
-from notifier.service import round as once
+from notifier.model.errors import AlreadyRunning, DatabaseUnusable
 from notifier.service.round import run_once
 from notifier.simulator import SimulatorThread
 from notifier.watchlist.models import Watchlist
@@ -48,12 +48,24 @@ async def test_a_round_watches_and_leaves(watchlist: Watchlist, url: str) -> Non
 
 
 @pytest.mark.asyncio
-async def test_no_round_is_made_beside_a_worker(
-    watchlist: Watchlist, url: str, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorThread
-) -> None:
-    monkeypatch.setattr(once, "PATIENCE", 2.0)
+async def test_no_round_is_made_beside_a_worker(watchlist: Watchlist, url: str, simulator: SimulatorThread) -> None:
     change_at(url, "INSERT INTO replicas VALUES ('other', 'other', 1, '', '', '', 0, 0)")
     change_at(url, "INSERT INTO parts VALUES ('everything', 'other', 0)")
-    with pytest.raises(AlreadyRunning, match="in use by another worker"):
-        await run_once(watchlist)
+    round_ = asyncio.create_task(run_once(watchlist))
+    while not round_.done():
+        await asyncio.to_thread(change_at, url, "UPDATE replicas SET beats = beats + 1 WHERE id = 'other'")
+        await asyncio.sleep(0.1)
+    with pytest.raises(AlreadyRunning, match="other"):
+        await round_
     assert simulator.request_count == 0
+    assert rows_at(url, "SELECT id FROM replicas") == [("other",)]
+
+
+@pytest.mark.asyncio
+async def test_a_round_at_a_database_that_is_not_what_it_was_ends_with_the_reason(
+    watchlist: Watchlist, url: str
+) -> None:
+    change_at(url, "DROP TABLE parts")
+    async with asyncio.timeout(60):
+        with pytest.raises(DatabaseUnusable, match="a table is missing"):
+            await run_once(watchlist)

@@ -110,7 +110,9 @@ def _rows_of_server(place: ServerUrl, query: str, parameters: Sequence[object]) 
     from notifier.store.postgres.connect import connect
 
     with connect(place) as connection:
-        found = connection.execute(query.replace("?", "%s").encode(), parameters or None)
+        # An ID is text in the database, and a number here.
+        given = [str(each) if type(each) is int else each for each in parameters] or None
+        found = connection.execute(query.replace("?", "%s").encode(), given)
         return found.fetchall() if found.description is not None else []
 
 

@@ -21,7 +21,15 @@ from notifier.store.views.database import open_database
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from notifier.store.views.events import EventFilter, EventView, read_events
 from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView
-from notifier.store.views.status import RunView, Status, SyncView, read_status, read_worker, require_recent_worker
+from notifier.store.views.status import (
+    ReplicaView,
+    RunView,
+    Status,
+    SyncView,
+    read_status,
+    read_worker,
+    require_recent_worker,
+)
 from tests.integration.store.builders import (
     DAY,
     MINUTE,
@@ -90,7 +98,7 @@ def filled(database: Path) -> Path:
 
 
 def test_an_empty_database_has_the_status_of_one(database: Path) -> None:
-    assert read_status(database, []) == Status(None, (), (), ())
+    assert read_status(database, []) == Status(None, (), (), (), ())
     assert read_worker(database) is None
     assert read_deliveries(database, ALL, 10) == ()
 
@@ -112,9 +120,10 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     await store.watching.forget_syncs("main", [50])
     await save_receiver(store, ReceiverState("growth", broken_since=NOW, last_error="404", probe_at=NOW))
     await save_receiver(store, ReceiverState("unlisted", last_error="500", failed_since=NOW, failing=True))
-    status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"])
+    status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"], "here")
     assert status == Status(
         WorkerView("1.2.3", NOW, NOW + MINUTE),
+        (ReplicaView("here", "1.2.3", NOW, NOW + MINUTE, ("everything",)),),
         (
             WorkspaceView("main", True, None, NOW, 2.5, 31.25, api=ApiVersion.V1),
             WorkspaceView("staging", False, "401", None, 1.0, None, api=None),

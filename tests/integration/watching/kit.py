@@ -352,6 +352,10 @@ class Scene:
         """A look at the file, past the store."""
         return rows(self.store.place, query, *parameters)
 
+    def change(self, statement: str) -> None:
+        """A write past the store."""
+        change(self.store.place, statement)
+
     def bodies(self) -> list[dict[str, Any]]:
         """The bodies of all events, in the order in which they were recorded."""
         return [json.loads(body) for (body,) in self.rows("SELECT body FROM events ORDER BY seq")]
@@ -371,9 +375,25 @@ def rows(place: DatabasePlace, query: str, *parameters: object) -> list[tuple[An
         from notifier.store.postgres.connect import connect
 
         with connect(place) as server:
-            return with_ids(server.execute(query.replace("?", "%s").encode(), parameters or None))
+            return with_ids(server.execute(query.replace("?", "%s").encode(), untyped(parameters)))
     with closing(sqlite3.connect(place)) as connection:
         return with_ids(connection.execute(query, parameters))
+
+
+def change(place: DatabasePlace, statement: str) -> None:
+    if isinstance(place, ServerUrl):
+        from notifier.store.postgres.connect import connect
+
+        with connect(place) as server:
+            server.execute(statement.encode())
+        return
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute(statement)
+
+
+def untyped(parameters: Sequence[object]) -> list[object] | None:
+    """Numbers as words of no type yet: an ID is text in the database, and a number here."""
+    return [str(each) if type(each) is int else each for each in parameters] or None
 
 
 def with_ids(found: Any) -> list[tuple[Any, ...]]:

@@ -363,7 +363,7 @@ async def test_what_retention_forgot_is_no_news_for_a_worker_that_runs_on(scene:
     assert target.mark.floor == forgotten_to + timedelta(microseconds=1)
     scene.run(161)
     await scene.poll(target)
-    (floor,) = scene.rows("SELECT floor / 1000000 FROM syncs WHERE sync_id = 52")[0]
+    (floor,) = scene.rows("SELECT floor / 1000000 FROM syncs WHERE sync_id = '52'")[0]
     assert floor == forgotten_to.timestamp()
     for number in range(15, 162):
         scene.simulator.remove_run(number)
@@ -758,7 +758,7 @@ async def test_a_run_without_a_time_stands_where_the_list_has_it_and_its_time_is
     scene.api_is_no_earlier_than(2)
     scene.simulator.update_run(2, created_at=created(2))
     await scene.poll(target, times=2)
-    assert scene.rows("SELECT created_at IS NULL FROM snapshots WHERE run_id = 2") == [(0,)]
+    assert scene.rows("SELECT created_at IS NULL FROM snapshots WHERE run_id = '2'") == [(0,)]
     assert told(scene) == ["failing opened by 2"]
 
 

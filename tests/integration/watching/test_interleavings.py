@@ -197,8 +197,8 @@ class Model:
 
     def read_events(self) -> int:
         """Checks the events that are new since the last time; how many there were."""
-        query = "SELECT sync_id, run_id, body FROM events WHERE workspace = ? ORDER BY seq LIMIT -1 OFFSET ?"
-        fresh = self.scene.rows(query, self.scene.workspace, self.events)
+        query = "SELECT sync_id, run_id, body FROM events WHERE workspace = ? ORDER BY seq"
+        fresh = self.scene.rows(query, self.scene.workspace)[self.events :]
         for sync_id, run_id, body in fresh:
             data = json.loads(body)["data"]
             self._check(self.syncs[sync_id], run_id, data["changes"], data["sync_run"])

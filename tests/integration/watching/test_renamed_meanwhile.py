@@ -31,7 +31,7 @@ async def test_a_sync_renamed_while_its_poll_reads_the_database_keeps_its_new_na
     scene.run(1, "failed")
     await scene.poll(target)
     assert target.label == "Accounts"
-    assert scene.rows("SELECT label FROM syncs WHERE sync_id = 52") == [("Accounts",)]
+    assert scene.rows("SELECT label FROM syncs WHERE sync_id = '52'") == [("Accounts",)]
     assert [body["data"]["sync"]["label"] for body in scene.bodies()] == ["Accounts"]
 
 

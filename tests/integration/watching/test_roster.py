@@ -256,7 +256,7 @@ async def test_a_sync_that_two_complete_listings_in_a_row_lack_loses_its_mark_an
         assert ids((await scene.listed(roster)).removed) == [("sync", 60)]
     (line,) = lines(logs, UNWATCHED)
     assert (line["sync_id"], line["label"]) == (60, "Leads")
-    assert scene.rows("SELECT watched, marked, deleted FROM syncs WHERE sync_id = 60") == [(0, 0, 1)]
+    assert scene.rows("SELECT watched, marked, deleted FROM syncs WHERE sync_id = '60'") == [(0, 0, 1)]
     assert scene.rows("SELECT count(*) FROM snapshots") == [(0,)]
     scene.sync(60, created_at=LATER)
     scene.runs([1, 2], sync_id=60)

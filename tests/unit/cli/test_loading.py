@@ -48,6 +48,22 @@ def test_help_takes_nothing_that_it_does_not_need(words: list[str]) -> None:
     assert not HEAVY & modules_after(*words)
 
 
+SLACK_AND_SERVER = {"slack_sdk", "notifier.receivers.slack.sender", "aiohttp.web", "jinja2", "notifier.web.app"}
+
+
+def test_a_worker_loads_what_its_watchlist_asks_for(tmp_path: Path) -> None:
+    watchlist = tmp_path / "watchlist.yaml"
+    to_nobody = "http://127.0.0.1:9"
+    watchlist.write_text(
+        f"version: 1\ndatabase: sqlite:///{tmp_path}/n.db\nwatches: [{{syncs: all}}]\n"
+        f"workspaces: {{production: {{api_key: key, base_url: '{to_nobody}/api/v1'}}}}\n"
+        f"receivers: {{hook: {{type: webhook, url: '{to_nobody}/hook'}}}}\n"
+    )
+    loaded = modules_after("run", "--once", "--config", str(watchlist))
+    assert "notifier.receivers.webhook" in loaded
+    assert not SLACK_AND_SERVER & loaded
+
+
 def test_the_list_of_the_commands_is_what_they_say_of_themselves() -> None:
     listed = "from notifier.cli import app; app.register({}); app.app(['--help'])"
     said = [

@@ -1,6 +1,7 @@
 """A new kind of receiver: once it is a member of the watchlist's union and its file gives a `Kind`, all follow."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
@@ -91,14 +92,17 @@ async def check(settings: PagerReceiver, shared: Shared) -> Verdict:
     return Verdict(ok=True, said=f"{settings.number} answers")
 
 
+KIND = Kind(PagerReceiver, build, check)
+
+
 @pytest.fixture(autouse=True)
 def a_pager_among_them(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if it were written into the union, and its file into the list of kinds."""
+    """As if it were written into the union, and this file into the list of kinds."""
     members, discriminator = get_args(receivers.Receiver)
     union: Any = Annotated[members | PagerReceiver, discriminator]
     for name, settings in kinds_in(union).items():
         monkeypatch.setitem(RECEIVERS, name, settings)
-    monkeypatch.setitem(KINDS, PAGER, Kind(PagerReceiver, build, check))
+    monkeypatch.setitem(KINDS, PAGER, __name__)
     field = Watchlist.model_fields["receivers"]
     written = field.annotation
     field.annotation = dict[Name, union]
@@ -110,7 +114,7 @@ def a_pager_among_them(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def senders() -> Senders:
     nothing: Any = None  # a session that nobody asks
-    return Senders(nothing, nothing, nothing)
+    return Senders(nothing)
 
 
 @pytest.fixture
@@ -173,13 +177,15 @@ async def test_its_own_file_builds_its_sender_and_checks_it(watchlist: Watchlist
 async def test_of_a_kind_that_can_not_be_asked_the_check_says_how_to_try_it(
     watchlist: Watchlist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(KINDS, PAGER, Kind(PagerReceiver, build))
+    monkeypatch.setitem(globals(), "KIND", Kind(PagerReceiver, build))
     verdict = await senders().check("oncall", watchlist.receivers["oncall"])
     assert verdict == Verdict(ok=None, said="can't be checked without sending; try: notifier send-test oncall")
 
 
 def test_every_kind_of_the_union_can_be_built_and_says_its_traits() -> None:
     assert set(KINDS) == set(RECEIVERS.values())
+    for settings, module in KINDS.items():
+        assert import_module(module).KIND.settings is settings
     for settings in RECEIVERS.values():
         assert isinstance(settings.selective, bool)
         assert isinstance(settings.shows_every_start, bool)

@@ -329,7 +329,7 @@ def test_a_mistake_is_named_with_its_place_and_remedy(lines: Lines, old: str, ne
             "8:44: delivery.longest_retry: must not be shorter than first_retry",
         ),
         (
-            "database: postgresql://u:p@h/d\n",
+            "database: mysql://u:p@h/d\n",
             "8:11: database: must start with sqlite:///, as in sqlite:///notifier.db; no other database is supported",
         ),
         ("database: 'sqlite:///:memory:'\n", "8:11: database: must name a file, for example sqlite:///notifier.db"),

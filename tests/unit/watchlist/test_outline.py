@@ -77,7 +77,7 @@ def test_the_database_may_come_from_the_environment_or_be_the_default(
     assert read_outline(path, env).database == Path(database)
 
 
-@pytest.mark.parametrize("wrong", ["postgres://x", "${DB}", "5", ""])
+@pytest.mark.parametrize("wrong", ["mysql://x", "${DB}", "5", ""])
 def test_a_wrong_database_alone_is_reported(tmp_path: Path, wrong: str) -> None:
     path = written(tmp_path, GOOD.replace("sqlite:///state/n.db", wrong).replace("syncs: all", "syncs: al"))
     with pytest.raises(WatchlistError) as caught:
@@ -116,7 +116,7 @@ def test_the_place_alone_is_that_of_the_outline_and_needs_no_correct_rest(
 
 
 @pytest.mark.parametrize(
-    "database", ["postgres://x", "7", "[sqlite:///n.db]", "", "${DATABASE}", "sqlite:///n.db\ndatabase: x"]
+    "database", ["mysql://x", "7", "[sqlite:///n.db]", "", "${DATABASE}", "sqlite:///n.db\ndatabase: x"]
 )
 def test_what_is_wrong_with_the_place_is_told_in_the_outlines_words(tmp_path: Path, database: str) -> None:
     path = written(tmp_path, GOOD.replace("sqlite:///state/n.db", database))

@@ -37,6 +37,6 @@ def test_a_workspace_says_how_many_requests_it_takes_and_how_far_its_list_is_tru
 
 def document_of(workspace: WorkspaceView) -> dict[str, object]:
     """A workspace in the JSON of `status`."""
-    document = json.loads(json.dumps(status_document(Status(None, (workspace,), (), ()), running=True)))
+    document = json.loads(json.dumps(status_document(Status(None, (), (workspace,), (), ()), running=True)))
     (found,) = document["workspaces"]
     return dict(found)

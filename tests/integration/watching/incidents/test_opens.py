@@ -1,7 +1,5 @@
 """When polls open an incident and when they don't, and what its events say."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,12 +84,8 @@ async def test_after_an_upgrade_stale_counts_from_the_first_poll_where_no_good_r
 
 def forget_what_is_new(scene: Scene) -> None:
     """The database as the migration leaves one of the version before."""
-    with closing(sqlite3.connect(scene.store.place)) as connection:
-        connection.execute(
-            "UPDATE snapshots SET completed_at = NULL, records_sent = NULL, full_sync = NULL, outlier = 0"
-        )
-        connection.execute("UPDATE syncs SET paused = NULL, scheduled = NULL, stale_from = NULL")
-        connection.commit()
+    scene.change("UPDATE snapshots SET completed_at = NULL, records_sent = NULL, full_sync = NULL, outlier = FALSE")
+    scene.change("UPDATE syncs SET paused = NULL, scheduled = NULL, stale_from = NULL")
 
 
 @pytest.mark.asyncio

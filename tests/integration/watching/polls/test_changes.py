@@ -1,7 +1,5 @@
 """Changes of runs that are known: what is told, against which run before, and to whom."""
 
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -280,8 +278,7 @@ async def test_another_version_of_the_api_makes_no_news_of_runs_that_had_ended(s
 async def test_nor_of_those_that_a_notifier_of_before_kept_which_knew_one_version(scene: Scene) -> None:
     scene.run(1, "failed", error_code="A", error_message="B", error_detail="C")
     target = await scene.watched()
-    with closing(sqlite3.connect(scene.store.place)) as database, database:
-        database.execute("UPDATE snapshots SET api = NULL")
+    scene.change("UPDATE snapshots SET api = NULL")
     target = await scene.switched(target)
     scene.simulator.fault(Transform(without_errors), path="/syncs/52/sync_runs")
     await scene.poll(target)

@@ -115,4 +115,4 @@ async def test_a_poll_that_is_under_way_while_its_sync_is_forgotten_records_noth
     await roster.apply(gone)
     await scene.poll(target)
     assert scene.events() == [(0, "sync.deleted")]
-    assert scene.rows("SELECT watched, marked FROM syncs WHERE sync_id = 52") == [(0, 0)]
+    assert scene.rows("SELECT watched, marked FROM syncs WHERE sync_id = '52'") == [(0, 0)]

@@ -1,0 +1,207 @@
+"""Several workers on one PostgreSQL server, each a process with a name; and what the database knows of them."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from faults.account import RECORDED, Kill, has_told_the_truth, tell_three
+from faults.database import Rows
+from faults.row import must
+from notifier.simulator import SimulatorThread
+from tests.acceptance.story import Story
+from tests.acceptance.workplace import COMMAND, Workplace
+from tests.postgres.server import OwnPostgres, name_of, own_server
+
+NAMES: Final = ("first", "second", "third")
+AGAIN: Final = 15.0
+"""Seconds within which the work of a worker that died is another's (interface, section 12)."""
+OWNER: Final = "SELECT replicas.name, replicas.pid FROM parts JOIN replicas ON replicas.id = parts.owner"
+LIVES: Final = "SELECT name, id FROM replicas ORDER BY name, id"
+PENDING: Final = "SELECT receiver, event_id FROM deliveries WHERE state = 'pending'"
+
+
+class Crew:
+    """Workers on one database with one watchlist, and the simulators that they meet.
+
+    Each says its name to the server too (`application_name`). `port` may be of something between them and the server.
+    """
+
+    def __init__(self, workplace: Workplace, server: OwnPostgres, url: str, port: int | None = None) -> None:
+        self.workplace = workplace
+        self.simulator = workplace.simulator
+        self.server = server
+        self.database = name_of(url)
+        self._url = server.url(self.database, port)
+        self._admin: psycopg.Connection | None = None
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._frozen: set[str] = set()
+        workplace.database = "${DATABASE_URL}"
+        workplace.environment["DATABASE_URL"] = self._url
+        tell_three(workplace, self.simulator)
+
+    # --- what is done to them ---
+
+    def start(self, *names: str) -> None:
+        """All at once."""
+        for name in names:
+            url = f"{self._url}?application_name={name}"
+            environment = {**self.workplace.environment, "DATABASE_URL": url, "NOTIFIER_REPLICA": name}
+            with self.log(name).open("ab") as log:
+                self.workers[name] = subprocess.Popen(
+                    [COMMAND, "run"], cwd=self.workplace.directory, env=environment, stderr=log
+                )
+
+    def start_watching(self, names: Sequence[str], sync_ids: Sequence[int]) -> None:
+        """Makes these syncs, starts the workers, and waits until the syncs have their baseline and all have joined."""
+        for sync_id in sync_ids:
+            self.simulator.add_sync(id=sync_id)
+        self.start(*names)
+        self.wait_until(lambda: self._is_watching(sync_ids) and {name for name, _ in self.lives()} == set(names))
+
+    def kill(self, name: str) -> Kill:
+        """Kills a worker. What it had sent before is received; unsettled is what it had begun if it did the work."""
+        began = time.monotonic()
+        worker = self.workers.pop(name)
+        worker.kill()
+        worker.wait(timeout=15)
+        return Kill(began, time.monotonic() + 0.05, self._left_by(worker.pid))
+
+    def freeze(self, name: str) -> Kill:
+        """Stops a worker's process; `thaw` says until when that held."""
+        began = time.monotonic()
+        self._frozen.add(name)
+        os.kill(self.workers[name].pid, signal.SIGSTOP)
+        return Kill(began, began, self._left_by(self.workers[name].pid))
+
+    def thaw(self, name: str) -> None:
+        """It goes on."""
+        os.kill(self.workers[name].pid, signal.SIGCONT)
+        self._frozen.discard(name)
+
+    def must_stop_well(self) -> None:
+        """SIGTERM to all at once ends each with exit code 0, and it is gone from the database."""
+        pids = [worker.pid for worker in self.workers.values()]
+        for worker in self.workers.values():
+            worker.send_signal(signal.SIGTERM)
+        for name, worker in self.workers.items():
+            code = worker.wait(timeout=30)
+            must(code == 0, f"after SIGTERM {name} ended with {code}; its log:\n{self.told(name)}")
+        self.workers.clear()
+        left = self.look("SELECT name, id FROM replicas WHERE pid = ANY(%s)", pids)
+        must(not left, f"all have ended, and in the database are {left}")
+
+    def end(self) -> None:
+        """Whatever is left is killed."""
+        for worker in self.workers.values():
+            worker.kill()
+            worker.wait(timeout=15)
+        if self._admin is not None:
+            self._admin.close()
+
+    # --- what is seen of them ---
+
+    def log(self, name: str) -> Path:
+        """What a worker of this name logged, in all its lives."""
+        return self.workplace.directory / f"{name}.log"
+
+    def told(self, name: str) -> str:
+        """The end of its log."""
+        return self.log(name).read_text()[-3000:]
+
+    def look(self, query: str, *parameters: object) -> Rows:
+        """What the database says, by the superuser, past whatever is between the workers and the server."""
+        if self._admin is None or self._admin.closed:
+            self._admin = self.server.admin(self.database)
+        return self._admin.execute(query.encode(), parameters or None).fetchall()
+
+    def lives(self) -> Rows:
+        """The names and the IDs of those that have a place."""
+        return self.look(LIVES)
+
+    def owner(self) -> str | None:
+        """The name of whoever does the work, if that process is there and not frozen."""
+        for name, pid in self.look(OWNER):
+            if name in self.workers and self.workers[name].pid == pid and name not in self._frozen:
+                return str(name)
+        return None
+
+    def wait_for_owner(self, *but: str, timeout: float = 60) -> str:
+        """Until a worker that lives does the work, none of those."""
+
+        def owner() -> str | None:
+            name = self.owner()
+            return None if name in but else name
+
+        return str(self.wait_until(owner, timeout=timeout))
+
+    def wait_until(self, true: Callable[[], Any], timeout: float = 120) -> Any:
+        """Asks again and again; what was asked for. Failed when it does not come, or when a worker ended."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if value := true():
+                return value
+            self.must_live()
+            time.sleep(0.05)
+        logs = "\n".join(f"{name}: {self.told(name)}" for name in self.workers)
+        raise AssertionError(f"not in {timeout} s; the logs:\n{logs}")
+
+    def must_live(self) -> None:
+        """No worker has ended by itself."""
+        for name, worker in self.workers.items():
+            must(worker.poll() is None, f"{name} ended with {worker.returncode}; its log:\n{self.told(name)}")
+
+    def has_told_all(self, story: Story) -> bool:
+        """Whether both webhooks know how each run is now, and nothing waits."""
+        return has_told_the_truth(self.simulator, story) and not self.look(PENDING)
+
+    def recorded(self) -> Rows:
+        """For `settle`."""
+        return self.look(RECORDED)
+
+    def _left_by(self, pid: int) -> dict[str, set[str]]:
+        """By receiver, what is unsettled, if the work was this process': once its last transaction is over."""
+        time.sleep(0.1)
+        found: dict[str, set[str]] = {}
+        if [owner for _, owner in self.look(OWNER)] == [pid]:
+            for receiver, event_id in self.look(PENDING):
+                found.setdefault(receiver, set()).add(event_id)
+        return found
+
+    def _is_watching(self, sync_ids: Sequence[int]) -> bool:
+        paths = [request.path for request in self.simulator.requests]
+        return all(paths.count(f"/syncs/{sync_id}/sync_runs") >= 2 for sync_id in sync_ids)
+
+
+@contextmanager
+def a_server() -> Iterator[OwnPostgres]:
+    """A server of the row's own. Failed says what to install."""
+    try:
+        with own_server() as server:
+            yield server
+    except RuntimeError as wrong:
+        must(False, f"this row needs PostgreSQL's programs: {wrong}")
+
+
+@contextmanager
+def a_crew(server: OwnPostgres, port: int | None = None) -> Iterator[Crew]:
+    """A database with nothing in it, and no worker yet. Whatever was done there, nobody has seen a traceback."""
+    with (
+        tempfile.TemporaryDirectory(prefix="faults.") as directory,
+        SimulatorThread() as simulator,
+        server.database() as url,
+    ):
+        crew = Crew(Workplace(Path(directory), simulator), server, url, port)
+        try:
+            yield crew
+        finally:
+            crew.end()
+        for log in Path(directory).glob("*.log"):
+            must("Traceback" not in log.read_text(), f"a traceback in {log.name}:\n{log.read_text()[-4000:]}")

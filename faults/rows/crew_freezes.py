@@ -1,0 +1,190 @@
+"""Row 13: one of three workers on one PostgreSQL server is frozen for longer than its lease, and goes on."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from faults.account import AT_ONCE, POST, WEBHOOKS, Kill, settle
+from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server
+from faults.row import Figures, Row, Size, must, say
+from faults.writers import log_writers, must_have_written_alone
+from notifier.simulator import Hang
+from tests.acceptance.story import Story
+
+SYNCS = (51, 52, 53, 54, 55, 56)
+STILL = 6.0
+"""Seconds in which a worker that is not frozen must have moved its row."""
+LATE = 5.0
+"""Seconds in which one that goes on may still send what it had begun."""
+AT_THE_SERVER = (
+    "SELECT application_name, state, wait_event_type, wait_event, (now() - state_change)::text, left(query, 80) "
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+SIGNS = "SELECT name, id, beats, written FROM replicas"
+BLOCKED = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+INSIDE = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND state LIKE 'idle in transaction%%'"
+
+
+@dataclass(slots=True)
+class Frozen:
+    """What is counted over all freezes."""
+
+    kills: list[Kill] = field(default_factory=list)
+    gone: list[float] = field(default_factory=list)
+    """After how long the frozen one's place was taken, and its work, if it had it, was another's."""
+    still: float = 0.0
+    inside: int = 0
+    """Freezes that held a transaction open at the server."""
+
+
+Moment = Callable[[Crew, str, Story], Kill]
+
+
+def at_any_moment(crew: Crew, name: str, _: Story) -> Kill:
+    return crew.freeze(name)
+
+
+def in_mid_send(crew: Crew, name: str, story: Story) -> Kill:
+    """Each receiver was asked and has not answered; it does so when the worker is frozen."""
+    hooks, posts = len(crew.simulator.sink.received), _posts(crew)
+    hanging = (crew.simulator.sink.hang(), crew.simulator.slack.fault(Hang(), method=POST))
+    try:
+        run = crew.simulator.add_run(SYNCS[0], status="failed", error_code="BROKE", error_message="in mid-send")
+        story.runs.append(run["id"])
+        crew.wait_until(lambda: len(crew.simulator.sink.received) >= hooks + len(WEBHOOKS) and _posts(crew) > posts)
+        return crew.freeze(name)
+    finally:
+        for fault in hanging:
+            fault.clear()
+
+
+def in_a_transaction(crew: Crew, name: str, _: Story) -> Kill:
+    """It records an event, and is frozen before its COMMIT."""
+    with _blocked(crew, name, "LOCK TABLE events IN SHARE MODE"):
+        return crew.freeze(name)
+
+
+def in_a_beat(crew: Crew, name: str, _: Story) -> Kill:
+    """It says that it is alive, or writes, and is frozen before its COMMIT."""
+    with _blocked(crew, name, f"SELECT FROM replicas WHERE name = '{name}' FOR UPDATE"):
+        return crew.freeze(name)
+
+
+@contextmanager
+def _blocked(crew: Crew, name: str, lock: str) -> Iterator[None]:
+    """Inside, the worker waits in a transaction; afterwards the server goes on with it, as far as it was told."""
+    with crew.server.admin(crew.database) as connection:
+        connection.autocommit = False
+        connection.execute(lock.encode())
+        crew.wait_until(lambda: crew.look(BLOCKED, name))
+        yield
+        connection.rollback()
+
+
+def _posts(crew: Crew) -> int:
+    return sum(request.method == POST for request in crew.simulator.slack.requests)
+
+
+SHORT: tuple[tuple[Moment, bool], ...] = ((in_a_transaction, True), (in_a_beat, False), (in_mid_send, True))
+"""When one is frozen, and whether it is the one that does the work."""
+
+
+def freezes(size: Size) -> Figures:
+    """Three in the short form, one after the other, under a story that goes on."""
+    chance, frozen = size.chance(), Frozen()
+    with a_server() as server, a_crew(server) as crew:
+        crew.simulator.sink.answer(delay=0.08)
+        crew.start_watching(NAMES, SYNCS)
+        log_writers(crew)
+        story = Story(crew.simulator, SYNCS, size.chance(1), pause=(0.1, 0.6))
+        with story.told():
+            for number in range(size.pick(len(SHORT), 30)):
+                moment, working = SHORT[number] if number < len(SHORT) else _any(chance)
+                time.sleep(chance.uniform(0, 1.5))
+                _freeze(crew, story, moment, working, size.pick(12 if working else 0, chance.uniform(12, 20)), frozen)
+                say(f"{number + 1} freezes, {moment.__name__}, replaced after {frozen.gone[-1]:.1f} s")
+        crew.wait_until(partial(crew.has_told_all, story), timeout=size.pick(240, 600))
+        crew.must_stop_well()
+        figures = settle(crew.recorded(), crew.simulator, story, frozen.kills, to_the_channel=1)
+        written = must_have_written_alone(crew)
+    return {
+        **{name: value for name, value in figures.items() if name != "kills"},
+        "freezes": len(frozen.kills),
+        "of them inside a transaction": frozen.inside,
+        "replaced after, at most": f"{max(frozen.gone):.1f} s",
+        "the longest that another stood still": f"{frozen.still:.1f} s",
+        "written by the owner of the work alone": written,
+    }
+
+
+def _any(chance: random.Random) -> tuple[Moment, bool]:
+    working = chance.random() < 0.7
+    moments = (at_any_moment, in_a_beat, in_a_transaction, in_mid_send) if working else (at_any_moment, in_a_beat)
+    return chance.choice(moments), working
+
+
+def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: float, frozen: Frozen) -> None:
+    """Freezes one until another has its place, and so many seconds at least; then it begins anew."""
+    owner = crew.wait_for_owner()
+    name = owner if working else next(name for name in NAMES if name != owner)
+    lives = _lives(crew)
+    kill = moment(crew, name, story)
+    time.sleep(0.1)
+    frozen.inside += bool(
+        crew.look(f"SELECT FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE 'idle in%'")
+    )
+    gone: float | None = None
+    signs: dict[str, tuple[tuple[int, int], float]] = {}
+    while gone is None or time.monotonic() < kill.began + seconds:
+        frozen.still = max(frozen.still, _longest_still(crew, name, signs))
+        if gone is None and lives[name] not in _lives(crew).values() and crew.owner() is not None:
+            gone = time.monotonic() - kill.began
+        took = time.monotonic() - kill.began
+        must(gone is not None or took < AGAIN, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place")
+        crew.must_live()
+        time.sleep(0.1)
+    if not working:
+        must(_lives(crew)[owner] == lives[owner], "the work changed hands though its owner was not frozen")
+    crew.thaw(name)
+    frozen.kills.append(replace(kill, ended=time.monotonic() + LATE))
+    frozen.gone.append(gone)
+    crew.wait_until(lambda: _lives(crew).get(name, lives[name]) != lives[name])
+
+
+def _lives(crew: Crew) -> dict[str, str]:
+    return {str(name): str(life) for name, life in crew.lives()}
+
+
+def _longest_still(crew: Crew, frozen: str, signs: dict[str, tuple[tuple[int, int], float]]) -> float:
+    """For how long the row of another has not moved, at most; `signs` remembers since when each is as it is."""
+    now, longest = time.monotonic(), 0.0
+    for name, life, beats, written in crew.look(SIGNS):
+        if name == frozen:
+            continue
+        sign, since = signs.get(life, ((beats, written), now))
+        if sign != (beats, written):
+            since = now
+        signs[life] = (beats, written), since
+        longest = max(longest, now - since)
+        must(
+            now - since <= STILL,
+            f"{name} stood still for {now - since:.1f} s while {frozen} was frozen; its log:\n{crew.told(name)}\n"
+            f"at the server: {crew.look(AT_THE_SERVER)}",
+        )
+    return longest
+
+
+ROW = Row(
+    number=13,
+    title="SIGSTOP of one of three workers on one PostgreSQL, for longer than its lease, and SIGCONT",
+    criterion=(
+        f"as in row 12; after SIGCONT comes at most what was on its way, {AT_ONCE} of a webhook and one of Slack; all "
+        "is written by the life that owns the work then, none of it by one that was replaced; no other stands still "
+        f"for more than {STILL:g} s, also where a transaction is frozen"
+    ),
+    run=freezes,
+    limits=(400, 2400),
+)

@@ -1,0 +1,72 @@
+"""Row 12: kill -9 of one of three workers on one PostgreSQL server, the working one or another."""
+
+import random
+import time
+from functools import partial
+
+from faults.account import AT_ONCE, Kill, settle
+from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server
+from faults.row import Figures, Row, Size, must, say
+from tests.acceptance.story import Story
+
+SYNCS = (51, 52, 53, 54, 55, 56)
+CHANGES_A_KILL = 5
+
+
+def kills(size: Size) -> Figures:
+    """1,000 changes in the long form, a kill to every five; each second one of whoever does the work."""
+    wanted, chance = size.pick(4, 200), size.chance()
+    with a_server() as server, a_crew(server) as crew:
+        crew.simulator.sink.answer(delay=0.08)  # so that a kill meets messages under way
+        crew.start_watching(NAMES, SYNCS)
+        story = Story(crew.simulator, SYNCS, size.chance(1), pause=(0, 0.3))
+        done: list[Kill] = []
+        gaps: list[float] = []
+        while len(done) < wanted:
+            with story.told(CHANGES_A_KILL):
+                time.sleep(chance.uniform(0, 1.2))
+                victim = crew.wait_for_owner() if len(done) % 2 == 0 else chance.choice(NAMES)
+                done.append(crew.kill(victim))
+                time.sleep(chance.uniform(0, 0.5))
+                crew.start(victim)
+            if chance.random() < 0.25 and len(done) < wanted:  # and another, who may be about to take over
+                done.append(_kill_another(crew, chance, victim, story))
+            gaps.append(_owned_again(crew, done[-1]))
+            if len(done) % 20 < 2:
+                say(f"{len(done)} kills, {story.changes} changes, owned again after {max(gaps):.1f} s at most")
+        crew.wait_until(partial(crew.has_told_all, story), timeout=size.pick(240, 600))
+        crew.must_stop_well()
+        figures = settle(crew.recorded(), crew.simulator, story, done)
+    return {**figures, "owned again after, at most": f"{max(gaps):.1f} s"}
+
+
+def _kill_another(crew: Crew, chance: random.Random, victim: str, story: Story) -> Kill:
+    with story.told(CHANGES_A_KILL):
+        time.sleep(chance.uniform(4, 12))
+        other = chance.choice([name for name in NAMES if name != victim])
+        kill = crew.kill(other)
+        crew.start(other)
+    return kill
+
+
+def _owned_again(crew: Crew, kill: Kill) -> float:
+    """Waits until somebody who lives does the work; how long after the kill that was."""
+    crew.wait_for_owner()
+    took = time.monotonic() - kill.began
+    must(took <= AGAIN, f"{took:.1f} s after a kill nobody did the work")
+    asked = crew.simulator.request_count
+    crew.wait_until(lambda: crew.simulator.request_count > asked)
+    return took
+
+
+ROW = Row(
+    number=12,
+    title="kill -9 at random moments of one of three workers on one PostgreSQL, the working one or another",
+    criterion=(
+        "as in row 1: each change is told to each receiver, in order by sync; what came again was on its way at a "
+        f"kill of whoever did the work, at most {AT_ONCE} of a receiver, and nothing to Slack; the work is another's "
+        f"within {AGAIN:g} s"
+    ),
+    run=kills,
+    limits=(400, 4200),
+)
