@@ -75,7 +75,7 @@ def site(tmp_path: Path, simulator: SimulatorThread, url: str, monkeypatch: pyte
             addresses.append(str(bound))
             yield bound
 
-    monkeypatch.setattr(service, "listening", told)
+    monkeypatch.setattr(door, "listening", told)
     return Site(tmp_path, simulator, url, addresses)
 
 
