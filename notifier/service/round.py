@@ -27,7 +27,7 @@ async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
         async with open_resources(watchlist.database_place) as resources:
-            await resources.store.seat.take_alone()
+            await resources.store.take_alone()
             async with open_worker(resources, watchlist, once=True) as worker:
                 await rehearse(resources, watchlist)
                 log_endings(watchlist.workspaces, datetime.now(UTC).date())

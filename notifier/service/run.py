@@ -99,10 +99,16 @@ class _Service:
 
     async def _begin(self, worker: Worker, before: Worker | None) -> None:
         """Puts a worker behind the server, and says what is in force."""
+        has_stood_by = self._in_force is not None
         await self._show(facts_of(worker, self._reloads), worker.watchlist)
         if before is None:
-            await log_work(worker, _today())
-            await worker.sign_of_life()
+            try:
+                await log_work(worker, _today())
+                await worker.sign_of_life()
+            except StoreUnavailable as error:
+                if not has_stood_by:
+                    raise
+                log.warning("the first sign of life could not be kept", error=str(error))
         elif before.watchlist != worker.watchlist:
             log_reload(worker.watchlist, before.watchlist, _today())
 
@@ -209,9 +215,7 @@ class _Service:
         try:
             while not (self._seat.is_held or self._stop.is_set() or reading.done()):
                 if self._seat.is_lost:
-                    await self._replaced.end()  # nothing of the old life may reach the database in the new one
-                    await self._resources.forget()
-                    self._seat.anew()
+                    await self._end_life()
                 if self._resources.store.attending.done():
                     self._resources.store.attending.result()
                 await self._pause(GLANCE)
@@ -222,6 +226,15 @@ class _Service:
             return reading.result()
         finally:
             await cancelled(reading, living)
+
+    async def _end_life(self) -> None:
+        """Nothing of the old life may reach the database in the new one, nor what it knew be taken for what is."""
+        await self._replaced.end()
+        if self._in_force is not None:
+            async with self._in_force.taking:  # until the webhook that is taken now is; the next meets who stands by
+                pass
+        await self._resources.forget()
+        self._seat.anew()
 
     def _problem(self) -> str | None:
         return self._reloads.problem if self._reloads is not None else None

@@ -56,6 +56,17 @@ class Store:
         """From now on no write waits long for another process' lock: the process is about to end."""
         await self._writer.hurry()
 
+    async def take_alone(self) -> None:
+        """As the seat's. Raises StoreError also where the seat can't be taken for good."""
+        taking = asyncio.create_task(self.seat.take_alone(), name="take the place alone")
+        try:
+            await asyncio.wait((taking, self.attending), return_when=asyncio.FIRST_COMPLETED)
+            if self.attending.done():
+                self.attending.result()
+            await taking
+        finally:
+            taking.cancel()
+
     def is_in_place(self) -> bool:
         """Whether the database is still the one that was opened: SQLite writes to a deleted file silently."""
         return self._database.is_in_place()

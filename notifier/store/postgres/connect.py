@@ -4,6 +4,7 @@ The time-outs are for a line that is cut without a word: whatever waits then is 
 otherwise is obeyed.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,6 +30,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "application_name": "census-notifier",
 }
 MOST_OF_TEXT: Final = 300
+_REFUSAL: Final = re.compile(
+    r"FATAL: +(?:password authentication failed|no pg_hba\.conf entry|(?:role|database) .* does not exist)"
+)
 
 FOR_NOW: Final = {  # by SQLSTATE, or the first that it begins with: www.postgresql.org/docs/15/errcodes-appendix.html
     "08": "the connection broke",
@@ -81,9 +85,9 @@ def connect(place: ServerUrl) -> Connection:
     """A connection that is in no transaction. Raises psycopg.Error, and DatabaseUnusable where the URL is wrong."""
     try:
         asked: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(place.url)}
+        connection = psycopg.connect(**asked, client_encoding="UTF8")
     except psycopg.ProgrammingError:  # whose text shows what it stumbled over
         raise DatabaseUnusable(f"{place}: PostgreSQL's libpq can't read the URL of `database`") from None
-    connection = psycopg.connect(**asked, client_encoding="UTF8")
     connection.adapters.register_dumper(str, _Dumper)
     connection.adapters.register_loader("text", _Loader)
     connection.adapters.register_loader("varchar", _Loader)
@@ -108,6 +112,13 @@ def explain(place: ServerUrl, error: BaseException, *, opening: bool = False) ->
 def is_over(error: BaseException) -> bool:
     """Whether the connection is of no use after this error, though it may still be there."""
     return isinstance(error, psycopg.Error) and error.sqlstate in ("25006", "57P01", "57P02", "57P03", "57P05", "25P03")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a server said that it does not let this user in, or has no such database; where it speaks English.
+
+    libpq gives no SQLSTATE to who was not let in."""
+    return _REFUSAL.search(str(error)) is not None
 
 
 def _reason(error: psycopg.Error, state: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import psycopg
 
 from notifier.model.errors import DatabaseUnusable
-from notifier.store.postgres.connect import OLDEST, Connection, connect, explain
+from notifier.store.postgres.connect import OLDEST, Connection, connect, explain, is_refusal
 from notifier.store.sql.revision import SchemaState, refuse_older, refuse_others, schema_state, scripts_directory
 from notifier.watchlist.database import ServerUrl
 
@@ -47,7 +47,7 @@ def migrate(place: ServerUrl) -> bool:
             ours = explain(place, error)
             if ours is None:
                 raise
-            if isinstance(ours, DatabaseUnusable) or time.monotonic() > give_up:
+            if isinstance(ours, DatabaseUnusable) or is_refusal(error) or time.monotonic() > give_up:
                 raise explain(place, error, opening=True) or error from error
         time.sleep(PAUSE)
 
