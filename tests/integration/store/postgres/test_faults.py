@@ -61,7 +61,7 @@ async def test_a_line_that_breaks_before_a_statement_leaves_nothing_of_the_write
     far_url: str, line: Line, url: str, number: int
 ) -> None:
     async with open_store(ServerUrl(far_url)) as store:
-        await store.seat.until_trusted()
+        await store.seat.until(held=True)  # nothing else is written just then
         came = at_statement(store, number, line.close)
         try:
             await store.watching.record(FULL)
@@ -80,7 +80,7 @@ async def test_a_line_that_breaks_before_a_statement_leaves_nothing_of_the_write
 async def test_a_worker_that_is_expelled_writes_all_or_nothing_and_is_told_which(url: str, number: int) -> None:
     """Before the fence nothing of it is written; after it, who expels waits for the write's end."""
     async with open_store(ServerUrl(url)) as store:
-        await store.seat.until_trusted()
+        await store.seat.until(held=True)  # nothing else is written just then
         loop = asyncio.get_running_loop()
         expelling: list[asyncio.Future[int]] = []
 
