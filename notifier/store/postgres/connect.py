@@ -28,6 +28,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "target_session_attrs": "read-write",  # of several hosts the one that takes writes
     "application_name": "census-notifier",
 }
+OURS: Final[Mapping[str, object]] = {"client_encoding": "UTF8"}  # whatever the URL says: another can't write all text
 MOST_OF_TEXT: Final = 300
 
 FOR_NOW: Final = {  # by SQLSTATE, or the first that it begins with: www.postgresql.org/docs/15/errcodes-appendix.html
@@ -80,10 +81,10 @@ class _Loader(TextLoader):
 def connect(place: ServerUrl) -> Connection:
     """A connection that is in no transaction. Raises psycopg.Error, and DatabaseUnusable where the URL is wrong."""
     try:
-        asked: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(place.url)}
+        asked: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(place.url), **OURS}
     except psycopg.ProgrammingError:  # whose text shows what it stumbled over
         raise DatabaseUnusable(f"{place}: PostgreSQL's libpq can't read the URL of `database`") from None
-    connection = psycopg.connect(**asked, client_encoding="UTF8")
+    connection = psycopg.connect(**asked)
     connection.adapters.register_dumper(str, _Dumper)
     connection.adapters.register_loader("text", _Loader)
     connection.adapters.register_loader("varchar", _Loader)
