@@ -1,5 +1,10 @@
-"""What a URL may say beside the place, and what of it holds."""
+"""What a URL may say beside the place, and what of it holds; and a server that is not there yet."""
 
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from notifier.store.postgres import migration
 from notifier.store.postgres.connect import connect
 from notifier.watchlist.database import ServerUrl
 
@@ -7,3 +12,20 @@ from notifier.watchlist.database import ServerUrl
 def test_text_is_utf_8_whatever_the_url_says(url: str) -> None:
     with connect(ServerUrl(f"{url}?client_encoding=LATIN1")) as connection:
         assert connection.execute("SELECT '→ é'").fetchone() == ("→ é",)
+
+
+def test_who_waits_for_the_server_says_why_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [psycopg.OperationalError("not there"), psycopg.OperationalError("starting")]
+
+    def refusing(_: ServerUrl) -> bool:
+        if refusals:
+            raise refusals.pop(0)
+        return True
+
+    monkeypatch.setattr(migration, "_migrate", refusing)
+    monkeypatch.setattr(migration, "PAUSE", 0.0)
+    with capture_logs() as logs:
+        assert migration.migrate(ServerUrl("postgresql://here/notifier"))
+    assert [(entry["event"], entry["error"]) for entry in logs] == [
+        ("the database can't be used yet; waiting half a minute", "postgresql://here/notifier: not there")
+    ]
