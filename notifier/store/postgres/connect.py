@@ -46,9 +46,15 @@ FOR_NOW: Final = {  # by SQLSTATE, or the first that it begins with: www.postgre
     "25P03": "the server closed a transaction that was idle",
     "58": "the server's disk failed",
 }
+_POOLER: Final = (
+    "a pooler by transaction stands in between that keeps no prepared statements; "
+    "it has to pool by session, or be PgBouncer 1.21 or newer with max_prepared_statements"
+)
 FOR_GOOD: Final = {
+    "26000": _POOLER,
     "28": "the server refuses this user",
     "3D000": "there is no such database",
+    "42P05": _POOLER,
     "42P01": "a table is missing; it was changed by somebody else",
     "42703": "a column is missing; it was changed by somebody else",
     "42501": "the user lacks a right",

@@ -4,8 +4,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from notifier.model.errors import DatabaseUnusable
 from notifier.store.postgres import migration
-from notifier.store.postgres.connect import connect
+from notifier.store.postgres.connect import connect, explain
 from notifier.watchlist.database import ServerUrl
 
 
@@ -29,3 +30,10 @@ def test_who_waits_for_the_server_says_why_once(monkeypatch: pytest.MonkeyPatch)
     assert [(entry["event"], entry["error"]) for entry in logs] == [
         ("the database can't be used yet; waiting half a minute", "postgresql://here/notifier: not there")
     ]
+
+
+@pytest.mark.parametrize("kind", [psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement])
+def test_a_pooler_that_mixes_up_prepared_statements_is_named(kind: type[psycopg.Error]) -> None:
+    error = explain(ServerUrl("postgresql://here/notifier"), kind('prepared statement "_pg3_1" is another\'s'))
+    assert isinstance(error, DatabaseUnusable)
+    assert "pool by session" in str(error)
