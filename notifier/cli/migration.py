@@ -6,6 +6,7 @@ import typer
 
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, OURS_ALONE, Config, look_up
+from notifier.service import log
 from notifier.store.database import database_at
 
 EXAMPLES = examples(("notifier migrate", "before the worker starts, if you like"))
@@ -20,6 +21,7 @@ def migrate(config: Config = DEFAULT_CONFIG) -> None:
 
     The worker does so by itself when it starts; this is for those who want it done before.
     """
+    log.configure(log.LogFormat.AUTO, log.LogLevel.WARNING)
     os.umask(OURS_ALONE)
     database = database_at(look_up(config).database)
     with database.reserved():

@@ -110,7 +110,7 @@ def _show(view: Status, place: DatabasePlace, running: bool, incidents: Mapping[
         seen = ago(view.worker.last_seen_at, now)
         version = plain(view.worker.version)
         out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
-    if isinstance(place, ServerUrl):
+    if isinstance(place, ServerUrl) and view.replicas:
         out.print(_replicas_table(view, now))
     if incidents:
         out.print(_open_incidents(incidents), style="red")

@@ -29,6 +29,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "target_session_attrs": "read-write",  # of several hosts the one that takes writes
     "application_name": "census-notifier",
 }
+OURS: Final[Mapping[str, object]] = {"client_encoding": "UTF8"}  # whatever the URL says: another can't write all text
 MOST_OF_TEXT: Final = 300
 _REFUSAL: Final = re.compile(
     r"FATAL: +(?:password authentication failed|no pg_hba\.conf entry|(?:role|database) .* does not exist)"
@@ -49,9 +50,15 @@ FOR_NOW: Final = {  # by SQLSTATE, or the first that it begins with: www.postgre
     "25P03": "the server closed a transaction that was idle",
     "58": "the server's disk failed",
 }
+_POOLER: Final = (
+    "a pooler by transaction stands in between that keeps no prepared statements; "
+    "it has to pool by session, or be PgBouncer 1.21 or newer with max_prepared_statements"
+)
 FOR_GOOD: Final = {
+    "26000": _POOLER,
     "28": "the server refuses this user",
     "3D000": "there is no such database",
+    "42P05": _POOLER,
     "42P01": "a table is missing; it was changed by somebody else",
     "42703": "a column is missing; it was changed by somebody else",
     "42501": "the user lacks a right",
@@ -84,8 +91,8 @@ class _Loader(TextLoader):
 def connect(place: ServerUrl) -> Connection:
     """A connection that is in no transaction. Raises psycopg.Error, and DatabaseUnusable where the URL is wrong."""
     try:
-        asked: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(place.url)}
-        connection = psycopg.connect(**asked, client_encoding="UTF8")
+        asked: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(place.url), **OURS}
+        connection = psycopg.connect(**asked)
     except psycopg.ProgrammingError:  # whose text shows what it stumbled over
         raise DatabaseUnusable(f"{place}: PostgreSQL's libpq can't read the URL of `database`") from None
     connection.adapters.register_dumper(str, _Dumper)

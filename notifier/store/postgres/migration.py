@@ -39,7 +39,7 @@ def migrate(place: ServerUrl) -> bool:
 
     Raises DatabaseUnusable with the remedy.
     """
-    give_up = time.monotonic() + PATIENCE
+    give_up, waits = time.monotonic() + PATIENCE, False
     while True:
         try:
             return _migrate(place)
@@ -49,7 +49,16 @@ def migrate(place: ServerUrl) -> bool:
                 raise
             if isinstance(ours, DatabaseUnusable) or is_refusal(error) or time.monotonic() > give_up:
                 raise explain(place, error, opening=True) or error from error
+        if not waits:  # a wrong password looks no other than a server that is not there yet
+            _say_that_it_waits(ours)
+        waits = True
         time.sleep(PAUSE)
+
+
+def _say_that_it_waits(why: Exception) -> None:
+    import structlog  # which a look at the status needs not
+
+    structlog.get_logger(__name__).warning("the database can't be used yet; waiting half a minute", error=str(why))
 
 
 def _migrate(place: ServerUrl) -> bool:

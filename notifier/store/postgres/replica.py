@@ -314,6 +314,7 @@ def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
         seen = {"id": worker, "beats": sign.beats, "written": sign.written}
         connection.execute(sql.FREE, seen)
         connection.execute(sql.EXPEL, seen)
+    connection.execute(sql.MAKE_PART, {"part": EVERYTHING})  # or nobody would work, should somebody have deleted it
     connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from notifier.model.check import Check
@@ -142,6 +143,12 @@ def _sync(row: Row) -> SyncView:
     )
 
 
+def _nobody(place: DatabasePlace, replica: str) -> str:
+    if isinstance(place, Path):
+        return "no worker has run yet"
+    return f"no replica there is named {replica}; NOTIFIER_REPLICA names this one, or else the host's name"
+
+
 def require_recent_worker(place: DatabasePlace, replica: str, now: datetime, longest_silence: timedelta) -> None:
     """Raises DatabaseUnusable when the last sign of life of the worker is older than `longest_silence`.
 
@@ -149,6 +156,6 @@ def require_recent_worker(place: DatabasePlace, replica: str, now: datetime, lon
     """
     silence = database_at(place).silence_of(replica, now)
     if silence is None:
-        raise DatabaseUnusable(f"{place}: no worker has run yet")
+        raise DatabaseUnusable(f"{place}: {_nobody(place, replica)}")
     if silence > longest_silence:
         raise DatabaseUnusable(f"{place}: the worker's last sign of life is from {(now - silence).isoformat()}")

@@ -116,6 +116,16 @@ async def test_a_table_that_is_gone_ends_the_worker_with_one_sentence(url: str) 
 
 
 @pytest.mark.asyncio
+async def test_a_part_that_somebody_deleted_is_made_anew(url: str) -> None:
+    async with workers(url, "a") as [worker]:
+        await worker.look()
+        change_at(url, "DELETE FROM parts")
+        async with asyncio.timeout(30):
+            await worker.look()
+        assert rows_at(url, "SELECT name, owner FROM parts") == [("everything", worker.id)]
+
+
+@pytest.mark.asyncio
 async def test_a_connection_that_can_not_be_made_anew_for_a_beat_is_the_server_s_fault(
     url: str, postgres_server: Postgres
 ) -> None:
