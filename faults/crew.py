@@ -120,7 +120,11 @@ class Crew:
         """What the database says, by the superuser, past whatever is between the workers and the server."""
         if self._admin is None or self._admin.closed:
             self._admin = self.server.admin(self.database)
-        return self._admin.execute(query.encode(), parameters or None).fetchall()
+        try:
+            return self._admin.execute(query.encode(), parameters or None).fetchall()
+        except psycopg.OperationalError:  # the server was restarted, or this connection ended with all others
+            self._admin = self.server.admin(self.database)
+            return self._admin.execute(query.encode(), parameters or None).fetchall()
 
     def lives(self) -> Rows:
         """The names and the IDs of those that have a place."""

@@ -28,3 +28,14 @@ def new_database(path: Path) -> None:
 def postgres_template(server: "Postgres") -> str:
     """The name of a PostgreSQL database of the newest schema, to make others from."""
     return server.template("migrated", lambda url: migrate(ServerUrl(url)))
+
+
+def empty(place: ServerUrl) -> None:
+    """A PostgreSQL database as `migrate` leaves it."""
+    from notifier.store.postgres.connect import connect
+
+    with connect(place) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        tables = ", ".join(sorted(str(name) for (name,) in found if name not in ("alembic_version", "counters")))
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+        connection.execute("UPDATE counters SET value = 0")

@@ -19,9 +19,16 @@ class Liveness:
     """Knows how the worker is. Times are the loop's, which no change of the clock moves."""
 
     def __init__(
-        self, store: Store, watchers: Sequence[WorkspaceWatcher], systemd: Systemd, heartbeat: Heartbeat | None
+        self,
+        store: Store,
+        watchers: Sequence[WorkspaceWatcher],
+        systemd: Systemd,
+        heartbeat: Heartbeat | None,
+        *,
+        stands_by: bool = False,
     ) -> None:
         self._store = store
+        self._stands_by = stands_by
         self._watchers = watchers
         self._systemd = systemd
         self._heartbeat = heartbeat
@@ -35,7 +42,8 @@ class Liveness:
         """How the worker is now."""
         return Vitals(
             loops_alive=not any(loop.done() for loop in self._loops),
-            database_works=self._store.works,
+            # Who stands by writes nothing but that it is alive; what its last write came to, when it worked, is over.
+            database_works=self._store.seat.trusted if self._stands_by else self._store.works,
             written_before=self._store.idle,
             workspaces=tuple(self._vitals_of(watcher) for watcher in self._watchers),
         )

@@ -30,7 +30,7 @@ class Elsewhere:
 
 def liveness_standing_by(resources: Resources) -> Liveness:
     """Without a heartbeat: that all is well is for the worker to say that does the work."""
-    return Liveness(resources.store, (), Systemd.of(os.environ, os.getpid()), None)
+    return Liveness(resources.store, (), Systemd.of(os.environ, os.getpid()), None, stands_by=True)
 
 
 def facts_standing_by(

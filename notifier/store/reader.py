@@ -59,7 +59,7 @@ class DatabaseReader:
     async def _work(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST_QUESTIONS], self._waiting[MOST_QUESTIONS:]
-            answers = await self._thread.run(partial(self._answers, batch))
+            answers = await self._asked(batch)
             for question, answer in zip(batch, answers, strict=True):
                 if question.answer.done():  # its caller was cancelled
                     continue
@@ -68,6 +68,15 @@ class DatabaseReader:
                 else:
                     question.answer.set_result(answer)
         self._working = None
+
+    async def _asked(self, batch: Sequence[_Question]) -> list[Rows | Exception]:
+        """Whatever happens, each gets an answer: also where there is no connection to ask on."""
+        try:
+            return await self._thread.run(partial(self._answers, batch))
+        except DBAPIError as error:
+            return [self._database.explain(error) or error for _ in batch]
+        except Exception as error:  # noqa: BLE001 - who asked must hear of it
+            return [error for _ in batch]
 
     def _answers(self, batch: Sequence[_Question], connection: Connection) -> list[Rows | Exception]:
         return [self._answer(question, connection) for question in batch]

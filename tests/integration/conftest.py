@@ -1,15 +1,19 @@
 """Databases for the integration tests: real files of SQLite, and for what the store promises a real PostgreSQL too."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import pytest_asyncio
 
+from notifier.store.migrate import migrate
 from notifier.store.store import Store, open_store
 from notifier.watchlist.database import DatabasePlace, ServerUrl
-from tests.databases import new_database, postgres_template
+from tests.databases import empty, new_database
+
+if TYPE_CHECKING:
+    from tests.postgres.server import Postgres
 
 HERE: Final = Path(__file__).parent
 ON_BOTH: Final = tuple(HERE / name for name in ("store", "delivering", "watching"))
@@ -41,8 +45,17 @@ def database_place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) 
         if not path.exists():
             new_database(path)
         return path
-    make: Callable[[str], str] = request.getfixturevalue("database_from")
-    return ServerUrl(make(postgres_template(request.getfixturevalue("postgres_server"))))
+    url: ServerUrl = request.getfixturevalue("database_of_process")
+    empty(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def database_of_process(postgres_server: "Postgres") -> Iterator[ServerUrl]:
+    """One for all tests of a process, one after the other: to empty it costs a tenth of making another."""
+    with postgres_server.database() as url:
+        migrate(ServerUrl(url))
+        yield ServerUrl(url)
 
 
 @pytest_asyncio.fixture

@@ -330,7 +330,8 @@ def test_a_mistake_is_named_with_its_place_and_remedy(lines: Lines, old: str, ne
         ),
         (
             "database: mysql://u:p@h/d\n",
-            "8:11: database: must start with sqlite:///, as in sqlite:///notifier.db; no other database is supported",
+            "8:11: database: must start with sqlite:///, as in sqlite:///notifier.db, or with postgresql://, "
+            "as in postgresql://user:password@host:5432/name; no other database is supported",
         ),
         ("database: 'sqlite:///:memory:'\n", "8:11: database: must name a file, for example sqlite:///notifier.db"),
         ("database: sqlite:///\n", "8:11: database: must name a file, for example sqlite:///notifier.db"),
