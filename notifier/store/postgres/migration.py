@@ -77,6 +77,7 @@ def _upgrade(place: ServerUrl) -> bool:
     with as_store_errors(place, opening=True), engine_for_looks(place, "READ COMMITTED").begin() as connection:
         driver: Any = connection.connection.driver_connection
         # For the transaction: it holds behind a pooler too, and ends with it.
+        driver.execute("SELECT set_config('idle_in_transaction_session_timeout', '60s', true)")
         driver.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         state, revision = state_of(driver)
         if revision is None:

@@ -44,6 +44,11 @@ RECONNECT: Final = 0.5  # seconds between two questions for the end of a commit
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
 
+def passed() -> float:
+    """Seconds by a clock that never leaps, and counts what the machine slept through where the system has such a one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 @dataclass(frozen=True, slots=True)
 class _Life:
     """One stay of this worker; the ID is never used again."""
@@ -55,9 +60,7 @@ class _Life:
 class Replica:
     """See `Seat`, which says what is what. Whatever writes runs in the writer's thread, one after the other."""
 
-    def __init__(
-        self, place: ServerUrl, introduction: Introduction, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, place: ServerUrl, introduction: Introduction, clock: Callable[[], float] = passed) -> None:
         self._place = place
         self._introduction = introduction
         self._clock = clock
@@ -315,6 +318,7 @@ def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
         connection.execute(sql.FREE, seen)
         connection.execute(sql.EXPEL, seen)
     connection.execute(sql.MAKE_PART, {"part": EVERYTHING})  # or nobody would work, should somebody have deleted it
+    connection.execute(sql.MAKE_PART, {"part": EVERYTHING})  # as at a join: somebody may have emptied the table
     connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
 
 

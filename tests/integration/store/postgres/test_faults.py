@@ -57,19 +57,18 @@ def at_statement(store: Store, number: int, act: Callable[[], Any]) -> list[str]
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(STATEMENTS))
 @pytest.mark.asyncio
-async def test_a_line_that_breaks_before_a_statement_leaves_nothing_of_the_write(
+async def test_a_line_that_breaks_at_a_statement_leaves_all_or_nothing_of_the_write_and_it_is_told_which(
     far_url: str, line: Line, url: str, number: int
 ) -> None:
+    """The reset may overtake the last statement or its COMMIT, or not."""
     async with open_store(ServerUrl(far_url)) as store:
         await store.seat.until(held=True)  # nothing else is written just then
-        came = at_statement(store, number, line.close)
+        at_statement(store, number, line.close)
         try:
             await store.watching.record(FULL)
         except StoreUnavailable:
             assert counts(url) == NOTHING
             await store.watching.record(FULL)
-        else:
-            assert len(came) <= number
         assert counts(url) == ALL_OF_IT
         assert not store.seat.is_lost
 

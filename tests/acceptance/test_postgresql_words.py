@@ -1,0 +1,32 @@
+"""What a person at the terminal is told of a database on a server: warnings, and a replica that is missing."""
+
+import pytest
+
+from tests.acceptance.workplace import Workplace
+
+
+@pytest.fixture
+def served(workplace: Workplace, postgres_url: str) -> Workplace:
+    """The workplace, with an empty database of a server's."""
+    workplace.database = "${DATABASE_URL}"
+    workplace.environment |= {"DATABASE_URL": postgres_url, "NOTIFIER_REPLICA": "worker-1"}
+    workplace.write_watchlist()
+    return workplace
+
+
+@pytest.mark.slow
+def test_what_migrate_warns_of_is_on_standard_error_and_the_rest_is_one_sentence(served: Workplace) -> None:
+    ended = served.run("migrate")
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[1:] == []
+    assert "brought to the newest schema" in ended.stdout
+    assert "fsync = off" in ended.stderr
+
+
+@pytest.mark.slow
+def test_where_no_replica_is_none_is_shown_and_health_says_whose_is_missing(served: Workplace) -> None:
+    served.run("migrate")
+    assert "Replicas" not in served.run("status").stdout
+    ended = served.run("status", "--healthy")
+    assert ended.returncode == 1
+    assert "no replica there is named worker-1" in ended.stderr
