@@ -174,6 +174,7 @@ def checked(workplace: Workplace, example: str) -> str:
     workplace.environment |= {
         "ACTIVATIONS_TOKEN": "token",
         "CENSUS_API_KEY": "key",
+        "DATABASE_URL": "postgresql://notifier:password@db.example.com:5432/notifier?sslmode=verify-full",
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
         "HOOK_SECRET": SECRET,

@@ -320,6 +320,14 @@ def test_each_endpoint_and_its_command_show_what_happened(workplace: Workplace, 
         ],
         "status": {
             "worker": {"running": True, "version": notifier.__version__},
+            "replicas": [
+                {
+                    "name": os.uname().nodename,
+                    "version": notifier.__version__,
+                    "parts": ["everything"],
+                    "standing_by": None,
+                }
+            ],
             "workspaces": [
                 {
                     "name": "production",

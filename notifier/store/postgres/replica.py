@@ -45,7 +45,7 @@ FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
 
 def passed() -> float:
-    """Seconds by a clock that never leaps, and counts what the machine slept through where the system has such a one."""
+    """Seconds by a clock that never leaps; what the machine slept through counts, where the system has such a clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 

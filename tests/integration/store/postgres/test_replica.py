@@ -55,6 +55,17 @@ async def test_who_ends_asks_once_what_became_of_a_commit(far_url: str, line: Li
 
 
 @pytest.mark.asyncio
+async def test_work_that_somebody_took_out_of_the_table_is_there_again_at_the_next_look(url: str) -> None:
+    async with workers(url, "first") as [worker]:
+        await worker.look()
+        change_at(url, "DELETE FROM parts")
+        await worker.look()
+        assert rows_at(url, "SELECT parts.name, replicas.name FROM parts JOIN replicas ON owner = replicas.id") == [
+            ("everything", "first")
+        ]
+
+
+@pytest.mark.asyncio
 async def test_leaving_gives_the_work_away_and_the_others_take_it_at_their_next_look(url: str) -> None:
     async with workers(url, "first", "second") as [first, second]:
         await first.look()
