@@ -14,6 +14,7 @@ import psycopg
 
 from faults.account import RECORDED, Kill, has_told_the_truth, tell_three
 from faults.database import Rows
+from faults.line import Line
 from faults.row import must
 from notifier.simulator import SimulatorThread
 from tests.acceptance.story import Story
@@ -40,6 +41,8 @@ class Crew:
         self.server = server
         self.database = name_of(url)
         self._url = server.url(self.database, port)
+        self.lines: dict[str, Line] = {}
+        """Between the server and a worker of this name, where it has one of its own."""
         self._admin: psycopg.Connection | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._frozen: set[str] = set()
@@ -52,7 +55,8 @@ class Crew:
     def start(self, *names: str) -> None:
         """All at once."""
         for name in names:
-            url = f"{self._url}?application_name={name}"
+            url = self.server.url(self.database, self.lines[name].port) if name in self.lines else self._url
+            url = f"{url}?application_name={name}"
             environment = {**self.workplace.environment, "DATABASE_URL": url, "NOTIFIER_REPLICA": name}
             with self.log(name).open("ab") as log:
                 self.workers[name] = subprocess.Popen(
@@ -82,7 +86,9 @@ class Crew:
         return Kill(began, began, self._left_by(self.workers[name].pid))
 
     def thaw(self, name: str) -> None:
-        """It goes on."""
+        """It goes on, and what it had sent arrives."""
+        if name in self.lines:
+            self.lines[name].mend()
         os.kill(self.workers[name].pid, signal.SIGCONT)
         self._frozen.discard(name)
 

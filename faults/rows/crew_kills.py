@@ -53,7 +53,8 @@ def _owned_again(crew: Crew, kill: Kill) -> float:
     """Waits until somebody who lives does the work; how long after the kill that was."""
     crew.wait_for_owner()
     took = time.monotonic() - kill.began
-    must(took <= AGAIN, f"{took:.1f} s after a kill nobody did the work")
+    logs = "\n".join(crew.told(name) for name in NAMES) if took > AGAIN else ""
+    must(took <= AGAIN, f"{took:.1f} s after a kill nobody did the work; the logs:\n{logs}")
     asked = crew.simulator.request_count
     crew.wait_until(lambda: crew.simulator.request_count > asked)
     return took
