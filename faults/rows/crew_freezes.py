@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from faults.account import AT_ONCE, POST, WEBHOOKS, Kill, settle
-from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server
+from faults.crew import NAMES, Crew, a_crew, a_server, again
 from faults.line import Line
 from faults.row import Figures, Row, Size, must, say
 from faults.writers import log_writers, must_have_written_alone
@@ -24,8 +24,8 @@ AT_THE_SERVER = (
     "SELECT application_name, state, wait_event_type, wait_event, (now() - state_change)::text, left(query, 80) "
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
-UNDER_WAY = 2.0
-"""Seconds in which a worker that is told news begins to write."""
+UNDER_WAY = 1.0
+"""Seconds in which a worker that has an answer begins to keep it."""
 SIGNS = "SELECT name, id, beats, written FROM replicas"
 BLOCKED = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
 INSIDE = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND state LIKE 'idle in transaction%%'"
@@ -82,10 +82,14 @@ def in_a_beat(crew: Crew, name: str, _: Story) -> Kill:
         return crew.freeze(name)
 
 
-def on_its_way_to_the_server(crew: Crew, name: str, _: Story) -> Kill:
-    """It has begun to write, and what it said arrives only when it goes on: by then its place is another's."""
+def on_its_way_to_the_server(crew: Crew, name: str, story: Story) -> Kill:
+    """It has begun to keep outcomes, and what it said arrives only when it goes on: by then its place is another's."""
+    hooks, hanging = len(crew.simulator.sink.received), crew.simulator.sink.hang()
+    story.runs.append(crew.simulator.add_run(SYNCS[0], status="completed")["id"])
+    crew.wait_until(lambda: len(crew.simulator.sink.received) >= hooks + len(WEBHOOKS))
     line = crew.lines[name]
     line.cut()
+    hanging.clear()
     time.sleep(UNDER_WAY)
     must(line.held, "nothing is on the line")
     return crew.freeze(name)
@@ -121,6 +125,7 @@ def freezes(size: Size) -> Figures:
     with ExitStack() as stack:
         server = stack.enter_context(a_server())
         crew = stack.enter_context(a_crew(server))
+        crew.again = again(size)
         crew.lines = {name: stack.enter_context(Line(server.port)) for name in NAMES}
         crew.simulator.sink.answer(delay=0.08)
         crew.start_watching(NAMES, SYNCS)
@@ -170,7 +175,9 @@ def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: fl
         if gone is None and lives[name] not in _lives(crew).values() and crew.owner() is not None:
             gone = time.monotonic() - kill.began
         took = time.monotonic() - kill.began
-        must(gone is not None or took < AGAIN, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place")
+        must(
+            gone is not None or took < crew.again, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place"
+        )
         crew.must_live()
         time.sleep(0.1)
     if not working:
