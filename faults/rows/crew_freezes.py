@@ -3,12 +3,13 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from faults.account import AT_ONCE, POST, WEBHOOKS, Kill, settle
-from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server
+from faults.crew import NAMES, Crew, a_crew, a_server, again
+from faults.line import Line
 from faults.row import Figures, Row, Size, must, say
 from faults.writers import log_writers, must_have_written_alone
 from notifier.simulator import Hang
@@ -23,6 +24,8 @@ AT_THE_SERVER = (
     "SELECT application_name, state, wait_event_type, wait_event, (now() - state_change)::text, left(query, 80) "
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+UNDER_WAY = 1.0
+"""Seconds in which a worker that has an answer begins to keep it."""
 SIGNS = "SELECT name, id, beats, written FROM replicas"
 BLOCKED = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
 INSIDE = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND state LIKE 'idle in transaction%%'"
@@ -61,9 +64,15 @@ def in_mid_send(crew: Crew, name: str, story: Story) -> Kill:
             fault.clear()
 
 
-def in_a_transaction(crew: Crew, name: str, _: Story) -> Kill:
-    """It records an event, and is frozen before its COMMIT."""
-    with _blocked(crew, name, "LOCK TABLE events IN SHARE MODE"):
+def in_a_transaction(crew: Crew, name: str, story: Story) -> Kill:
+    """It records two events of a sync, and is frozen before its COMMIT.
+
+    Two are sent by psycopg's pipeline, behind which no time-out of the server's ends a transaction that is idle."""
+
+    def tell_two_of_each() -> None:
+        story.runs += [crew.simulator.add_run(sync, status="completed")["id"] for sync in SYNCS for _ in range(2)]
+
+    with _blocked(crew, name, "LOCK TABLE events IN SHARE MODE", tell_two_of_each):
         return crew.freeze(name)
 
 
@@ -73,12 +82,26 @@ def in_a_beat(crew: Crew, name: str, _: Story) -> Kill:
         return crew.freeze(name)
 
 
+def on_its_way_to_the_server(crew: Crew, name: str, story: Story) -> Kill:
+    """It has begun to keep outcomes, and what it said arrives only when it goes on: by then its place is another's."""
+    hooks, hanging = len(crew.simulator.sink.received), crew.simulator.sink.hang()
+    story.runs.append(crew.simulator.add_run(SYNCS[0], status="completed")["id"])
+    crew.wait_until(lambda: len(crew.simulator.sink.received) >= hooks + len(WEBHOOKS))
+    line = crew.lines[name]
+    line.cut()
+    hanging.clear()
+    time.sleep(UNDER_WAY)
+    must(line.held, "nothing is on the line")
+    return crew.freeze(name)
+
+
 @contextmanager
-def _blocked(crew: Crew, name: str, lock: str) -> Iterator[None]:
+def _blocked(crew: Crew, name: str, lock: str, then: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Inside, the worker waits in a transaction; afterwards the server goes on with it, as far as it was told."""
     with crew.server.admin(crew.database) as connection:
         connection.autocommit = False
         connection.execute(lock.encode())
+        then()
         crew.wait_until(lambda: crew.look(BLOCKED, name))
         yield
         connection.rollback()
@@ -88,14 +111,22 @@ def _posts(crew: Crew) -> int:
     return sum(request.method == POST for request in crew.simulator.slack.requests)
 
 
-SHORT: tuple[tuple[Moment, bool], ...] = ((in_a_transaction, True), (in_a_beat, False), (in_mid_send, True))
+SHORT: tuple[tuple[Moment, bool], ...] = (
+    (in_a_transaction, True),
+    (in_a_beat, False),
+    (on_its_way_to_the_server, True),
+)
 """When one is frozen, and whether it is the one that does the work."""
 
 
 def freezes(size: Size) -> Figures:
     """Three in the short form, one after the other, under a story that goes on."""
     chance, frozen = size.chance(), Frozen()
-    with a_server() as server, a_crew(server) as crew:
+    with ExitStack() as stack:
+        server = stack.enter_context(a_server())
+        crew = stack.enter_context(a_crew(server))
+        crew.again = again(size)
+        crew.lines = {name: stack.enter_context(Line(server.port)) for name in NAMES}
         crew.simulator.sink.answer(delay=0.08)
         crew.start_watching(NAMES, SYNCS)
         log_writers(crew)
@@ -122,8 +153,9 @@ def freezes(size: Size) -> Figures:
 
 def _any(chance: random.Random) -> tuple[Moment, bool]:
     working = chance.random() < 0.7
-    moments = (at_any_moment, in_a_beat, in_a_transaction, in_mid_send) if working else (at_any_moment, in_a_beat)
-    return chance.choice(moments), working
+    if not working:
+        return chance.choice((at_any_moment, in_a_beat)), False
+    return chance.choice((at_any_moment, in_a_beat, in_a_transaction, on_its_way_to_the_server, in_mid_send)), True
 
 
 def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: float, frozen: Frozen) -> None:
@@ -143,7 +175,9 @@ def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: fl
         if gone is None and lives[name] not in _lives(crew).values() and crew.owner() is not None:
             gone = time.monotonic() - kill.began
         took = time.monotonic() - kill.began
-        must(gone is not None or took < AGAIN, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place")
+        must(
+            gone is not None or took < crew.again, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place"
+        )
         crew.must_live()
         time.sleep(0.1)
     if not working:

@@ -5,7 +5,7 @@ import time
 from functools import partial
 
 from faults.account import AT_ONCE, Kill, settle
-from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server
+from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server, again
 from faults.row import Figures, Row, Size, must, say
 from tests.acceptance.story import Story
 
@@ -17,6 +17,7 @@ def kills(size: Size) -> Figures:
     """1,000 changes in the long form, a kill to every five; each second one of whoever does the work."""
     wanted, chance = size.pick(4, 200), size.chance()
     with a_server() as server, a_crew(server) as crew:
+        crew.again = again(size)
         crew.simulator.sink.answer(delay=0.08)  # so that a kill meets messages under way
         crew.start_watching(NAMES, SYNCS)
         story = Story(crew.simulator, SYNCS, size.chance(1), pause=(0, 0.3))
@@ -53,7 +54,8 @@ def _owned_again(crew: Crew, kill: Kill) -> float:
     """Waits until somebody who lives does the work; how long after the kill that was."""
     crew.wait_for_owner()
     took = time.monotonic() - kill.began
-    must(took <= AGAIN, f"{took:.1f} s after a kill nobody did the work")
+    logs = "\n".join(crew.told(name) for name in NAMES) if took > crew.again else ""
+    must(took <= crew.again, f"{took:.1f} s after a kill nobody did the work; the logs:\n{logs}")
     asked = crew.simulator.request_count
     crew.wait_until(lambda: crew.simulator.request_count > asked)
     return took

@@ -265,7 +265,7 @@ class Replica:
         with as_store_errors(self._place):
             seen = await looking.run(_all)
         signs = {row["id"]: Sign(row["beats"], row["written"]) for row in seen}
-        dead = self._attendance.look(signs, begun, self._clock())
+        dead = self._attendance.look(signs, begun, self._clock(), self._renewed_at)
         life = self._life
         if life is None:
             return False
