@@ -215,7 +215,10 @@ class _Service:
                 if self._resources.store.attending.done():
                     self._resources.store.attending.result()
                 await self._pause(GLANCE)
-            return reading.result() if reading.done() else watchlist
+            if not reading.done():
+                return watchlist
+            log_reload(reading.result(), watchlist, _today())
+            return reading.result()
         finally:
             await cancelled(reading, living)
 
