@@ -44,6 +44,7 @@ class PageStage:
         self.ailment: str | None = None
         self.not_ready: str | None = None
         self.not_in_force: str | None = None
+        self.stands_by = False
         self.door = Door(None, is_loopback=True)
         self.in_force: InForce | None = None
         new_database(path)
@@ -199,6 +200,7 @@ class PageStage:
             inboxes={},
             exposition=exposition,
             token_refused=metrics.token_refused,
+            stands_by=self.stands_by,
         )
 
     @contextmanager

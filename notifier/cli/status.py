@@ -147,10 +147,10 @@ def _replicas_table(view: Status, now: datetime) -> Table:
         (
             replica.name,
             Text(*(("works", "green") if replica.parts else ("stands by", "")))
-            if now - replica.last_seen_at < REPLICA_LASTS
+            if replica.silence < REPLICA_LASTS
             else Text("silent", "red"),
             plain(replica.version),
-            ago(replica.last_seen_at, now),
+            ago(now - replica.silence, now),
             ", ".join(replica.parts),
         )
         for replica in view.replicas

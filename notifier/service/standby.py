@@ -55,6 +55,7 @@ def facts_standing_by(
         inboxes={name: Elsewhere(hook.secret.get_secret_value()) for name, hook in hooks.items() if hook is not None},
         exposition=exposition,
         token_refused=resources.metrics.token_refused,
+        stands_by=True,
     )
 
 

@@ -65,6 +65,8 @@ class WorkerFacts:
     """All metrics as Prometheus' text, and the text's content type."""
     token_refused: Callable[[], None]
     """Counts a wrong token."""
+    stands_by: bool = False
+    """Whether another worker does the work, who alone knows what Census lists."""
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """What a person at the terminal is told of a database on a server: warnings, and a replica that is missing."""
 
+import psycopg
 import pytest
 
 from tests.acceptance.workplace import Workplace
@@ -30,3 +31,19 @@ def test_where_no_replica_is_none_is_shown_and_health_says_whose_is_missing(serv
     ended = served.run("status", "--healthy")
     assert ended.returncode == 1
     assert "no replica there is named worker-1" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_replica_that_stands_by_tells_of_another_watchlist(served: Workplace) -> None:
+    served.run("migrate")
+    with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
+            "VALUES ('other', 'other', 1, '0', '0011', '', 1, 1)"
+        )
+        connection.execute("INSERT INTO parts (name, owner, since) VALUES ('everything', 'other', 1)")
+    served.start()
+    served.wait_for_log("this worker stands by: another does the work")
+    served.write_watchlist(receivers=served.hooks("hook", "second"))
+    served.wait_for_log("watchlist reloaded")
+    assert served.stop() == 0

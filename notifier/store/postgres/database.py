@@ -43,6 +43,7 @@ class PostgresLook:
     yes = "true"
     replicas = (
         "SELECT replicas.name, version, joined_at AS started_at, seen_at AS last_seen_at, "
+        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_at AS silent, "
         "coalesce(string_agg(parts.name, ' ' ORDER BY parts.name), '') AS parts "
         "FROM replicas LEFT JOIN parts ON owner = replicas.id GROUP BY replicas.id ORDER BY replicas.name, joined_at"
     )

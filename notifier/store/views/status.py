@@ -70,6 +70,8 @@ class ReplicaView:
     started_at: datetime
     """When it took its place there."""
     last_seen_at: datetime
+    silence: timedelta
+    """Since then, by the server's clock: that of who looks may go otherwise. Of a file it is none: nobody asks."""
     parts: tuple[str, ...]
     """What of the work is its own; nothing where it stands by."""
 
@@ -115,6 +117,7 @@ def _replicas(look: Look, only: str) -> tuple[ReplicaView, ...]:
             version=row["version"],
             started_at=time_of(row["started_at"]),
             last_seen_at=time_of(row["last_seen_at"]),
+            silence=timedelta(microseconds=row["silent"]),
             parts=tuple(row["parts"].split()),
         )
         for row in look.rows(look.replicas)

@@ -49,6 +49,7 @@ class Pages:
             in_session=self._browsers.in_session(request),
             here=request.path_qs,
             retried=_retried(given),
+            stands_by=seen.stands_by,
         )
         if "sync" in given:
             key = _key_of(given, seen, watched)

@@ -123,7 +123,7 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
     status = await asyncio.to_thread(read_status, database, ["pipeline", "growth", "new"], "here")
     assert status == Status(
         WorkerView("1.2.3", NOW, NOW + MINUTE),
-        (ReplicaView("here", "1.2.3", NOW, NOW + MINUTE, ("everything",)),),
+        (ReplicaView("here", "1.2.3", NOW, NOW + MINUTE, timedelta(0), ("everything",)),),
         (
             WorkspaceView("main", True, None, NOW, 2.5, 31.25, api=ApiVersion.V1),
             WorkspaceView("staging", False, "401", None, 1.0, None, api=None),

@@ -1,0 +1,27 @@
+"""What who only looks is told of the workers at a server."""
+
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+
+from notifier.cli.status import _replicas_table
+from notifier.store.views.status import read_status
+from notifier.watchlist.database import ServerUrl
+from tests.integration.store.postgres.kit import change_at
+
+
+def test_a_replica_is_silent_by_the_servers_clock_whatever_that_of_who_looks_says(url: str) -> None:
+    change_at(
+        url,
+        "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
+        "SELECT name, name, 1, '0', '0011', '', now, now + sight FROM "
+        "(VALUES ('alive', 3600000000), ('gone', -3600000000)) AS them (name, sight), "
+        "(SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock",
+    )
+    view = read_status(ServerUrl(url), ())
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(_replicas_table(view, datetime.now(UTC) + timedelta(days=1)))
+    alive, gone = (line.split() for line in shown.get().splitlines() if line.startswith(("alive", "gone")))
+    assert alive[:3] == ["alive", "stands", "by"]
+    assert gone[:2] == ["gone", "silent"]
