@@ -85,6 +85,8 @@ class DatabaseReader:
         try:
             return connection.execute(question.statement, question.parameters).all()
         except DBAPIError as error:
+            if error.connection_invalidated:
+                connection.rollback()  # else the next question of the batch could not even connect
             return self._database.explain(error) or error
         except Exception as error:  # noqa: BLE001 - a value that the database can't hold, say: its caller must hear of it
             return error

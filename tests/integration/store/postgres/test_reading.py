@@ -19,6 +19,8 @@ async def test_a_read_fails_while_the_server_is_away_and_works_again_when_it_is_
     with own_postgres.database() as url:
         async with open_reader(database_at(ServerUrl(url))) as reader, asyncio.timeout(60):
             own_postgres.stop("immediate")
+            together = await asyncio.gather(*(reader.read(question) for _ in range(3)), return_exceptions=True)
+            assert all(isinstance(answer, StoreUnavailable) for answer in together)
             for _ in range(3):  # the first finds a connection that has ended, the others can't make one
                 with pytest.raises(StoreUnavailable):
                     await reader.read(question)
