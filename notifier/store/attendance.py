@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 LEASE: Final = 10.0  # seconds of silence after which a worker is dead
 LONGEST_MUTE: Final = 5.0  # seconds since one's own last sign, after which it is: perhaps nobody can write
-LONGEST_GAP: Final = 2.0  # seconds between two looks, after which all that was seen is forgotten
+LONGEST_GAP: Final = 2.0  # seconds between two looks, or in one: what is longer does not count
+LONGEST_ABSENCE: Final = LEASE  # seconds between two looks, after which all that was seen is forgotten
 
 
 class Sign(NamedTuple):
@@ -20,11 +21,21 @@ class Sign(NamedTuple):
     written: int
 
 
+class _Seen(NamedTuple):
+    """What is known of a worker."""
+
+    sign: Sign
+    silent: float
+    """Seconds for which that sign has been the last."""
+    counted_to: float
+    """From when on the next of them count."""
+
+
 class Attendance:
     """What one worker knows of the others."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[Sign, float]] = {}
+        self._seen: dict[str, _Seen] = {}
         self._looked_at: float | None = None
 
     def look(
@@ -33,19 +44,20 @@ class Attendance:
         """Takes one look, by the ID of each worker, and when it was begun and ended; gives the dead and their signs.
 
         `renewed` is when one's own last sign was given; left out, it was now.
-        A sign is as new as the end of the look that showed it, and silence lasts until the beginning of one."""
-        if self._looked_at is None or begun - self._looked_at > LONGEST_GAP or ended - begun > LONGEST_GAP:
+        A sign is as new as the end of the look that showed it, and silence lasts until the beginning of one. A look
+        that comes late, as on a machine with too much to do, leaves out what it did not see, and goes on counting."""
+        gap = begun - self._looked_at if self._looked_at is not None else 0.0
+        if gap > LONGEST_ABSENCE or (renewed is not None and begun - renewed > LONGEST_MUTE):
             self._seen = {}
-        if renewed is not None and begun - renewed > LONGEST_MUTE:
-            self._seen = {}
+        counts = max(gap, ended - begun) <= LONGEST_GAP
         self._looked_at = ended
-        known, self._seen = self._seen, {}
-        dead: dict[str, Sign] = {}
-        for worker, sign in signs.items():
-            last, since = known.get(worker, (None, ended))
-            if last != sign:
-                since = ended
-            self._seen[worker] = sign, since
-            if begun - since >= LEASE:
-                dead[worker] = sign
-        return dead
+        self._seen = {worker: self._now(worker, sign, begun, ended, counts) for worker, sign in signs.items()}
+        return {worker: seen.sign for worker, seen in self._seen.items() if seen.silent >= LEASE}
+
+    def _now(self, worker: str, sign: Sign, begun: float, ended: float, counts: bool) -> _Seen:
+        known = self._seen.get(worker)
+        if known is None or known.sign != sign:
+            return _Seen(sign, 0.0, ended)
+        if not counts:
+            return _Seen(sign, known.silent, ended)
+        return _Seen(sign, known.silent + begun - known.counted_to, begun)

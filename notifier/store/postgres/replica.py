@@ -318,7 +318,6 @@ def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
         connection.execute(sql.FREE, seen)
         connection.execute(sql.EXPEL, seen)
     connection.execute(sql.MAKE_PART, {"part": EVERYTHING})  # or nobody would work, should somebody have deleted it
-    connection.execute(sql.MAKE_PART, {"part": EVERYTHING})  # as at a join: somebody may have emptied the table
     connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,12 +113,34 @@ def test_who_left_and_is_seen_again_with_the_same_counters_has_been_seen_just_no
     assert watched(attendance, 0.0, since=2 * LEASE + 0.5, a=Sign(1, 1)) == {"a": Sign(1, 1)}
 
 
-def test_who_could_not_look_for_a_while_or_looked_too_long_has_seen_nothing() -> None:
-    for begun, ended in ((LEASE + LONGEST_GAP, LEASE + LONGEST_GAP), (LEASE, LEASE + LONGEST_GAP + 0.1)):
-        attendance = Attendance()
-        watched(attendance, LEASE - 0.5, since=0.0, a=Sign(1, 1))
-        assert attendance.look({"a": Sign(1, 1)}, begun, ended) == {}
-        assert attendance.look({"a": Sign(1, 1)}, ended + 0.5, ended + 0.5) == {}
+@pytest.mark.parametrize(
+    ("begun", "ended"),
+    [(LEASE + LONGEST_GAP, LEASE + LONGEST_GAP), (LEASE, LEASE + LONGEST_GAP + 0.1), (LEASE + 9, LEASE + 20)],
+)
+def test_what_a_look_that_came_late_or_took_too_long_may_have_missed_does_not_count(begun: float, ended: float) -> None:
+    attendance = Attendance()
+    watched(attendance, LEASE - 1.0, since=0.0, a=Sign(1, 1))
+    assert attendance.look({"a": Sign(1, 1)}, begun, ended) == {}
+    assert attendance.look({"a": Sign(1, 1)}, ended + 0.5, ended + 0.5) == {}
+    assert attendance.look({"a": Sign(1, 1)}, ended + 1.0, ended + 1.0) == {"a": Sign(1, 1)}
+
+
+def test_who_could_not_look_for_as_long_as_a_lease_has_seen_nothing() -> None:
+    attendance = Attendance()
+    watched(attendance, LEASE - 0.5, since=0.0, a=Sign(1, 1))
+    back = 2 * LEASE + 0.5
+    assert watched(attendance, LEASE - 0.5, since=back, a=Sign(1, 1)) == {}
+    assert watched(attendance, 0.0, since=back + LEASE, a=Sign(1, 1)) == {"a": Sign(1, 1)}
+
+
+def test_late_looks_all_the_time_find_who_is_dead_all_the_same() -> None:
+    """Of three seconds between two of them, those in one that is in time count."""
+    attendance, now, said = Attendance(), 0.0, {}
+    for _ in range(40):
+        said = attendance.look({"a": Sign(1, 1)}, now, now)
+        said = attendance.look({"a": Sign(1, 1)}, now + 0.5, now + 0.5)
+        now += 3.5
+    assert said == {"a": Sign(1, 1)}
 
 
 def test_a_look_that_takes_as_long_as_it_may_still_counts() -> None:
