@@ -12,7 +12,7 @@ from notifier.service.metrics import Sources
 from notifier.service.resources import Resources
 from notifier.service.systemd import Systemd
 from notifier.watchlist.models import Watchlist
-from notifier.web.worker import WorkerFacts
+from notifier.web.worker import WorkerFacts, not_polled
 
 
 class Elsewhere:
@@ -48,7 +48,7 @@ def facts_standing_by(
         workspaces=watchlist.workspaces,
         receivers=tuple(watchlist.receivers),
         ailment=liveness.ailment,
-        not_ready=lambda: None,
+        not_ready=lambda: None if resources.store.seat.is_anothers else not_polled(watchlist.workspaces),
         not_in_force=not_in_force,
         listed=tuple,
         watched=tuple,

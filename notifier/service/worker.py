@@ -37,7 +37,7 @@ from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import watches_of
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.receivers import Receiver
-from notifier.web.worker import WatchedNow
+from notifier.web.worker import WatchedNow, not_polled
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ class Worker:
 
     def not_ready(self) -> str | None:
         """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
-        waiting = [watcher.name for watcher in self.watchers if not watcher.health.is_judged]
-        return f"not polled yet: {', '.join(waiting)}" if waiting else None
+        return not_polled([watcher.name for watcher in self.watchers if not watcher.health.is_judged])
 
     def listed(self) -> Iterator[tuple[str, Sync, bool]]:
         """Each workspace's syncs as Census last listed them, and whether they are watched."""

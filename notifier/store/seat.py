@@ -47,6 +47,10 @@ class Seat(Protocol):
     def is_held(self) -> bool:
         """Whether the work is this worker's."""
 
+    @property
+    def is_anothers(self) -> bool:
+        """Whether another worker does the work, as far as is known."""
+
     async def until(self, *, held: bool) -> None:
         """Waits until the work is this worker's, or is it no more."""
 

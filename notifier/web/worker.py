@@ -69,6 +69,12 @@ class WorkerFacts:
     """Whether another worker does the work, who alone knows what Census lists."""
 
 
+def not_polled(workspaces: Iterable[str]) -> str | None:
+    """Why a worker is not ready that has not polled these workspaces; None for none."""
+    names = ", ".join(workspaces)
+    return f"not polled yet: {names}" if names else None
+
+
 @dataclass(slots=True)
 class InForce:
     """What the server goes by now."""

@@ -47,3 +47,24 @@ def test_a_replica_that_stands_by_tells_of_another_watchlist(served: Workplace) 
     served.write_watchlist(receivers=served.hooks("hook", "second"))
     served.wait_for_log("watchlist reloaded")
     assert served.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.installed
+@pytest.mark.parametrize("by_file", [False, True], ids=["by its name", "by a file"])
+def test_a_worker_is_healthy_though_its_watchlist_is_gone_or_names_another_database(
+    served: Workplace, by_file: bool
+) -> None:
+    if by_file:
+        url = served.environment.pop("DATABASE_URL")
+        (served.directory / "url").write_text(f"{url}\n")
+        served.environment["DATABASE_URL_FILE"] = str(served.directory / "url")
+    served.start()
+    served.wait_for_log("this worker does the work")
+    watchlist = served.directory / "watchlist.yaml"
+    watchlist.write_text(watchlist.read_text().replace("${DATABASE_URL}", "sqlite:///another.db"))
+    assert served.run("status", "--healthy").returncode == 0
+    watchlist.unlink()
+    assert served.run("status", "--healthy").returncode == 0
+    assert served.stop() == 0
+    assert served.run("status", "--healthy").returncode == 2

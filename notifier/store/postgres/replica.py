@@ -71,6 +71,7 @@ class Replica:
         """When the last transaction that came to its end was begun: a slow answer must not stretch the trust."""
         self._owned_at: float | None = None
         """Since when all the work is this worker's; what others did before may not be over yet."""
+        self._is_anothers = False
         self._may_join = True
         self._ending = False
         self._held, self._free = asyncio.Event(), asyncio.Event()
@@ -93,6 +94,10 @@ class Replica:
     @property
     def is_held(self) -> bool:
         return self._owned_at is not None and self._clock() >= self._owned_at + REST and self.trusted
+
+    @property
+    def is_anothers(self) -> bool:
+        return self._is_anothers
 
     async def until(self, *, held: bool) -> None:
         await (self._held if held else self._free).wait()
@@ -275,6 +280,7 @@ class Replica:
         dead.pop(life.id, None)
         owner = next((row for row in seen if row["part"] == EVERYTHING), None)
         self._note_others(life, seen, signs)
+        self._is_anothers = owner is not None and owner["id"] != life.id
         if owner is None or owner["id"] != life.id:
             self._owned_at = None
         elif self._owned_at is None:

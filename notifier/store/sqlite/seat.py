@@ -14,6 +14,7 @@ class SoleSeat:
 
     trusted = True
     is_held = True
+    is_anothers = False
     is_lost = False
     idle = None
     life = None

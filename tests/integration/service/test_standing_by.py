@@ -146,14 +146,28 @@ async def two(site: Site, url: str) -> AsyncIterator[tuple[Served, Served]]:
         yield first, second
 
 
+async def until_ready(worker: Served) -> None:
+    while (await fetched(worker, "/readyz"))[0] != 200:
+        await asyncio.sleep(0.02)
+
+
 # --- standing by ---
+
+
+@pytest.mark.asyncio
+async def test_who_has_the_work_is_not_ready_before_it_has_polled(site: Site, url: str) -> None:
+    async with served(site) as first:
+        status, why = await fetched(first, "/readyz")
+        assert (status, "not polled yet: production" in why) == (503, True)
+        await until_ready(first)
+        assert is_watching(url)
 
 
 @pytest.mark.asyncio
 async def test_who_stands_by_is_well_and_shows_what_all_can_see(site: Site, url: str) -> None:
     async with two(site, url) as (_, second):
         assert (await fetched(second, "/healthz"))[0] == 200
-        assert (await fetched(second, "/readyz"))[0] == 200
+        await until_ready(second)
         status, shown = await fetched(second, "/metrics")
         assert status == 200
         assert "census_notifier_watched_syncs{" not in shown  # or the sum over the workers would be wrong
