@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,14 @@ def open_directory() -> Iterator[Path]:
 
 def without_permission(path: str) -> None:
     """Runs in a process of its own, as a user whom permissions bind."""
+    for module in (
+        "database",
+        "engine",
+        "pulse",
+        "seat",
+        "thread",
+    ):  # else loaded later, from where nobody else may read
+        import_module(f"notifier.store.sqlite.{module}")
     if os.geteuid() == 0:
         os.setgid(65534)
         os.setuid(65534)
