@@ -300,14 +300,9 @@ def open_directory() -> Iterator[Path]:
 
 def without_permission(path: str) -> None:
     """Runs in a process of its own, as a user whom permissions bind."""
-    for module in (
-        "database",
-        "engine",
-        "pulse",
-        "seat",
-        "thread",
-    ):  # else loaded later, from where nobody else may read
-        import_module(f"notifier.store.sqlite.{module}")
+    # Else they are loaded later, from where nobody else may read.
+    for module in ("sql.upgrade", *(f"sqlite.{each}" for each in ("database", "engine", "pulse", "seat", "thread"))):
+        import_module(f"notifier.store.{module}")
     if os.geteuid() == 0:
         os.setgid(65534)
         os.setuid(65534)
