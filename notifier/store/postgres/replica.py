@@ -54,7 +54,6 @@ class _Life:
     """One stay of this worker; the ID is never used again."""
 
     id: str
-    joined_at: float
 
 
 class Replica:
@@ -201,7 +200,7 @@ class Replica:
             await writing.run(work)
 
     def _join(self, connection: Connection) -> None:
-        begun, life = self._clock(), _Life(uuid.uuid4().hex, self._clock())
+        begun, life = self._clock(), _Life(uuid.uuid4().hex)
         me = self._introduction
         with connection.begin():
             given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
