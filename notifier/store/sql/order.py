@@ -2,7 +2,7 @@
 
 from sqlalchemy import Executable
 
-from notifier.store.sql import delivering, retention, watching, worker
+from notifier.store.sql import delivering, replicas, retention, watching, worker
 
 WRITES: tuple[Executable, ...] = (
     worker.SAVE_WORKER,
@@ -27,6 +27,10 @@ WRITES: tuple[Executable, ...] = (
     watching.ADD_ALERT,
     watching.ADD_EVENT,
     watching.ADD_DELIVERY,
+    replicas.ADD_HINT,
+    replicas.FORGET_HINT,
+    replicas.SAVE_LISTING,
+    replicas.FORGET_LISTING,
     delivering.BEGIN_ATTEMPT,
     delivering.SETTLE,
     delivering.FORGET_POSTED,
