@@ -1,27 +1,40 @@
-"""The statements by which workers that share the work tell each other what they know. Only PostgreSQL has the tables."""
+"""The statements by which workers that share the work tell each other what they know. Their tables are PostgreSQL's."""
 
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, String, Table, bindparam, delete, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from notifier.store.sql.parts import save
 from notifier.store.sql.schema import IdText, Time
 
-_shared = MetaData()
+shared = MetaData()
+"""Apart from the tables of all databases, which SQLite has too."""
 hints = Table(
     "hints",
-    _shared,
+    shared,
     Column("id", BigInteger, primary_key=True),
-    Column("workspace", String),
-    Column("sync_id", IdText),
-    Column("kind", String),
+    Column("workspace", String, nullable=False),
+    Column("sync_id", IdText, nullable=False),
+    Column("kind", String, nullable=False),
     Column("alert", LargeBinary),
+    UniqueConstraint("workspace", "sync_id", "kind"),
 )
 listings = Table(
     "listings",
-    _shared,
+    shared,
     Column("workspace", String, primary_key=True),
-    Column("listed_at", Time),
-    Column("body", LargeBinary),
+    Column("listed_at", Time, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 ADD_HINT = (

@@ -14,14 +14,16 @@ from notifier.store.migrate import check_current, migrate
 from notifier.store.postgres import migration
 from notifier.store.postgres.migration import LOCK
 from notifier.store.sql import upgrade
+from notifier.store.sql.replicas import shared
 from notifier.store.sql.revision import revisions
 from notifier.store.sql.schema import metadata
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.postgres.kit import change_at, rows_at
 
-OF_REPLICAS = {"replicas", "parts", "counters"}
+TABLES = {**metadata.tables, **shared.tables}
+OF_REPLICAS = {"replicas", "parts", "counters", "in_force"}
 """SQLite has none of them, nor has the code's schema."""
-NUMBERED = {"snapshots", "incidents", "events", "deliveries"}
+NUMBERED = {"hints", "snapshots", "incidents", "events", "deliveries"}
 COLUMNS = (
     "SELECT table_name, column_name, data_type, is_nullable = 'YES', column_default, is_identity = 'YES' "
     "FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY ordinal_position"
@@ -67,8 +69,8 @@ def test_each_table_has_the_columns_that_the_code_knows(url: str) -> None:
     built: dict[str, list[tuple[Any, ...]]] = {}
     for table, *column in rows_at(url, COLUMNS):
         built.setdefault(table, []).append(tuple(column))
-    assert built.keys() - OF_REPLICAS - {"alembic_version"} == metadata.tables.keys()
-    for name, table in metadata.tables.items():
+    assert built.keys() - OF_REPLICAS - {"alembic_version"} == TABLES.keys()
+    for name, table in TABLES.items():
         assert [column for column, *_ in built[name]] == [column.name for column in table.columns], name
         allowed = kinds(table)
         for column, kind, nullable, default, is_identity in built[name]:
@@ -85,7 +87,7 @@ def test_each_table_has_the_columns_that_the_code_knows(url: str) -> None:
 def test_each_table_has_the_keys_that_the_code_knows(url: str) -> None:
     built = {(table, kind, " ".join(text.replace('"', "").split())) for table, kind, text in rows_at(url, CONSTRAINTS)}
     known: set[tuple[str, str, str]] = set()
-    for name, table in metadata.tables.items():
+    for name, table in TABLES.items():
         known.add((name, "p", f"PRIMARY KEY ({', '.join(column.name for column in table.primary_key)})"))
         for constraint in table.constraints:
             if isinstance(constraint, UniqueConstraint):
@@ -103,7 +105,7 @@ def test_each_table_has_the_indexes_that_the_code_knows_with_their_conditions(ur
         if table not in OF_REPLICAS
     }
     known = set()
-    for name, table in metadata.tables.items():
+    for name, table in TABLES.items():
         for index in table.indexes:
             where = index.dialect_options["sqlite"]["where"]
             words = "" if where is None else str(where.compile(compile_kwargs={"literal_binds": True}))
