@@ -42,7 +42,7 @@ def measure(scene: Scene) -> list[Figure]:
 async def _measured(path: Path, place: ServerUrl, turns: int) -> list[Figure]:
     figures = []
     async with open_store(path) as sqlite, open_store(place) as postgres:
-        await postgres.seat.until_trusted()
+        await postgres.seat.until(trusted=True)
         for count in AT_ONCE:
             took: dict[Store, list[tuple[float, float]]] = {sqlite: [], postgres: []}
             for _ in range(turns):

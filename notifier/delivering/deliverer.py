@@ -1,32 +1,23 @@
-"""Delivers to all receivers side by side, and takes up what commands change meanwhile."""
+"""Delivers to receivers side by side: to all, or to those that are this worker's."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
-
-import structlog
 
 from notifier.delivering.due import STORE_RETRY
 from notifier.delivering.queue import ReceiverQueue
 from notifier.model.delivery import ReceiverState
-from notifier.model.errors import StoreError, StoreUnavailable
+from notifier.model.errors import StoreUnavailable
 from notifier.store.delivering import DeliveringStore
-
-log = structlog.get_logger(__name__)
-
-LOOK_OUTSIDE_EVERY: Final = 2.0  # seconds; `deliveries retry` is taken up within five
-UNKNOWN: Final = -1  # no version of a database
 
 Builder = Callable[[ReceiverState], ReceiverQueue]
 
 
 class Deliverer:
-    """The queues of all receivers: one that is slow or broken delays no other.
+    """The queues of receivers: one that is slow or broken delays no other.
 
-    `builders` make a receiver's queue from its state. `before` is the deliverer that this one replaces: a receiver's
-    queue begins when the attempts of its predecessor are over.
+    `builders` make a receiver's queue from its state; those are delivered to that `begin` has named. `before` is the
+    deliverer that this one replaces: a receiver's queue begins when the attempts of its predecessor are over.
     """
 
     def __init__(
@@ -36,8 +27,10 @@ class Deliverer:
         self._store = store
         self._before = before
         self._queues: dict[str, ReceiverQueue] = {}
-        self._over = {name: asyncio.Event() for name in builders}
+        self._over: dict[str, asyncio.Event] = {}
+        self._ending: set[str] = set()
         self._stopping = asyncio.Event()
+        self._loops: asyncio.TaskGroup | None = None
 
     def wake(self, receivers: Collection[str]) -> None:
         """Deliveries for these receivers were committed."""
@@ -47,10 +40,30 @@ class Deliverer:
 
     def working(self) -> dict[str, bool]:
         """By receiver, whether it takes messages as far as is known."""
-        known = {name: queue.state.works for name, queue in self._queues.items()}
-        unknown = self._builders.keys() - known.keys()
+        known = {name: queue.state.works for name, queue in self._queues.items() if name in self._over}
+        unknown = self._over.keys() - known.keys()
         before = self._before.working() if unknown and self._before is not None else {}
         return known | {name: before.get(name, True) for name in unknown}
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Delivers to these receivers from now on."""
+        for name in names if not self._stopping.is_set() else ():
+            self._over[name] = asyncio.Event()
+            if self._loops is not None:
+                self._loops.create_task(self._deliver(name), name=f"deliver to {name}")
+
+    async def end(self, names: Collection[str]) -> None:
+        """Begins no attempt for these receivers any more; returns when those under way are over."""
+        self._ending |= set(names)
+        for name in names:
+            if name in self._queues:
+                self._queues[name].stop()
+        for name in names:
+            await self._over[name].wait()
+        for name in names:
+            del self._over[name]
+            self._queues.pop(name, None)
+        self._ending -= set(names)
 
     def stop(self) -> None:
         """Begins no attempt any more; `run` returns when those under way are over."""
@@ -73,12 +86,18 @@ class Deliverer:
     async def run(self) -> None:
         """Delivers until stopped; returns when the attempts under way are over."""
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._look_outside(), name="look for commands' changes")
-            for name in self._builders:
+            self._loops = loops
+            loops.create_task(self._until_stopped(), name="deliver until stopped")
+            for name in self._over:
                 loops.create_task(self._deliver(name), name=f"deliver to {name}")
             if (before := self._before) is not None:
                 for name in before.unfinished() - self._builders.keys():
                     loops.create_task(self._abandon(name, before), name=f"abandon what is left for {name}")
+
+    async def _until_stopped(self) -> None:
+        """Without receivers there is nothing else that goes on, and more may come."""
+        await self._stopping.wait()
+        self._loops = None
 
     def died(self) -> dict[str, int]:
         """By receiver, how many deliveries died here."""
@@ -87,15 +106,26 @@ class Deliverer:
     async def drain_once(self) -> None:
         """One attempt for each pending delivery."""
         async with asyncio.TaskGroup() as loops:
-            for name in self._builders:
+            for name in self._over:
                 loops.create_task(self._deliver(name), name=f"deliver to {name}")
+
+    def wake_all(self) -> None:
+        """Deliveries were committed by others, for whichever receivers."""
+        for queue in self._queues.values():
+            queue.wake()
+
+    async def reload(self) -> None:
+        """Others have written: all that is pending is read again. Raises StoreError."""
+        states = await self._store.receivers()
+        for name, queue in self._queues.items():
+            queue.reload(states[name].probe_at if name in states else None)
 
     async def _deliver(self, name: str) -> None:
         try:
             if self._before is not None:
                 await self._before.over(name)
             state = await self._state_of(name)
-            if state is None or self._stopping.is_set():  # by now: a queue that is made later would not hear of it
+            if state is None or self._is_ending(name):  # by now: a queue that is made later would not hear of it
                 return
             queue = self._queues[name] = self._builders[name](state)
             if self._before is not None and not self._before.unfinished():
@@ -106,7 +136,7 @@ class Deliverer:
 
     async def _state_of(self, name: str) -> ReceiverState | None:
         """A receiver's state as its predecessor left it; None when stopped."""
-        while not self._stopping.is_set():
+        while not self._is_ending(name):
             try:
                 return (await self._store.receivers()).get(name, ReceiverState(name))
             except StoreUnavailable:
@@ -124,31 +154,5 @@ class Deliverer:
             else:
                 return
 
-    async def _look_outside(self) -> None:
-        version: int | None = None
-        while not self._stopping.is_set():
-            version = await self._look(version)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_OUTSIDE_EVERY):
-                    await self._stopping.wait()
-
-    async def _look(self, seen: int | None) -> int:
-        """The loop's border: what can't be looked at now, by the database's fault or ours, is at the next look."""
-        try:
-            return await self._reload_if_changed(seen)
-        except StoreUnavailable:
-            pass
-        except StoreError:
-            raise
-        except Exception:
-            log.exception("commands' changes can't be seen by a fault of the notifier; please report it")
-        return UNKNOWN if seen is None else seen
-
-    async def _reload_if_changed(self, seen: int | None) -> int:
-        """`seen`: the version that is known; at the first look all has just been read."""
-        latest = await self._store.changes_from_outside()
-        if latest != seen and seen is not None:
-            states = await self._store.receivers()
-            for name, queue in self._queues.items():
-                queue.reload(states[name].probe_at if name in states else None)
-        return latest
+    def _is_ending(self, name: str) -> bool:
+        return self._stopping.is_set() or name in self._ending

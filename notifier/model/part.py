@@ -17,6 +17,11 @@ def workspace_part(workspace: str) -> str:
     return f"workspace:{workspace}"
 
 
+def workspace_of(part: str) -> str:
+    """The workspace that such a part watches."""
+    return part.partition(":")[2]
+
+
 def kind_of(part: str) -> str:
     """`workspace`, `upkeep`, or a kind of receiver."""
     return part.partition(":")[0]

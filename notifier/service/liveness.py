@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ class Liveness:
     def __init__(
         self,
         store: Store,
-        watchers: Sequence[WorkspaceWatcher],
+        watchers: Collection[WorkspaceWatcher],
         systemd: Systemd,
         heartbeat: Heartbeat | None,
         *,
@@ -59,11 +59,13 @@ class Liveness:
     async def run(self) -> None:
         """Tells systemd that the worker is ready, and goes on telling until cancelled."""
         self._systemd.tell("READY=1")
-        async with asyncio.TaskGroup() as loops:
-            if self._systemd.watchdog is not None:
-                loops.create_task(self._feed(self._systemd.watchdog / 2), name="watchdog")
-            if self._heartbeat is not None:
-                loops.create_task(self._heartbeat.run(self.trouble), name="heartbeat")
+        if self._systemd.watchdog is not None:
+            await self._feed(self._systemd.watchdog / 2)
+
+    async def send_heartbeats(self) -> None:
+        """Tells the monitor of the watchlist that all is well, while it is; until cancelled."""
+        if self._heartbeat is not None:
+            await self._heartbeat.run(self.trouble)
 
     def reloading(self) -> None:
         """Another watchlist is about to take effect; the next worker's `run` tells that it has."""
@@ -95,7 +97,7 @@ class Liveness:
 
 @asynccontextmanager
 async def open_liveness(
-    watchlist: Watchlist, store: Store, watchers: Sequence[WorkspaceWatcher]
+    watchlist: Watchlist, store: Store, watchers: Collection[WorkspaceWatcher]
 ) -> AsyncIterator[Liveness]:
     """With the watchlist's heartbeat, and the systemd of the environment. Raises ProxyUnusable."""
     async with AsyncExitStack() as stack:

@@ -4,7 +4,7 @@ A loop that dies ends the others, and with them the process; the container's res
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -12,6 +12,9 @@ from typing import Any, Final
 import structlog
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable, first_of
+from notifier.service.outside import Outside
+from notifier.service.parts import parts_of
+from notifier.service.shift import Shift
 from notifier.service.worker import Worker
 from notifier.store.store import Store
 
@@ -94,13 +97,39 @@ class Loops:
         await _end(self._watching)
         self._worker.deliverer.stop()
         hurrying = asyncio.create_task(self._worker.store.hurry(), name="hurry")
+        handing: asyncio.Task[None] | None = None
         try:
+            if self._worker.store.seat.is_shared:
+                handing = asyncio.create_task(self._hand_over(), name="hand over")
             await asyncio.wait((self._delivering, hurrying, *replaced.ending), timeout=GRACE)
             await _end(self._delivering)
             await replaced.end()
-            await self._farewell()
+            if handing is None:
+                await self._farewell()
         finally:
-            await cancelled(hurrying)
+            await cancelled(hurrying, *([handing] if handing is not None else []))
+
+    async def _hand_over(self) -> None:
+        """To other workers: what watches at once, what delivers as the attempts under way end."""
+        worker = self._worker
+        await self._farewell()  # before another writes what it knows of the workspaces
+        worker.store.seat.wants((), "")
+        watching = [part for part in parts_of(worker.watchlist) if part not in worker.receivers]
+        async with asyncio.TaskGroup() as giving:
+            giving.create_task(self._give(watching))
+            for part in worker.receivers:
+                giving.create_task(self._give_when_over(part))
+
+    async def _give_when_over(self, part: str) -> None:
+        for name in self._worker.receivers[part]:
+            await self._worker.deliverer.over(name)
+        await self._give([part])
+
+    async def _give(self, parts: Sequence[str]) -> None:
+        try:
+            await self._worker.store.give(parts)
+        except StoreUnavailable as error:
+            log.debug("not given away: the others will notice", parts=parts, error=str(error))
 
     async def cancel(self) -> None:
         """Ends at once what goes on, but for what `give_way` handed over."""
@@ -145,12 +174,13 @@ async def _finished(task: "asyncio.Task[None]") -> None:
 
 
 async def _watch(worker: Worker) -> None:
+    store = worker.store
     async with asyncio.TaskGroup() as loops:
-        for watcher in worker.watchers:
-            loops.create_task(watcher.run(), name=f"watch {watcher.name}")
+        loops.create_task(Shift(worker).run(), name="shift")
+        loops.create_task(Outside(store, worker.deliverer, lambda: None).run(), name="look for what others write")
         loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life")
         loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention")
-        loops.create_task(look_after_store(worker.store, worker.try_database), name="look after the database")
+        loops.create_task(look_after_store(store, worker.try_database), name="look after the database")
         loops.create_task(worker.liveness.run(), name="liveness")
 
 

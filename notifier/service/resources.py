@@ -62,9 +62,7 @@ class Resources:
         """Closes the lines to workspaces that are gone or have other settings than before."""
         for name, line in list(self._lines.items()):
             if watchlist.workspaces.get(name) != line.settings:
-                del self._lines[name]
-                self.metrics.forget_workspace(name)
-                await line.session.close()
+                await self.let_go(name)
 
     async def line(self, name: str, settings: Workspace, state: WorkspaceState, *, patient: bool) -> Line:
         """The line to a workspace, as it was where nothing changed. Raises ProxyUnusable."""
@@ -87,13 +85,17 @@ class Resources:
             self._lines[name] = Line(settings, session, client, health, meter)
         return self._lines[name]
 
+    async def let_go(self, name: str) -> None:
+        """Closes the line to a workspace: it is gone, or another worker's, or the line is to be made anew."""
+        if (line := self._lines.pop(name, None)) is not None:
+            self.metrics.forget_workspace(name)
+            await line.session.close()
+
     async def forget(self) -> None:
         """Closes all lines and drops what is known of paces: another worker has done the work meanwhile, and what its
         workspaces and destinations are like is in the database."""
-        for name, line in list(self._lines.items()):
-            del self._lines[name]
-            self.metrics.forget_workspace(name)
-            await line.session.close()
+        for name in tuple(self._lines):
+            await self.let_go(name)
         self.paces = Paces()
 
     async def close(self) -> None:

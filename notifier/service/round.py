@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from notifier.model.errors import StoreError, first_of
 from notifier.service.notices import log_endings
 from notifier.service.resources import open_resources
-from notifier.service.worker import Worker, open_worker, rehearse
+from notifier.service.worker import Worker, open_worker, rehearse, want
 from notifier.watching.health import Health
 from notifier.watchlist.models import Watchlist
 
@@ -27,6 +27,7 @@ async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
         async with open_resources(watchlist.database_place) as resources:
+            want(resources.store, watchlist)
             await resources.store.take_alone()
             async with open_worker(resources, watchlist, once=True) as worker:
                 await rehearse(resources, watchlist)

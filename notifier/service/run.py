@@ -28,7 +28,7 @@ from notifier.web.worker import InForce, WorkerFacts, door_of
 log = structlog.get_logger(__name__)
 
 STORE_PATIENCE: Final = 1.0  # seconds between two looks at whether a reload can begin
-GLANCE: Final = 0.1  # seconds between two looks at whether the work is ours
+GLANCE: Final = 0.1  # seconds between two looks at whether there is a place
 
 
 async def run(watchlist: Watchlist, reloads: Reloads) -> None:
@@ -57,7 +57,8 @@ async def serve(
 
 
 class _Service:
-    """One worker after another, each from when the work is ours until it is not, or another watchlist takes effect."""
+    """One worker after another, each from when it is trusted with a place until it is not, or until another watchlist
+    takes effect."""
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class _Service:
                     self._stop.set()
                     self._on_end()  # a loop died: the end has its deadline all the same
                 await loops.end(self._replaced)
-            elif self._seat.is_held:
+            elif self._seat.trusted:
                 worker.liveness.reloading()
                 await self._keep_out()
                 await loops.give_way(self._replaced, life)
@@ -149,10 +150,10 @@ class _Service:
             return following
 
     async def _following(self, worker: Worker, loops: Loops) -> Watchlist | None:
-        """The watchlist to go on with, once there is one, or the work is not ours; None when told to stop, or when a
+        """The watchlist to go on with, once there is one, or the place may be lost; None when told to stop, or when a
         loop died."""
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
-        losing = asyncio.create_task(self._seat.until(held=False), name="wait until the work is another's")
+        losing = asyncio.create_task(self._seat.until(trusted=False), name="wait until the place may be another's")
         reloading = asyncio.create_task(self._next_watchlist(worker), name="wait for another watchlist")
         try:
             await loops.until(stopping, losing, reloading, self._resources.store.attending)
@@ -185,10 +186,10 @@ class _Service:
         return self._newest
 
     async def _open(self, watchlist: Watchlist, before: Deliverer | None) -> tuple[AsyncExitStack, Worker] | None:
-        """The next worker and what it lives by, once the work is ours and the database can be written; None when told
-        to stop before that."""
+        """The next worker and what it lives by, once it is trusted with a place and the database can be written; None
+        when told to stop before that."""
         while not self._stop.is_set():
-            if not self._seat.is_held:
+            if not self._seat.trusted:
                 watchlist = await self._stand_by(watchlist)
                 continue
             life = AsyncExitStack()
@@ -207,13 +208,13 @@ class _Service:
         return None
 
     async def _stand_by(self, watchlist: Watchlist) -> Watchlist:
-        """Until the work is ours, or told to stop; the watchlist that is in force then."""
+        """Until there is a place, or told to stop; the watchlist to go by then."""
         liveness = liveness_standing_by(self._resources)
         await self._show(facts_standing_by(self._resources, watchlist, liveness, self._problem), watchlist)
         reading = asyncio.create_task(self._read_again(), name="wait for another watchlist")
         living = asyncio.create_task(liveness.run(), name="liveness")
         try:
-            while not (self._seat.is_held or self._stop.is_set() or reading.done()):
+            while not (self._seat.trusted or self._stop.is_set() or reading.done()):
                 if self._seat.is_lost:
                     await self._end_life()
                 if self._resources.store.attending.done():

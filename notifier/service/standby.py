@@ -7,6 +7,7 @@ from collections.abc import Callable
 from notifier.census.lifecycle import is_signed
 from notifier.model.delivery import Backlog
 from notifier.model.errors import StoreUnavailable
+from notifier.model.part import workspace_part
 from notifier.service.liveness import Liveness
 from notifier.service.metrics import Sources
 from notifier.service.resources import Resources
@@ -48,7 +49,9 @@ def facts_standing_by(
         workspaces=watchlist.workspaces,
         receivers=tuple(watchlist.receivers),
         ailment=liveness.ailment,
-        not_ready=lambda: None if resources.store.seat.is_anothers else not_polled(watchlist.workspaces),
+        not_ready=lambda: not_polled(
+            [name for name in watchlist.workspaces if workspace_part(name) not in resources.store.seat.elsewhere]
+        ),
         not_in_force=not_in_force,
         listed=tuple,
         watched=tuple,

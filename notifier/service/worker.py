@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import notifier
@@ -16,13 +16,14 @@ from notifier.model.api_version import retires_on
 from notifier.model.delivery import ReceiverState
 from notifier.model.identity import Id
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
+from notifier.model.part import UPKEEP, workspace_of, workspace_part
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
 from notifier.service.liveness import Liveness, open_liveness
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
+from notifier.service.parts import fingerprint, parts_of, receivers_of
 from notifier.service.resources import Line, Resources
-from notifier.service.retention import SteadyPresent
 from notifier.store.store import Store
 from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
@@ -40,20 +41,88 @@ from notifier.watchlist.receivers import Receiver
 from notifier.web.worker import WatchedNow, not_polled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
-    """All parts of a running worker."""
+    """What a worker is made of, and what works at the parts of the work that it has taken."""
 
     watchlist: Watchlist
-    store: Store
-    watchers: tuple[WorkspaceWatcher, ...]
+    resources: Resources
     deliverer: Deliverer
-    metrics: Metrics
-    started_at: datetime
-    """When the process started; a reload does not change it."""
+    receivers: Mapping[str, Collection[str]]
+    """The parts that deliver, each with its receivers."""
+    once: bool
     liveness: Liveness
-    inboxes: Mapping[str, Inbox]
-    present: SteadyPresent
+    watching: dict[str, WorkspaceWatcher]
+    """By workspace."""
+    inboxes: dict[str, Inbox] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    """The parts that are worked at."""
+    is_tidy: bool = False
+    """Whether all is gone that the watchlist no longer names."""
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        return self.resources.store
+
+    @property
+    def metrics(self) -> Metrics:
+        """The counts."""
+        return self.resources.metrics
+
+    @property
+    def watchers(self) -> tuple[WorkspaceWatcher, ...]:
+        """Of the workspaces that are watched here."""
+        return tuple(self.watching.values())
+
+    # --- taking and letting go ---
+
+    async def take(self, part: str, states: Mapping[str, WorkspaceState] | None = None) -> None:
+        """Builds what works at a part, from what the database holds. Raises StoreError.
+
+        `states`: of all workspaces, where they were just read."""
+        if part == UPKEEP:
+            if self.store.seat.is_unanimous:
+                await self.tidy(states)
+        elif part in self.receivers:
+            self.deliverer.begin(self.receivers[part])
+        else:
+            await self._take_workspace(part, states)
+        self.taken.add(part)
+
+    async def let_go(self, part: str) -> None:
+        """Ends what works at a part; returns when attempts under way are over."""
+        self.taken.discard(part)
+        if part in self.receivers:
+            await self.deliverer.end(self.receivers[part])
+        elif part != UPKEEP:
+            name = workspace_of(part)
+            del self.watching[name]
+            self.inboxes.pop(name, None)
+            await self.resources.let_go(name)
+
+    async def tidy(self, states: Mapping[str, WorkspaceState] | None = None) -> None:
+        """Ends and forgets what the watchlist no longer names. Raises StoreError."""
+        store, named = self.store, self.watchlist.workspaces
+        leaving = self.deliverer.unfinished()
+        await store.delivering.abandon_all_but([*self.watchlist.receivers, *leaving], datetime.now(UTC))
+        known = states if states is not None else await store.watching.workspaces()
+        for gone in known.keys() - named.keys():
+            await _let_go(self.watchlist, known[gone], store.watching, self.deliverer)
+        self.is_tidy = True
+
+    async def _take_workspace(self, part: str, states: Mapping[str, WorkspaceState] | None) -> None:
+        name = workspace_of(part)
+        settings = self.watchlist.workspaces[name]
+        known = states if states is not None else await self.store.watching.workspaces()
+        state = replace(known.get(name, WorkspaceState(name)), app_url=settings.app_url, api=settings.api)
+        line = await self.resources.line(name, settings, state, patient=not self.once)
+        watcher, inbox = _watcher(self.watchlist, name, line, self.store.watching, self.deliverer, once=self.once)
+        self.watching[name] = watcher
+        if inbox is not None:
+            self.inboxes[name] = inbox
+
+    # --- what is asked of it ---
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
@@ -62,9 +131,21 @@ class Worker:
             for each in self.watchers
         }
 
+    def elsewhere(self) -> frozenset[str]:
+        """The workspaces that are not watched here now."""
+        return frozenset(self.watchlist.workspaces.keys() - self.watching.keys())
+
     def not_ready(self) -> str | None:
-        """Which workspace has neither been read since the start nor been found unreachable. None once all have."""
-        return not_polled([watcher.name for watcher in self.watchers if not watcher.health.is_judged])
+        """Which workspace nobody watches, or this worker has neither read since the start nor found unreachable. None
+        once all is well."""
+        others = self.store.seat.elsewhere
+
+        def waits(name: str) -> bool:
+            if name in self.watching:
+                return not self.watching[name].health.is_judged
+            return workspace_part(name) not in others
+
+        return not_polled(filter(waits, self.watchlist.workspaces))
 
     def listed(self) -> Iterator[tuple[str, Sync, bool]]:
         """Each workspace's syncs as Census last listed them, and whether they are watched."""
@@ -93,48 +174,50 @@ class Worker:
 
     async def try_database(self) -> None:
         """Writes the least there is. Raises StoreError."""
-        await self.store.save_worker(notifier.__version__, self.started_at, datetime.now(UTC))
+        if UPKEEP in self.taken:
+            await self.store.save_worker(notifier.__version__, self.resources.started_at, datetime.now(UTC))
+        else:
+            await self.store.try_it()
 
     async def prune(self) -> None:
-        """Removes what is older than the watchlist's retention."""
-        now = self.present.at(datetime.now(UTC), time.monotonic())
-        await self.store.prune(now - self.watchlist.retention, self._raise_floor)
+        """Removes what is older than the watchlist's retention, of this worker's parts. Raises StoreError."""
+        now = self.resources.present.at(datetime.now(UTC), time.monotonic())
+        cutoff = now - self.watchlist.retention
+        await self.store.prune(cutoff, self._raise_floor, self.watching, finished=UPKEEP in self.taken)
 
     def _raise_floor(self, workspace: str, sync_id: Id, floor: datetime) -> None:
-        for watcher in self.watchers:
-            if watcher.name == workspace:
-                watcher.raise_floor(sync_id, floor)
+        if (watcher := self.watching.get(workspace)) is not None:
+            watcher.raise_floor(sync_id, floor)
 
 
 @asynccontextmanager
 async def open_worker(
     resources: Resources, watchlist: Watchlist, *, once: bool = False, before: Deliverer | None = None
 ) -> AsyncIterator[Worker]:
-    """Brings the database in line with the watchlist, opens what differs, closes it again. Raises StoreError.
+    """Opens what differs from the worker before, takes the parts of the work that are this one's, and closes it again.
+    Raises StoreError.
 
     `before` is the deliverer of the worker that this one replaces; attempts of its may still be under way.
     """
-    store, metrics = resources.store, resources.metrics
+    store = resources.store
+    want(store, watchlist)
     async with AsyncExitStack() as stack:
         await resources.keep_only(watchlist)
         deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store.delivering, before)
-        leaving = before.unfinished() if before is not None else ()
-        await store.delivering.abandon_all_but([*watchlist.receivers, *leaving], datetime.now(UTC))
-        states = await store.watching.workspaces()
-        for gone in states.keys() - watchlist.workspaces.keys():
-            await _let_go(watchlist, states[gone], store.watching, deliverer)
-        watchers: list[WorkspaceWatcher] = []
-        inboxes: dict[str, Inbox] = {}
-        for name, settings in watchlist.workspaces.items():
-            state = replace(states.get(name, WorkspaceState(name)), app_url=settings.app_url, api=settings.api)
-            line = await resources.line(name, settings, state, patient=not once)
-            watcher, inbox = _watcher(watchlist, name, line, store.watching, deliverer, once=once)
-            watchers.append(watcher)
-            if inbox is not None:
-                inboxes[name] = inbox
-        liveness = await stack.enter_async_context(open_liveness(watchlist, store, watchers))
-        started_at, present = resources.started_at, resources.present
-        yield Worker(watchlist, store, tuple(watchers), deliverer, metrics, started_at, liveness, inboxes, present)
+        watching: dict[str, WorkspaceWatcher] = {}
+        liveness = await stack.enter_async_context(open_liveness(watchlist, store, watching.values()))
+        worker = Worker(watchlist, resources, deliverer, receivers_of(watchlist), once, liveness, watching)
+        held = store.seat.parts
+        states = await store.watching.workspaces() if held else None
+        for part in parts_of(watchlist):
+            if part in held:
+                await worker.take(part, states)
+        yield worker
+
+
+def want(store: Store, watchlist: Watchlist) -> None:
+    """From now on this worker goes by that watchlist."""
+    store.seat.wants(parts_of(watchlist), fingerprint(watchlist))
 
 
 async def rehearse(resources: Resources, watchlist: Watchlist) -> None:

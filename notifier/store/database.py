@@ -55,6 +55,9 @@ class Database(Protocol):
 
     # --- for the worker ---
 
+    look_every: timedelta
+    """How often a worker asks whether others have written."""
+
     def reserved(self) -> AbstractContextManager[None]:
         """Meanwhile no other worker may migrate it, or use it where it bears only one. Raises AlreadyRunning."""
 
@@ -74,9 +77,6 @@ class Database(Protocol):
 
     def hurry(self, connection: "Connection") -> None:
         """From now on a write of this connection waits for nobody's lock for long."""
-
-    def changes(self, connection: "Connection") -> int:
-        """A number that differs once another process has written what the worker has to take up. Raises DBAPIError."""
 
     def in_use(self) -> AbstractContextManager[None]:
         """Meanwhile this process, the worker, has it open."""

@@ -30,10 +30,6 @@ class DeliveringStore:
         """Whether the last write succeeded: while it did not, nothing may be sent whose outcome must be kept."""
         return self._writer.works
 
-    async def changes_from_outside(self) -> int:
-        """A number that differs once another process has written."""
-        return await self._writer.changes_from_outside()
-
     async def receivers(self) -> dict[str, ReceiverState]:
         return {row.name: receiver_of(row) for row in await self._reader.read(sql.RECEIVERS)}
 

@@ -1,14 +1,14 @@
-"""A worker's place at its database: whether the work is its own, and how its writes are made.
+"""A worker's place at its database: what of the work is its own, and how its writes are made.
 
 At a file of SQLite there is one place, and who holds the file's lock has it. At a PostgreSQL server workers are
 replicas of one notifier (postgres/replica.py).
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,36 +32,62 @@ def replica_name(env: Mapping[str, str]) -> str:
     return env.get("NOTIFIER_REPLICA") or os.uname().nodename
 
 
+class Changes(NamedTuple):
+    """What others than this worker have written, as numbers that move with it."""
+
+    commanded: int
+    """Something that commands and the page order, of which all is read again."""
+    appended: int = 0
+    """Deliveries, by workers who watch what this one does not."""
+    hinted: int = 0
+    """What Census told another worker."""
+
+
 class Seat(Protocol):
     """A worker's place. What is not said to run in the writer's thread is for the event loop."""
 
+    is_shared: bool
+    """Whether others may have places beside this one."""
+
     @property
     def trusted(self) -> bool:
-        """Whether the work is certainly nobody else's at this moment."""
+        """Whether what is this worker's is certainly nobody else's at this moment. False without a place."""
 
     @property
     def idle(self) -> timedelta | None:
         """How long ago this worker last gave a sign of life; None where its writes are that."""
 
     @property
-    def is_held(self) -> bool:
-        """Whether the work is this worker's."""
+    def parts(self) -> frozenset[str]:
+        """What of the work is this worker's, now and as far as is planned, and has rested since another had it."""
 
     @property
-    def is_anothers(self) -> bool:
-        """Whether another worker does the work, as far as is known."""
+    def elsewhere(self) -> frozenset[str]:
+        """What of the work is another worker's, as far as is known."""
 
-    async def until(self, *, held: bool) -> None:
-        """Waits until the work is this worker's, or is it no more."""
+    @property
+    def is_unanimous(self) -> bool:
+        """Whether all workers go by this one's watchlist, and none has anything that it does not name."""
+
+    def wants(self, parts: Collection[str], watchlist: str) -> None:
+        """What there is to do by the watchlist that this worker has loaded, and that one's fingerprint. The last that
+        anyone has loaded is in force; who goes by another has no part, and neither has who wants nothing."""
+
+    async def changed(self, known: frozenset[str]) -> frozenset[str]:
+        """Waits until `parts` are others than those, and gives them."""
+
+    async def until(self, *, trusted: bool) -> None:
+        """Waits until this worker is trusted, or is it no more."""
 
     async def take_alone(self) -> None:
-        """Waits until the work is this worker's, and raises AlreadyRunning where another lives."""
-
-    async def until_trusted(self) -> None:
-        """Waits until this worker has its place, whoever does the work."""
+        """Waits until all that is wanted is this worker's, and raises AlreadyRunning where another lives."""
 
     async def run(self, writing: "ConnectionThread") -> None:
-        """Takes part until cancelled: shows that it is alive, looks who else is. `writing` is the writer's thread."""
+        """Takes part until cancelled: shows that it is alive, looks who else is, and takes what is planned for it.
+        `writing` is the writer's thread."""
+
+    async def give(self, parts: Collection[str], writing: "ConnectionThread") -> None:
+        """Parts that this worker no longer works at may be another's. Raises StoreError."""
 
     @property
     def life(self) -> object:
@@ -78,8 +104,11 @@ class Seat(Protocol):
         """The process is about to end: nothing is asked until it is answered any more."""
 
     async def leave(self, writing: "ConnectionThread") -> None:
-        """Gives the work away, at the end. Raises nothing: who can't be told will notice."""
+        """Gives all away, at the end. Raises nothing: who can't be told will notice."""
 
     def transact(self, groups: "Sequence[Group]", life: object, connection: "Connection") -> None:
         """One transaction, in the writer's thread, that was asked for in that life. Raises DBAPIError, and SeatLost
         where nothing may be written."""
+
+    def changes(self, connection: "Connection") -> Changes:
+        """In the writer's thread, whose connection it is. Raises DBAPIError."""

@@ -4,16 +4,17 @@ Two connections: one writes (see writer.py), one only reads. That one never chec
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from notifier.model.delivery import Backlog
+from notifier.model.identity import Id
 from notifier.model.incident import Check
 from notifier.store.database import Database, database_at
 from notifier.store.delivering import DeliveringStore
 from notifier.store.reader import DatabaseReader, open_reader
-from notifier.store.seat import Introduction, Seat
+from notifier.store.seat import Changes, Introduction, Seat
 from notifier.store.sql import retention
 from notifier.store.sql import worker as sql
 from notifier.store.sql.order import WRITES
@@ -67,6 +68,22 @@ class Store:
         finally:
             taking.cancel()
 
+    @property
+    def look_every(self) -> timedelta:
+        """How often it is worth to ask for `changes_from_outside`."""
+        return self._database.look_every
+
+    async def changes_from_outside(self) -> Changes:
+        """What others have written, as numbers that move with it. Raises StoreError."""
+        return await self._writer.changes_from_outside()
+
+    async def give(self, parts: Collection[str]) -> None:
+        """Parts that this worker no longer works at may be another's, behind all that was to be written for them.
+        Raises StoreError."""
+        if self.seat.is_shared:
+            await self._writer.flush()
+            await self.seat.give(parts, self._writer.thread)
+
     def is_in_place(self) -> bool:
         """Whether the database is still the one that was opened: SQLite writes to a deleted file silently."""
         return self._database.is_in_place()
@@ -87,12 +104,31 @@ class Store:
             incidents={(row.workspace, Check(row.check)): row.number for row in incidents},
         )
 
-    async def prune(self, cutoff: datetime, raise_floor: Callable[[str, int, datetime], None]) -> None:
-        """Removes finished deliveries, events without any, and snapshots, all from before `cutoff`, bit by bit.
+    async def try_it(self) -> None:
+        """Writes no more than that this worker is alive; on a shared database that is one write. Raises StoreError."""
+        await self._writer.flush()
+
+    async def prune(
+        self,
+        cutoff: datetime,
+        raise_floor: Callable[[str, Id, datetime], None],
+        workspaces: Container[str] | None = None,
+        *,
+        finished: bool = True,
+    ) -> None:
+        """Removes what is from before `cutoff`, bit by bit: where `finished`, deliveries that are, events without any,
+        and stories that are over; and snapshots of these workspaces, or of all.
 
         `raise_floor` hears of each workspace and sync, before its snapshots go, up to when nothing of it is ever news
         any more: who holds the mark in memory must not take what is forgotten for news.
         """
+        if finished:
+            await self._prune_finished(cutoff)
+        for row in await self._reader.read(retention.CROWDED_SYNCS):
+            if workspaces is None or row.workspace in workspaces:
+                await self._prune_snapshots(row.workspace, row.sync_id, cutoff, raise_floor)
+
+    async def _prune_finished(self, cutoff: datetime) -> None:
         many = {"cutoff": cutoff, "most": PRUNE_AT_ONCE}
         while (await self._reader.read(retention.LEFT_OVER, **many))[0][0]:
             await self._writer.write((retention.PRUNE_DELIVERIES, [many]), (retention.PRUNE_EVENTS, [many]))
@@ -101,17 +137,20 @@ class Store:
             await self._writer.write(
                 (retention.PRUNE_POSTED, old), (retention.PRUNE_INCIDENTS, old), (retention.PRUNE_ALERTS, old)
             )
-        for row in await self._reader.read(retention.CROWDED_SYNCS):
-            key = {"of_workspace": row.workspace, "of_sync_id": row.sync_id, "cutoff": cutoff}
-            (left,) = await self._reader.read(retention.OLD_SNAPSHOTS, **key)
-            if not left.number:
-                continue
-            # Of the same instant some may go and some stay: what goes lies below the floor.
-            newest = left.newest and left.newest + MICROSECOND
-            if newest is not None:
-                raise_floor(row.workspace, row.sync_id, newest)
-            floor = {**key, "new_floor": newest}
-            await self._writer.write((retention.RAISE_FLOOR, [floor]), (retention.PRUNE_SNAPSHOTS, [key]))
+
+    async def _prune_snapshots(
+        self, workspace: str, sync_id: Id, cutoff: datetime, raise_floor: Callable[[str, Id, datetime], None]
+    ) -> None:
+        key = {"of_workspace": workspace, "of_sync_id": sync_id, "cutoff": cutoff}
+        (left,) = await self._reader.read(retention.OLD_SNAPSHOTS, **key)
+        if not left.number:
+            return
+        # Of the same instant some may go and some stay: what goes lies below the floor.
+        newest = left.newest and left.newest + MICROSECOND
+        if newest is not None:
+            raise_floor(workspace, sync_id, newest)
+        floor = {**key, "new_floor": newest}
+        await self._writer.write((retention.RAISE_FLOOR, [floor]), (retention.PRUNE_SNAPSHOTS, [key]))
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, SeatLost, StoreError, StoreUnavailable
 from notifier.store.database import Database
-from notifier.store.seat import Seat
+from notifier.store.seat import Changes, Seat
 from notifier.store.sql.parts import Group, Values
 from notifier.store.thread import ConnectionThread
 
@@ -77,9 +77,16 @@ class Writer:
         """Commits the rows of all groups, or none. Raises StoreUnavailable (try again) or DatabaseUnusable (stop)."""
         if self._closing:
             raise StoreUnavailable(f"{self._database}: closed")
-        intent = _Intent([(statement, rows) for statement, rows in groups if rows], self._seat.life)
-        if not intent.groups:
-            return
+        asked = [(statement, rows) for statement, rows in groups if rows]
+        if asked:
+            await self._ask(asked)
+
+    async def flush(self) -> None:
+        """Waits until all that was asked for before is written, whatever became of who asked. Raises as `write`."""
+        await self._ask([])
+
+    async def _ask(self, groups: Sequence[Group]) -> None:
+        intent = _Intent(groups, self._seat.life)
         self._waiting.append(intent)
         self._asked.set()
         await intent.done
@@ -89,10 +96,10 @@ class Writer:
         self._seat.hurry()  # first: what it ends may be what the thread does
         await self.thread.run(self._database.hurry)
 
-    async def changes_from_outside(self) -> int:
-        """A number that differs once another connection than this one has written. Raises StoreUnavailable."""
+    async def changes_from_outside(self) -> Changes:
+        """What others have written, as numbers that move with it. Raises StoreUnavailable."""
         try:
-            return await self.thread.run(self._database.changes)
+            return await self.thread.run(self._seat.changes)
         except DBAPIError as error:
             raise self._database.explain(error) or error from error
 

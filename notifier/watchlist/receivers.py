@@ -23,6 +23,7 @@ from notifier.watchlist.values import (
     WebhookSecret,
 )
 
+SLACK: Final = "slack"
 SLACK_HOOKS: Final = "hooks.slack.com"
 MENTION_ON: Final = (EventType.INCIDENT_OPENED.value, EventType.INCIDENT_REMINDER.value)
 Mentions: TypeAlias = tuple[Mention, ...]
@@ -36,6 +37,8 @@ class ReceiverSettings(Part):
     """Whether it shows one message for what was seen at once, as people want it. Others get every event."""
     shows_every_start: ClassVar[bool]
     """Whether each run that is queued, or begins, is something to read there."""
+    paced_with: ClassVar[str | None] = None
+    """Whose pace it shares: of several workers one sends to all with the same word. None: it has a pace of its own."""
 
     @property
     def living(self) -> bool:
@@ -58,6 +61,7 @@ class SlackReceiver(ReceiverSettings):
 
     selective = True
     shows_every_start = True
+    paced_with = SLACK
 
     type: Literal["slack"]
     token: Credential
@@ -97,6 +101,7 @@ class SlackWebhookReceiver(ReceiverSettings):
 
     selective = True
     shows_every_start = True
+    paced_with = SLACK
 
     type: Literal["slack_webhook"]
     url: SecretUrl

@@ -62,5 +62,5 @@ def database_of_process(postgres_server: "Postgres") -> Iterator[ServerUrl]:
 async def store(database_place: DatabasePlace) -> AsyncIterator[Store]:
     """The same database, open as the worker has it."""
     async with open_store(database_place) as opened:
-        await opened.seat.until_trusted()
+        await opened.seat.until(trusted=True)
         yield opened

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 LONGEST_LOOK: Final = "20s"
 # A command that is stopped at its terminal must not stop the worker.
 _HOLD: Final = "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"
-_COMMANDED: Final = "SELECT value FROM counters WHERE name = 'commanded'"
 # Beats are left out: nothing that people see changes by them.
 _PULSE: Final = (
     "SELECT id, written FROM replicas UNION ALL SELECT name, value FROM counters WHERE name = 'commanded' ORDER BY 1"
@@ -58,6 +57,8 @@ class PostgresLook:
 
 class PostgresDatabase:
     """See `Database`, which says what is what."""
+
+    look_every = timedelta(seconds=0.25)  # what another worker watches is told here
 
     def __init__(self, place: ServerUrl) -> None:
         self._place = place
@@ -154,10 +155,6 @@ class PostgresDatabase:
 
     def hurry(self, connection: "Connection") -> None:
         """No write waits long for a lock as it is."""
-
-    def changes(self, connection: "Connection") -> int:
-        with connection.begin():
-            return int(connection.exec_driver_sql(_COMMANDED).scalar_one())
 
     def in_use(self) -> AbstractContextManager[None]:
         return nullcontext()

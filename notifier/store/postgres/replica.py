@@ -1,4 +1,4 @@
-"""One of several workers at one PostgreSQL server: which of them works, and how nobody else's writes get in between.
+"""One of several workers at one PostgreSQL server: what is its own, and how nobody else's writes get in between.
 
 The first statement of each transaction that writes is a fence: it moves a counter in this worker's row, which must
 stand where this worker left it. Who takes a dead worker's place deletes that row, if its counters still stand where
@@ -9,23 +9,25 @@ was lost.
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable, first_of
+from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable
 from notifier.store.attendance import LEASE, Attendance, Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
-from notifier.store.seat import Introduction
+from notifier.store.postgres.roll import Roll, Todo, call_roll
+from notifier.store.seat import Changes, Introduction
 from notifier.store.sql.parts import Group
+from notifier.store.sql.replicas import ADD_HINT
 from notifier.store.sql.revision import revisions
 from notifier.store.sql.watching import ADD_DELIVERY
 from notifier.store.thread import ConnectionThread
@@ -33,14 +35,13 @@ from notifier.watchlist.database import ServerUrl
 
 log = structlog.get_logger(__name__)
 
-EVERYTHING: Final = "everything"
-"""The one part that there is: whoever owns it does all the work."""
-LOOK: Final = 0.5  # seconds between two looks at the others
+LOOK: Final = 0.25  # seconds between two looks at the others
 BEAT: Final = 3.0  # seconds without a write after which one is made, so that three of them fit into a lease
 MARGIN: Final = 1.0  # seconds of a lease in which one does not trust it any more: two clocks may run unlike
 REST: Final = 1.25  # seconds between another's work and one's own: no destination is met twice in its interval
 GLANCE: Final = 0.1  # seconds between two looks at one's own clock
 RECONNECT: Final = 0.5  # seconds between two questions for the end of a commit
+NOBODY: Final = Roll({}, {}, None)
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
 
@@ -59,6 +60,8 @@ class _Life:
 class Replica:
     """See `Seat`, which says what is what. Whatever writes runs in the writer's thread, one after the other."""
 
+    is_shared = True
+
     def __init__(self, place: ServerUrl, introduction: Introduction, clock: Callable[[], float] = passed) -> None:
         self._place = place
         self._introduction = introduction
@@ -68,19 +71,22 @@ class Replica:
         self._written = 0
         self._renewed_at = clock()
         """When the last transaction that came to its end was begun: a slow answer must not stretch the trust."""
-        self._owned_at: float | None = None
-        """Since when all the work is this worker's; what others did before may not be over yet."""
-        self._is_anothers = False
         self._may_join = True
         self._ending = False
-        self._held, self._free = asyncio.Event(), asyncio.Event()
-        self._free.set()
-        self._others: dict[str, Sign] = {}
-        """The signs of all others that are there, by their IDs."""
+        self._wanted: frozenset[str] = frozenset()
+        self._watchlist = ""
+        self._has_loaded = False
+        """Whether that watchlist is yet to be put in force."""
+        self._roll = NOBODY
+        self._planned: frozenset[str] = frozenset()
+        """What this worker is to have."""
+        self._owned: dict[str, float] = {}
+        """Since when each of its parts is its own; what others did before may not be over yet."""
         self._alive: str | None = None
-        """The name of one of them that has shown a new sign since it was first seen."""
-        self._joined = asyncio.Event()
-        self._said: str | None = None
+        """The name of another that has shown a new sign since it was first seen."""
+        self._turns = 0
+        """How often this worker has moved the counter of deliveries."""
+        self._said = ""
 
     @property
     def trusted(self) -> bool:
@@ -91,15 +97,38 @@ class Replica:
         return timedelta(seconds=self._clock() - self._renewed_at)
 
     @property
-    def is_held(self) -> bool:
-        return self._owned_at is not None and self._clock() >= self._owned_at + REST and self.trusted
+    def parts(self) -> frozenset[str]:
+        if not self.trusted:
+            return frozenset()
+        rested = self._clock() - REST
+        return frozenset(part for part, since in self._owned.items() if since <= rested and part in self._planned)
 
     @property
-    def is_anothers(self) -> bool:
-        return self._is_anothers
+    def elsewhere(self) -> frozenset[str]:
+        mine = self._life.id if self._life is not None else None
+        return frozenset(part for part, owner in self._roll.owners.items() if owner not in (None, mine))
 
-    async def until(self, *, held: bool) -> None:
-        await (self._held if held else self._free).wait()
+    @property
+    def is_unanimous(self) -> bool:
+        mine = self._roll.watchlist == self._watchlist
+        return self.trusted and mine and self._roll.is_unanimous(self._wanted)
+
+    def wants(self, parts: Collection[str], watchlist: str) -> None:
+        self._has_loaded |= bool(watchlist) and watchlist != self._watchlist
+        self._wanted, self._watchlist = frozenset(parts), watchlist
+        self._planned &= self._wanted
+
+    async def changed(self, known: frozenset[str]) -> frozenset[str]:
+        while True:
+            if (parts := self.parts) != known:
+                return parts
+            await asyncio.sleep(GLANCE)
+
+    async def until(self, *, trusted: bool) -> None:
+        while True:
+            if self.trusted == trusted:
+                return
+            await asyncio.sleep(GLANCE)
 
     @property
     def life(self) -> _Life | None:
@@ -114,29 +143,29 @@ class Replica:
 
     async def take_alone(self) -> None:
         """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look."""
-        while not (self.is_held and not self._others):
+        while not (self._wanted and self.parts == self._wanted and len(self._roll.members) == 1):
             if self._alive is not None:
                 raise AlreadyRunning(str(self._place), None, self._alive)
             await asyncio.sleep(GLANCE)
 
-    async def until_trusted(self) -> None:
-        await self._joined.wait()
-
     async def run(self, writing: ConnectionThread) -> None:
         async with lazy_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking:
-            try:
-                async with asyncio.TaskGroup() as loops:
-                    loops.create_task(self._attend(writing, looking), name="attend")
-                    loops.create_task(self._watch_clock(), name="watch the lease")
-            except BaseExceptionGroup as group:
-                raise first_of(group, StoreError) or group from group
+            await self._attend(writing, looking)
+
+    async def give(self, parts: Collection[str], writing: ConnectionThread) -> None:
+        life = self._life
+        for part in parts:
+            self._owned.pop(part, None)
+        if life is not None:
+            await self._do(writing, partial(self._fenced, partial(self._give, life, sorted(parts)), life))
 
     def hurry(self) -> None:
         self._ending = True
 
     async def leave(self, writing: ConnectionThread) -> None:
         self.hurry()
-        life, self._owned_at = self._life, None
+        self._owned = {}
+        life = self._life
         if life is None:
             return
         try:
@@ -150,6 +179,7 @@ class Replica:
     def transact(self, groups: Sequence[Group], life: object, connection: Connection) -> None:
         """One transaction behind the fence. Raises DBAPIError, and SeatLost where nothing may be written."""
         self._fenced(partial(_execute, groups), life, connection)
+        self._turns += _appends(groups)
 
     def _fenced(self, work: Callable[[Connection], None], asked_in: object, connection: Connection) -> None:
         life, begun = self._life, self._clock()
@@ -204,9 +234,8 @@ class Replica:
         me = self._introduction
         with connection.begin():
             given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
-            connection.execute(sql.JOIN, {**given, "revision": revisions()[-1]})
-            connection.execute(sql.MAKE_PART, {"part": EVERYTHING})
-        self._written, self._renewed_at, self._owned_at, self._life = 0, begun, None, life
+            connection.execute(sql.JOIN, {**given, "revision": revisions()[-1], "watchlist": self._watchlist})
+        self._written, self._renewed_at, self._owned, self._life = 0, begun, {}, life
 
     def _beat(self, connection: Connection) -> None:
         life, begun = self._life, self._clock()
@@ -227,20 +256,19 @@ class Replica:
     def _lose(self, reason: str) -> None:
         if self._life is not None:
             log.warning("another worker may do the work now; this one begins anew", reason=reason)
-        self._life, self._owned_at, self._may_join = None, None, False
+        self._life, self._owned, self._may_join = None, {}, False
+
+    def _give(self, life: _Life, parts: Sequence[str], connection: Connection) -> None:
+        connection.execute(sql.GO_BY, {"id": life.id, "watchlist": self._watchlist})
+        for part in parts:
+            connection.execute(sql.GIVE, {"id": life.id, "part": part})
+
+    def changes(self, connection: Connection) -> Changes:
+        with connection.begin():
+            counters = {row.name: row.value for row in connection.execute(sql.COUNTERS)}
+        return Changes(counters["commanded"], counters["appended"] - self._turns, counters["hinted"])
 
     # --- looks ---
-
-    async def _watch_clock(self) -> None:
-        """Tells those who wait when the work is this worker's, and when it is no more."""
-        while True:
-            if self.is_held:
-                self._free.clear()
-                self._held.set()
-            else:
-                self._held.clear()
-                self._free.set()
-            await asyncio.sleep(GLANCE)
 
     async def _attend(self, writing: ConnectionThread, looking: ConnectionThread) -> None:
         """The loop's border: what can't be seen or done now is at the next look."""
@@ -264,67 +292,76 @@ class Replica:
             if not self._may_join:
                 return False
             await self._do(writing, self._join)
-            self._joined.set()
         begun = self._clock()
         with as_store_errors(self._place):
-            seen = await looking.run(_all)
-        signs = {row["id"]: Sign(row["beats"], row["written"]) for row in seen}
-        dead = self._attendance.look(signs, begun, self._clock(), self._renewed_at)
+            roll = await looking.run(call_roll)
+        dead = self._attendance.look(roll.signs, begun, self._clock(), self._renewed_at)
         life = self._life
         if life is None:
             return False
-        if life.id not in signs:
+        if life.id not in roll.members:
             self._lose("its place was taken, or the database went back in time")
             return False
         dead.pop(life.id, None)
-        owner = next((row for row in seen if row["part"] == EVERYTHING), None)
-        self._note_others(life, seen, signs)
-        self._is_anothers = owner is not None and owner["id"] != life.id
-        if owner is None or owner["id"] != life.id:
-            self._owned_at = None
-        elif self._owned_at is None:
-            self._owned_at = begun
-        if dead or owner is None:
-            for row in seen:
-                if row["id"] in dead:
-                    log.warning("another worker is silent; its place is taken", replica=row["name"])
-            await self._do(writing, partial(self._fenced, partial(_take, life.id, dead), life))
+        self._note(life, roll, roll.plan(self._wanted, dead), begun)
+        if (todo := self._todo(life, roll, dead)) is not None:
+            for worker in dead:
+                log.warning("another worker is silent; its place is taken", replica=roll.members[worker].name)
+            await self._do(writing, partial(self._fenced, todo.carry_out, life))
+            self._has_loaded &= self._watchlist != todo.in_force
             return True
-        if self._owned_at is not None:
-            self._say("this worker does the work")
-        else:
-            self._say("this worker stands by: another does the work", replica=owner["name"])
         if self._clock() - self._renewed_at >= BEAT - LOOK:
             await self._do(writing, self._beat)
         return False
 
-    def _note_others(self, life: _Life, seen: Sequence[RowMapping], signs: dict[str, Sign]) -> None:
-        moved = (row["name"] for row in seen if self._others.get(row["id"], signs[row["id"]]) != signs[row["id"]])
+    def _note(self, life: _Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:
+        """What a look has shown: who is there, what is this worker's, and what it is to have."""
+        before = self._roll.members
+        moved = (
+            member.name
+            for worker, member in roll.members.items()
+            if worker != life.id and worker in before and before[worker].sign != member.sign
+        )
         self._alive = next(moved, self._alive)
-        self._others = {other: sign for other, sign in signs.items() if other != life.id}
+        self._roll = roll
+        self._owned = {part: self._owned.get(part, begun) for part in roll.parts_of(life.id)}
+        self._planned = frozenset(part for part, worker in plan.items() if worker == life.id)
+        if self._watchlist in ("", roll.watchlist) or self._has_loaded:
+            self._say("")
+        else:
+            self._say("another watchlist was loaded after this worker's, which stands by until its own is the same")
+
+    def _todo(self, life: _Life, roll: Roll, dead: Mapping[str, Sign]) -> Todo | None:
+        """What is to be written after a look; None for nothing."""
+        free = {part for part, owner in roll.owners.items() if owner is None or owner in dead}
+        todo = Todo(
+            life.id,
+            dead,
+            make=sorted(self._wanted - roll.owners.keys()),
+            claim=sorted(self._planned & (free | (self._wanted - roll.owners.keys()))),
+            drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
+            watchlist=self._watchlist,
+            in_force=self._watchlist if self._has_loaded else None,
+        )
+        is_known = roll.members[life.id].watchlist == todo.watchlist and todo.in_force is None
+        return None if is_known and not (dead or todo.make or todo.claim or todo.drop) else todo
 
     def _say(self, sentence: str, **fields: Any) -> None:
         """Once, until there is something else to say."""
         if self._said != sentence:
             self._said = sentence
-            log.info(sentence, **fields)
+            if sentence:
+                log.info(sentence, **fields)
 
 
 def _execute(groups: Sequence[Group], connection: Connection) -> None:
-    if any(statement is ADD_DELIVERY for statement, _ in groups):
+    if _appends(groups):
         connection.execute(sql.TAKE_TURN)
+    if any(statement is ADD_HINT for statement, _ in groups):
+        connection.execute(sql.HINTED)
     for statement, rows in groups:
         connection.execute(statement, list(rows))
 
 
-def _take(life: str, dead: dict[str, Sign], connection: Connection) -> None:
-    for worker, sign in dead.items():
-        seen = {"id": worker, "beats": sign.beats, "written": sign.written}
-        connection.execute(sql.FREE, seen)
-        connection.execute(sql.EXPEL, seen)
-    connection.execute(sql.MAKE_PART, {"part": EVERYTHING})  # or nobody would work, should somebody have deleted it
-    connection.execute(sql.CLAIM, {"id": life, "part": EVERYTHING})
-
-
-def _all(connection: Connection) -> Sequence[RowMapping]:
-    return connection.execute(sql.LOOK).mappings().all()
+def _appends(groups: Sequence[Group]) -> bool:
+    return any(statement is ADD_DELIVERY for statement, _ in groups)

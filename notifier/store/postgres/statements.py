@@ -22,8 +22,14 @@ def _limited(statement: str, *more: str) -> TextClause:
 
 JOIN: Final = _limited(
     "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
-    "SELECT :id, :name, :pid, :version, :revision, '', now, now "
+    "SELECT :id, :name, :pid, :version, :revision, :watchlist, now, now "
     "FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock"
+)
+GO_BY: Final = text("UPDATE replicas SET watchlist = :watchlist WHERE id = :id AND watchlist <> :watchlist")
+PUT_IN_FORCE: Final = text(
+    "INSERT INTO in_force (id, watchlist, since) "
+    "VALUES (1, :watchlist, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (id) DO UPDATE "
+    "SET watchlist = excluded.watchlist, since = excluded.since WHERE in_force.watchlist <> excluded.watchlist"
 )
 MAKE_PART: Final = text(
     "INSERT INTO parts (name, since) VALUES (:part, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
@@ -37,14 +43,17 @@ FENCE: Final = _limited(
 )
 # Numbers of rows are not in the order of their commits: who asks for what is beyond the last would never see the rest.
 TAKE_TURN: Final = text("UPDATE counters SET value = value + 1 WHERE name = 'appended'")
+HINTED: Final = text("UPDATE counters SET value = value + 1 WHERE name = 'hinted'")
+COUNTERS: Final = text("SELECT name, value FROM counters")
 BEAT: Final = _limited(
     "UPDATE replicas SET beats = beats + 1, seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
     "WHERE id = :id AND written = :written"
 )
 OUTCOME: Final = text(f"SELECT written, {_LIMITS} FROM replicas WHERE id = :id FOR UPDATE")  # noqa: S608 - no value
 LOOK: Final = text(
-    "SELECT replicas.id, replicas.name, beats, written, parts.name AS part "
-    "FROM replicas LEFT JOIN parts ON parts.owner = replicas.id"
+    "SELECT 'replica' AS kind, id, name, beats, written, watchlist FROM replicas "
+    "UNION ALL SELECT 'part', owner, name, 0, 0, '' FROM parts "
+    "UNION ALL SELECT 'in force', '', '', 0, 0, watchlist FROM in_force"
 )
 # What a frozen worker left open holds its row, and no time-out ends that surely: it may be frozen amid what it sends,
 # and psycopg ends each `executemany` with a Flush behind its Sync, upon which the server no longer counts as idle.
@@ -59,4 +68,9 @@ CLAIM: Final = text(
     "UPDATE parts SET owner = :id, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
     "WHERE name = :part AND owner IS NULL"
 )
+GIVE: Final = text(
+    "UPDATE parts SET owner = NULL, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
+    "WHERE name = :part AND owner = :id"
+)
+DROP_PART: Final = text("DELETE FROM parts WHERE name = :part AND owner IS NULL")
 LEAVE: Final = _limited("DELETE FROM replicas WHERE id = :id AND written = :written")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Row
@@ -38,6 +39,8 @@ class SqliteLook:
 
 class SqliteDatabase:
     """See `Database`, which says what is what."""
+
+    look_every = timedelta(seconds=2)  # `deliveries retry` is taken up within five
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -116,11 +119,6 @@ class SqliteDatabase:
 
         wait_for_lock(SHORT_PATIENCE, connection)
 
-    def changes(self, connection: "Connection") -> int:
-        from notifier.store.sqlite.pulse import data_version
-
-        return data_version(self._path, connection)
-
     @contextmanager
     def in_use(self) -> Iterator[None]:
         self._identity = files.identity(self._path)
@@ -132,9 +130,10 @@ class SqliteDatabase:
         return files.identity(self._path) == self._identity
 
     def seat(self, introduction: Introduction) -> Seat:
+        from notifier.store.sqlite.pulse import data_version
         from notifier.store.sqlite.seat import SoleSeat
 
-        return SoleSeat()
+        return SoleSeat(partial(data_version, self._path))
 
     def _look_before(self) -> None:
         """The worker's own server has checked the file, and must not open it by other means."""

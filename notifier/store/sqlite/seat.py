@@ -1,10 +1,11 @@
 """The only place at a file of SQLite: who holds the file's lock has it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import Connection
 
+from notifier.store.seat import Changes
 from notifier.store.sql.parts import Group
 from notifier.store.thread import ConnectionThread
 
@@ -12,25 +13,39 @@ from notifier.store.thread import ConnectionThread
 class SoleSeat:
     """The only place: all is this worker's, always."""
 
+    is_shared = False
     trusted = True
-    is_held = True
-    is_anothers = False
     is_lost = False
+    is_unanimous = True
     idle = None
     life = None
+    elsewhere: frozenset[str] = frozenset()
 
-    async def until(self, *, held: bool) -> None:
-        if not held:
+    def __init__(self, version: Callable[[Connection], int]) -> None:
+        """`version` gives a number that differs once another process has written."""
+        self.parts: frozenset[str] = frozenset()
+        self._version = version
+
+    def wants(self, parts: Collection[str], watchlist: str) -> None:
+        self.parts = frozenset(parts)
+
+    async def changed(self, known: frozenset[str]) -> frozenset[str]:
+        if self.parts == known:
+            await asyncio.Event().wait()
+        return self.parts
+
+    async def until(self, *, trusted: bool) -> None:
+        if not trusted:
             await asyncio.Event().wait()
 
     async def take_alone(self) -> None:
         """It is alone."""
 
-    async def until_trusted(self) -> None:
-        """It has its place."""
-
     async def run(self, writing: ConnectionThread) -> None:
         await asyncio.Event().wait()
+
+    async def give(self, parts: Collection[str], writing: ConnectionThread) -> None:
+        """There is nobody else."""
 
     def anew(self) -> None:
         """Nothing is ever lost."""
@@ -45,3 +60,6 @@ class SoleSeat:
         with connection.begin():
             for statement, rows in groups:
                 connection.execute(statement, list(rows))
+
+    def changes(self, connection: Connection) -> Changes:
+        return Changes(self._version(connection))

@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 from notifier.delivering.deliverer import Deliverer
 from notifier.delivering.queue import ReceiverQueue
 from notifier.model.delivery import Delivered, DeliveryState, Outcome, ReceiverState, Retry
-from notifier.model.errors import DatabaseUnusable, StoreUnavailable
-from notifier.store.orders import retry_deliveries
+from notifier.model.errors import DatabaseUnusable
 from notifier.store.store import Store
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
 from tests.integration.delivering.test_queue import Scripted, Stage, until_quiet
@@ -39,54 +38,12 @@ def faults(said: list[Any]) -> list[str]:
 
 def stage_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, ReceiverQueue, Deliverer]:
     stage = Stage(store, monkeypatch, Scripted(lambda _: Delivered()))
-    UNDER_WAY.count(store.delivering, "changes_from_outside", "receivers")
+    UNDER_WAY.count(store, "changes_from_outside")
+    UNDER_WAY.count(store.delivering, "receivers")
     queue = stage.queue()
-    return stage, queue, Deliverer({"pipeline": lambda _: queue}, store.delivering)
-
-
-# --- commands' changes ---
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("error", "told"), [(StoreUnavailable("the disk failed"), 0), (RuntimeError("a fault of ours"), 1)]
-)
-async def test_a_first_look_that_fails_ends_nothing_and_what_a_command_did_meanwhile_is_taken_up(
-    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, told: int
-) -> None:
-    stage, _, deliverer = stage_of(store, monkeypatch)
-    stage.receiver.script = lambda _: Retry("HTTP 500")
-    monkeypatch.setattr(
-        store.delivering, "changes_from_outside", failing_times(1, error, store.delivering.changes_from_outside)
-    )
-    await stage.record("evt_1", sync_id=1)
-    with capture_logs() as said:
-        async with running(deliverer.run()):
-            await until_quiet()
-            assert stage.receiver.take() == ["evt_1"]
-            assert retry_deliveries(store.place, DeliveryFilter(), stage.clock.now, ["pipeline"]).ids == (1,)
-            await stage.passes(step=1, seconds=5)
-            assert stage.receiver.take() == ["evt_1"]
-    assert len(faults(said)) == told
-
-
-@pytest.mark.asyncio
-async def test_a_look_that_fails_by_a_fault_of_ours_is_told_and_made_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage, _, deliverer = stage_of(store, monkeypatch)
-    stage.receiver.script = lambda _: Retry("HTTP 500")
-    await stage.record("evt_1", sync_id=1)
-    with capture_logs() as said:
-        async with running(deliverer.run()):
-            await until_quiet()
-            monkeypatch.setattr(
-                store.delivering, "receivers", failing_times(1, KeyError("a fault of ours"), store.delivering.receivers)
-            )
-            retry_deliveries(store.place, DeliveryFilter(), stage.clock.now, ["pipeline"])
-            await stage.passes(step=1, seconds=5)
-            assert stage.receiver.take() == ["evt_1", "evt_1"]
-    assert faults(said) == ["commands' changes can't be seen by a fault of the notifier; please report it"]
+    deliverer = Deliverer({"pipeline": lambda _: queue}, store.delivering)
+    deliverer.begin(["pipeline"])
+    return stage, queue, deliverer
 
 
 # --- the end ---
@@ -215,7 +172,9 @@ async def test_in_a_round_a_fault_in_reading_leaves_what_is_pending(
         store.delivering, "pending", failing_times(9, ValueError("a fault of ours"), store.delivering.pending)
     )
     with capture_logs() as said:
-        await Deliverer({"pipeline": lambda _: stage.queue(once=True)}, store.delivering).drain_once()
+        deliverer = Deliverer({"pipeline": lambda _: stage.queue(once=True)}, store.delivering)
+        deliverer.begin(["pipeline"])
+        await deliverer.drain_once()
     assert await store.delivering.count_pending() == 1
     assert len(faults(said)) == 1
 

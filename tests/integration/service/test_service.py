@@ -131,8 +131,8 @@ async def test_retention_is_looked_after_again_while_the_worker_runs(
     monkeypatch.setattr(loops, "PRUNE_EVERY", SOON)
     done, prune = [], Store.prune
 
-    async def pruned(store: Store, *given: Any) -> None:
-        await prune(store, *given)
+    async def pruned(store: Store, *given: Any, **named: Any) -> None:
+        await prune(store, *given, **named)
         done.append(given)
 
     monkeypatch.setattr(Store, "prune", pruned)

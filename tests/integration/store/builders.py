@@ -94,7 +94,7 @@ def a_settlement(delivery: PendingDelivery | int, state: DeliveryState, **given:
 # --- looks at a file, past the store ---
 
 
-def nobody(workspace: str, sync_id: int, floor: datetime) -> None:
+def nobody(workspace: str, sync_id: Id, floor: datetime) -> None:
     """Holds no marks in memory, whose floors retention would have to raise."""
 
 

@@ -32,9 +32,10 @@ async def test_a_worker_that_is_frozen_in_a_transaction_is_replaced(
         place = ServerUrl(url)
         # Its clock is three times as fast: it waits for a lease, and looks no less often than it must.
         living = Replica(place, Introduction("living", 2, "1"), clock=lambda: 3 * time.monotonic())
+        living.wants(["everything"], "the watchlist")
         async with database_at(place).writing() as writing, asyncio.timeout(30):
             running = asyncio.create_task(living.run(writing))
-            await living.until(held=True)
+            assert await living.changed(frozenset()) == {"everything"}
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         with pytest.raises(psycopg.OperationalError):

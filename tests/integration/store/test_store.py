@@ -520,19 +520,19 @@ def from_another_process(path: str) -> None:
 
 @pytest.mark.asyncio
 async def test_changes_from_outside_are_those_of_others_and_not_our_own(store: Store, database: Path) -> None:
-    at_first = await store.delivering.changes_from_outside()
+    at_first = await store.changes_from_outside()
     await store.watching.record(FULL)
     await store.delivering.settle(a_settlement(1, DeliveryState.DELIVERED))
     await store.delivering.pending("growth", 0, 9)
     rows(database, "SELECT * FROM deliveries")  # looking is no change
-    assert await store.delivering.changes_from_outside() == at_first
+    assert await store.changes_from_outside() == at_first
     assert await asyncio.to_thread(run_to_its_end, from_another_process, str(database)) == 0
-    second = await store.delivering.changes_from_outside()
+    second = await store.changes_from_outside()
     assert second != at_first
     await store.save_worker("1", NOW, NOW)
-    assert await store.delivering.changes_from_outside() == second
+    assert await store.changes_from_outside() == second
     change(database, "DELETE FROM receivers")
-    assert await store.delivering.changes_from_outside() != second
+    assert await store.changes_from_outside() != second
 
 
 @pytest.mark.asyncio

@@ -76,7 +76,7 @@ async def test_on_a_full_disk_the_store_does_not_work_and_reads_go_on(store: Sto
         assert not store.works
         assert len(await store.delivering.pending("growth", 0, 9)) == 2
         assert (await store.delivering.message("evt_1")).event_id == "evt_1"
-        assert await store.delivering.changes_from_outside()
+        assert await store.changes_from_outside()
 
 
 @pytest.mark.asyncio

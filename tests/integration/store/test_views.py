@@ -332,9 +332,9 @@ async def test_a_retry_asks_for_a_probe_and_leaves_what_is_known_of_the_receiver
 @pytest.mark.asyncio
 async def test_a_running_worker_sees_what_was_retried(store: Store, database: Path) -> None:
     await fill(store)
-    before = await store.delivering.changes_from_outside()
+    before = await store.changes_from_outside()
     await asyncio.to_thread(retry_deliveries, database, DeliveryFilter(state=DEAD), LATER, BOTH)
-    assert await store.delivering.changes_from_outside() != before
+    assert await store.changes_from_outside() != before
     revived, other = await store.delivering.pending("growth", 0, 9)
     assert (revived.id, revived.next_attempt_at, revived.clock_started_at, revived.aside) == (2, LATER, LATER, False)
     assert other.id == 3

@@ -13,6 +13,7 @@ from notifier.store.postgres.replica import Replica
 from notifier.store.seat import Introduction
 from notifier.store.sql import worker as statements
 from notifier.store.sql.parts import Group
+from notifier.store.store import Store
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.builders import NOW
 
@@ -27,6 +28,10 @@ def change_at(url: str, statement: LiteralString, *given: Any) -> int:
     """The number of rows that a statement changed, past all workers and lines."""
     with psycopg.connect(url, autocommit=True) as connection:
         return connection.execute(statement, given).rowcount
+
+
+WORK = "everything"
+"""The only part that there is."""
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -63,6 +68,7 @@ class Worker:
         self.name = name
         self.clock = clock
         self.seat = Replica(place, Introduction(name, 1, "0"), clock)
+        self.seat.wants([WORK], "the watchlist")
         self.writing = PostgresThread(engine_for_thread(place, "READ COMMITTED"))
         self.looking = PostgresThread(engine_for_thread(place, "AUTOCOMMIT"))
 
@@ -83,6 +89,12 @@ class Worker:
     async def close(self) -> None:
         await self.writing.close()
         await self.looking.close()
+
+
+async def settled(store: Store) -> None:
+    """Until the worker has all the work, and nothing else is written just then."""
+    store.seat.wants([WORK], "the watchlist")
+    await store.seat.changed(frozenset())
 
 
 @asynccontextmanager

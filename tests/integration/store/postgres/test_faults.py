@@ -21,6 +21,7 @@ from tests.integration.store.postgres.kit import (
     kept,
     pass_time,
     rows_at,
+    settled,
     until,
     workers,
 )
@@ -62,7 +63,7 @@ async def test_a_line_that_breaks_at_a_statement_leaves_all_or_nothing_of_the_wr
 ) -> None:
     """The reset may overtake the last statement or its COMMIT, or not."""
     async with open_store(ServerUrl(far_url)) as store:
-        await store.seat.until(held=True)  # nothing else is written just then
+        await settled(store)  # nothing else is written just then
         at_statement(store, number, line.close)
         try:
             await store.watching.record(FULL)
@@ -79,7 +80,7 @@ async def test_a_line_that_breaks_at_a_statement_leaves_all_or_nothing_of_the_wr
 async def test_a_worker_that_is_expelled_writes_all_or_nothing_and_is_told_which(url: str, number: int) -> None:
     """Before the fence nothing of it is written; after it, who expels waits for the write's end."""
     async with open_store(ServerUrl(url)) as store:
-        await store.seat.until(held=True)  # nothing else is written just then
+        await settled(store)  # nothing else is written just then
         loop = asyncio.get_running_loop()
         expelling: list[asyncio.Future[int]] = []
         is_over = False
@@ -117,7 +118,7 @@ async def test_a_worker_that_is_expelled_writes_all_or_nothing_and_is_told_which
 @pytest.mark.asyncio
 async def test_a_slow_line_changes_no_outcome(far_url: str, line: Line, url: str) -> None:
     async with open_store(ServerUrl(far_url)) as store:
-        await store.seat.until_trusted()
+        await store.seat.until(trusted=True)
         line.delay(0.05)
         await store.watching.record(FULL)
         assert counts(url) == ALL_OF_IT
@@ -141,9 +142,9 @@ def owner(url: str) -> Any:
 async def test_only_one_holds_the_work_and_not_at_once(url: str) -> None:
     async with workers(url, "a", "b") as [first, second]:
         await both(url, first, second)
-        assert not first.seat.is_held
+        assert not first.seat.parts
         await pass_time(REST, first, second)
-        assert (first.seat.is_held, second.seat.is_held) == (True, False)
+        assert (bool(first.seat.parts), bool(second.seat.parts)) == (True, False)
 
 
 @pytest.mark.asyncio
@@ -192,10 +193,10 @@ async def test_trust_ends_a_margin_before_the_lease_from_the_beginning_of_the_la
         worker.seat._fenced = slow  # type: ignore[method-assign,assignment]
         await worker.write("slow")
         worker.clock.now = begun + LEASE - MARGIN - 0.01
-        assert worker.seat.is_held
+        assert worker.seat.parts
         worker.clock.now = begun + LEASE - MARGIN
         assert not worker.seat.trusted
-        assert not worker.seat.is_held
+        assert not worker.seat.parts
 
 
 @pytest.mark.asyncio
@@ -205,10 +206,10 @@ async def test_a_database_that_was_away_for_longer_than_a_lease_finds_the_same_l
         await pass_time(2.0, first, second)
         life = first.id
         first.clock.now += 10 * LEASE  # no look of either came through
-        assert not first.seat.is_held
+        assert not first.seat.parts
         await second.look()
         await first.look()
-        assert first.seat.is_held
+        assert first.seat.parts
         assert (first.id, owner(url)) == (life, life)
 
 

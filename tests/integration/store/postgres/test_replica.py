@@ -16,7 +16,7 @@ from notifier.store.postgres.replica import Replica
 from notifier.store.seat import Introduction
 from notifier.store.store import open_store
 from notifier.watchlist.database import ServerUrl
-from tests.integration.store.postgres.kit import a_sign_of_life, change_at, kept, rows_at, until, workers
+from tests.integration.store.postgres.kit import a_sign_of_life, change_at, kept, rows_at, settled, until, workers
 from tests.postgres.server import Postgres, name_of
 
 FAULT = "the other workers can't be seen by a fault of the notifier; please report it"
@@ -34,7 +34,7 @@ async def test_a_store_whose_commit_was_not_answered_closes_though_the_server_is
         with Line(postgres_server.port) as line:
             place = ServerUrl(postgres_server.url(name_of(url), line.port))
             store = await opened.enter_async_context(open_store(place))
-            await store.seat.until_trusted()
+            await store.seat.until(trusted=True)
             line.swallow_commit(silently=True)
             write = asyncio.create_task(store._writer.write(a_sign_of_life("mine")))
             await until(lambda: line.swallowed)
@@ -118,7 +118,7 @@ async def test_a_server_that_is_away_when_the_worker_begins_to_look_is_waited_fo
 @pytest.mark.asyncio
 async def test_a_table_that_is_gone_ends_the_worker_with_one_sentence(url: str) -> None:
     async with open_store(ServerUrl(url)) as store:
-        await store.seat.until_trusted()
+        await store.seat.until(trusted=True)
         change_at(url, "DROP TABLE parts")
         await until(store.attending.done)
         error = store.attending.exception()
@@ -169,8 +169,7 @@ async def test_what_was_asked_for_in_a_life_is_not_written_in_the_next(
 
     async with open_store(ServerUrl(url)) as store:
         seat = store.seat
-        await seat.until_trusted()
-        await until(lambda: rows_at(url, "SELECT owner FROM parts WHERE owner IS NOT NULL"))
+        await settled(store)
         monkeypatch.setattr(Replica, "_fenced", slow)
         first = asyncio.create_task(store._writer.write(a_sign_of_life("first")))
         await until(inside.is_set)
@@ -200,18 +199,20 @@ async def test_a_new_life_does_not_own_what_the_old_one_did(url: str) -> None:
         await second.look()
         first.clock.now += 2.0
         await first.look()
-        assert first.seat.is_held
+        assert first.seat.parts
         change_at(url, "DELETE FROM replicas WHERE id = %s", first.id)
         with pytest.raises(SeatLost):
             await first.write("old")
-        first.seat._owned_at = first.clock.now  # as a look leaves it that ends when a write finds its place taken
+        first.seat._owned = {
+            "everything": first.clock.now
+        }  # as a look leaves it that ends when a write finds its place taken
         await second.look()
         first.seat.anew()
         await first.writing.run(partial(first.seat._join))
         first.clock.now += 2.0
         await first.seat._do(first.writing, first.seat._beat)
         assert first.seat.trusted
-        assert not first.seat.is_held
+        assert not first.seat.parts
         assert kept(url) is None
 
 
@@ -224,7 +225,7 @@ async def test_what_is_told_of_a_commit_whose_answer_was_lost_is_what_became_of_
     far_url: str, line: Line, url: str, *, is_done: bool
 ) -> None:
     async with open_store(ServerUrl(far_url)) as store:
-        await store.seat.until_trusted()
+        await store.seat.until(trusted=True)
         life = rows_at(url, "SELECT id FROM replicas")
         (line.swallow_commit if is_done else line.lose_commit)()
         write = store._writer.write(a_sign_of_life("mine"))

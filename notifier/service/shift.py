@@ -1,0 +1,109 @@
+"""What one worker works at: it follows its seat, takes the parts of the work that are its own, and gives them away.
+
+What works at a part is made anew each time that the part is taken: what makes a restart safe makes this safe.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from notifier.model.errors import StoreUnavailable
+from notifier.model.part import UPKEEP, workspace_of
+from notifier.service.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+STORE_PATIENCE: Final = 1.0  # seconds before a part is taken or given another time
+TIDY_EVERY: Final = timedelta(seconds=5)
+
+
+class Shift:
+    """Runs until cancelled; what ended by an error ends it. What it holds then is given by whoever cancelled it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._seat = worker.store.seat
+        self._holding: dict[str, asyncio.Task[None]] = {}
+        self._over: dict[str, asyncio.Event] = {}
+
+    async def run(self) -> None:
+        """Raises StoreError, alone or in a group."""
+        async with asyncio.TaskGroup() as group:
+            known = frozenset(self._worker.taken)
+            self._begin(known, group)
+            while True:
+                held = await self._seat.changed(known)
+                for part in known - held:
+                    self._over[part].set()
+                self._begin(held - known, group)
+                known = held
+
+    def _begin(self, parts: frozenset[str], group: asyncio.TaskGroup) -> None:
+        if parts and self._seat.is_shared:
+            log.info("parts of the work are this worker's", parts=sorted(parts))
+        for part in parts:
+            over = self._over[part] = asyncio.Event()
+            before = self._holding.get(part)
+            self._holding[part] = group.create_task(self._hold(part, over, before), name=f"work at {part}")
+
+    async def _hold(self, part: str, over: asyncio.Event, before: "asyncio.Task[None] | None") -> None:
+        """From taking a part to giving it away. `before`: its last holding here, which may not be over."""
+        if before is not None:
+            await asyncio.wait([before])
+        if part not in self._worker.taken:
+            await self._until_done(part, over, self._worker.take)
+        if part in self._worker.taken:
+            await _until(over, self._work_at(part))
+            await self._worker.let_go(part)
+        if part not in self._seat.parts:  # else it was planned for another only for a while
+            await self._until_done(part, None, self._give)
+
+    async def _until_done(self, part: str, over: asyncio.Event | None, act: Callable[[str], Awaitable[None]]) -> None:
+        """Acts once the database can be written, or not at all once it is over."""
+        while over is None or not over.is_set():
+            try:
+                await act(part)
+            except StoreUnavailable as error:
+                log.debug("put off: the database can't be used", part=part, error=str(error))
+                await asyncio.sleep(STORE_PATIENCE)
+            else:
+                return
+
+    async def _give(self, part: str) -> None:
+        await self._worker.store.give([part])
+        log.info("a part of the work is given away", part=part)
+
+    async def _work_at(self, part: str) -> None:
+        worker = self._worker
+        if part == UPKEEP:
+            await self._keep_up()
+        elif part in worker.receivers:
+            await asyncio.Event().wait()  # the deliverer works, whose attempts may outlast this
+        else:
+            await worker.watching[workspace_of(part)].run()
+
+    async def _keep_up(self) -> None:
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._worker.liveness.send_heartbeats(), name="heartbeat")
+            if not self._worker.is_tidy:
+                loops.create_task(self._tidy(), name="forget what is no longer watched")
+
+    async def _tidy(self) -> None:
+        """Once all workers go by the watchlist that this one does."""
+        while not self._worker.is_tidy:
+            if self._seat.is_unanimous:
+                await self._until_done(UPKEEP, None, lambda _: self._worker.tidy())
+            else:
+                await asyncio.sleep(TIDY_EVERY.total_seconds())
+        await asyncio.Event().wait()
+
+
+async def _until(over: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Lets something run until it is over; raises what it raises."""
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(work)
+        await over.wait()
+        working.cancel()
