@@ -23,7 +23,15 @@ from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.database import database_at
 from notifier.store.seat import replica_name
 from notifier.store.views.overview import WorkspaceView
-from notifier.store.views.status import RunView, Status, SyncView, count_open, read_status, require_recent_worker
+from notifier.store.views.status import (
+    ReplicaView,
+    RunView,
+    Status,
+    SyncView,
+    count_open,
+    read_status,
+    require_recent_worker,
+)
 from notifier.watchlist.database import DatabasePlace, ServerUrl
 from notifier.watchlist.reading.place import default_database
 
@@ -142,13 +150,19 @@ def _some_of(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
+def _state_of(replica: ReplicaView) -> Text:
+    if replica.silence >= REPLICA_LASTS:
+        return Text("silent", "red")
+    if replica.standing_by is not None:
+        return Text(f"stands by: {replica.standing_by}", "yellow")
+    return Text("works", "green") if replica.parts else Text("stands by")
+
+
 def _replicas_table(view: Status, now: datetime) -> Table:
     rows = [
         (
             replica.name,
-            Text(*(("works", "green") if replica.parts else ("stands by", "")))
-            if replica.silence < REPLICA_LASTS
-            else Text("silent", "red"),
+            _state_of(replica),
             plain(replica.version),
             ago(now - replica.silence, now),
             ", ".join(replica.parts),

@@ -31,23 +31,34 @@ class Shift:
 
     async def run(self) -> None:
         """Raises StoreError, alone or in a group."""
+        seat = self._seat
         async with asyncio.TaskGroup() as group:
             known = frozenset(self._worker.taken)
             self._begin(known, group)
             while True:
-                held = await self._seat.changed(known)
+                held, leaving = seat.parts, seat.leaving
                 for part in known - held:
                     self._over[part].set()
                 self._begin(held - known, group)
+                for part in (
+                    leaving - self._holding.keys()
+                ):  # it was claimed, and planned for another before it was taken
+                    self._begin_to_hold(part, group).set()
                 known = held
+                await seat.changed(held, leaving)
 
     def _begin(self, parts: frozenset[str], group: asyncio.TaskGroup) -> None:
         if parts and self._seat.is_shared:
             log.info("parts of the work are this worker's", parts=sorted(parts))
         for part in parts:
-            over = self._over[part] = asyncio.Event()
-            before = self._holding.get(part)
-            self._holding[part] = group.create_task(self._hold(part, over, before), name=f"work at {part}")
+            self._begin_to_hold(part, group)
+
+    def _begin_to_hold(self, part: str, group: asyncio.TaskGroup) -> asyncio.Event:
+        over = self._over[part] = asyncio.Event()
+        before = self._holding.get(part)
+        task = self._holding[part] = group.create_task(self._hold(part, over, before), name=f"work at {part}")
+        task.add_done_callback(lambda done: self._holding.pop(part) if self._holding.get(part) is done else None)
+        return over
 
     async def _hold(self, part: str, over: asyncio.Event, before: "asyncio.Task[None] | None") -> None:
         """From taking a part to giving it away. `before`: its last holding here, which may not be over."""
@@ -58,6 +69,8 @@ class Shift:
         if part in self._worker.taken:
             await _until(over, self._work_at(part))
             await self._worker.let_go(part)
+        for receiver in self._worker.receivers.get(part, ()):  # of the worker before, too
+            await self._worker.deliverer.over(receiver)
         if part not in self._seat.parts:  # else it was planned for another only for a while
             await self._until_done(part, None, self._give)
 

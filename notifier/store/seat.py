@@ -62,6 +62,10 @@ class Seat(Protocol):
         """What of the work is this worker's, now and as far as is planned, and has rested since another had it."""
 
     @property
+    def leaving(self) -> frozenset[str]:
+        """What is this worker's and planned for another: to be given once nothing is done for it any more."""
+
+    @property
     def elsewhere(self) -> frozenset[str]:
         """What of the work is another worker's, as far as is known."""
 
@@ -73,8 +77,8 @@ class Seat(Protocol):
         """What there is to do by the watchlist that this worker has loaded, and that one's fingerprint. The last that
         anyone has loaded is in force; who goes by another has no part, and neither has who wants nothing."""
 
-    async def changed(self, known: frozenset[str]) -> frozenset[str]:
-        """Waits until `parts` are others than those, and gives them."""
+    async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
+        """Waits until `parts` or `leaving` are others than those."""
 
     async def until(self, *, trusted: bool) -> None:
         """Waits until this worker is trusted, or is it no more."""

@@ -48,7 +48,7 @@ def _replica(view: ReplicaView) -> Document:
         "started_at": _time(view.started_at),
         "last_seen_at": _time(view.last_seen_at),
         "parts": list(view.parts),
-        "standing_by": None,
+        "standing_by": view.standing_by,
     }
 
 

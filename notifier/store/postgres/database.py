@@ -43,7 +43,8 @@ class PostgresLook:
     replicas = (
         "SELECT replicas.name, version, joined_at AS started_at, seen_at AS last_seen_at, "
         "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_at AS silent, "
-        "coalesce(string_agg(parts.name, ' ' ORDER BY parts.name), '') AS parts "
+        "coalesce(string_agg(parts.name, chr(10) ORDER BY parts.name), '') AS parts, "
+        "watchlist <> '' AND watchlist <> (SELECT watchlist FROM in_force) AS goes_by_another "
         "FROM replicas LEFT JOIN parts ON owner = replicas.id GROUP BY replicas.id ORDER BY replicas.name, joined_at"
     )
 

@@ -104,6 +104,10 @@ class Replica:
         return frozenset(part for part, since in self._owned.items() if since <= rested and part in self._planned)
 
     @property
+    def leaving(self) -> frozenset[str]:
+        return frozenset(self._owned.keys() - self._planned) if self.trusted else frozenset()
+
+    @property
     def elsewhere(self) -> frozenset[str]:
         mine = self._life.id if self._life is not None else None
         return frozenset(part for part, owner in self._roll.owners.items() if owner not in (None, mine))
@@ -118,10 +122,10 @@ class Replica:
         self._wanted, self._watchlist = frozenset(parts), watchlist
         self._planned &= self._wanted
 
-    async def changed(self, known: frozenset[str]) -> frozenset[str]:
+    async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
         while True:
-            if (parts := self.parts) != known:
-                return parts
+            if self.parts != parts or self.leaving != leaving:
+                return
             await asyncio.sleep(GLANCE)
 
     async def until(self, *, trusted: bool) -> None:

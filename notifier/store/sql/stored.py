@@ -27,7 +27,8 @@ class Look(Protocol):
     """How the database writes that a boolean is true, so that its partial indexes have the answer."""
 
     replicas: str
-    """The statement for the workers that there are: name, version, started_at, last_seen_at, and parts, a word each."""
+    """The statement for the workers that there are: name, version, started_at, last_seen_at, parts, a line each,
+    and whether it goes by another watchlist than the one in force."""
 
     def rows(self, statement: str, /) -> Iterator[Row]:
         """The rows of a statement without parameters."""

@@ -26,7 +26,10 @@ class SqliteLook:
     """One transaction by SQLite's own module."""
 
     yes = "1"
-    replicas = "SELECT '' AS name, version, started_at, last_seen_at, 0 AS silent, 'everything' AS parts FROM worker"
+    replicas = (
+        "SELECT '' AS name, version, started_at, last_seen_at, 0 AS silent, 'everything' AS parts, "
+        "0 AS goes_by_another FROM worker"
+    )
 
     def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection

@@ -20,6 +20,7 @@ class SoleSeat:
     idle = None
     life = None
     elsewhere: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
 
     def __init__(self, version: Callable[[Connection], int]) -> None:
         """`version` gives a number that differs once another process has written."""
@@ -29,10 +30,9 @@ class SoleSeat:
     def wants(self, parts: Collection[str], watchlist: str) -> None:
         self.parts = frozenset(parts)
 
-    async def changed(self, known: frozenset[str]) -> frozenset[str]:
-        if self.parts == known:
+    async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
+        if self.parts == parts:
             await asyncio.Event().wait()
-        return self.parts
 
     async def until(self, *, trusted: bool) -> None:
         if not trusted:

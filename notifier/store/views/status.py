@@ -73,7 +73,9 @@ class ReplicaView:
     silence: timedelta
     """Since then, by the server's clock: that of who looks may go otherwise. Of a file it is none: nobody asks."""
     parts: tuple[str, ...]
-    """What of the work is its own; nothing where it stands by."""
+    """What of the work is its own."""
+    standing_by: str | None = None
+    """Why it takes no part in the work; None where it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def _replicas(look: Look, only: str) -> tuple[ReplicaView, ...]:
             started_at=time_of(row["started_at"]),
             last_seen_at=time_of(row["last_seen_at"]),
             silence=timedelta(microseconds=row["silent"]),
-            parts=tuple(row["parts"].split()),
+            parts=tuple(row["parts"].splitlines()),
+            standing_by="other watchlist" if row["goes_by_another"] else None,
         )
         for row in look.rows(look.replicas)
     )

@@ -94,7 +94,7 @@ class Worker:
 async def settled(store: Store) -> None:
     """Until the worker has all the work, and nothing else is written just then."""
     store.seat.wants([WORK], "the watchlist")
-    await store.seat.changed(frozenset())
+    await store.seat.changed(frozenset(), frozenset())
 
 
 @asynccontextmanager
