@@ -8,14 +8,14 @@ import base64
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
 from notifier.model.event import CensusAlert, EventType
-from notifier.model.identity import Id, id_of
+from notifier.model.identity import id_of
+from notifier.model.notice import Notice
 from notifier.watchlist.values import split_url
 
 ALERTS: Final[Mapping[str, EventType]] = {
@@ -24,14 +24,6 @@ ALERTS: Final[Mapping[str, EventType]] = {
 }
 LONGEST_ALERT_ID: Final = 200
 LONGEST_LINK: Final = 3_000
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What one webhook says: something happened to this sync."""
-
-    sync_id: Id
-    alert: CensusAlert | None = None
 
 
 def is_signed(secret: bytes, body: bytes, signature: bytes | None) -> bool:

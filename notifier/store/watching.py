@@ -6,13 +6,18 @@ from datetime import datetime
 from notifier.model.event import CensusAlert, Observation
 from notifier.model.identity import Id
 from notifier.model.incident import CountedTo, Incident
+from notifier.model.notice import Notice
 from notifier.model.run import GoodRun, PreviousRun, Result, Snapshot, UnendedRun
 from notifier.model.sync import ListedSync, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.reader import DatabaseReader
+from notifier.store.sql import replicas
 from notifier.store.sql import watching as sql
 from notifier.store.sql.observation import observation_rows
 from notifier.store.sql.rows import (
     alert_key,
+    hint_key,
+    hint_of,
+    hint_row,
     incident_of,
     run_watch_of,
     snapshot_of,
@@ -25,6 +30,7 @@ from notifier.store.sql.rows import (
 from notifier.store.writer import Writer
 
 MOST_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766, and an answer of 16 MB may name more runs
+MOST_HINTS = 500  # that are read at once: whoever has the webhooks' secret can make any number
 
 
 class WatchingStore:
@@ -159,6 +165,27 @@ class WatchingStore:
     async def record(self, observation: Observation) -> None:
         """Snapshots, mark, incidents, events and their deliveries: all, or none."""
         await self._writer.write(*observation_rows(observation))
+
+    # --- webhooks of Census that another replica took; on PostgreSQL only ---
+
+    async def has_hint(self, workspace: str, notice: Notice) -> bool:
+        """Whether what was kept of a webhook that said the same still waits."""
+        return bool(await self._reader.read(replicas.HINT, **hint_key(workspace, notice)))
+
+    async def add_hint(self, workspace: str, notice: Notice) -> None:
+        """Keeps what a webhook said for the replica that watches the workspace; once, where it waits already."""
+        await self._writer.write((replicas.ADD_HINT, [hint_row(workspace, notice)]))
+
+    async def hints(self, workspace: str) -> list[tuple[int, Notice | None]]:
+        """What waits longest, MOST_HINTS at most, by number; None: it can't be read."""
+        rows = await self._reader.read(replicas.HINTS, workspace=workspace, most=MOST_HINTS)
+        return [(row.id, hint_of(row)) for row in rows]
+
+    async def forget_hints(self, numbers: Iterable[int]) -> None:
+        """Removes what was taken up."""
+        await self._writer.write((replicas.FORGET_HINT, [{"of_id": number} for number in numbers]))
+
+    # --- watches of single runs ---
 
     async def run_watches(self, workspace: str) -> dict[Id, RunWatch]:
         """Watches of single runs."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from notifier.census.lifecycle import is_signed, notice_of
 from notifier.model.event import CensusAlert
 from notifier.model.identity import Id
+from notifier.model.notice import Notice
 from notifier.store.watching import WatchingStore
 from notifier.watching.record import Recorder
 from notifier.watching.roster import Roster
@@ -46,9 +47,16 @@ class Inbox:
     async def take(self, body: bytes) -> None:
         """Does what a signed webhook asks for; what it says may be anything. Raises StoreUnavailable."""
         notice = notice_of(body, self._app_url)
-        if notice is None:
-            return
+        if notice is not None:
+            await self.accept(notice)
+
+    async def until_loaded(self) -> None:
+        """Waits until it is known what is watched."""
         await self._loaded.wait()
+
+    async def accept(self, notice: Notice) -> None:
+        """Does what a webhook asks for that says this. Raises StoreUnavailable."""
+        await self.until_loaded()
         target = self._roster.syncs.get(notice.sync_id)
         if target is None:
             return

@@ -8,6 +8,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    and_,
     bindparam,
     delete,
     select,
@@ -43,7 +44,14 @@ ADD_HINT = (
     .on_conflict_do_nothing()
     .inline()
 )
-HINTS = select(hints).where(hints.c.workspace == bindparam("workspace")).order_by(hints.c.id)
+HINT = select(hints.c.id).where(
+    and_(
+        hints.c.workspace == bindparam("workspace"),
+        hints.c.sync_id == bindparam("sync_id"),
+        hints.c.kind == bindparam("kind"),
+    )
+)
+HINTS = select(hints).where(hints.c.workspace == bindparam("workspace")).order_by(hints.c.id).limit(bindparam("most"))
 FORGET_HINT = delete(hints).where(hints.c.id == bindparam("of_id"))
 SAVE_LISTING = save(listings)
 FORGET_LISTING = delete(listings).where(listings.c.workspace == bindparam("of_workspace"))

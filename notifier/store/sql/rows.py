@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Row
 
 from notifier.model.api_version import ApiVersion
 from notifier.model.delivery import DeliveryState, PendingDelivery, ReceiverState, Settlement
-from notifier.model.event import CensusAlert
+from notifier.model.event import CensusAlert, EventType
 from notifier.model.hints import Hints
-from notifier.model.identity import Id
+from notifier.model.identity import Id, id_of
 from notifier.model.incident import Check, CountedTo, Incident, Reason
 from notifier.model.measure import Measure, Said, measure_json, measure_of
+from notifier.model.notice import Notice
 from notifier.model.run import GoodRun, Records, Result, Snapshot, Watched
 from notifier.model.sync import Mark, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.sql.schema import NONE
+
+ALERT_TYPES: Final = (EventType.CENSUS_ALERT_RAISED, EventType.CENSUS_ALERT_RESOLVED)
+POLL: Final = "poll"
+"""The kind of a hint that says no more than that its sync should be looked at."""
 
 
 def workspace_of(row: Row[Any]) -> WorkspaceState:
@@ -224,6 +229,40 @@ def incident_row(incident: Incident) -> dict[str, Any]:
 def alert_key(workspace: str, alert: CensusAlert) -> dict[str, Any]:
     """What makes an alert the same one when its webhook comes again."""
     return {"workspace": workspace, "alert_id": str(alert.id), "type": alert.type}
+
+
+def hint_key(workspace: str, notice: Notice) -> dict[str, Any]:
+    """What makes a webhook the same one while what was kept of it waits: all polls of a sync are one."""
+    alert = notice.alert
+    kind = POLL if alert is None else f"{alert.type}:{alert.id}"
+    return {"workspace": workspace, "sync_id": notice.sync_id, "kind": kind}
+
+
+def hint_row(workspace: str, notice: Notice) -> dict[str, Any]:
+    alert = None if notice.alert is None else orjson.dumps(notice.alert)
+    return {**hint_key(workspace, notice), "alert": alert}
+
+
+def hint_of(row: Row[Any]) -> Notice | None:
+    """None for what can't be read: another version may have written it."""
+    if row.alert is None:
+        return Notice(row.sync_id) if row.kind == POLL else None
+    try:
+        said = orjson.loads(row.alert)
+        return Notice(row.sync_id, _alert_of(said))
+    except (orjson.JSONDecodeError, TypeError, ValueError, KeyError):
+        return None
+
+
+def _alert_of(said: dict[str, Any]) -> CensusAlert:
+    """Fields that this version does not know are left out. Raises TypeError, ValueError, KeyError."""
+    kind, run_id = EventType(said["type"]), said.get("run_id")
+    words = {name: said.get(name) for name in ("kind", "message", "details", "url")}
+    are_words = all(isinstance(word, str | None) for word in words.values())
+    is_id = isinstance(said["id"], int | str) and not isinstance(said["id"], bool)
+    if not (are_words and is_id and kind in ALERT_TYPES) or id_of(run_id) != run_id:
+        raise ValueError("not an alert as this version writes them")
+    return CensusAlert(id=said["id"], type=kind, run_id=run_id, **words)
 
 
 def pending_of(row: Sequence[Any]) -> PendingDelivery:

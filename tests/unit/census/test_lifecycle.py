@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.census.lifecycle import Notice, is_signed, notice_of, own_link
+from notifier.census.lifecycle import is_signed, notice_of, own_link
 from notifier.model.event import CensusAlert, EventType
+from notifier.model.notice import Notice
 
 APP = "https://app.getcensus.com"
 # The vendor's own sample: docs.getcensus.com, Sync Lifecycle Webhooks
