@@ -177,7 +177,7 @@ async def _watch(worker: Worker) -> None:
     store = worker.store
     async with asyncio.TaskGroup() as loops:
         loops.create_task(Shift(worker).run(), name="shift")
-        loops.create_task(Outside(store, worker.deliverer, lambda: None).run(), name="look for what others write")
+        loops.create_task(Outside(store, worker.deliverer, worker.hinted).run(), name="look for what others write")
         loops.create_task(_every(SIGN_OF_LIFE, worker.sign_of_life), name="sign of life")
         loops.create_task(_every(PRUNE_EVERY, worker.prune), name="retention")
         loops.create_task(look_after_store(store, worker.try_database), name="look after the database")

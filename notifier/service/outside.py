@@ -7,12 +7,12 @@ import structlog
 
 from notifier.delivering.deliverer import Deliverer
 from notifier.model.errors import StoreError, StoreUnavailable
-from notifier.store.seat import Changes
+from notifier.store.seat import Counters
 from notifier.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-UNKNOWN = Changes(-1, -1, -1)
+UNKNOWN = Counters(-1, -1, -1)
 
 
 class Outside:
@@ -22,7 +22,7 @@ class Outside:
         self._store = store
         self._deliverer = deliverer
         self._hinted = hinted
-        self._seen: Changes | None = None
+        self._seen: Counters | None = None
 
     async def run(self) -> None:
         """Until cancelled. Raises StoreError where the database is unusable."""
@@ -42,13 +42,13 @@ class Outside:
             log.exception("what others wrote can't be seen by a fault of the notifier; please report it")
             self._seen = self._seen or UNKNOWN
 
-    async def _take_up(self, latest: Changes) -> None:
-        """At the first look all has just been read."""
+    async def _take_up(self, latest: Counters) -> None:
+        """At the first look all deliveries have just been read, or will be."""
         seen = self._seen
         if seen is not None and latest.commanded != seen.commanded:
             await self._deliverer.reload()
         elif seen is not None and latest.appended != seen.appended:
             self._deliverer.wake_all()
-        if seen is not None and latest.hinted != seen.hinted:
+        if seen is None or latest.hinted != seen.hinted:  # what was read may have been so before this look
             self._hinted()
         self._seen = latest

@@ -96,7 +96,14 @@ class Shift:
         elif part in worker.receivers:
             await asyncio.Event().wait()  # the deliverer works, whose attempts may outlast this
         else:
-            await worker.watching[workspace_of(part)].run()
+            await self._watch(workspace_of(part))
+
+    async def _watch(self, workspace: str) -> None:
+        worker = self._worker
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(worker.watching[workspace].run(), name=f"watch {workspace}")
+            if (pickup := worker.pickups.get(workspace)) is not None:
+                loops.create_task(pickup.run(), name=f"pick up what Census told others of {workspace}")
 
     async def _keep_up(self) -> None:
         async with asyncio.TaskGroup() as loops:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import ChainMap
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from notifier.service.resources import Line, Resources
 from notifier.store.store import Store
 from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
+from notifier.watching.hint_box import HintBox, Pickup
 from notifier.watching.inbox import Inbox
 from notifier.watching.listings import Listings
 from notifier.watching.outage import Outage
@@ -38,7 +40,7 @@ from notifier.watchlist.checks import Checks, ChecksInForce
 from notifier.watchlist.covers import watches_of
 from notifier.watchlist.models import Watchlist
 from notifier.watchlist.receivers import Receiver
-from notifier.web.worker import WatchedNow, not_polled
+from notifier.web.worker import WatchedNow, WebhookInbox, not_polled
 
 
 @dataclass(slots=True)
@@ -55,6 +57,9 @@ class Worker:
     watching: dict[str, WorkspaceWatcher]
     """By workspace."""
     inboxes: dict[str, Inbox] = field(default_factory=dict)
+    """By workspace that is watched here."""
+    pickups: dict[str, Pickup] = field(default_factory=dict)
+    """Take to these what reached other workers."""
     taken: set[str] = field(default_factory=set)
     """The parts that are worked at."""
     is_tidy: bool = False
@@ -99,6 +104,7 @@ class Worker:
             name = workspace_of(part)
             del self.watching[name]
             self.inboxes.pop(name, None)
+            self.pickups.pop(name, None)
             await self.resources.let_go(name)
 
     async def tidy(self, states: Mapping[str, WorkspaceState] | None = None) -> None:
@@ -121,8 +127,29 @@ class Worker:
         self.watching[name] = watcher
         if inbox is not None:
             self.inboxes[name] = inbox
+            if self.store.seat.is_shared:
+                self.pickups[name] = Pickup(name, inbox, self.store.watching)
+
+    def hinted(self) -> None:
+        """Other workers were told something by Census."""
+        for pickup in self.pickups.values():
+            pickup.wake()
 
     # --- what is asked of it ---
+
+    def boxes(self) -> Mapping[str, WebhookInbox]:
+        """Who takes the webhooks of each workspace, whoever watches it at that moment."""
+        if not self.store.seat.is_shared:
+            return self.inboxes
+        hooks = {name: each.lifecycle_webhook for name, each in self.watchlist.workspaces.items()}
+        others = {
+            name: HintBox(
+                hook.secret.get_secret_value(), name, self.watchlist.workspaces[name].app_url, self.store.watching
+            )
+            for name, hook in hooks.items()
+            if hook is not None
+        }
+        return ChainMap[str, WebhookInbox](self.inboxes, others)  # type: ignore[arg-type]  # which nobody writes to
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""

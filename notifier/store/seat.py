@@ -32,7 +32,7 @@ def replica_name(env: Mapping[str, str]) -> str:
     return env.get("NOTIFIER_REPLICA") or os.uname().nodename
 
 
-class Changes(NamedTuple):
+class Counters(NamedTuple):
     """What others than this worker have written, as numbers that move with it."""
 
     commanded: int
@@ -114,5 +114,5 @@ class Seat(Protocol):
         """One transaction, in the writer's thread, that was asked for in that life. Raises DBAPIError, and SeatLost
         where nothing may be written."""
 
-    def changes(self, connection: "Connection") -> Changes:
+    def changes(self, connection: "Connection") -> Counters:
         """In the writer's thread, whose connection it is. Raises DBAPIError."""

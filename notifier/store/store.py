@@ -14,7 +14,7 @@ from notifier.model.incident import Check
 from notifier.store.database import Database, database_at
 from notifier.store.delivering import DeliveringStore
 from notifier.store.reader import DatabaseReader, open_reader
-from notifier.store.seat import Changes, Introduction, Seat
+from notifier.store.seat import Counters, Introduction, Seat
 from notifier.store.sql import retention
 from notifier.store.sql import worker as sql
 from notifier.store.sql.order import WRITES
@@ -73,7 +73,7 @@ class Store:
         """How often it is worth to ask for `changes_from_outside`."""
         return self._database.look_every
 
-    async def changes_from_outside(self) -> Changes:
+    async def changes_from_outside(self) -> Counters:
         """What others have written, as numbers that move with it. Raises StoreError."""
         return await self._writer.changes_from_outside()
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import DatabaseUnusable, SeatLost, StoreError, StoreUnavailable
 from notifier.store.database import Database
-from notifier.store.seat import Changes, Seat
+from notifier.store.seat import Counters, Seat
 from notifier.store.sql.parts import Group, Values
 from notifier.store.thread import ConnectionThread
 
@@ -96,7 +96,7 @@ class Writer:
         self._seat.hurry()  # first: what it ends may be what the thread does
         await self.thread.run(self._database.hurry)
 
-    async def changes_from_outside(self) -> Changes:
+    async def changes_from_outside(self) -> Counters:
         """What others have written, as numbers that move with it. Raises StoreUnavailable."""
         try:
             return await self.thread.run(self._seat.changes)

@@ -1,5 +1,7 @@
 """What a person at the terminal is told of a database on a server: warnings, and a replica that is missing."""
 
+import json
+
 import psycopg
 import pytest
 
@@ -34,18 +36,25 @@ def test_where_no_replica_is_none_is_shown_and_health_says_whose_is_missing(serv
 
 
 @pytest.mark.slow
-def test_a_replica_that_stands_by_tells_of_another_watchlist(served: Workplace) -> None:
-    served.run("migrate")
-    with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
-            "VALUES ('other', 'other', 1, '0', '0011', '', 1, 1)"
-        )
-        connection.execute("INSERT INTO parts (name, owner, since) VALUES ('everything', 'other', 1)")
+def test_a_replica_stands_by_while_another_watchlist_is_in_force_and_says_so(served: Workplace) -> None:
+    works = "parts of the work are this worker's"
     served.start()
-    served.wait_for_log("this worker stands by: another does the work")
+    served.wait_for_log(works)
+    with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("UPDATE in_force SET watchlist = 'another'")
+        served.wait_for_log(
+            "another watchlist was loaded after this worker's, which stands by until its own is the same"
+        )
+        served.wait_until(
+            lambda: connection.execute("SELECT owner FROM parts WHERE owner IS NOT NULL").fetchone() is None
+        )
+    (replica,) = json.loads(served.run("status", "--json").stdout)["replicas"]
+    assert (replica["parts"], replica["standing_by"]) == ([], "other watchlist")
+    assert "stands by: other watchlist" in served.run("status").stdout
     served.write_watchlist(receivers=served.hooks("hook", "second"))
-    served.wait_for_log("watchlist reloaded")
+    served.wait_for_log(works, times=2)
+    (replica,) = json.loads(served.run("status", "--json").stdout)["replicas"]
+    assert replica["standing_by"] is None
     assert served.stop() == 0
 
 
@@ -60,7 +69,7 @@ def test_a_worker_is_healthy_though_its_watchlist_is_gone_or_names_another_datab
         (served.directory / "url").write_text(f"{url}\n")
         served.environment["DATABASE_URL_FILE"] = str(served.directory / "url")
     served.start()
-    served.wait_for_log("this worker does the work")
+    served.wait_for_log("parts of the work are this worker's")
     watchlist = served.directory / "watchlist.yaml"
     watchlist.write_text(watchlist.read_text().replace("${DATABASE_URL}", "sqlite:///another.db"))
     assert served.run("status", "--healthy").returncode == 0

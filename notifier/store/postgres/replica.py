@@ -25,11 +25,10 @@ from notifier.store.postgres import statements as sql
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.roll import Roll, Todo, call_roll
-from notifier.store.seat import Changes, Introduction
+from notifier.store.postgres.transaction import appends, execute
+from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.parts import Group
-from notifier.store.sql.replicas import ADD_HINT
 from notifier.store.sql.revision import revisions
-from notifier.store.sql.watching import ADD_DELIVERY
 from notifier.store.thread import ConnectionThread
 from notifier.watchlist.database import ServerUrl
 
@@ -182,8 +181,8 @@ class Replica:
 
     def transact(self, groups: Sequence[Group], life: object, connection: Connection) -> None:
         """One transaction behind the fence. Raises DBAPIError, and SeatLost where nothing may be written."""
-        self._fenced(partial(_execute, groups), life, connection)
-        self._turns += _appends(groups)
+        self._fenced(partial(execute, groups), life, connection)
+        self._turns += appends(groups)
 
     def _fenced(self, work: Callable[[Connection], None], asked_in: object, connection: Connection) -> None:
         life, begun = self._life, self._clock()
@@ -267,10 +266,10 @@ class Replica:
         for part in parts:
             connection.execute(sql.GIVE, {"id": life.id, "part": part})
 
-    def changes(self, connection: Connection) -> Changes:
+    def changes(self, connection: Connection) -> Counters:
         with connection.begin():
             counters = {row.name: row.value for row in connection.execute(sql.COUNTERS)}
-        return Changes(counters["commanded"], counters["appended"] - self._turns, counters["hinted"])
+        return Counters(counters["commanded"], counters["appended"] - self._turns, counters["hinted"])
 
     # --- looks ---
 
@@ -320,13 +319,7 @@ class Replica:
 
     def _note(self, life: _Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""
-        before = self._roll.members
-        moved = (
-            member.name
-            for worker, member in roll.members.items()
-            if worker != life.id and worker in before and before[worker].sign != member.sign
-        )
-        self._alive = next(moved, self._alive)
+        self._alive = roll.anyone_moved(self._roll, life.id) or self._alive
         self._roll = roll
         self._owned = {part: self._owned.get(part, begun) for part in roll.parts_of(life.id)}
         self._planned = frozenset(part for part, worker in plan.items() if worker == life.id)
@@ -351,21 +344,7 @@ class Replica:
         return None if is_known and not (dead or todo.make or todo.claim or todo.drop) else todo
 
     def _say(self, sentence: str, **fields: Any) -> None:
-        """Once, until there is something else to say."""
-        if self._said != sentence:
-            self._said = sentence
-            if sentence:
-                log.info(sentence, **fields)
-
-
-def _execute(groups: Sequence[Group], connection: Connection) -> None:
-    if _appends(groups):
-        connection.execute(sql.TAKE_TURN)
-    if any(statement is ADD_HINT for statement, _ in groups):
-        connection.execute(sql.HINTED)
-    for statement, rows in groups:
-        connection.execute(statement, list(rows))
-
-
-def _appends(groups: Sequence[Group]) -> bool:
-    return any(statement is ADD_DELIVERY for statement, _ in groups)
+        """Once, until there is something else to say, or nothing."""
+        if sentence and self._said != sentence:
+            log.info(sentence, **fields)
+        self._said = sentence

@@ -36,6 +36,16 @@ class Roll:
         """By ID, how far each worker's counters have come."""
         return {worker: member.sign for worker, member in self.members.items()}
 
+    def anyone_moved(self, before: "Roll", but: str) -> str | None:
+        """The name of another worker that has given a sign of life since that look."""
+        known = before.members
+        moved = (
+            member.name
+            for worker, member in self.members.items()
+            if worker != but and worker in known and known[worker].sign != member.sign
+        )
+        return next(moved, None)
+
     def parts_of(self, worker: str) -> frozenset[str]:
         """What is somebody's."""
         return frozenset(part for part, owner in self.owners.items() if owner == worker)

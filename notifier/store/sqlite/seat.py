@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import Connection
 
-from notifier.store.seat import Changes
+from notifier.store.seat import Counters
 from notifier.store.sql.parts import Group
 from notifier.store.thread import ConnectionThread
 
@@ -61,5 +61,5 @@ class SoleSeat:
             for statement, rows in groups:
                 connection.execute(statement, list(rows))
 
-    def changes(self, connection: Connection) -> Changes:
-        return Changes(self._version(connection))
+    def changes(self, connection: Connection) -> Counters:
+        return Counters(self._version(connection))
