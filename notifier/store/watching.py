@@ -9,6 +9,7 @@ from notifier.model.incident import CountedTo, Incident
 from notifier.model.run import GoodRun, PreviousRun, Result, Snapshot, UnendedRun
 from notifier.model.sync import ListedSync, RunWatch, Standing, WatchedSync, WorkspaceState
 from notifier.store.reader import DatabaseReader
+from notifier.store.sql import replicas as shared
 from notifier.store.sql import watching as sql
 from notifier.store.sql.observation import observation_rows
 from notifier.store.sql.rows import (
@@ -30,7 +31,9 @@ MOST_PARAMETERS = 10_000  # of one statement; SQLite takes 32,766, and an answer
 class WatchingStore:
     """What a workspace's watching keeps and asks. Each method raises StoreError."""
 
-    def __init__(self, reader: DatabaseReader, writer: Writer) -> None:
+    def __init__(self, reader: DatabaseReader, writer: Writer, *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
+        """Whether other workers show what this one knows."""
         self._reader = reader
         self._writer = writer
 
@@ -43,7 +46,13 @@ class WatchingStore:
 
     async def forget_workspace(self, name: str) -> None:
         """All that was known of a workspace that the watchlist no longer names; events and deliveries stay."""
-        await self._writer.write(*((statement, [{"of_workspace": name}]) for statement in sql.FORGET_WORKSPACE))
+        statements = (*sql.FORGET_WORKSPACE, shared.FORGET_LISTING) if self.is_shared else sql.FORGET_WORKSPACE
+        await self._writer.write(*((statement, [{"of_workspace": name}]) for statement in statements))
+
+    async def save_listing(self, workspace: str, listed_at: datetime, body: bytes) -> None:
+        """The whole list of a workspace's syncs, for the workers that do not watch it; only where there are such."""
+        row = {"workspace": workspace, "listed_at": listed_at, "body": body}
+        await self._writer.write((shared.SAVE_LISTING, [row]))
 
     async def syncs(self, workspace: str) -> list[WatchedSync]:
         """Every sync that is or was watched, or was shown when it was new."""

@@ -10,11 +10,14 @@ from typing import Final
 from notifier.model.identity import in_order
 from notifier.model.run import RUNNING_STATUSES
 from notifier.model.sync import Labels
-from notifier.store.views.page import LastRuns, SyncKey
+from notifier.store.views.page import LastRuns, SyncKey, SyncRow
+from notifier.watchlist.covers import Coverage, watches_of
+from notifier.watchlist.models import Watch
 from notifier.web.worker import WatchedNow
 
 A_PAGE: Final = 50
 NAMED: Final = "name"  # the other order than the failing first
+NO_LABELS: Final[Labels] = {}
 
 
 class State(StrEnum):
@@ -72,6 +75,19 @@ class Board:
     def all(self) -> int:
         """Of every state."""
         return sum(self.counts.values())
+
+
+def watched_elsewhere(rows: Iterable[SyncRow], watches: Sequence[Watch]) -> list[WatchedNow]:
+    """The watched syncs of workspaces that another worker watches, with the labels that the watchlist gives them. One
+    that it does not cover has none: that worker may go by another watchlist for a while."""
+    by_workspace: dict[str, list[SyncRow]] = {}
+    for row in rows:
+        by_workspace.setdefault(row.workspace, []).append(row)
+    found: list[WatchedNow] = []
+    for workspace, its in by_workspace.items():
+        labels = Coverage(watches_of(workspace, watches)).labels_of({row.id: row.label for row in its})
+        found += (WatchedNow(workspace, row.id, row.label, labels.get(row.id, NO_LABELS), row.paused) for row in its)
+    return found
 
 
 def board_of(
