@@ -19,7 +19,7 @@ from notifier.store.views.page import RUNS_SHOWN, PageReader, SyncKey, looked_at
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
-from notifier.web.page.syncs import NAMED, State, Wanted, board_of, state_of, watched_elsewhere
+from notifier.web.page.syncs import NAMED, Labelling, State, Wanted, board_of, state_of, watched_elsewhere
 from notifier.web.page.values import FrontPage, SyncPage, Visit
 from notifier.web.page.words import Headline, Links, event_line, health_headline, incident_line
 from notifier.web.query import Parameters, WrongParameter, sync_of
@@ -43,18 +43,22 @@ class Here:
     watched: Sequence[WatchedNow]
     """What it watches itself."""
     elsewhere: frozenset[str]
+    labelling: Labelling
 
     @classmethod
-    def of(cls, facts: WorkerFacts) -> Self:
+    def of(cls, facts: WorkerFacts, labelling: Labelling) -> Self:
         """Of this moment. Of a workspace that it does not say to watch itself, the database knows more."""
         watched, elsewhere = facts.watched(), facts.elsewhere()
         if elsewhere:
             watched = [each for each in watched if each.workspace not in elsewhere]
-        return cls(facts, watched, elsewhere)
+        return cls(facts, watched, elsewhere, labelling)
 
     def others(self, look: PageReader, sync_id: Id | None = None) -> Sequence[WatchedNow]:
         """The watched syncs of the workspaces that other workers watch, all or only those with an ID; in a thread."""
-        return watched_elsewhere(look.watched(self.elsewhere, sync_id), self.facts.watches) if self.elsewhere else ()
+        if not self.elsewhere:
+            return ()
+        labelling = self.labelling if sync_id is None else Labelling()
+        return watched_elsewhere(look.watched(self.elsewhere, sync_id), self.facts.watches, labelling)
 
     def headline(
         self,
@@ -77,12 +81,13 @@ class Pages:
         self._in_force = in_force
         self._browsers = browsers
         self._threads = Threads()
+        self._labelling = Labelling()
 
     async def front(self, request: web.Request) -> web.Response:
         """GET /, and GET /?sync=52&workspace=production."""
         given = {name: value for name, value in request.query.items() if value}
         seen = self._in_force.worker
-        here = Here.of(seen)
+        here = Here.of(seen, self._labelling)
         visit = Visit(
             form=self._browsers.form_token(request),
             in_session=self._browsers.in_session(request),
