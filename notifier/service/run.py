@@ -264,7 +264,7 @@ def facts_of(worker: Worker, reloads: Reloads | None) -> WorkerFacts:
         not_in_force=lambda: reloads.problem if reloads is not None else None,
         listed=worker.listed,
         watched=worker.watched,
-        elsewhere=frozenset,
+        elsewhere=worker.elsewhere,
         inboxes=worker.inboxes,
         exposition=worker.exposition,
         token_refused=worker.metrics.token_refused,

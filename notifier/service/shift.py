@@ -13,6 +13,8 @@ import structlog
 from notifier.model.errors import StoreUnavailable
 from notifier.model.part import UPKEEP, workspace_of
 from notifier.service.worker import Worker
+from notifier.watching.shared_listing import SharedListing
+from notifier.watching.watcher import WorkspaceWatcher
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +98,15 @@ class Shift:
         elif part in worker.receivers:
             await asyncio.Event().wait()  # the deliverer works, whose attempts may outlast this
         else:
-            await worker.watching[workspace_of(part)].run()
+            await self._watch(worker.watching[workspace_of(part)])
+
+    async def _watch(self, watcher: WorkspaceWatcher) -> None:
+        store = self._worker.store.watching
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(watcher.run(), name=f"watch {watcher.name}")
+            if store.is_shared:
+                shared = SharedListing(watcher.name, watcher.listed, lambda: watcher.has_listed, store)
+                loops.create_task(shared.run(), name=f"share the list of {watcher.name}")
 
     async def _keep_up(self) -> None:
         async with asyncio.TaskGroup() as loops:

@@ -168,18 +168,27 @@ async def test_who_stands_by_is_well_and_shows_what_all_can_see(site: Site, url:
     async with two(site, url) as (_, second):
         assert (await fetched(second, "/healthz"))[0] == 200
         await until_ready(second)
-        await until(lambda: is_watching(url))
         status, shown = await fetched(second, "/metrics")
         assert status == 200
         assert "census_notifier_watched_syncs{" not in shown  # or the sum over the workers would be wrong
         assert await sent_webhook(second) == 503
         status, page = await fetched(second, "/")
         assert status == 200
-        assert '<li id="s-production-52">' in page
-        assert "is not watched" not in (await fetched(second, "/?sync=52"))[1]
         for path in ("status", "syncs", "events", "incidents", "deliveries"):
             assert (await fetched(second, f"/api/{path}"))[0] == 200, path
         assert "canary" not in page + shown
+
+
+@pytest.mark.asyncio
+async def test_a_workspace_is_shown_alike_by_who_watches_it_and_by_who_does_not(site: Site, url: str) -> None:
+    async with two(site, url) as both:
+        await until(lambda: is_watching(url) and rows_at(url, "SELECT FROM listings"))
+        for each in both:
+            assert '<li id="s-production-52">' in (await fetched(each, "/"))[1]
+            assert "is not watched" not in (await fetched(each, "/?sync=52"))[1]
+        first, second = [await fetched(each, "/api/syncs") for each in both]
+    assert first == second
+    assert [(each["id"], each["watched"]) for each in json.loads(first[1])] == [(52, True)]
 
 
 @pytest.mark.asyncio
