@@ -179,6 +179,13 @@ def test_a_workspace_that_is_down_is_not_said_to_be_starting(stage: PageStage) -
     assert "down can&#39;t be read" in page
 
 
+def test_a_workspace_that_is_ours_is_ready_when_the_worker_says_so(stage: PageStage) -> None:
+    stage.add_workspace("mine", last_polled_at=None)
+    elsewhere(stage, "production", "staging")
+    with stage.serving() as url:
+        assert "not polled yet" not in ask(url, "/", HTML).body
+
+
 def test_a_sync_that_this_watchlist_does_not_cover_is_shown_without_labels(stage: PageStage) -> None:
     stage.watches = [watch for watch in stage.watches if watch.sync == 52]
     elsewhere(stage, "production", "staging")
