@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from sqlalchemy import Connection, insert
 from notifier.cli.loop import new_loop
 from notifier.model.incident import Check, Incident
 from notifier.model.measure import Said
+from notifier.model.sync import Sync
 from notifier.model.times import timestamp
 from notifier.service.metrics import Metrics
 from notifier.store.sql.rows import incident_row
 from notifier.store.sql.schema import deliveries, events, incidents, receivers, snapshots, syncs, worker, workspaces
 from notifier.store.sqlite.engine import engine_for
 from notifier.store.sqlite.files import open_here
-from notifier.watchlist.models import Workspace
+from notifier.store.views.database import open_database
+from notifier.watchlist.database import DatabasePlace, ServerUrl
+from notifier.watchlist.models import Watch, Workspace
 from notifier.watchlist.server import Address
 from notifier.web.access import Door
 from notifier.web.app import make_app
@@ -35,8 +38,10 @@ MINUTE = timedelta(minutes=1)
 class PageStage:
     """Everything that the page shows, as a test wants it. `now` is when it was filled."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, server: ServerUrl | None = None) -> None:
+        """On a file of SQLite, or at a PostgreSQL server in a database of the newest schema."""
         self.path = path
+        self.place: DatabasePlace = server or path
         self.now = datetime.now(UTC).replace(microsecond=0)
         self.watched: list[WatchedNow] = []
         self.workspaces: dict[str, Workspace] = {}
@@ -44,16 +49,23 @@ class PageStage:
         self.ailment: str | None = None
         self.not_ready: str | None = None
         self.not_in_force: str | None = None
-        self.stands_by = False
+        self.watches: list[Watch] = []
+        self.elsewhere: frozenset[str] = frozenset()
+        self.listed: list[tuple[str, Sync, bool]] = []
         self.door = Door(None, is_loopback=True)
         self.in_force: InForce | None = None
-        new_database(path)
+        if server is None:
+            new_database(path)
 
     # --- filling ---
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, as a command's."""
+        if not isinstance(self.place, Path):
+            with open_database(self.place, "command") as connection:
+                yield connection
+            return
         engine = engine_for(self.path, "command")
         try:
             with engine.begin() as connection:
@@ -93,6 +105,7 @@ class PageStage:
                     "label": sync["label"],
                     "watched": True,
                     "marked": True,
+                    "paused": paused,
                     "unread_since": sync.get("unread_since"),
                     "last_error": sync.get("last_error"),
                 }
@@ -189,18 +202,19 @@ class PageStage:
             return metrics.exposition()
 
         return WorkerFacts(
-            database=self.path,
+            database=self.place,
             workspaces=self.workspaces,
+            watches=self.watches,
             receivers=tuple(self.receivers),
             ailment=lambda: self.ailment,
             not_ready=lambda: self.not_ready,
             not_in_force=lambda: self.not_in_force,
-            listed=lambda: (),
+            listed=lambda: self.listed,
             watched=lambda: self.watched,
+            elsewhere=lambda: self.elsewhere,
             inboxes={},
             exposition=exposition,
             token_refused=metrics.token_refused,
-            stands_by=self.stands_by,
         )
 
     @contextmanager
@@ -224,7 +238,7 @@ class PageStage:
                 runner.run(serve())
 
         thread = threading.Thread(target=run, name="page")
-        with open_here(self.path):
+        with open_here(self.path) if self.place == self.path else nullcontext():
             thread.start()
             try:
                 assert started.wait(10)

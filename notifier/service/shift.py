@@ -13,6 +13,7 @@ import structlog
 from notifier.model.errors import StoreUnavailable
 from notifier.model.part import UPKEEP, workspace_of
 from notifier.service.worker import Worker
+from notifier.watching.shared_listing import SharedListing
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +41,7 @@ class Shift:
                 for part in known - held:
                     self._over[part].set()
                 self._begin(held - known, group)
-                for part in (
-                    leaving - self._holding.keys()
-                ):  # it was claimed, and planned for another before it was taken
+                for part in leaving - self._holding.keys():  # claimed, and planned for another before it was taken
                     self._begin_to_hold(part, group).set()
                 known = held
                 await seat.changed(held, leaving)
@@ -99,11 +98,14 @@ class Shift:
             await self._watch(workspace_of(part))
 
     async def _watch(self, workspace: str) -> None:
-        worker = self._worker
+        store, watcher = self._worker.store.watching, self._worker.watching[workspace]
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(worker.watching[workspace].run(), name=f"watch {workspace}")
-            if (pickup := worker.pickups.get(workspace)) is not None:
+            loops.create_task(watcher.run(), name=f"watch {workspace}")
+            if (pickup := self._worker.pickups.get(workspace)) is not None:
                 loops.create_task(pickup.run(), name=f"pick up what Census told others of {workspace}")
+            if store.is_shared:
+                shared = SharedListing(workspace, watcher.listed, lambda: watcher.has_listed, store)
+                loops.create_task(shared.run(), name=f"share the list of {workspace}")
 
     async def _keep_up(self) -> None:
         async with asyncio.TaskGroup() as loops:

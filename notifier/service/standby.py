@@ -47,6 +47,7 @@ def facts_standing_by(
     return WorkerFacts(
         database=resources.store.place,
         workspaces=watchlist.workspaces,
+        watches=watchlist.watches,
         receivers=tuple(watchlist.receivers),
         ailment=liveness.ailment,
         not_ready=lambda: not_polled(
@@ -55,10 +56,10 @@ def facts_standing_by(
         not_in_force=not_in_force,
         listed=tuple,
         watched=tuple,
+        elsewhere=lambda: frozenset(watchlist.workspaces),
         inboxes={name: Elsewhere(hook.secret.get_secret_value()) for name, hook in hooks.items() if hook is not None},
         exposition=exposition,
         token_refused=resources.metrics.token_refused,
-        stands_by=True,
     )
 
 

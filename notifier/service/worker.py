@@ -159,8 +159,12 @@ class Worker:
         }
 
     def elsewhere(self) -> frozenset[str]:
-        """The workspaces that are not watched here now."""
-        return frozenset(self.watchlist.workspaces.keys() - self.watching.keys())
+        """The workspaces that are not watched here now: of which the database knows more than this worker, until it has
+        read their list of syncs itself. At a database of its own there are none."""
+        if not self.store.seat.is_shared:
+            return frozenset()
+        here = {name for name, watcher in self.watching.items() if watcher.has_listed}
+        return frozenset(self.watchlist.workspaces.keys() - here)
 
     def not_ready(self) -> str | None:
         """Which workspace nobody watches, or this worker has neither read since the start nor found unreachable. None

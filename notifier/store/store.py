@@ -37,7 +37,7 @@ class Store:
         self.seat = seat
         self.attending: asyncio.Task[None] = asyncio.create_task(seat.run(writer.thread), name="attend")
         """Takes part in who does the work; a StoreError of it is for good."""
-        self.watching = WatchingStore(reader, writer)
+        self.watching = WatchingStore(reader, writer, is_shared=seat.is_shared)
         self.delivering = DeliveringStore(reader, writer)
         self._reader = reader
         self._writer = writer

@@ -36,7 +36,9 @@ MOST_HINTS = 500  # that are read at once: whoever has the webhooks' secret can 
 class WatchingStore:
     """What a workspace's watching keeps and asks. Each method raises StoreError."""
 
-    def __init__(self, reader: DatabaseReader, writer: Writer) -> None:
+    def __init__(self, reader: DatabaseReader, writer: Writer, *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
+        """Whether other workers show what this one knows."""
         self._reader = reader
         self._writer = writer
 
@@ -49,7 +51,13 @@ class WatchingStore:
 
     async def forget_workspace(self, name: str) -> None:
         """All that was known of a workspace that the watchlist no longer names; events and deliveries stay."""
-        await self._writer.write(*((statement, [{"of_workspace": name}]) for statement in sql.FORGET_WORKSPACE))
+        statements = (*sql.FORGET_WORKSPACE, *(replicas.FORGET_WORKSPACE if self.is_shared else ()))
+        await self._writer.write(*((statement, [{"of_workspace": name}]) for statement in statements))
+
+    async def save_listing(self, workspace: str, listed_at: datetime, body: bytes) -> None:
+        """The whole list of a workspace's syncs, for the workers that do not watch it; only where there are such."""
+        row = {"workspace": workspace, "listed_at": listed_at, "body": body}
+        await self._writer.write((replicas.SAVE_LISTING, [row]))
 
     async def syncs(self, workspace: str) -> list[WatchedSync]:
         """Every sync that is or was watched, or was shown when it was new."""

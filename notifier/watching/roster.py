@@ -26,6 +26,7 @@ from notifier.watchlist.models import Watch
 
 log = structlog.get_logger(__name__)
 LISTINGS_TO_FORGET: Final = 2
+NOT_LISTED: Final[Mapping[Id, Sync]] = {}  # before the first listing; one that shows nothing is another
 
 
 class Roster:
@@ -65,7 +66,7 @@ class Roster:
         self._reported: set[Id] = set()
         self._is_empty = False  # and that was reported
         self._untold = Changes()
-        self.listed: Mapping[Id, Sync] = {}  # all that the last listing held, watched or not
+        self.listed = NOT_LISTED  # all that the last listing held, watched or not
 
     def sync_label(self, sync_id: Id) -> str | None:
         """The label of any sync of the workspace that was listed."""

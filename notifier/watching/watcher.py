@@ -27,7 +27,7 @@ from notifier.watching.hints import hints_of
 from notifier.watching.lister import Lister
 from notifier.watching.outage import Outage
 from notifier.watching.poll import Observer
-from notifier.watching.roster import Roster
+from notifier.watching.roster import NOT_LISTED, Roster
 from notifier.watching.schedule import Poller, Schedule
 from notifier.watching.target import SyncTarget
 from notifier.watching.turns import Turns
@@ -94,6 +94,11 @@ class WorkspaceWatcher:
     def watched_syncs(self) -> int:
         """How many syncs are polled."""
         return len(self._roster.syncs)
+
+    @property
+    def has_listed(self) -> bool:
+        """Whether `listed` gives a listing of this watcher's own, be it of nothing."""
+        return self._roster.listed is not NOT_LISTED
 
     # --- the loops ---
 

@@ -1,8 +1,10 @@
 """/api/…: what the commands show with --json, from the same functions, and `deliveries retry` for one delivery."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 
 from aiohttp import web
 
@@ -15,6 +17,7 @@ from notifier.store.views.status import read_status
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.answers import answer, answer_encoded, refusal, to_json
 from notifier.web.documents import (
+    Document,
     delivery_document,
     event_document,
     incident_document,
@@ -32,7 +35,7 @@ from notifier.web.query import (
     types_of,
 )
 from notifier.web.threads import Threads
-from notifier.web.worker import InForce
+from notifier.web.worker import InForce, WorkerFacts
 
 
 class Api:
@@ -52,11 +55,16 @@ class Api:
 
     async def syncs(self, request: web.Request) -> web.Response:
         """As Census last listed them: it is not asked each time."""
-        name = _given(request, "workspace").get("workspace")
-        if name is not None and name not in self._in_force.worker.workspaces:
+        name, seen = _given(request, "workspace").get("workspace"), self._in_force.worker
+        if name is not None and name not in seen.workspaces:
             raise WrongParameter("no workspace has this name")
-        listed = self._in_force.worker.listed()
-        return answer(200, [sync_document(of, sync, watched) for of, sync, watched in listed if name in (None, of)])
+        elsewhere = seen.elsewhere()
+        listed = ((of, sync, watched) for of, sync, watched in seen.listed() if of not in elsewhere)
+        own = [sync_document(of, sync, watched) for of, sync, watched in listed if name in (None, of)]
+        others = [of for of in elsewhere if name in (None, of)]
+        if not others:
+            return answer(200, own)
+        return await self._array(lambda: _with_others(own, seen, others))
 
     async def events(self, request: web.Request) -> web.Response:
         given = _given(request, "limit", "sync", "type")
@@ -102,6 +110,18 @@ class Api:
 
     async def _document(self, read: Callable[[], object]) -> web.Response:
         return answer_encoded(200, await self._threads.run(lambda: to_json(read())))
+
+
+def _with_others(own: Sequence[Document], seen: WorkerFacts, others: Sequence[str]) -> Iterator[Document]:
+    """Together with the syncs of workspaces that other workers watch, as those wrote them down; in the watchlist's
+    order."""
+    from notifier.store.views.listings import read_listings  # here: a worker that is alone has no use for it
+
+    theirs = read_listings(seen.database, others)
+    ours = {of: list(syncs) for of, syncs in groupby(own, itemgetter("workspace"))}
+    for of in seen.workspaces:
+        yield from ours.get(of, ())
+        yield from (sync_document(of, sync, sync.watched) for sync in theirs.get(of, ()))
 
 
 def _given(request: web.Request, *known: str) -> Parameters:

@@ -4,14 +4,13 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from notifier.judging.body import incident_json
 from notifier.model.api_version import retires_on
 from notifier.model.event import EventType
-from notifier.model.identity import sync_page
+from notifier.model.identity import Id, sync_page
 from notifier.model.incident import Incident
-from notifier.model.sync import Sync
 from notifier.model.times import timestamp
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.store.views.status import ReplicaView, Status, SyncView
@@ -23,6 +22,19 @@ if TYPE_CHECKING:
     from notifier.watchlist.models import Workspace
 
 Document = dict[str, Any]
+
+
+class SyncOfList(Protocol):
+    """A sync of a workspace's list, read just now or known from another worker's reading."""
+
+    @property
+    def id(self) -> Id: ...
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def paused(self) -> bool: ...
 
 
 def status_document(view: Status, running: bool) -> Document:
@@ -52,7 +64,7 @@ def _replica(view: ReplicaView) -> Document:
     }
 
 
-def sync_document(workspace: str, sync: Sync, watched: bool) -> Document:
+def sync_document(workspace: str, sync: SyncOfList, watched: bool) -> Document:
     """A sync as Census lists it."""
     return {
         "workspace": workspace,

@@ -13,7 +13,7 @@ from notifier.model.identity import Id
 from notifier.model.sync import Labels, Sync
 from notifier.store.views.page import SyncKey
 from notifier.watchlist.database import DatabasePlace
-from notifier.watchlist.models import Watchlist, Workspace
+from notifier.watchlist.models import Watch, Watchlist, Workspace
 from notifier.web.access import Door
 
 
@@ -49,6 +49,7 @@ class WorkerFacts:
 
     database: DatabasePlace
     workspaces: Mapping[str, Workspace]
+    watches: Sequence[Watch]
     receivers: tuple[str, ...]
     ailment: Callable[[], str | None]
     """Why the worker is not healthy; None while it is."""
@@ -57,16 +58,17 @@ class WorkerFacts:
     not_in_force: Callable[[], str | None]
     """What is wrong with the newest watchlist: one line for each mistake, none with a secret."""
     listed: Callable[[], Iterable[tuple[str, Sync, bool]]]
-    """Each workspace's syncs as Census last listed them, and whether each is watched."""
+    """The syncs of each workspace that it watches itself, as Census last listed them, and whether each is watched."""
     watched: Callable[[], Sequence[WatchedNow]]
+    """Those of the same workspaces."""
+    elsewhere: Callable[[], frozenset[str]]
+    """The workspaces of the watchlist that it does not watch itself now: what is known of them is in the database."""
     inboxes: Mapping[str, WebhookInbox]
     """By workspace; only of those with a `lifecycle_webhook`."""
     exposition: Callable[[], Awaitable[tuple[bytes, str]]]
     """All metrics as Prometheus' text, and the text's content type."""
     token_refused: Callable[[], None]
     """Counts a wrong token."""
-    stands_by: bool = False
-    """Whether another worker does the work, who alone knows what Census lists."""
 
 
 def not_polled(workspaces: Iterable[str]) -> str | None:

@@ -30,7 +30,7 @@ WRITES: tuple[Executable, ...] = (
     replicas.ADD_HINT,
     replicas.FORGET_HINT,
     replicas.SAVE_LISTING,
-    replicas.FORGET_LISTING,
+    *replicas.FORGET_WORKSPACE,
     delivering.BEGIN_ATTEMPT,
     delivering.SETTLE,
     delivering.FORGET_POSTED,

@@ -54,4 +54,6 @@ HINT = select(hints.c.id).where(
 HINTS = select(hints).where(hints.c.workspace == bindparam("workspace")).order_by(hints.c.id).limit(bindparam("most"))
 FORGET_HINT = delete(hints).where(hints.c.id == bindparam("of_id"))
 SAVE_LISTING = save(listings)
-FORGET_LISTING = delete(listings).where(listings.c.workspace == bindparam("of_workspace"))
+FORGET_WORKSPACE = tuple(
+    delete(table).where(table.c.workspace == bindparam("of_workspace")) for table in (hints, listings)
+)

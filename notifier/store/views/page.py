@@ -43,6 +43,17 @@ class LastRuns:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncRow:
+    """A watched sync, as the database knows it."""
+
+    workspace: str
+    id: Id
+    label: str | None
+    paused: bool | None
+    """None where that is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnreadSync:
     """A sync whose runs, or one of whose runs, can't be read: since when, and why."""
 
@@ -87,6 +98,14 @@ class PageReader:
     def health(self, configured: Collection[str]) -> Overview:
         """`configured`: the receivers of the watchlist; others are shown while they have unfinished deliveries."""
         return overview_of(self._plain, configured, with_removed=True)
+
+    def watched(self, workspaces: Collection[str], sync_id: Id | None = None) -> tuple[SyncRow, ...]:
+        """The watched syncs of these workspaces, all or only those with an ID."""
+        columns = (syncs.c.workspace, syncs.c.sync_id, syncs.c.label, syncs.c.paused)
+        statement = select(*columns).where(syncs.c.watched, syncs.c.workspace.in_(workspaces))
+        if sync_id is not None:
+            statement = statement.where(syncs.c.sync_id == sync_id)
+        return tuple(SyncRow(*row) for row in self._connection.execute(statement))
 
     def last_runs(self) -> Mapping[SyncKey, LastRuns]:
         """Of each watched sync that has runs."""

@@ -7,14 +7,17 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from notifier.model.identity import in_order
+from notifier.model.identity import Id, in_order
 from notifier.model.run import RUNNING_STATUSES
 from notifier.model.sync import Labels
-from notifier.store.views.page import LastRuns, SyncKey
+from notifier.store.views.page import LastRuns, SyncKey, SyncRow
+from notifier.watchlist.covers import Coverage, watches_of
+from notifier.watchlist.models import Watch
 from notifier.web.worker import WatchedNow
 
 A_PAGE: Final = 50
 NAMED: Final = "name"  # the other order than the failing first
+NO_LABELS: Final[Labels] = {}
 
 
 class State(StrEnum):
@@ -72,6 +75,35 @@ class Board:
     def all(self) -> int:
         """Of every state."""
         return sum(self.counts.values())
+
+
+class Labelling:
+    """The labels that the watchlist gives syncs. The last answer for each workspace is remembered: a page asks for the
+    same again and again, and thousands of syncs are tried against each of the watchlist's globs."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Sequence[Watch], Mapping[Id, str | None], Mapping[Id, Labels]]] = {}
+
+    def of(self, workspace: str, watches: Sequence[Watch], syncs: Mapping[Id, str | None]) -> Mapping[Id, Labels]:
+        """`watches`: those of all workspaces, never changed; `syncs`: their own labels."""
+        known = self._known.get(workspace)
+        if known is None or known[0] is not watches or known[1] != syncs:
+            known = watches, syncs, Coverage(watches_of(workspace, watches)).labels_of(syncs)
+            self._known[workspace] = known
+        return known[2]
+
+
+def watched_elsewhere(rows: Iterable[SyncRow], watches: Sequence[Watch], labelling: Labelling) -> list[WatchedNow]:
+    """The watched syncs of workspaces that another worker watches, with the labels that the watchlist gives them. One
+    that it does not cover has none: that worker may go by another watchlist for a while."""
+    by_workspace: dict[str, list[SyncRow]] = {}
+    for row in rows:
+        by_workspace.setdefault(row.workspace, []).append(row)
+    found: list[WatchedNow] = []
+    for workspace, its in by_workspace.items():
+        labels = labelling.of(workspace, watches, {row.id: row.label for row in its})
+        found += (WatchedNow(workspace, row.id, row.label, labels.get(row.id, NO_LABELS), row.paused) for row in its)
+    return found
 
 
 def board_of(

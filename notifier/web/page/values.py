@@ -32,8 +32,6 @@ class Visit:
     """The path with its query: where a form leads back to."""
     retried: str | None
     """What became of a retry that was just asked for."""
-    stands_by: bool
-    """Whether this worker answers it while another does the work, and knows the syncs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

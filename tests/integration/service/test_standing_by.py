@@ -180,6 +180,18 @@ async def test_who_stands_by_is_well_and_shows_what_all_can_see(site: Site, url:
 
 
 @pytest.mark.asyncio
+async def test_a_workspace_is_shown_alike_by_who_watches_it_and_by_who_does_not(site: Site, url: str) -> None:
+    async with two(site, url) as both:
+        await until(lambda: is_watching(url) and rows_at(url, "SELECT FROM listings"))
+        for each in both:
+            assert '<li id="s-production-52">' in (await fetched(each, "/"))[1]
+            assert "is not watched" not in (await fetched(each, "/?sync=52"))[1]
+        first, second = [await fetched(each, "/api/syncs") for each in both]
+    assert first == second
+    assert [(each["id"], each["watched"]) for each in json.loads(first[1])] == [(52, True)]
+
+
+@pytest.mark.asyncio
 async def test_who_stands_by_takes_over_when_the_other_ends_and_tells_what_is_news_once(
     site: Site, url: str, simulator: SimulatorThread
 ) -> None:

@@ -165,17 +165,6 @@ def test_a_worker_that_is_not_healthy_says_why(stage: PageStage) -> None:
     assert json.loads(healthy.body) == {"ok": True}
 
 
-@pytest.mark.parametrize("path", ["/", "/?sync=52&workspace=production"])
-def test_a_worker_that_stands_by_does_not_say_that_nothing_is_watched(stage: PageStage, path: str) -> None:
-    stage.watched.clear()
-    stage.stands_by = True
-    with stage.serving() as url:
-        shown = ask(url, path, HTML).body
-    assert "This replica stands by" in shown
-    assert "not watched" not in shown
-    assert "No sync is watched" not in shown
-
-
 @pytest.mark.parametrize("headers", [HTML, {}], ids=["a browser", "a program"])
 @pytest.mark.parametrize("path", ["/", "/api/status"])
 def test_a_database_that_can_not_be_read_is_told_and_where_it_lies_is_not(

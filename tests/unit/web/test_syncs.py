@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from notifier.model.identity import Id
-from notifier.store.views.page import LastRuns
-from notifier.web.page.syncs import A_PAGE, Board, State, Wanted, board_of, state_of
+from notifier.store.views.page import LastRuns, SyncRow
+from notifier.watchlist.covers import Coverage
+from notifier.watchlist.models import SyncSelector, Watch
+from notifier.web.page.syncs import A_PAGE, Board, Labelling, State, Wanted, board_of, state_of, watched_elsewhere
 from notifier.web.worker import WatchedNow
 
 GOOD, BAD = LastRuns("completed", failed=False), LastRuns("failed", failed=True)
@@ -122,3 +124,46 @@ def test_what_may_be_filtered_by_are_the_labels_of_all_syncs_and_not_too_many() 
     assert board_of(SYNCS, {}, (), Wanted(name="none")).labels == ["team=growth", "tier=paid"]
     many = [a_sync(number, labels={"owner": f"{number:03}"}) for number in range(60)]
     assert board_of(many, {}, (), Wanted()).labels == [f"owner={number:03}" for number in range(50)]
+
+
+# --- of other workers' workspaces ---
+
+WATCHES = (
+    Watch(workspace="eu", syncs="all", labels={"team": "growth", "place": "eu"}),
+    Watch(workspace="eu", syncs=SyncSelector(label=("Sales*",)), labels={"team": "sales"}),
+    Watch(workspace="us", sync=1, labels={"place": "us"}),
+)
+
+
+def labels_of(*rows: SyncRow, labelling: Labelling) -> dict[tuple[str, Id], Any]:
+    return {sync.key: sync.labels for sync in watched_elsewhere(rows, WATCHES, labelling)}
+
+
+def test_each_workspace_has_the_labels_of_its_own_watches() -> None:
+    rows = (SyncRow("us", 1, "Sales", None), SyncRow("eu", 1, "Leads", paused=True), SyncRow("us", 2, None, None))
+    found = watched_elsewhere((*rows, SyncRow("eu", 2, "Sales", paused=False)), WATCHES, Labelling())
+    assert found == [
+        WatchedNow("us", 1, "Sales", {"place": "us"}, None),
+        WatchedNow("us", 2, None, {}, None),
+        WatchedNow("eu", 1, "Leads", {"team": "growth", "place": "eu"}, paused=True),
+        WatchedNow("eu", 2, "Sales", {"team": "sales", "place": "eu"}, paused=False),
+    ]
+
+
+def test_labels_are_found_once_until_a_sync_is_called_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[Any]()
+    real = Coverage.labels_of
+
+    def counted(coverage: Coverage, syncs: Any) -> Any:
+        asked.append(syncs)
+        return real(coverage, syncs)
+
+    monkeypatch.setattr(Coverage, "labels_of", counted)
+    labelling = Labelling()
+    for _ in range(3):
+        assert labels_of(SyncRow("eu", 1, "Leads", None), labelling=labelling)["eu", 1]["team"] == "growth"
+    assert len(asked) == 1
+    assert labels_of(SyncRow("eu", 1, "Sales", None), labelling=labelling)["eu", 1]["team"] == "sales"
+    assert labels_of(SyncRow("us", 1, "Sales", None), labelling=labelling) == {("us", 1): {"place": "us"}}
+    assert watched_elsewhere([SyncRow("us", 1, "Sales", None)], (), labelling)[0].labels == {}  # after a reload
+    assert len(asked) == 4
