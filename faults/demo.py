@@ -1,4 +1,4 @@
-"""`make demo-replicas`: three workers at one PostgreSQL tell a story, the one that works is killed, and it goes on.
+"""`make demo-replicas`: three workers at one PostgreSQL tell a story, one of them is killed, and it goes on.
 
 As `notifier demo`, but with workers that are processes of their own. It talks to this machine only, and ends by itself.
 """
@@ -30,6 +30,7 @@ SPEED: Final = 0.5  # of the demo's story: half a minute of it, over the time th
 KILLED_AFTER: Final = 8.0  # seconds of the story
 LASTS: Final = 50.0  # seconds, from the moment that all have taken their places
 PATIENCE: Final = 60.0
+WATCHING: Final = "workspace:demo"
 
 
 class Workers:
@@ -53,14 +54,18 @@ class Workers:
     async def replicas(self) -> tuple[ReplicaView, ...]:
         return (await asyncio.to_thread(read_status, self.place, ())).replicas
 
-    async def owner(self, *, other_than: str | None = None) -> str:
-        """The name of the one that works, once there is one."""
+    async def owner(self, part: str, *, other_than: str | None = None) -> str:
+        """The name of the one that has a part, once there is one."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 for replica in await self.replicas():
-                    if replica.parts and replica.name != other_than:
+                    if part in replica.parts and replica.name != other_than:
                         return replica.name
                 await asyncio.sleep(0.2)
+
+    async def shares(self) -> str:
+        """Who has what, in words."""
+        return "; ".join(f"{each.name}: {', '.join(each.parts) or 'nothing'}" for each in await self.replicas())
 
     async def until_all_there(self) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -99,10 +104,9 @@ async def play_replicas(directory: Path, url: str) -> int:
     async with stage.census.serve() as base_url, stage.slack.serve():
         with three_workers(directory, url, stage, base_url) as workers:
             await workers.until_all_there()
-            first = await workers.owner()
             await _until_all_polled(stage)
-            others = " and ".join(name for name in NAMES if name != first)
-            out.print(f"{first} works, {others} stand by.\n", style="bold")
+            first = await workers.owner(WATCHING)
+            out.print(f"{await workers.shares()}.\n", style="bold")
             view = ChannelView(out, stage.slack, stage.channels, as_json=False)
             showing = asyncio.create_task(view.follow(timedelta(seconds=LASTS + PATIENCE)), name="view")
             curtain.set()
@@ -124,8 +128,8 @@ async def _kill_one(workers: Workers, first: str) -> None:
     killed_at = now()
     workers.kill(first)
     out.print(f"\n{first} was killed (kill -9).\n", style="bold red")
-    second = await workers.owner(other_than=first)
-    out.print(f"\n{second} has taken over, {now() - killed_at:.1f} seconds later.\n", style="bold green")
+    second = await workers.owner(WATCHING, other_than=first)
+    out.print(f"\n{second} watches now, {now() - killed_at:.1f} seconds later.\n", style="bold green")
     workers.start(first)
 
 

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from notifier.service.heartbeat import Heartbeat, open_heartbeat
+from notifier.service.oversight import Oversight
 from notifier.service.systemd import Systemd
 from notifier.service.vitals import Vitals, WorkspaceVitals, ailment, trouble
 from notifier.store.store import Store
@@ -24,6 +26,7 @@ class Liveness:
         watchers: Collection[WorkspaceWatcher],
         systemd: Systemd,
         heartbeat: Heartbeat | None,
+        oversight: Oversight | None = None,
         *,
         stands_by: bool = False,
     ) -> None:
@@ -32,6 +35,7 @@ class Liveness:
         self._watchers = watchers
         self._systemd = systemd
         self._heartbeat = heartbeat
+        self._oversight = oversight
         self._loops: tuple[asyncio.Task[None], ...] = ()
 
     def watch(self, *loops: "asyncio.Task[None]") -> None:
@@ -53,8 +57,12 @@ class Liveness:
         return ailment(self.vitals())
 
     def trouble(self) -> str | None:
-        """Why not all is well; None while all is."""
-        return trouble(self.vitals())
+        """Why not all is well, here or with other workers; None while all is."""
+        others = self._oversight.vitals() if self._oversight is not None else ()
+        mine = self.vitals()
+        return trouble(
+            replace(mine, workspaces=(*mine.workspaces, *others), nobodys=tuple(sorted(self._store.seat.nobodys)))
+        )
 
     async def run(self) -> None:
         """Tells systemd that the worker is ready, and goes on telling until cancelled."""
@@ -63,9 +71,13 @@ class Liveness:
             await self._feed(self._systemd.watchdog / 2)
 
     async def send_heartbeats(self) -> None:
-        """Tells the monitor of the watchlist that all is well, while it is; until cancelled."""
-        if self._heartbeat is not None:
-            await self._heartbeat.run(self.trouble)
+        """Tells the monitor of the watchlist that all is well, while it is, whoever works at what; until cancelled."""
+        if self._heartbeat is None:
+            return
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._heartbeat.run(self.trouble), name="heartbeat")
+            if self._oversight is not None:
+                loops.create_task(self._oversight.run(), name="look at what others watch")
 
     def reloading(self) -> None:
         """Another watchlist is about to take effect; the next worker's `run` tells that it has."""
@@ -97,11 +109,14 @@ class Liveness:
 
 @asynccontextmanager
 async def open_liveness(
-    watchlist: Watchlist, store: Store, watchers: Collection[WorkspaceWatcher]
+    watchlist: Watchlist, store: Store, watching: Mapping[str, WorkspaceWatcher]
 ) -> AsyncIterator[Liveness]:
-    """With the watchlist's heartbeat, and the systemd of the environment. Raises ProxyUnusable."""
+    """With the watchlist's heartbeat, and the systemd of the environment. `watching` changes as workspaces are taken.
+    Raises ProxyUnusable."""
     async with AsyncExitStack() as stack:
-        heartbeat = None
+        heartbeat = oversight = None
         if watchlist.heartbeat is not None:
             heartbeat = await stack.enter_async_context(open_heartbeat(watchlist.heartbeat))
-        yield Liveness(store, watchers, Systemd.of(os.environ, os.getpid()), heartbeat)
+        if store.seat.is_shared:
+            oversight = Oversight(store.watching, watchlist.workspaces, watching)
+        yield Liveness(store, watching.values(), Systemd.of(os.environ, os.getpid()), heartbeat, oversight)

@@ -5,7 +5,7 @@ Labels are names of the watchlist, words of our own enums and HTTP statuses; not
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final, TypeAlias
@@ -51,12 +51,23 @@ class WorkspaceGauges:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedGauges:
+    """How the work is shared out, where there may be several workers."""
+
+    parts: Collection[str]
+    """Those of this worker."""
+    replicas: int | None
+    """How many workers there are; None where another says it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """What is read when somebody asks: memory, by workspace and receiver (whether it works), and the database."""
 
     workspaces: Callable[[], Mapping[str, WorkspaceGauges]]
     receivers: Callable[[], Mapping[str, bool]]
     backlog: Callable[[], Awaitable[Backlog]]
+    shared: Callable[[], SharedGauges | None] = lambda: None
 
 
 class Metrics:
@@ -66,6 +77,7 @@ class Metrics:
         self._clock = clock
         self._registry = registry = CollectorRegistry()
         self._memory: tuple[Mapping[str, WorkspaceGauges], Mapping[str, bool]] = {}, {}
+        self._shared: SharedGauges | None = None
         self._backlog: Backlog | None = None
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
@@ -135,6 +147,7 @@ class Metrics:
     async def refresh(self, sources: Sources) -> None:
         """Reads the gauges, the database's at most once a second. Where it can't say, they are left out."""
         self._memory = sources.workspaces(), sources.receivers()
+        self._shared = sources.shared()
         try:
             async with asyncio.timeout(DATABASE_PATIENCE), self._reading:
                 now = asyncio.get_running_loop().time()
@@ -172,6 +185,8 @@ class Metrics:
             "receiver",
             works,
         )
+        if self._shared is not None:
+            yield from _of_shared(self._shared)
         if self._backlog is not None:
             yield from self._of_backlog(self._backlog, workspaces, receivers)
 
@@ -195,6 +210,15 @@ class Metrics:
             for check in Check:
                 incidents.add_metric([workspace, check.value], backlog.incidents.get((workspace, check), 0))
         yield incidents
+
+
+def _of_shared(shared: SharedGauges) -> Families:
+    held = dict.fromkeys(sorted(shared.parts), 1.0)
+    yield _family("part_held", "1 for each part of the work that this worker has.", "part", held)
+    if shared.replicas is not None:
+        replicas = GaugeMetricFamily(f"{NAMESPACE}_replicas", "Workers that have a place at the database.")
+        replicas.add_metric([], shared.replicas)
+        yield replicas
 
 
 class _WorkspaceMeter(WorkspaceMeter):

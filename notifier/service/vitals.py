@@ -32,6 +32,8 @@ class Vitals:
     written_before: timedelta
     """How long ago a write succeeded."""
     workspaces: tuple[WorkspaceVitals, ...]
+    nobodys: tuple[str, ...] = ()
+    """Parts of the work that no worker has."""
 
 
 def ailment(vitals: Vitals) -> str | None:
@@ -49,6 +51,8 @@ def trouble(vitals: Vitals) -> str | None:
     """Why not all is well; None while the worker is healthy and each workspace was read within three intervals."""
     if (reason := ailment(vitals)) is not None:
         return reason
+    if vitals.nobodys:
+        return f"no worker has {', '.join(vitals.nobodys)}"
     for workspace in vitals.workspaces:
         if workspace.answered_before is None:
             return f"the workspace {workspace.name} was not read yet"

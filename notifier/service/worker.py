@@ -22,7 +22,7 @@ from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
 from notifier.service.liveness import Liveness, open_liveness
-from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
+from notifier.service.metrics import Metrics, SharedGauges, Sources, WorkspaceGauges
 from notifier.service.parts import fingerprint, parts_of, receivers_of
 from notifier.service.resources import Line, Resources
 from notifier.store.store import Store
@@ -194,8 +194,15 @@ class Worker:
 
     async def exposition(self) -> tuple[bytes, str]:
         """All metrics as Prometheus' text, and the text's content type."""
-        await self.metrics.refresh(Sources(self.workspaces_now, self.deliverer.working, self.store.backlog))
+        await self.metrics.refresh(
+            Sources(self.workspaces_now, self.deliverer.working, self.store.backlog, self._shared)
+        )
         return await asyncio.to_thread(self.metrics.exposition)
+
+    def _shared(self) -> SharedGauges | None:
+        if not self.store.seat.is_shared:
+            return None
+        return SharedGauges(frozenset(self.taken), self.store.seat.members if UPKEEP in self.taken else None)
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
@@ -236,7 +243,7 @@ async def open_worker(
         await resources.keep_only(watchlist)
         deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store.delivering, before)
         watching: dict[str, WorkspaceWatcher] = {}
-        liveness = await stack.enter_async_context(open_liveness(watchlist, store, watching.values()))
+        liveness = await stack.enter_async_context(open_liveness(watchlist, store, watching))
         worker = Worker(watchlist, resources, deliverer, receivers_of(watchlist), once, liveness, watching)
         held = store.seat.parts
         states = await store.watching.workspaces() if held else None

@@ -70,6 +70,14 @@ class Seat(Protocol):
         """What of the work is another worker's, as far as is known."""
 
     @property
+    def nobodys(self) -> frozenset[str]:
+        """What of the work is no worker's, as far as is known."""
+
+    @property
+    def members(self) -> int:
+        """How many workers have a place."""
+
+    @property
     def is_unanimous(self) -> bool:
         """Whether all workers go by this one's watchlist, and none has anything that it does not name."""
 

@@ -25,10 +25,9 @@ from notifier.store.postgres import statements as sql
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.roll import Roll, Todo, call_roll
-from notifier.store.postgres.transaction import appends, execute
+from notifier.store.postgres.transaction import appends, execute, give, join
 from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.parts import Group
-from notifier.store.sql.revision import revisions
 from notifier.store.thread import ConnectionThread
 from notifier.watchlist.database import ServerUrl
 
@@ -112,6 +111,14 @@ class Replica:
         return frozenset(part for part, owner in self._roll.owners.items() if owner not in (None, mine))
 
     @property
+    def nobodys(self) -> frozenset[str]:
+        return frozenset(part for part in self._wanted if self._roll.owners.get(part) is None)
+
+    @property
+    def members(self) -> int:
+        return len(self._roll.members)
+
+    @property
     def is_unanimous(self) -> bool:
         mine = self._roll.watchlist == self._watchlist
         return self.trusted and mine and self._roll.is_unanimous(self._wanted)
@@ -160,7 +167,7 @@ class Replica:
         for part in parts:
             self._owned.pop(part, None)
         if life is not None:
-            await self._do(writing, partial(self._fenced, partial(self._give, life, sorted(parts)), life))
+            await self._do(writing, partial(self._fenced, partial(give, life.id, self._watchlist, sorted(parts)), life))
 
     def hurry(self) -> None:
         self._ending = True
@@ -234,10 +241,8 @@ class Replica:
 
     def _join(self, connection: Connection) -> None:
         begun, life = self._clock(), _Life(uuid.uuid4().hex)
-        me = self._introduction
         with connection.begin():
-            given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
-            connection.execute(sql.JOIN, {**given, "revision": revisions()[-1], "watchlist": self._watchlist})
+            join(life.id, self._introduction, self._watchlist, connection)
         self._written, self._renewed_at, self._owned, self._life = 0, begun, {}, life
 
     def _beat(self, connection: Connection) -> None:
@@ -260,11 +265,6 @@ class Replica:
         if self._life is not None:
             log.warning("another worker may do the work now; this one begins anew", reason=reason)
         self._life, self._owned, self._may_join = None, {}, False
-
-    def _give(self, life: _Life, parts: Sequence[str], connection: Connection) -> None:
-        connection.execute(sql.GO_BY, {"id": life.id, "watchlist": self._watchlist})
-        for part in parts:
-            connection.execute(sql.GIVE, {"id": life.id, "part": part})
 
     def changes(self, connection: Connection) -> Counters:
         with connection.begin():

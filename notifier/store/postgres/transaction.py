@@ -1,13 +1,28 @@
-"""What a worker's transaction does behind its fence: what was asked for, and the counters that others look at."""
+"""What a worker's transactions do, each but the first behind its fence."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
 from notifier.store.postgres import statements as sql
+from notifier.store.seat import Introduction
 from notifier.store.sql.parts import Group
 from notifier.store.sql.replicas import ADD_HINT
+from notifier.store.sql.revision import revisions
 from notifier.store.sql.watching import ADD_DELIVERY
+
+
+def join(worker: str, introduction: Introduction, watchlist: str, connection: Connection) -> None:
+    """Takes a place, under an ID that nobody ever had."""
+    me = {"name": introduction.name, "pid": introduction.pid, "version": introduction.version}
+    connection.execute(sql.JOIN, {"id": worker, **me, "revision": revisions()[-1], "watchlist": watchlist})
+
+
+def give(worker: str, watchlist: str, parts: Sequence[str], connection: Connection) -> None:
+    """Parts may be another's, and this worker goes by that watchlist."""
+    connection.execute(sql.GO_BY, {"id": worker, "watchlist": watchlist})
+    for part in parts:
+        connection.execute(sql.GIVE, {"id": worker, "part": part})
 
 
 def execute(groups: Sequence[Group], connection: Connection) -> None:

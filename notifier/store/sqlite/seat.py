@@ -21,6 +21,8 @@ class SoleSeat:
     life = None
     elsewhere: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
+    nobodys: frozenset[str] = frozenset()
+    members = 1
 
     def __init__(self, version: Callable[[Connection], int]) -> None:
         """`version` gives a number that differs once another process has written."""

@@ -16,6 +16,7 @@ from notifier.model.delivery import Backlog, DeliveryState
 from notifier.model.incident import Check, Incident
 from notifier.model.meters import PollOutcome, WorkspaceMeter
 from notifier.model.sync import Labels
+from notifier.service.metrics import Metrics, SharedGauges, Sources
 from notifier.service.resources import open_resources
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import Body, CensusSimulator, Fault, Reset, Status, WebhookSink
@@ -25,7 +26,7 @@ from notifier.watching.poll import Observer
 from notifier.watching.target import SyncTarget
 from notifier.watchlist.models import Watch, Watchlist
 from notifier.watchlist.reading.load import load_watchlist
-from tests.exposition import nonzero, series
+from tests.exposition import Series, nonzero, series
 from tests.integration.store.builders import FULL, MINUTE, NOW, a_settlement, an_event, an_observation, rows
 from tests.integration.watching.kit import LONG_AGO, LoopClock, Scene, a_scene, created
 
@@ -296,3 +297,21 @@ async def test_counting_the_backlog_reads_partial_indexes_and_no_whole_table(sto
         plan = rows(store.place, f"EXPLAIN QUERY PLAN {statement}")
         scans = [step for *_, step in plan if step.startswith("SCAN") and step != "SCAN anon_1"]
         assert [index in scan for scan in scans] == [True], plan
+
+
+# --- several workers ---
+
+
+@pytest.mark.asyncio
+async def test_who_has_what_is_shown_where_there_may_be_several_and_how_many_by_one_of_them() -> None:
+    async def no_backlog() -> Backlog:
+        return Backlog({}, {}, {}, {})
+
+    async def shown(shared: SharedGauges | None) -> tuple[Series, Series]:
+        metrics = Metrics("1")
+        await metrics.refresh(Sources(dict, dict, no_backlog, lambda: shared))
+        return series(metrics, "part_held"), series(metrics, "replicas")
+
+    assert await shown(None) == ({}, {})
+    assert await shown(SharedGauges({"slack", "workspace:a b"}, None)) == ({"slack": 1.0, "workspace:a b": 1.0}, {})
+    assert await shown(SharedGauges({"upkeep"}, 3)) == ({"upkeep": 1.0}, {"": 3.0})
