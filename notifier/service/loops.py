@@ -97,21 +97,21 @@ class Loops:
         await _end(self._watching)
         self._worker.deliverer.stop()
         hurrying = asyncio.create_task(self._worker.store.hurry(), name="hurry")
-        handing: asyncio.Task[None] | None = None
+        handing = asyncio.create_task(self._hand_over(), name="hand over")
         try:
-            if self._worker.store.seat.is_shared:
-                handing = asyncio.create_task(self._hand_over(), name="hand over")
-            await asyncio.wait((self._delivering, hurrying, *replaced.ending), timeout=GRACE)
+            await asyncio.wait((self._delivering, hurrying, handing, *replaced.ending), timeout=GRACE)
             await _end(self._delivering)
             await replaced.end()
-            if handing is None:
+            if not self._worker.store.seat.is_shared:
                 await self._farewell()
         finally:
-            await cancelled(hurrying, *([handing] if handing is not None else []))
+            await cancelled(hurrying, handing)
 
     async def _hand_over(self) -> None:
-        """To other workers: what watches at once, what delivers as the attempts under way end."""
+        """To other workers, if there may be any: what watches at once, what delivers as the attempts under way end."""
         worker = self._worker
+        if not worker.store.seat.is_shared:
+            return
         await self._farewell()  # before another writes what it knows of the workspaces
         worker.store.seat.wants((), "")
         watching = [part for part in parts_of(worker.watchlist) if part not in worker.receivers]

@@ -208,7 +208,8 @@ class Worker:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
         await self.try_database()
         for watcher in self.watchers:
-            await self.store.watching.save_workspace(watcher.health.state)
+            if watcher.name in self.watching:  # by now: it may have been given away, and be another's to tell of
+                await self.store.watching.save_workspace(watcher.health.state)
 
     async def try_database(self) -> None:
         """Writes the least there is. Raises StoreError."""
@@ -255,7 +256,7 @@ async def open_worker(
 
 def want(store: Store, watchlist: Watchlist) -> None:
     """From now on this worker goes by that watchlist."""
-    store.seat.wants(parts_of(watchlist), fingerprint(watchlist))
+    store.seat.wants(parts_of(watchlist), fingerprint(watchlist) if store.seat.is_shared else "")
 
 
 async def rehearse(resources: Resources, watchlist: Watchlist) -> None:
