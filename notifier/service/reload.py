@@ -48,7 +48,11 @@ class Reloads:
         """Waits for a good watchlist that says something else than the one in force, which it is from then on."""
         while True:
             await self._until_changed()
-            read = await self._read(rehearse)
+            try:
+                read = await self._read(rehearse)
+            except asyncio.CancelledError:
+                self._asked.set()  # who waits next reads it again: what was read, or asked for, is not in force
+                raise
             self.problem = str(read) if isinstance(read, NotifierError) else None
             report(successful=self.problem is None)
             if (new := self._change_of(read)) is not None:
