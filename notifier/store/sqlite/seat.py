@@ -38,8 +38,8 @@ class SoleSeat:
         if not trusted:
             await asyncio.Event().wait()
 
-    async def take_alone(self) -> None:
-        """It is alone."""
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
+        self.wants(parts, watchlist)
 
     async def run(self, writing: ConnectionThread) -> None:
         await asyncio.Event().wait()
