@@ -77,6 +77,9 @@ class Seat(Protocol):
         """What there is to do by the watchlist that this worker has loaded, and that one's fingerprint. The last that
         anyone has loaded is in force; who goes by another has no part, and neither has who wants nothing."""
 
+    def insist(self) -> None:
+        """What it goes by was loaded once more, as someone wanted: it is in force again, if another one is."""
+
     async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
         """Waits until `parts` or `leaving` are others than those."""
 

@@ -116,6 +116,9 @@ class Replica:
         self._wanted, self._watchlist = frozenset(parts), watchlist
         self._planned &= self._wanted
 
+    def insist(self) -> None:
+        self._has_loaded = bool(self._watchlist)
+
     async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
         await until(lambda: self.parts != parts or self.leaving != leaving)
 

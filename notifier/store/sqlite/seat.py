@@ -30,6 +30,9 @@ class SoleSeat:
     def wants(self, parts: Collection[str], watchlist: str) -> None:
         self.parts = frozenset(parts)
 
+    def insist(self) -> None:
+        """There is no other."""
+
     async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
         if self.parts == parts:
             await asyncio.Event().wait()
