@@ -44,10 +44,11 @@ class Reloads:
         """Someone wants it to be read now (SIGHUP)."""
         self._asked.set()
 
-    async def next(self, rehearse: Rehearsal, report: Report) -> Watchlist:
-        """Waits for a good watchlist that says something else than the one in force, which it is from then on."""
+    async def next(self, rehearse: Rehearsal, report: Report, insist: Callable[[], None] = lambda: None) -> Watchlist:
+        """Waits for a good watchlist that says something else than the one in force, which it is from then on. `insist`
+        is called when someone wanted it to be read and it is the same: other workers may go by another."""
         while True:
-            await self._until_changed()
+            was_asked = await self._until_changed()
             try:
                 read = await self._read(rehearse)
             except asyncio.CancelledError:
@@ -58,9 +59,11 @@ class Reloads:
             if (new := self._change_of(read)) is not None:
                 self._in_force = new
                 return new
+            if was_asked and self.problem is None:
+                insist()
 
-    async def _until_changed(self) -> None:
-        """Until it is asked for, or the same new content was there at two looks."""
+    async def _until_changed(self) -> bool:
+        """Until it is asked for, or the same new content was there at two looks; whether it was asked for."""
         before = self._source.fingerprint
         while True:
             try:
@@ -69,11 +72,11 @@ class Reloads:
             except TimeoutError:
                 seen = await asyncio.to_thread(self._source.look)
                 if seen == before != self._source.fingerprint:
-                    return
+                    return False
                 before = seen
             else:
                 self._asked.clear()
-                return
+                return True
 
     def _change_of(self, read: Watchlist | NotifierError) -> Watchlist | None:
         """What of a watchlist that was read takes effect; None where nothing does. The log says what became of it."""

@@ -182,7 +182,8 @@ class _Service:
         if self._reloads is None:
             never: asyncio.Future[Watchlist] = asyncio.get_running_loop().create_future()
             return await never
-        self._newest = await self._reloads.next(partial(rehearse, self._resources), self._resources.metrics.reloaded)
+        rehearsal = partial(rehearse, self._resources)
+        self._newest = await self._reloads.next(rehearsal, self._resources.metrics.reloaded, self._seat.insist)
         return self._newest
 
     async def _open(self, watchlist: Watchlist, before: Deliverer | None) -> tuple[AsyncExitStack, Worker] | None:

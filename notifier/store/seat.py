@@ -85,14 +85,18 @@ class Seat(Protocol):
         """What there is to do by the watchlist that this worker has loaded, and that one's fingerprint. The last that
         anyone has loaded is in force; who goes by another has no part, and neither has who wants nothing."""
 
+    def insist(self) -> None:
+        """What it goes by was loaded once more, as someone wanted: it is in force again, if another one is."""
+
     async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
         """Waits until `parts` or `leaving` are others than those."""
 
     async def until(self, *, trusted: bool) -> None:
         """Waits until this worker is trusted, or is it no more."""
 
-    async def take_alone(self) -> None:
-        """Waits until all that is wanted is this worker's, and raises AlreadyRunning where another lives."""
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
+        """Waits until nobody else is there, wants that, and waits until all of it is this worker's. Raises
+        AlreadyRunning where another lives, who has noticed nothing."""
 
     async def run(self, writing: "ConnectionThread") -> None:
         """Takes part until cancelled: shows that it is alive, looks who else is, and takes what is planned for it.

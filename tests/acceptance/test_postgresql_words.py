@@ -1,6 +1,7 @@
 """What a person at the terminal is told of a database on a server: warnings, and a replica that is missing."""
 
 import json
+import signal
 
 import psycopg
 import pytest
@@ -50,11 +51,29 @@ def test_a_replica_stands_by_while_another_watchlist_is_in_force_and_says_so(ser
         )
     (replica,) = json.loads(served.run("status", "--json").stdout)["replicas"]
     assert (replica["parts"], replica["standing_by"]) == ([], "other watchlist")
-    assert "stands by: other watchlist" in served.run("status").stdout
+    shown = served.run("status").stdout
+    assert "stands by: other watchlist" in shown
+    assert "Nobody works" in shown
     served.write_watchlist(receivers=served.hooks("hook", "second"))
     served.wait_for_log(works, times=2)
     (replica,) = json.loads(served.run("status", "--json").stdout)["replicas"]
     assert replica["standing_by"] is None
+    assert "Nobody works" not in served.run("status").stdout
+    assert served.stop() == 0
+
+
+@pytest.mark.slow
+def test_who_stands_by_puts_its_own_watchlist_in_force_again_upon_sighup(served: Workplace) -> None:
+    """Though nothing of it has changed: whoever brought another one has gone, and nobody would work."""
+    works = "parts of the work are this worker's"
+    served.start()
+    served.wait_for_log(works)
+    with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("UPDATE in_force SET watchlist = 'another'")
+    served.wait_for_log("another watchlist was loaded after this worker's, which stands by until its own is the same")
+    assert served.worker is not None
+    served.worker.send_signal(signal.SIGHUP)
+    served.wait_for_log(works, times=2)
     assert served.stop() == 0
 
 

@@ -85,6 +85,7 @@ class PostgresDatabase:
         from sqlalchemy import text
 
         from notifier.store.postgres.engine import as_store_errors, engine_for_looks
+        from notifier.store.postgres.statements import COMMANDED
 
         engine = engine_for_looks(self._place, "REPEATABLE READ" if role == "reader" else "READ COMMITTED")
         with as_store_errors(self._place, opening=True), engine.begin() as connection:
@@ -94,7 +95,7 @@ class PostgresDatabase:
                 connection.execute(text(_HOLD))
                 # Waits for the workers' transactions, and they for it: rows that both want can be no deadlock.
                 connection.execute(text("LOCK TABLE deliveries IN SHARE ROW EXCLUSIVE MODE"))
-                connection.execute(text("UPDATE counters SET value = value + 1 WHERE name = 'commanded'"))
+                connection.execute(COMMANDED)
             yield connection
 
     def plain(self, connection: "Connection") -> PostgresLook:

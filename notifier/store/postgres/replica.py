@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable
 from notifier.store.attendance import LEASE, Attendance, Sign
 from notifier.store.postgres import statements as sql
+from notifier.store.postgres.clock import passed, until
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.roll import Roll, Todo, call_roll
@@ -37,15 +38,9 @@ LOOK: Final = 0.25  # seconds between two looks at the others
 BEAT: Final = 3.0  # seconds without a write after which one is made, so that three of them fit into a lease
 MARGIN: Final = 1.0  # seconds of a lease in which one does not trust it any more: two clocks may run unlike
 REST: Final = 1.25  # seconds between another's work and one's own: no destination is met twice in its interval
-GLANCE: Final = 0.1  # seconds between two looks at one's own clock
 RECONNECT: Final = 0.5  # seconds between two questions for the end of a commit
 NOBODY: Final = Roll({}, {}, None)
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
-
-
-def passed() -> float:
-    """Seconds by a clock that never leaps; what the machine slept through counts, where the system has such a clock."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +123,14 @@ class Replica:
         self._wanted, self._watchlist = frozenset(parts), watchlist
         self._planned &= self._wanted
 
+    def insist(self) -> None:
+        self._has_loaded = bool(self._watchlist)
+
     async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
-        while True:
-            if self.parts != parts or self.leaving != leaving:
-                return
-            await asyncio.sleep(GLANCE)
+        await until(lambda: self.parts != parts or self.leaving != leaving)
 
     async def until(self, *, trusted: bool) -> None:
-        while True:
-            if self.trusted == trusted:
-                return
-            await asyncio.sleep(GLANCE)
+        await until(lambda: self.trusted == trusted)
 
     @property
     def life(self) -> _Life | None:
@@ -151,12 +143,20 @@ class Replica:
     def anew(self) -> None:
         self._may_join = True
 
-    async def take_alone(self) -> None:
-        """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look."""
-        while not (self._wanted and self.parts == self._wanted and len(self._roll.members) == 1):
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
+        """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look. Nothing
+        is wanted before that: parts of those that live would move, and another watchlist would stop them."""
+        await self._until_alone(lambda: True)
+        self.wants(parts, watchlist)
+        await self._until_alone(lambda: self.parts == self._wanted)
+
+    async def _until_alone(self, holds: Callable[[], bool]) -> None:
+        def so() -> bool:
             if self._alive is not None:
                 raise AlreadyRunning(str(self._place), None, self._alive)
-            await asyncio.sleep(GLANCE)
+            return self._life is not None and self._roll.members.keys() == {self._life.id} and holds()
+
+        await until(so)
 
     async def run(self, writing: ConnectionThread) -> None:
         async with lazy_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking:
@@ -268,8 +268,8 @@ class Replica:
 
     def changes(self, connection: Connection) -> Counters:
         with connection.begin():
-            counters = {row.name: row.value for row in connection.execute(sql.COUNTERS)}
-        return Counters(counters["commanded"], counters["appended"] - self._turns, counters["hinted"])
+            seen = {row.name: row.value for row in connection.execute(sql.COUNTERS)}
+        return Counters(seen.get("commanded", 0), seen.get("appended", 0) - self._turns, seen.get("hinted", 0))
 
     # --- looks ---
 
@@ -338,7 +338,7 @@ class Replica:
             claim=sorted(self._planned & (free | (self._wanted - roll.owners.keys()))),
             drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
             watchlist=self._watchlist,
-            in_force=self._watchlist if self._has_loaded else None,
+            in_force=self._watchlist if self._has_loaded or (roll.watchlist is None and self._watchlist) else None,
         )
         is_known = roll.members[life.id].watchlist == todo.watchlist and todo.in_force is None
         return None if is_known and not (dead or todo.make or todo.claim or todo.drop) else todo

@@ -42,8 +42,13 @@ FENCE: Final = _limited(
     "ELSE current_setting('synchronous_commit') END, true)",
 )
 # Numbers of rows are not in the order of their commits: who asks for what is beyond the last would never see the rest.
-TAKE_TURN: Final = text("UPDATE counters SET value = value + 1 WHERE name = 'appended'")
-HINTED: Final = text("UPDATE counters SET value = value + 1 WHERE name = 'hinted'")
+# A row that somebody deleted comes back: without it nobody would take a turn, nor hear of anything.
+_COUNT: Final = (
+    "INSERT INTO counters (name, value) VALUES ('{}', 1) ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+)
+TAKE_TURN: Final = text(_COUNT.format("appended"))
+HINTED: Final = text(_COUNT.format("hinted"))
+COMMANDED: Final = text(_COUNT.format("commanded"))
 COUNTERS: Final = text("SELECT name, value FROM counters")
 BEAT: Final = _limited(
     "UPDATE replicas SET beats = beats + 1, seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "

@@ -32,6 +32,9 @@ class SoleSeat:
     def wants(self, parts: Collection[str], watchlist: str) -> None:
         self.parts = frozenset(parts)
 
+    def insist(self) -> None:
+        """There is no other."""
+
     async def changed(self, parts: frozenset[str], leaving: frozenset[str]) -> None:
         if self.parts == parts:
             await asyncio.Event().wait()
@@ -40,8 +43,8 @@ class SoleSeat:
         if not trusted:
             await asyncio.Event().wait()
 
-    async def take_alone(self) -> None:
-        """It is alone."""
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
+        self.wants(parts, watchlist)
 
     async def run(self, writing: ConnectionThread) -> None:
         await asyncio.Event().wait()

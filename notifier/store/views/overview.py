@@ -81,9 +81,14 @@ def overview_of(look: Look, configured: Collection[str], *, with_removed: bool) 
 
 
 def worker_of(look: Look) -> WorkerView | None:
-    """None where no worker has run yet."""
-    row = next(look.rows("SELECT * FROM worker"), None)
-    return WorkerView(row["version"], time_of(row["started_at"]), time_of(row["last_seen_at"])) if row else None
+    """Of several workers the one that has been there longest, and the newest sign of life of any. None where no worker
+    has run yet."""
+    rows = list(look.rows(look.replicas)) or list(look.rows("SELECT * FROM worker"))
+    if not rows:
+        return None
+    oldest = min(rows, key=lambda row: row["started_at"])
+    last_seen_at = max(row["last_seen_at"] for row in rows)
+    return WorkerView(oldest["version"], time_of(oldest["started_at"]), time_of(last_seen_at))
 
 
 def _workspaces(look: Look) -> Mapping[str, WorkspaceView]:

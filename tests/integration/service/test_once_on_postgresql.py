@@ -62,6 +62,21 @@ async def test_no_round_is_made_beside_a_worker(watchlist: Watchlist, url: str, 
 
 
 @pytest.mark.asyncio
+async def test_a_round_that_is_refused_takes_nothing_from_those_that_live(watchlist: Watchlist, url: str) -> None:
+    change_at(url, "INSERT INTO replicas VALUES ('other', 'other', 1, '', '', 'another watchlist', 0, 0)")
+    change_at(url, "INSERT INTO in_force VALUES (1, 'another watchlist', 0)")
+    change_at(url, "INSERT INTO parts VALUES ('upkeep', NULL, 0)")
+    round_ = asyncio.create_task(run_once(watchlist))
+    while not round_.done():
+        await asyncio.to_thread(change_at, url, "UPDATE replicas SET beats = beats + 1 WHERE id = 'other'")
+        await asyncio.sleep(0.1)
+    with pytest.raises(AlreadyRunning, match="other"):
+        await round_
+    assert rows_at(url, "SELECT watchlist FROM in_force") == [("another watchlist",)]
+    assert rows_at(url, "SELECT name, since FROM parts") == [("upkeep", 0)]
+
+
+@pytest.mark.asyncio
 async def test_a_round_at_a_database_that_is_not_what_it_was_ends_with_the_reason(
     watchlist: Watchlist, url: str
 ) -> None:

@@ -106,3 +106,30 @@ async def test_an_unreadable_file_is_a_problem_until_it_is_back(tmp_path: Path) 
         source.path.write_text(GOOD + "retention: 4d\n")
         assert (await waiting).retention.days == 4
     assert heard == [False, True, True]
+
+
+@pytest.mark.asyncio
+async def test_who_asks_for_it_to_be_read_insists_on_it_though_nothing_changes(tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+    reloads = Reloads(source, source.load(), every=0.001)
+    heard: list[bool] = []
+    insisted = asyncio.Event()
+
+    def hear(*, successful: bool) -> None:
+        heard.append(successful)
+
+    waiting = asyncio.create_task(reloads.next(nothing_fails, hear, insisted.set))
+    async with asyncio.timeout(10):
+        source.path.write_text(GOOD + "# a remark\n")
+        while not heard:
+            await asyncio.sleep(0.001)
+        assert not insisted.is_set()
+        reloads.ask()
+        await insisted.wait()
+        insisted.clear()
+        source.path.write_text(GOOD + "nonsense: 1\n")
+        reloads.ask()
+        while heard[-1]:
+            await asyncio.sleep(0.001)
+    assert not insisted.is_set()
+    waiting.cancel()

@@ -25,3 +25,15 @@ def test_a_replica_is_silent_by_the_servers_clock_whatever_that_of_who_looks_say
     alive, gone = (line.split() for line in shown.get().splitlines() if line.startswith(("alive", "gone")))
     assert alive[:3] == ["alive", "stands", "by"]
     assert gone[:2] == ["gone", "silent"]
+
+
+def test_the_worker_is_there_as_soon_as_one_has_a_place(url: str) -> None:
+    """Though the one that is to leave its sign of life once a minute has not yet."""
+    change_at(
+        url,
+        "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
+        "VALUES ('1', 'a', 1, '1.0', '', '', 1000000, 5000000), ('2', 'b', 1, '2.0', '', '', 3000000, 9000000)",
+    )
+    worker = read_status(ServerUrl(url), ()).worker
+    assert worker is not None
+    assert (worker.version, worker.started_at.timestamp(), worker.last_seen_at.timestamp()) == ("1.0", 1, 9)

@@ -11,9 +11,11 @@ from structlog.testing import capture_logs
 
 from faults.line import Line
 from notifier.model.errors import DatabaseUnusable, SeatLost, StoreUnavailable
+from notifier.store.postgres.database import PostgresDatabase
 from notifier.store.postgres.engine import PostgresThread, engine_for_thread
 from notifier.store.postgres.replica import Replica
-from notifier.store.seat import Introduction
+from notifier.store.seat import Counters, Introduction
+from notifier.store.sql.replicas import ADD_HINT
 from notifier.store.store import open_store
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.postgres.kit import a_sign_of_life, change_at, kept, rows_at, settled, until, workers
@@ -134,6 +136,34 @@ async def test_a_part_that_somebody_deleted_is_made_anew(url: str) -> None:
         async with asyncio.timeout(30):
             await worker.look()
         assert rows_at(url, "SELECT name, owner FROM parts") == [("everything", worker.id)]
+
+
+@pytest.mark.asyncio
+async def test_where_somebody_deleted_which_watchlist_is_in_force_the_workers_go_on_by_theirs(url: str) -> None:
+    async with workers(url, "a") as [worker]:
+        await worker.look()
+        change_at(url, "DELETE FROM in_force")
+        await worker.look()
+        assert rows_at(url, "SELECT watchlist FROM in_force") == [("the watchlist",)]
+        assert worker.seat._planned == {"everything"}
+
+
+@pytest.mark.asyncio
+async def test_counters_that_somebody_deleted_begin_anew_and_are_heard_of(url: str) -> None:
+    async with workers(url, "a") as [worker]:
+        await worker.look()
+        change_at(url, "DELETE FROM counters")
+        assert await worker.writing.run(worker.seat.changes) == Counters(0, 0, 0)
+        with PostgresDatabase(ServerUrl(url)).open("command"):
+            pass
+        await worker.writing.run(
+            partial(
+                worker.seat.transact,
+                [(ADD_HINT, [{"workspace": "w", "sync_id": "1", "kind": "poll", "alert": None}])],
+                worker.seat.life,
+            )
+        )
+        assert await worker.writing.run(worker.seat.changes) == Counters(1, 0, 1)
 
 
 @pytest.mark.asyncio
