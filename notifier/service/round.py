@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from notifier.model.errors import StoreError, first_of
 from notifier.service.notices import log_endings
+from notifier.service.parts import fingerprint, parts_of
 from notifier.service.resources import open_resources
-from notifier.service.worker import Worker, open_worker, rehearse, want
+from notifier.service.worker import Worker, open_worker, rehearse
 from notifier.watching.health import Health
 from notifier.watchlist.models import Watchlist
 
@@ -27,8 +28,7 @@ async def run_once(watchlist: Watchlist) -> Round:
     """One round. Raises StoreError."""
     try:
         async with open_resources(watchlist.database_place) as resources:
-            want(resources.store, watchlist)
-            await resources.store.take_alone()
+            await resources.store.take_alone(parts_of(watchlist), fingerprint(watchlist))
             async with open_worker(resources, watchlist, once=True) as worker:
                 await rehearse(resources, watchlist)
                 log_endings(watchlist.workspaces, datetime.now(UTC).date())

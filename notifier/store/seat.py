@@ -83,8 +83,9 @@ class Seat(Protocol):
     async def until(self, *, trusted: bool) -> None:
         """Waits until this worker is trusted, or is it no more."""
 
-    async def take_alone(self) -> None:
-        """Waits until all that is wanted is this worker's, and raises AlreadyRunning where another lives."""
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
+        """As `wants` once nobody else lives; waits until all that is wanted is this worker's, and raises AlreadyRunning
+        where another lives."""
 
     async def run(self, writing: "ConnectionThread") -> None:
         """Takes part until cancelled: shows that it is alive, looks who else is, and takes what is planned for it.

@@ -57,9 +57,9 @@ class Store:
         """From now on no write waits long for another process' lock: the process is about to end."""
         await self._writer.hurry()
 
-    async def take_alone(self) -> None:
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
         """As the seat's. Raises StoreError also where the seat can't be taken for good."""
-        taking = asyncio.create_task(self.seat.take_alone(), name="take the place alone")
+        taking = asyncio.create_task(self.seat.take_alone(parts, watchlist), name="take the place alone")
         try:
             await asyncio.wait((taking, self.attending), return_when=asyncio.FIRST_COMPLETED)
             if self.attending.done():

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable
 from notifier.store.attendance import LEASE, Attendance, Sign
 from notifier.store.postgres import statements as sql
+from notifier.store.postgres.clock import passed
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.roll import Roll, Todo, call_roll
@@ -42,11 +43,6 @@ GLANCE: Final = 0.1  # seconds between two looks at one's own clock
 RECONNECT: Final = 0.5  # seconds between two questions for the end of a commit
 NOBODY: Final = Roll({}, {}, None)
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
-
-
-def passed() -> float:
-    """Seconds by a clock that never leaps; what the machine slept through counts, where the system has such a clock."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ class Replica:
         return self.trusted and mine and self._roll.is_unanimous(self._wanted)
 
     def wants(self, parts: Collection[str], watchlist: str) -> None:
-        self._has_loaded |= bool(watchlist) and watchlist != self._watchlist
+        self._has_loaded = bool(watchlist) and (self._has_loaded or watchlist != self._watchlist)
         self._wanted, self._watchlist = frozenset(parts), watchlist
         self._planned &= self._wanted
 
@@ -144,11 +140,13 @@ class Replica:
     def anew(self) -> None:
         self._may_join = True
 
-    async def take_alone(self) -> None:
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
         """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look."""
         while not (self._wanted and self.parts == self._wanted and len(self._roll.members) == 1):
             if self._alive is not None:
                 raise AlreadyRunning(str(self._place), None, self._alive)
+            if len(self._roll.members) == 1:  # before that, those that live would make way
+                self.wants(parts, watchlist)
             await asyncio.sleep(GLANCE)
 
     async def run(self, writing: ConnectionThread) -> None:
@@ -308,8 +306,7 @@ class Replica:
         dead.pop(life.id, None)
         self._note(life, roll, roll.plan(self._wanted, dead), begun)
         if (todo := self._todo(life, roll, dead)) is not None:
-            for worker in dead:
-                log.warning("another worker is silent; its place is taken", replica=roll.members[worker].name)
+            todo.announce(roll)
             await self._do(writing, partial(self._fenced, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
@@ -338,10 +335,10 @@ class Replica:
             claim=sorted(self._planned & (free | (self._wanted - roll.owners.keys()))),
             drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
             watchlist=self._watchlist,
-            in_force=self._watchlist if self._has_loaded else None,
+            in_force=self._watchlist if self._has_loaded or roll.watchlist is None else "",
+            instead_of=roll.watchlist if self._watchlist and not (roll.able or self._has_loaded) else None,
         )
-        is_known = roll.members[life.id].watchlist == todo.watchlist and todo.in_force is None
-        return None if is_known and not (dead or todo.make or todo.claim or todo.drop) else todo
+        return todo if todo.is_any(roll.members[life.id].watchlist) else None
 
     def _say(self, sentence: str, **fields: Any) -> None:
         """Once, until there is something else to say, or nothing."""

@@ -38,8 +38,9 @@ class SoleSeat:
         if not trusted:
             await asyncio.Event().wait()
 
-    async def take_alone(self) -> None:
+    async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
         """It is alone."""
+        self.wants(parts, watchlist)
 
     async def run(self, writing: ConnectionThread) -> None:
         await asyncio.Event().wait()
