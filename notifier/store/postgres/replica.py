@@ -119,7 +119,7 @@ class Replica:
         return self.trusted and mine and self._roll.is_unanimous(self._wanted)
 
     def wants(self, parts: Collection[str], watchlist: str) -> None:
-        self._has_loaded |= bool(watchlist) and watchlist != self._watchlist
+        self._has_loaded = bool(watchlist) and (self._has_loaded or watchlist != self._watchlist)
         self._wanted, self._watchlist = frozenset(parts), watchlist
         self._planned &= self._wanted
 
@@ -308,8 +308,7 @@ class Replica:
         dead.pop(life.id, None)
         self._note(life, roll, roll.plan(self._wanted, dead), begun)
         if (todo := self._todo(life, roll, dead)) is not None:
-            for worker in dead:
-                log.warning("another worker is silent; its place is taken", replica=roll.members[worker].name)
+            todo.announce(roll)
             await self._do(writing, partial(self._fenced, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
@@ -338,10 +337,10 @@ class Replica:
             claim=sorted(self._planned & (free | (self._wanted - roll.owners.keys()))),
             drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
             watchlist=self._watchlist,
-            in_force=self._watchlist if self._has_loaded or (roll.watchlist is None and self._watchlist) else None,
+            in_force=self._watchlist if self._has_loaded or roll.watchlist is None else "",
+            instead_of=roll.watchlist if self._watchlist and not (roll.able or self._has_loaded) else None,
         )
-        is_known = roll.members[life.id].watchlist == todo.watchlist and todo.in_force is None
-        return None if is_known and not (dead or todo.make or todo.claim or todo.drop) else todo
+        return todo if todo.is_any(roll.members[life.id].watchlist) else None
 
     def _say(self, sentence: str, **fields: Any) -> None:
         """Once, until there is something else to say, or nothing."""

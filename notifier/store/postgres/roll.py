@@ -3,11 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Connection
 
 from notifier.store.attendance import Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.shares import share_out
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,16 @@ class Roll:
         """What is somebody's."""
         return frozenset(part for part, owner in self.owners.items() if owner == worker)
 
+    @property
+    def able(self) -> frozenset[str]:
+        """Who goes by the watchlist in force, and may have parts."""
+        return frozenset(
+            worker for worker, member in self.members.items() if member.watchlist and member.watchlist == self.watchlist
+        )
+
     def plan(self, wanted: Collection[str], dead: Collection[str]) -> dict[str, str]:
         """By part of those that are wanted, who is to have it: of the living that go by the watchlist in force."""
-        able = {
-            worker
-            for worker, member in self.members.items()
-            if worker not in dead and member.watchlist and member.watchlist == self.watchlist
-        }
-        return share_out({part: self.owners.get(part) for part in wanted}, able)
+        return share_out({part: self.owners.get(part) for part in wanted}, self.able - set(dead))
 
     def is_unanimous(self, wanted: Collection[str]) -> bool:
         """Whether all go by the watchlist in force, and nobody has what is not wanted by it."""
@@ -92,8 +97,22 @@ class Todo:
     drop: Sequence[str]
     """Parts of the work that there are no more."""
     watchlist: str
-    in_force: str | None
-    """The fingerprint of a watchlist that was loaded; None for none."""
+    in_force: str
+    """The fingerprint of a watchlist that was loaded; empty for none."""
+    instead_of: str | None
+    """The one in force, where nobody goes by it any more: by this worker's the work goes on."""
+
+    def is_any(self, known: str) -> bool:
+        """Whether there is anything to write; `known`: the watchlist that the others know this worker by."""
+        agrees = known == self.watchlist and not self.in_force and self.instead_of is None
+        return not agrees or bool(self.dead or self.make or self.claim or self.drop)
+
+    def announce(self, roll: Roll) -> None:
+        """Says what people should know of it."""
+        if self.instead_of is not None:
+            log.warning("nobody goes by the watchlist that was loaded last any more; the work goes on by this worker's")
+        for worker in self.dead:
+            log.warning("another worker is silent; its place is taken", replica=roll.members[worker].name)
 
     def carry_out(self, connection: Connection) -> None:
         """What comes behind the fence."""
@@ -102,8 +121,10 @@ class Todo:
             connection.execute(sql.FREE, seen)
             connection.execute(sql.EXPEL, seen)
         connection.execute(sql.GO_BY, {"id": self.worker, "watchlist": self.watchlist})
-        if self.in_force is not None:
+        if self.in_force:
             connection.execute(sql.PUT_IN_FORCE, {"watchlist": self.in_force})
+        if self.instead_of is not None:
+            connection.execute(sql.PUT_BACK, {"watchlist": self.watchlist, "instead_of": self.instead_of})
         for statement, parts in ((sql.MAKE_PART, self.make), (sql.CLAIM, self.claim), (sql.DROP_PART, self.drop)):
             for part in parts:
                 connection.execute(statement, {"id": self.worker, "part": part})

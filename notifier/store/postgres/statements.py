@@ -31,6 +31,10 @@ PUT_IN_FORCE: Final = text(
     "VALUES (1, :watchlist, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (id) DO UPDATE "
     "SET watchlist = excluded.watchlist, since = excluded.since WHERE in_force.watchlist <> excluded.watchlist"
 )
+PUT_BACK: Final = text(
+    "UPDATE in_force SET watchlist = :watchlist, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
+    "WHERE watchlist = :instead_of AND NOT EXISTS (SELECT FROM replicas WHERE replicas.watchlist = :instead_of)"
+)
 MAKE_PART: Final = text(
     "INSERT INTO parts (name, since) VALUES (:part, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
     "ON CONFLICT DO NOTHING"
