@@ -58,8 +58,6 @@ def shortest(times: Sequence[float]) -> float:
 
 
 def longest_gap(times: Iterable[float], begin: float, end: float) -> float:
-    """The longest time in which nothing was asked that has something of the time from `begin` to `end` in it.
-
-    Before the first of these and after the last it is counted from `begin`, and to `end`."""
-    near = [at for at in times if begin <= at <= end]
-    return max(after - before for before, after in pairwise([begin, *near, end]))
+    """The longest time between two of these, of which the later came after `begin` and the earlier before `end`."""
+    near = (after - before for before, after in pairwise(times) if after > begin and before < end)
+    return max(near, default=0.0)

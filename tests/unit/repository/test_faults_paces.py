@@ -54,7 +54,7 @@ def test_slack_is_asked_once_a_second_and_channel() -> None:
 
 @pytest.mark.parametrize(
     ("times", "gap"),
-    [([1, 2, 2.5, 9, 10], 6.5), ([], 8), ([0, 4, 11], 6), ([2, 4, 6, 8], 2)],
+    [([1, 2, 2.5, 9, 11], 6.5), ([], 0), ([0, 4, 11], 7), ([-4, 1, 3, 9, 20], 11), ([-5, 1, 2, 5, 10, 30], 5)],
 )
-def test_a_gap_is_counted_to_the_ends_of_the_time_that_is_looked_at(times: list[float], gap: float) -> None:
-    assert longest_gap(times, 2, 10) == gap
+def test_a_gap_is_looked_for_that_has_something_of_a_time_in_it(times: list[float], gap: float) -> None:
+    assert longest_gap(times, 1, 10) == gap
