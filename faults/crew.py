@@ -177,9 +177,9 @@ class Crew:
             self._admin = self.server.admin(self.database)
             return self._admin.execute(query.encode(), parameters or None).fetchall()
 
-    def lives(self) -> Rows:
+    def lives(self) -> list[tuple[str, str]]:
         """The names and the IDs of those that have a place."""
-        return self.look(LIVES)
+        return [(str(name), str(life)) for name, life in self.look(LIVES)]
 
     def owners(self) -> dict[str, str | None]:
         """By part, the name of whoever has it, if that process is there and not away."""
@@ -257,7 +257,11 @@ class Crew:
     def left_by(self, pid: int) -> dict[str, set[str]]:
         """By receiver, what is unsettled of what this process had: once its last transaction is over."""
         time.sleep(0.1)
-        return self.unsettled(receivers_of([part for part, _, owner in self.look(OWNERS) if owner == pid]))
+        return self.unsettled(receivers_of(self.parts_of(pid)))
+
+    def parts_of(self, pid: int) -> list[str]:
+        """What this process has."""
+        return [str(part) for part, _, owner in self.look(OWNERS) if owner == pid]
 
     def _is_watching(self, sync_ids: Sequence[int]) -> bool:
         paths = [request.path for request in self.simulator.requests]

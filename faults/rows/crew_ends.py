@@ -12,7 +12,7 @@ from faults.crew import NAMES, Crew, a_crew, a_server
 from faults.crew_paced import (
     ASKED,
     SYNCS,
-    keep_the_channel_busy,
+    Busy,
     must_have_kept_pace,
     start_paced,
     wait_until_all_are_there,
@@ -28,8 +28,6 @@ GAP = 3.0
 """Seconds for which a workspace is not asked at most; of most times."""
 NEAR = 6.0
 """Seconds after a signal in which a gap is its own."""
-WAITING = 6
-"""Messages that wait for the channel when one is told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Scene:
     """What is counted over all ends."""
 
     crew: Crew
-    story: Story
+    busy: Busy
     chance: random.Random
     ends: list[End] = field(default_factory=list)
 
@@ -56,7 +54,7 @@ def ends(size: Size) -> Figures:
     with a_server() as server, a_crew(server, ASKED) as crew:
         start_paced(crew)
         story = Story(crew.simulator, SYNCS, size.chance(1), pause=(0.1, 0.6))
-        scene = Scene(crew, story, size.chance())
+        scene = Scene(crew, Busy(crew, story), size.chance())
         with story.told():
             for number in range(size.pick(2, 10)):
                 _once_round(scene)
@@ -76,7 +74,7 @@ def _once_round(scene: Scene) -> None:
     for pause in (scene.chance.uniform(0, 1), 0.0, scene.chance.uniform(0, 1)):
         if pause:
             wait_until_all_are_there(scene.crew)
-            keep_the_channel_busy(scene.crew, scene.story, WAITING)
+            scene.busy.until_so()
         time.sleep(pause)
         name = _busiest(scene.crew, left)
         left.remove(name)

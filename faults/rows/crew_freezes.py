@@ -205,7 +205,7 @@ def _freeze(crew: Crew, story: Story, moment: Moment, name: str, seconds: float,
 
 
 def _lives(crew: Crew) -> dict[str, str]:
-    return {str(name): str(life) for name, life in crew.lives()}
+    return dict(crew.lives())
 
 
 def _longest_still(crew: Crew, frozen: str, signs: dict[str, tuple[tuple[int, int], float]]) -> float:
