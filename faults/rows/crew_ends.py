@@ -109,6 +109,8 @@ def _must_have_been_asked(scene: Scene, size: Size) -> Figures:
     worst = size.pick(6, 2)
     asked = {name: [request.at for request in each] for name, each in scene.crew.simulator.asked().items()}
     gaps = [longest_gap(asked[name], end.began, end.began + NEAR) for end in scene.ends for name in end.workspaces]
+    first, last = scene.ends[0].began, scene.ends[-1].began + NEAR
+    gaps.append(max(longest_gap(times, first, last) for times in asked.values()))  # also where a part moved to one anew
     owned = [end.owned for end in scene.ends if end.owned]
     for what, found, limit in (("a part had nobody", owned, OWNED), ("a workspace was not asked", gaps, GAP)):
         evidence = f"{what} for {median(found):.1f} s in the middle, and {max(found):.1f} s at most"
