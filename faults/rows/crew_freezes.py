@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from faults.account import AT_ONCE, POST, WEBHOOKS, Kill, settle
-from faults.crew import NAMES, Crew, a_crew, a_server, again
+from faults.crew import NAMES, OWNERS, Crew, a_crew, a_server, again
 from faults.line import Line
 from faults.row import Figures, Row, Size, must, say
 from faults.writers import log_writers, must_have_written_alone
@@ -192,7 +192,10 @@ def _freeze(crew: Crew, story: Story, moment: Moment, name: str, seconds: float,
             gone = time.monotonic() - kill.began
         took = time.monotonic() - kill.began
         must(
-            gone is not None or took < crew.again, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place"
+            gone is not None or took < crew.again,
+            f"{took:.1f} s after a freeze {moment.__name__} a part that {name} had has nobody: {crew.look(OWNERS)}; "
+            f"at the server: {crew.look(AT_THE_SERVER)}; the logs: "
+            + "\n".join(f"{other}: {crew.told(other)}" for other in NAMES if other != name),
         )
         crew.must_live()
         time.sleep(0.1)
