@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from faults.account import AT_ONCE, Kill, settle
+from faults.account import AT_ONCE, WEBHOOKS, Kill, settle
 from faults.crew import AGAIN, NAMES, Crew, a_crew, a_server, again, receivers_of
 from faults.crew_paced import (
     ASKED,
@@ -55,9 +55,9 @@ class Scene:
     slow: list[str] = field(default_factory=list)
 
 
-SHORT = (0.05, 0.5), (Cut(12, at_commit=True),)
+SHORT = ((0.05, 3.0), (0.5, 9.0)), (Cut(12, at_commit=True),)
 LONG = (
-    (0.05, 0.5),
+    ((0.05, 20.0), (0.5, 20.0)),
     (Cut(5), Cut(12), Cut(12, at_commit=True), Cut(5, at_commit=True), Cut(40, lost=True), Cut(12, lost=True), Cut(40)),
 )
 
@@ -75,8 +75,8 @@ def cuts(size: Size) -> Figures:
         scene = Scene(crew, Busy(crew, story), size.chance())
         with story.told():
             for _ in range(size.pick(1, 3)):
-                for delay in delays:
-                    _slow(scene, delay, size.pick(3, 20))
+                for delay, seconds in delays:
+                    _slow(scene, delay, seconds)
                 for cut in wanted:
                     last = _cut_one(scene, cut)
             _must_work(crew, last)
@@ -164,9 +164,13 @@ def _must_work(crew: Crew, name: str) -> None:
 
 
 def _slow(scene: Scene, delay: float, seconds: float) -> None:
-    """What is said on one's line comes so much later, in each direction. It may be replaced for that, or not."""
+    """What is said on one's line comes so much later, in each direction. It may be replaced for that, or not.
+
+    What it records has its place in the outbox before, and is there after, what others record meanwhile: all of that is
+    sent with no part in other hands."""
     crew = scene.crew
     wait_until_all_are_there(crew)
+    scene.busy.until_so()
     name = scene.chance.choice(crew.workers_with("workspace"))
     life, pid = dict(crew.lives())[name], crew.workers[name].pid
     began, left = time.monotonic(), crew.left_by(pid)
@@ -178,12 +182,24 @@ def _slow(scene: Scene, delay: float, seconds: float) -> None:
             break
     crew.lines[name].delay(0)
     wait_until_all_are_there(crew)
+    _must_be_sent(crew)
     replaced = (name, life) not in crew.lives()
     if replaced:
         scene.kills.append(Kill(began, time.monotonic() + LATE, left))
     crew.wait_until_polled()
     scene.slow.append(f"{seconds:g} s by {delay * 1000:g} ms{', replaced' if replaced else ''}")
     say(scene.slow[-1])
+
+
+def _must_be_sent(crew: Crew) -> None:
+    """What waits now for the webhooks is sent, though nobody takes their parts anew."""
+    waiting = crew.unsettled(WEBHOOKS)
+    end = time.monotonic() + AGAIN
+    while left := {to: ids & crew.unsettled(WEBHOOKS).get(to, set()) for to, ids in waiting.items()}:
+        if not any(left.values()):
+            return
+        must(time.monotonic() < end, f"{AGAIN:g} s after a line was slow these still wait: {left}")
+        time.sleep(0.1)
 
 
 ROW = Row(
