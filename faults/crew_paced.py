@@ -56,14 +56,15 @@ class Busy:
         while not self._is_so():
             self._crew.must_live()
             if time.monotonic() >= more_at:
-                self._more()
+                self.more()
                 more_at = time.monotonic() + MORE_AFTER
             time.sleep(0.05)
 
     def _is_so(self) -> bool:
         return all(self._waiting(receiver) >= LEAST_WAITING for receiver in (CHANNEL, LIVING))
 
-    def _more(self) -> None:
+    def more(self) -> None:
+        """Some more of both."""
         for place in range(max(0, MOST_WAITING - self._waiting(CHANNEL))):
             self._begin(SYNCS[place % len(SYNCS)], "failed")
         self._turns += 1

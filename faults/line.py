@@ -62,7 +62,8 @@ class Line:
         """COMMITs that never came to the server, so far."""
         self._onward = onward
         self._is_cut = False
-        self._cuts_at_commit = False
+        self._cuts_before_commit = False
+        self._cuts_behind_commit = False
         self._answers_pass = False
         self._delay = 0.0
         self._to_lose = 0
@@ -111,11 +112,11 @@ class Line:
 
         self._do(change)
 
-    def cut_at_commit(self) -> None:
-        """The same, from when the next COMMIT has been done, and before its answer has passed."""
+    def cut_at_commit(self, *, before: bool = False) -> None:
+        """The same, from when the next COMMIT has been done, and before its answer has passed; or before it passes."""
 
         def change() -> None:
-            self._cuts_at_commit = True
+            self._cuts_before_commit, self._cuts_behind_commit = before, not before
 
         self._do(change)
 
@@ -123,7 +124,7 @@ class Line:
         """All passes again, first what was sent meanwhile. `lost`: too late for those connections, which are reset."""
 
         def change() -> None:
-            self._is_cut = self._cuts_at_commit = False
+            self._is_cut = self._cuts_before_commit = self._cuts_behind_commit = False
             for connection in self._connections:
                 if connection.was_cut and lost:
                     connection.end()
@@ -216,7 +217,7 @@ class Line:
             connection.writers.append(back)
             async with asyncio.TaskGroup() as ways:
                 for source, target, messages, is_gone in (
-                    (reader, back, requests, lambda message: requests.is_commit(message) and self._loses()),
+                    (reader, back, requests, lambda message: requests.is_commit(message) and self._never_comes()),
                     (
                         there,
                         writer,
@@ -285,7 +286,11 @@ class Line:
                 except TimeoutError:
                     continue
 
-    def _loses(self) -> bool:
+    def _never_comes(self) -> bool:
+        """Whether a COMMIT is lost. It may be that the line is cut by now."""
+        if self._cuts_before_commit:
+            self._cuts_before_commit = False
+            self._cut(answers_pass=False)
         if self._to_lose == 0:
             return False
         self._to_lose -= 1
@@ -294,8 +299,8 @@ class Line:
 
     def _is_kept_back(self, connection: _Connection) -> bool:
         """Whether the answer to a COMMIT never comes. It may be that the line is cut by now."""
-        if self._cuts_at_commit:
-            self._cuts_at_commit = False
+        if self._cuts_behind_commit:
+            self._cuts_behind_commit = False
             self._cut(answers_pass=False)
         if self._to_swallow:
             self._to_swallow -= 1

@@ -26,6 +26,14 @@ from tests.acceptance.story import Story
 
 LATE = 5.0
 """Seconds in which one whose line is whole again may still send what it had begun."""
+APPENDING = (
+    "SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid) JOIN pg_class ON pg_class.oid = relation "
+    "WHERE application_name = %s AND relname = 'deliveries_id_seq'"
+)
+"""Whether a worker's transaction has given numbers to what is to be sent."""
+COMMITS_LATE = 2.5
+"""Seconds for which it holds them; PostgreSQL ends what is idle for 5 s."""
+PATIENCE = 60.0
 ANSWERED = 5.0
 """Seconds after which the answer to a COMMIT comes, where it comes late."""
 
@@ -53,9 +61,10 @@ class Scene:
     """After how long what a worker had was others', if it was."""
     cut: int = 0
     slow: list[str] = field(default_factory=list)
+    overtaken: int = 0
 
 
-SHORT = ((0.05, 3.0), (0.5, 9.0)), (Cut(12, at_commit=True),)
+SHORT = ((0.05, 2.0), (0.5, 3.0)), (Cut(12, at_commit=True),)
 LONG = (
     ((0.05, 20.0), (0.5, 20.0)),
     (Cut(5), Cut(12), Cut(12, at_commit=True), Cut(5, at_commit=True), Cut(40, lost=True), Cut(12, lost=True), Cut(40)),
@@ -77,6 +86,8 @@ def cuts(size: Size) -> Figures:
             for _ in range(size.pick(1, 3)):
                 for delay, seconds in delays:
                     _slow(scene, delay, seconds)
+                for _ in range(size.pick(1, 5)):
+                    _be_overtaken(scene)
                 for cut in wanted:
                     last = _cut_one(scene, cut)
             _must_work(crew, last)
@@ -89,6 +100,7 @@ def cuts(size: Size) -> Figures:
         "cut": f"{scene.cut} times",
         "replaced after": f"{max(scene.gone):.1f} s at most, {len(scene.gone)} times",
         "slow": "; ".join(scene.slow),
+        "a COMMIT was late": f"{scene.overtaken} times",
         **paces,
     }
 
@@ -164,10 +176,7 @@ def _must_work(crew: Crew, name: str) -> None:
 
 
 def _slow(scene: Scene, delay: float, seconds: float) -> None:
-    """What is said on one's line comes so much later, in each direction. It may be replaced for that, or not.
-
-    What it records has its place in the outbox before, and is there after, what others record meanwhile: all of that is
-    sent with no part in other hands."""
+    """What is said on one's line comes so much later, in each direction. It may be replaced for that, or not."""
     crew = scene.crew
     wait_until_all_are_there(crew)
     scene.busy.until_so()
@@ -191,6 +200,29 @@ def _slow(scene: Scene, delay: float, seconds: float) -> None:
     say(scene.slow[-1])
 
 
+def _be_overtaken(scene: Scene) -> None:
+    """One has recorded what is to be sent, and its COMMIT is late, while others record more.
+
+    Its messages have the places before theirs, and come after them. All are sent, though no part changes hands."""
+    crew = scene.crew
+    wait_until_all_are_there(crew)
+    name = scene.chance.choice(crew.workers_with("workspace"))
+    line, end = crew.lines[name], time.monotonic() + PATIENCE
+    scene.busy.more()
+    while True:
+        line.cut_at_commit(before=True)
+        crew.wait_until(lambda: line.is_cut)
+        if crew.look(APPENDING, name):
+            break
+        line.mend()
+        must(time.monotonic() < end, f"in {PATIENCE:g} s {name} recorded nothing that is to be sent")
+    scene.busy.more()
+    time.sleep(COMMITS_LATE)
+    line.mend()
+    _must_be_sent(crew)
+    scene.overtaken += 1
+
+
 def _must_be_sent(crew: Crew) -> None:
     """What waits now for the webhooks is sent, though nobody takes their parts anew."""
     waiting = crew.unsettled(WEBHOOKS)
@@ -198,7 +230,7 @@ def _must_be_sent(crew: Crew) -> None:
     while left := {to: ids & crew.unsettled(WEBHOOKS).get(to, set()) for to, ids in waiting.items()}:
         if not any(left.values()):
             return
-        must(time.monotonic() < end, f"{AGAIN:g} s after a line was slow these still wait: {left}")
+        must(time.monotonic() < end, f"for {AGAIN:g} s nobody sends what was recorded beside others': {left}")
         time.sleep(0.1)
 
 
@@ -206,7 +238,8 @@ ROW = Row(
     number=15,
     title="the line of one of three workers to PostgreSQL is cut without a word, or slow",
     criterion=(
-        f"as in row 12, at most {AT_ONCE} of a webhook come again after a cut and nothing to Slack; what the worker "
+        f"as in row 12, at most {AT_ONCE} of a webhook come again after a cut and nothing to Slack; what is recorded "
+        "beside what others record is sent with no part in other hands; what the worker "
         f"had is others' within {AGAIN:g} s, and it joins anew and works when its line is whole; at no moment is a "
         "workspace's budget exceeded or Slack's pace"
     ),
