@@ -57,15 +57,22 @@ def watch_for_three(workplace: Workplace, simulator: SimulatorThread, syncs: Seq
 
 def tell_three(workplace: Workplace, simulator: SimulatorThread) -> None:
     """Writes the watchlist for the three receivers."""
+    receivers, routes = three(workplace, simulator)
+    workplace.write_watchlist(receivers=receivers, rest="\n".join(("routes:", *routes)))
+
+
+def three(workplace: Workplace, simulator: SimulatorThread) -> tuple[str, tuple[str, ...]]:
+    """The three receivers as a watchlist has them, and their routes."""
     channel = simulator.slack.add_channel("data-syncs")
     slack = (
         f"{CHANNEL}: {{type: slack, token: {DEFAULT_TOKEN}, channel: {channel}, "
         f"api_url: '{simulator.slack.api_url}', messages: each}}"
     )
     routes = (
-        f"routes:\n  - receivers: [{', '.join(WEBHOOKS)}]\n  - {{events: [sync_run.failed], receivers: [{CHANNEL}]}}"
+        f"  - receivers: [{', '.join(WEBHOOKS)}]",
+        f"  - {{events: [sync_run.failed], receivers: [{CHANNEL}]}}",
     )
-    workplace.write_watchlist(receivers=f"{workplace.hooks(*WEBHOOKS)}\n  {slack}", rest=routes)
+    return f"{workplace.hooks(*WEBHOOKS)}\n  {slack}", routes
 
 
 def work_for_a_moment(workplace: Workplace, simulator: SimulatorThread, chance: random.Random) -> None:
@@ -151,7 +158,8 @@ def arrivals(simulator: SimulatorThread) -> dict[str, list[Arrival]]:
         if request.method == POST and request.accepted:
             metadata = request.arguments["metadata"]
             known = metadata if isinstance(metadata, dict) else json.loads(metadata)
-            came[CHANNEL].append(Arrival(request.at, known["event_payload"]["event_id"], b""))
+            if known["event_payload"]["receiver"] == CHANNEL:
+                came[CHANNEL].append(Arrival(request.at, known["event_payload"]["event_id"], b""))
     return came
 
 

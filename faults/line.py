@@ -62,6 +62,9 @@ class Line:
         """COMMITs that never came to the server, so far."""
         self._onward = onward
         self._is_cut = False
+        self._cuts_before_commit = False
+        self._cuts_behind_commit = False
+        self._answers_pass = False
         self._delay = 0.0
         self._to_lose = 0
         self._to_swallow = 0
@@ -91,17 +94,29 @@ class Line:
         """Pieces that were sent and have not been passed on yet."""
         return sum(connection.held for connection in tuple(self._connections))
 
-    def cut(self) -> None:
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is now."""
+        return self._is_cut
+
+    def cut(self, *, but_answers: bool = False) -> None:
         """From now on nothing passes and nobody is told, as where a cable was pulled: who connects hears nothing.
 
         What is sent meanwhile is kept, as TCP keeps it and sends it again. One thing a real cut does not have: this
         system acknowledges it, so that none of TCP's time-outs ends a connection (keepalives, `tcp_user_timeout`).
+        `but_answers`: what the server says passes, also what was held, and nothing that is said to it.
         """
 
         def change() -> None:
-            self._is_cut = True
-            for connection in self._connections:
-                connection.was_cut = True
+            self._cut(answers_pass=but_answers)
+
+        self._do(change)
+
+    def cut_at_commit(self, *, before: bool = False) -> None:
+        """The same, from when the next COMMIT has been done, and before its answer has passed; or before it passes."""
+
+        def change() -> None:
+            self._cuts_before_commit, self._cuts_behind_commit = before, not before
 
         self._do(change)
 
@@ -109,7 +124,7 @@ class Line:
         """All passes again, first what was sent meanwhile. `lost`: too late for those connections, which are reset."""
 
         def change() -> None:
-            self._is_cut = False
+            self._is_cut = self._cuts_before_commit = self._cuts_behind_commit = False
             for connection in self._connections:
                 if connection.was_cut and lost:
                     connection.end()
@@ -169,6 +184,11 @@ class Line:
 
         asyncio.run_coroutine_threadsafe(do(), self._started.result()).result(timeout=30)
 
+    def _cut(self, *, answers_pass: bool) -> None:
+        self._is_cut, self._answers_pass = True, answers_pass
+        for connection in self._connections:
+            connection.was_cut = True
+
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
@@ -197,12 +217,12 @@ class Line:
             connection.writers.append(back)
             async with asyncio.TaskGroup() as ways:
                 for source, target, messages, is_gone in (
-                    (reader, back, requests, lambda message: requests.is_commit(message) and self._loses()),
+                    (reader, back, requests, lambda message: requests.is_commit(message) and self._never_comes()),
                     (
                         there,
                         writer,
                         answers,
-                        lambda message: answers.is_of_commit(message) and self._swallows(connection),
+                        lambda message: answers.is_of_commit(message) and self._is_kept_back(connection),
                     ),
                 ):
                     pieces: Pieces = asyncio.Queue(MOST)
@@ -234,28 +254,31 @@ class Line:
         messages: Messages,
         is_gone: Callable[[bytes], bool],
     ) -> None:
+        are_answers = isinstance(messages, Answers)
         while True:
             since, data = await pieces.get()
-            await self._may_pass(connection, since)
+            await self._may_pass(connection, since, are_answers=are_answers)
             connection.held -= 1
             if data is None:
                 raise _Over
             if not data:
                 break
             for message in messages.whole(data):
-                if is_gone(message):
-                    await self._may_pass(connection, since)  # never, where it is silent
+                gone = is_gone(message)  # or it is what the line is cut by, and waits
+                if gone or self._is_cut:
+                    await self._may_pass(connection, since, are_answers=are_answers)  # never, where it is silent
+                if gone:
                     raise _Over
                 target.write(message)
             await target.drain()
         target.write_eof()
 
-    async def _may_pass(self, connection: _Connection, since: float) -> None:
+    async def _may_pass(self, connection: _Connection, since: float, *, are_answers: bool = False) -> None:
         loop = asyncio.get_running_loop()
         async with self._moved:
             while True:
                 rest = since + self._delay - loop.time()
-                held = self._is_cut or connection.is_silent
+                held = (self._is_cut and not (are_answers and self._answers_pass)) or connection.is_silent
                 if not held and rest <= 0:
                     return
                 try:
@@ -263,14 +286,22 @@ class Line:
                 except TimeoutError:
                     continue
 
-    def _loses(self) -> bool:
+    def _never_comes(self) -> bool:
+        """Whether a COMMIT is lost. It may be that the line is cut by now."""
+        if self._cuts_before_commit:
+            self._cuts_before_commit = False
+            self._cut(answers_pass=False)
         if self._to_lose == 0:
             return False
         self._to_lose -= 1
         self.lost += 1
         return True
 
-    def _swallows(self, connection: _Connection) -> bool:
+    def _is_kept_back(self, connection: _Connection) -> bool:
+        """Whether the answer to a COMMIT never comes. It may be that the line is cut by now."""
+        if self._cuts_behind_commit:
+            self._cuts_behind_commit = False
+            self._cut(answers_pass=False)
         if self._to_swallow:
             self._to_swallow -= 1
             connection.is_silent = self._silently

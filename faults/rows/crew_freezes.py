@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from faults.account import AT_ONCE, POST, WEBHOOKS, Kill, settle
-from faults.crew import NAMES, Crew, a_crew, a_server, again
+from faults.crew import NAMES, OWNERS, Crew, a_crew, a_server, again
 from faults.line import Line
 from faults.row import Figures, Row, Size, must, say
 from faults.writers import log_writers, must_have_written_alone
@@ -37,7 +37,7 @@ class Frozen:
 
     kills: list[Kill] = field(default_factory=list)
     gone: list[float] = field(default_factory=list)
-    """After how long the frozen one's place was taken, and its work, if it had it, was another's."""
+    """After how long the frozen one's place was taken, and what it had was others'."""
     still: float = 0.0
     inside: int = 0
     """Freezes that held a transaction open at the server."""
@@ -111,12 +111,13 @@ def _posts(crew: Crew) -> int:
     return sum(request.method == POST for request in crew.simulator.slack.requests)
 
 
-SHORT: tuple[tuple[Moment, bool], ...] = (
-    (in_a_transaction, True),
-    (in_a_beat, False),
-    (on_its_way_to_the_server, True),
+Choice = tuple[Moment, str | None]
+"""When one is frozen, and of which kind it must have a part; None where it is better one that has none."""
+SHORT: tuple[Choice, ...] = (
+    (in_a_transaction, "workspace"),
+    (in_a_beat, None),
+    (on_its_way_to_the_server, "webhook"),
 )
-"""When one is frozen, and whether it is the one that does the work."""
 
 
 def freezes(size: Size) -> Figures:
@@ -129,13 +130,16 @@ def freezes(size: Size) -> Figures:
         crew.lines = {name: stack.enter_context(Line(server.port)) for name in NAMES}
         crew.simulator.sink.answer(delay=0.08)
         crew.start_watching(NAMES, SYNCS)
+        crew.wait_until_settled()
         log_writers(crew)
         story = Story(crew.simulator, SYNCS, size.chance(1), pause=(0.1, 0.6))
         with story.told():
             for number in range(size.pick(len(SHORT), 30)):
-                moment, working = SHORT[number] if number < len(SHORT) else _any(chance)
+                moment, kind = SHORT[number] if number < len(SHORT) else _any(chance)
+                name = _one_with(crew, chance, kind)
                 time.sleep(chance.uniform(0, 1.5))
-                _freeze(crew, story, moment, working, size.pick(12 if working else 0, chance.uniform(12, 20)), frozen)
+                seconds = size.pick(0 if kind is None else 12, chance.uniform(12, 20))
+                _freeze(crew, story, moment, name, seconds, frozen)
                 say(f"{number + 1} freezes, {moment.__name__}, replaced after {frozen.gone[-1]:.1f} s")
         crew.wait_until(partial(crew.has_told_all, story), timeout=size.pick(240, 600))
         crew.must_stop_well()
@@ -147,21 +151,33 @@ def freezes(size: Size) -> Figures:
         "of them inside a transaction": frozen.inside,
         "replaced after, at most": f"{max(frozen.gone):.1f} s",
         "the longest that another stood still": f"{frozen.still:.1f} s",
-        "written by the owner of the work alone": written,
+        "written by the owner of the part alone": written,
     }
 
 
-def _any(chance: random.Random) -> tuple[Moment, bool]:
-    working = chance.random() < 0.7
-    if not working:
-        return chance.choice((at_any_moment, in_a_beat)), False
-    return chance.choice((at_any_moment, in_a_beat, in_a_transaction, on_its_way_to_the_server, in_mid_send)), True
+def _any(chance: random.Random) -> Choice:
+    if chance.random() >= 0.7:
+        return chance.choice((at_any_moment, in_a_beat)), None
+    return chance.choice(
+        (
+            (at_any_moment, "workspace"),
+            (in_a_beat, "slack"),
+            (in_a_transaction, "workspace"),
+            (on_its_way_to_the_server, "webhook"),
+            (in_mid_send, "webhook"),
+        )
+    )
 
 
-def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: float, frozen: Frozen) -> None:
-    """Freezes one until another has its place, and so many seconds at least; then it begins anew."""
-    owner = crew.wait_for_owner()
-    name = owner if working else next(name for name in NAMES if name != owner)
+def _one_with(crew: Crew, chance: random.Random, kind: str | None) -> str:
+    if kind is None:
+        working = crew.workers_with()
+        return chance.choice([name for name in NAMES if name not in working] or NAMES)
+    return chance.choice(crew.workers_with(kind))
+
+
+def _freeze(crew: Crew, story: Story, moment: Moment, name: str, seconds: float, frozen: Frozen) -> None:
+    """Freezes one until others have what it had, and so many seconds at least; then it begins anew."""
     lives = _lives(crew)
     kill = moment(crew, name, story)
     time.sleep(0.1)
@@ -172,16 +188,19 @@ def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: fl
     signs: dict[str, tuple[tuple[int, int], float]] = {}
     while gone is None or time.monotonic() < kill.began + seconds:
         frozen.still = max(frozen.still, _longest_still(crew, name, signs))
-        if gone is None and lives[name] not in _lives(crew).values() and crew.owner() is not None:
+        if gone is None and lives[name] not in _lives(crew).values() and crew.all_owned():
             gone = time.monotonic() - kill.began
         took = time.monotonic() - kill.began
         must(
-            gone is not None or took < crew.again, f"{took:.1f} s after a freeze {moment.__name__} nobody had its place"
+            gone is not None or took < crew.again,
+            f"{took:.1f} s after a freeze {moment.__name__} a part that {name} had has nobody: {crew.look(OWNERS)}; "
+            f"at the server: {crew.look(AT_THE_SERVER)}; the logs: "
+            + "\n".join(f"{other}: {crew.told(other)}" for other in NAMES if other != name),
         )
         crew.must_live()
         time.sleep(0.1)
-    if not working:
-        must(_lives(crew)[owner] == lives[owner], "the work changed hands though its owner was not frozen")
+    others = {other: life for other, life in lives.items() if other != name}
+    must(others.items() <= _lives(crew).items(), "another was replaced too, though it was not frozen")
     crew.thaw(name)
     frozen.kills.append(replace(kill, ended=time.monotonic() + LATE))
     frozen.gone.append(gone)
@@ -189,7 +208,7 @@ def _freeze(crew: Crew, story: Story, moment: Moment, working: bool, seconds: fl
 
 
 def _lives(crew: Crew) -> dict[str, str]:
-    return {str(name): str(life) for name, life in crew.lives()}
+    return dict(crew.lives())
 
 
 def _longest_still(crew: Crew, frozen: str, signs: dict[str, tuple[tuple[int, int], float]]) -> float:
@@ -216,7 +235,7 @@ ROW = Row(
     title="SIGSTOP of one of three workers on one PostgreSQL, for longer than its lease, and SIGCONT",
     criterion=(
         f"as in row 12; after SIGCONT comes at most what was on its way, {AT_ONCE} of a webhook and one of Slack; all "
-        "is written by the life that owns the work then, none of it by one that was replaced; no other stands still "
+        "is written by the life that has the part then, none of it by one that was replaced; no other stands still "
         f"for more than {STILL:g} s, also where a transaction is frozen"
     ),
     run=freezes,

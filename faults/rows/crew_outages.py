@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from faults.account import AT_ONCE, settle
-from faults.crew import LIVES, NAMES, OWNER, Crew, a_crew, a_server
+from faults.crew import LIVES, NAMES, OWNERS, Asked, Crew, a_crew, a_server
 from faults.line import Line
 from faults.mounts import SmallDisk, leave_the_others_mounts
 from faults.row import Figures, Row, Size, must, say
@@ -97,18 +97,18 @@ def outages(size: Size) -> Figures:
     """One trouble after the other, under a story that goes on; in the long form a full disk too, on its own."""
     if not size.short:
         leave_the_others_mounts()
-    with a_server() as server, Line(server.port) as line, a_crew(server, line.port) as crew:
+    with a_server() as server, Line(server.port) as line, a_crew(server, Asked(line.port)) as crew:
         crew.simulator.sink.answer(delay=0.03)
         crew.start_watching(NAMES, SYNCS)
-        crew.wait_for_owner()
+        crew.wait_until_settled()
         scene = Scene(crew, line, size, size.chance())
-        lives, owner = crew.look(LIVES), crew.look(OWNER)
+        lives, owners = crew.look(LIVES), crew.look(OWNERS)
         story = Story(crew.simulator, SYNCS, size.chance(1), pause=(0.05, 0.5))
         with story.told():
             for trouble in TROUBLES:
                 trouble(scene)
                 say(f"{trouble.__name__}: {scene.said}")
-                _must_be_the_same(trouble.__name__, crew, lives, owner)
+                _must_be_the_same(trouble.__name__, crew, lives, owners)
         _settle_all(crew, story, size)
         figures = settle(crew.recorded(), crew.simulator, story, [])
     full = {} if size.short else {"a full disk": a_full_disk(size)}
@@ -120,15 +120,15 @@ def a_full_disk(size: Size) -> str:
     """The tables are on a small disk of their own, the log of transactions is not: else the server itself would end."""
     with a_server() as server, _on_a_small_disk(server) as (crew, small):
         crew.start_watching(NAMES, SYNCS)
-        crew.wait_for_owner()
-        lives, owner = crew.look(LIVES), crew.look(OWNER)
+        crew.wait_until_settled()
+        lives, owners = crew.look(LIVES), crew.look(OWNERS)
         story = Story(crew.simulator, SYNCS, size.chance(2), pause=(0.01, 0.05))
         with story.told():
             small.fill(leave=0)
             crew.wait_until(lambda: any(CANT_WRITE in crew.log(name).read_text() for name in NAMES))
             time.sleep(20)
             crew.must_live()
-            _must_be_the_same("a full disk", crew, lives, owner)
+            _must_be_the_same("a full disk", crew, lives, owners)
             small.free()
             time.sleep(2)
         _settle_all(crew, story, size)
@@ -179,11 +179,11 @@ def _must_go_on(scene: Scene) -> None:
     crew.wait_until(lambda: len(crew.simulator.sink.accepted) > sent)
 
 
-def _must_be_the_same(name: str, crew: Crew, lives: object, owner: object) -> None:
+def _must_be_the_same(name: str, crew: Crew, lives: object, owners: object) -> None:
     crew.must_live()
     logs = "\n".join(crew.told(name) for name in NAMES)
     must(crew.look(LIVES) == lives, f"{name}: the lives were {lives}, and are {crew.look(LIVES)}; the logs:\n{logs}")
-    must(crew.look(OWNER) == owner, f"{name}: the work was {owner}'s, and is {crew.look(OWNER)}'s")
+    must(crew.look(OWNERS) == owners, f"{name}: the parts were of {owners}, and are of {crew.look(OWNERS)}")
 
 
 def _settle_all(crew: Crew, story: Story, size: Size) -> None:
@@ -195,7 +195,7 @@ ROW = Row(
     number=14,
     title="PostgreSQL crashes, drops connections, takes no writes, is away, swallows answers to COMMIT, has no room",
     criterion=(
-        "no worker ends and none is replaced: the same lives before and after, the work the same one's; nothing is "
+        "no worker ends and none is replaced: the same lives before and after, with the same parts; nothing is "
         f"lost and nothing repeated; while no outcome can be kept at most {AT_ONCE} messages come, which were under way"
     ),
     run=outages,

@@ -101,6 +101,42 @@ def test_a_cut_that_took_too_long_costs_the_connections_of_then_and_nothing_of_t
     assert office.look() == [2]
 
 
+def test_it_is_cut_when_a_commit_is_done_and_then_answers_may_pass_and_nothing_else(office: Office) -> None:
+    with office.connect() as connection:
+        keep(connection, 1)
+        connection.rollback()  # not by this
+        office.line.cut_at_commit()
+        keep(connection, 2)
+        assert not office.line.is_cut
+        sent = office.threads.submit(connection.commit)
+        until(lambda: office.line.is_cut)
+        assert office.look() == [2]
+        assert not sent.done()
+        office.line.cut(but_answers=True)
+        sent.result(timeout=60)
+        more = office.threads.submit(keep, connection, 3)
+        until(lambda: office.line.held)
+        assert not more.done()
+        with pytest.raises(psycopg.errors.ConnectionTimeout):
+            office.connect(connect_timeout=2)
+        office.line.mend()
+        more.result(timeout=60)
+    assert office.look() == [2, 3]
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_it_is_cut_before_a_commit_comes_to_the_server(office: Office, pipelined: bool) -> None:
+    with office.connect() as connection:
+        office.line.cut_at_commit(before=True)
+        sent = office.threads.submit(commit, connection, 1, pipelined)
+        until(lambda: office.line.is_cut)
+        assert office.look() == []
+        assert not sent.done()
+        office.line.mend()
+        sent.result(timeout=60)
+    assert office.look() == [1]
+
+
 @pytest.mark.parametrize("how", ["in order", "by a reset"])
 def test_the_server_does_not_hear_of_a_client_that_goes_while_it_is_cut(office: Office, how: str) -> None:
     connection = office.connect()
