@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from notifier.model.api_version import RETIRES_ON, ApiVersion
 from notifier.model.delivery import Backlog
 from notifier.model.meters import DeliveryOutcome, PollOutcome
-from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
+from notifier.service.metrics import Metrics, SharedGauges, Sources, WorkspaceGauges
 from tests.exposition import names
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +44,8 @@ def told() -> set[str]:
     workspace.poll_ended(PollOutcome.OK, 0.1)
     metrics.receiver("hook").attempt_ended(DeliveryOutcome.DELIVERED, 1)
     gauges = {"production": WorkspaceGauges(True, 1, retires_on=RETIRES_ON[ApiVersion.V1])}
-    sources = Sources(lambda: gauges, lambda: {"hook": True}, backlog)
+    shared = SharedGauges({"upkeep"}, 2)
+    sources = Sources(lambda: gauges, lambda: {"hook": True}, backlog, lambda: shared)
     asyncio.run(metrics.refresh(sources))
     return names(metrics)
 
