@@ -89,12 +89,9 @@ class Shift:
         log.info("a part of the work is given away", part=part)
 
     async def _work_at(self, part: str) -> None:
-        worker = self._worker
         if part == UPKEEP:
             await self._keep_up()
-        elif part in worker.receivers:
-            await asyncio.Event().wait()  # the deliverer works, whose attempts may outlast this
-        else:
+        elif part not in self._worker.receivers:  # for those the deliverer works, whose attempts may outlast this
             await self._watch(workspace_of(part))
 
     async def _watch(self, workspace: str) -> None:
@@ -120,7 +117,6 @@ class Shift:
                 await self._until_done(UPKEEP, None, lambda _: self._worker.tidy())
             else:
                 await asyncio.sleep(TIDY_EVERY.total_seconds())
-        await asyncio.Event().wait()
 
 
 async def _until(over: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""What a worker is while another one, at the same database, does the work: alive, ready, showing what all can see."""
+"""What a worker is while it has no place at its database that it can trust: alive, ready, showing what all can see."""
 
 import asyncio
 import os
