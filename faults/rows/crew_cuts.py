@@ -26,6 +26,7 @@ from tests.acceptance.story import Story
 
 LATE = 5.0
 """Seconds in which one whose line is whole again may still send what it had begun."""
+WRITTEN = "SELECT id, written FROM replicas WHERE name = %s"
 APPENDING = (
     "SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid) JOIN pg_class ON pg_class.oid = relation "
     "WHERE application_name = %s AND relname = 'deliveries_id_seq'"
@@ -138,12 +139,20 @@ def _cut(crew: Crew, name: str, *, at_commit: bool) -> tuple[float, dict[str, se
     """Since when it is cut, and what is unsettled of what the worker had."""
     line, began = crew.lines[name], time.monotonic()
     if at_commit:
-        line.cut_at_commit()
-        crew.wait_until(lambda: line.is_cut)
+        _cut_behind_a_write(crew, name)
     else:
         line.cut()
     crew.away.add(name)
     return began, crew.left_by(crew.workers[name].pid)
+
+
+def _cut_behind_a_write(crew: Crew, name: str) -> None:
+    """Behind a COMMIT of what it keeps; one that is a mere sign of life would not do."""
+    written = crew.look(WRITTEN, name)
+    while crew.look(WRITTEN, name) == written:
+        crew.lines[name].mend()
+        crew.lines[name].cut_at_commit()
+        crew.wait_until(lambda: crew.lines[name].is_cut)
 
 
 def _while_cut(crew: Crew, began: float) -> Iterator[float]:
@@ -208,8 +217,11 @@ def _be_overtaken(scene: Scene) -> None:
     wait_until_all_are_there(crew)
     name = scene.chance.choice(crew.workers_with("workspace"))
     line, end = crew.lines[name], time.monotonic() + PATIENCE
-    scene.busy.more()
+    more_at = 0.0
     while True:
+        if time.monotonic() >= more_at:
+            scene.busy.more()
+            more_at = time.monotonic() + 2
         line.cut_at_commit(before=True)
         crew.wait_until(lambda: line.is_cut)
         if crew.look(APPENDING, name):
