@@ -19,10 +19,10 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable
+from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable, first_of
 from notifier.store.attendance import LEASE, Attendance, Sign
 from notifier.store.postgres import statements as sql
-from notifier.store.postgres.clock import passed, until
+from notifier.store.postgres.clock import for_ever, passed, until
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.roll import Roll, Todo, call_roll
@@ -160,7 +160,15 @@ class Replica:
 
     async def run(self, writing: ConnectionThread) -> None:
         async with lazy_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking:
-            await self._attend(writing, looking)
+            try:
+                async with asyncio.TaskGroup() as loops:
+                    look = for_ever(partial(self._look, writing, looking), LOOK, self._put_off)
+                    loops.create_task(look, name="look at the others")
+                    loops.create_task(
+                        for_ever(partial(self._show_life, writing), LOOK, self._put_off), name="show life"
+                    )
+            except BaseExceptionGroup as group:
+                raise first_of(group, StoreError) or group from group
 
     async def give(self, parts: Collection[str], writing: ConnectionThread) -> None:
         life = self._life
@@ -273,21 +281,14 @@ class Replica:
 
     # --- looks ---
 
-    async def _attend(self, writing: ConnectionThread, looking: ConnectionThread) -> None:
-        """The loop's border: what can't be seen or done now is at the next look."""
-        while True:
-            try:
-                again = await self._look(writing, looking)
-            except StoreUnavailable as error:
-                again = False
-                self._say("the other workers can't be seen now", error=str(error))
-            except StoreError:
-                raise
-            except Exception:
-                again = False
-                log.exception("the other workers can't be seen by a fault of the notifier; please report it")
-            if not again:
-                await asyncio.sleep(LOOK)
+    def _put_off(self, error: StoreUnavailable) -> None:
+        self._say("the other workers can't be seen now", error=str(error))
+
+    async def _show_life(self, writing: ConnectionThread) -> bool:
+        """Beside the looks: who has to wait for a write, as for another's turn, goes on looking."""
+        if self._life is not None and self._clock() - self._renewed_at >= BEAT - LOOK:
+            await self._do(writing, self._beat)
+        return False
 
     async def _look(self, writing: ConnectionThread, looking: ConnectionThread) -> bool:
         """One look, and what follows from it; whether to look again at once."""
@@ -312,8 +313,6 @@ class Replica:
             await self._do(writing, partial(self._fenced, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
-        if self._clock() - self._renewed_at >= BEAT - LOOK:
-            await self._do(writing, self._beat)
         return False
 
     def _note(self, life: _Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:

@@ -50,7 +50,13 @@ FENCE: Final = _limited(
 _COUNT: Final = (
     "INSERT INTO counters (name, value) VALUES ('{}', 1) ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
 )
-TAKE_TURN: Final = text(_COUNT.format("appended"))
+# Who holds the turn may be frozen: whoever waits for it tries again soon, and gives signs of life in between. The limit
+# is set before the row is locked: where there is no row to lock, nobody waits.
+TAKE_TURN: Final = text(
+    "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '2s', true)) "
+    "INSERT INTO counters (name, value) SELECT 'appended', 1 FROM patience "
+    "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+)
 HINTED: Final = text(_COUNT.format("hinted"))
 COMMANDED: Final = text(_COUNT.format("commanded"))
 COUNTERS: Final = text("SELECT name, value FROM counters")

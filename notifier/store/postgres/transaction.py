@@ -26,13 +26,16 @@ def give(worker: str, watchlist: str, parts: Sequence[str], connection: Connecti
 
 
 def execute(groups: Sequence[Group], connection: Connection) -> None:
-    """Raises DBAPIError."""
-    if appends(groups):
-        connection.execute(sql.TAKE_TURN)
+    """Raises DBAPIError. New deliveries come last: from the turn on until the end everybody else who has some waits."""
     if any(statement is ADD_HINT for statement, _ in groups):
         connection.execute(sql.HINTED)
     for statement, rows in groups:
-        connection.execute(statement, list(rows))
+        if statement is not ADD_DELIVERY:
+            connection.execute(statement, list(rows))
+    for statement, rows in groups:
+        if statement is ADD_DELIVERY:
+            connection.execute(sql.TAKE_TURN)
+            connection.execute(statement, list(rows))
 
 
 def appends(groups: Sequence[Group]) -> bool:

@@ -76,6 +76,7 @@ class Worker:
         """Looks until there is no reason to look again at once."""
         while await self.seat._look(self.writing, self.looking):
             pass
+        await self.seat._show_life(self.writing)
 
     async def write(self, version: str) -> None:
         """A write as the store's writer makes it."""
