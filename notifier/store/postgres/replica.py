@@ -233,8 +233,7 @@ class Replica:
             await writing.run(work)
 
     def _join(self, connection: Connection) -> None:
-        begun, life = self._clock(), _Life(uuid.uuid4().hex)
-        me = self._introduction
+        begun, life, me = self._clock(), _Life(uuid.uuid4().hex), self._introduction
         with connection.begin():
             given = {"id": life.id, "name": me.name, "pid": me.pid, "version": me.version}
             connection.execute(sql.JOIN, {**given, "revision": revisions()[-1], "watchlist": self._watchlist})
@@ -248,8 +247,8 @@ class Replica:
             moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
         if moved is None:
             self._lose("its place was taken, or the database went back in time")
-            return
-        self._renewed_at = begun
+        else:
+            self._renewed_at = begun
 
     def _leave(self, life: _Life, connection: Connection) -> None:
         with connection.begin():
@@ -320,6 +319,7 @@ class Replica:
     def _note(self, life: _Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""
         self._alive = roll.anyone_moved(self._roll, life.id) or self._alive
+        self._has_loaded |= roll.has_forgotten(self._watchlist, self._roll)
         self._roll = roll
         self._owned = {part: self._owned.get(part, begun) for part in roll.parts_of(life.id)}
         self._planned = frozenset(part for part, worker in plan.items() if worker == life.id)
@@ -338,7 +338,7 @@ class Replica:
             claim=sorted(self._planned & (free | (self._wanted - roll.owners.keys()))),
             drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
             watchlist=self._watchlist,
-            in_force=self._watchlist if self._has_loaded or (roll.watchlist is None and self._watchlist) else None,
+            in_force=self._watchlist if self._has_loaded else None,
         )
         is_known = roll.members[life.id].watchlist == todo.watchlist and todo.in_force is None
         return None if is_known and not (dead or todo.make or todo.claim or todo.drop) else todo

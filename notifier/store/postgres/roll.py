@@ -30,6 +30,8 @@ class Roll:
     """By part."""
     watchlist: str | None
     """The fingerprint of the one that is in force; None before any was."""
+    since: int = 0
+    """A number that is higher the later that one was loaded."""
 
     @property
     def signs(self) -> dict[str, Sign]:
@@ -59,6 +61,11 @@ class Roll:
         }
         return share_out({part: self.owners.get(part) for part in wanted}, able)
 
+    def has_forgotten(self, watchlist: str, before: "Roll") -> bool:
+        """Whether this watchlist was in force at that look and is no more, though none was loaded after it: somebody
+        deleted the row, or the database went back in time."""
+        return bool(watchlist) and before.watchlist == watchlist != self.watchlist and self.since < before.since
+
     def is_unanimous(self, wanted: Collection[str]) -> bool:
         """Whether all go by the watchlist in force, and nobody has what is not wanted by it."""
         agreed = all(member.watchlist == self.watchlist for member in self.members.values())
@@ -69,15 +76,15 @@ def call_roll(connection: Connection) -> Roll:
     """One look, in one statement: what it shows was so at one moment."""
     members: dict[str, Member] = {}
     owners: dict[str, str | None] = {}
-    watchlist = None
+    watchlist, since = None, 0
     for row in connection.execute(sql.LOOK):
         if row.kind == "replica":
             members[row.id] = Member(row.name, Sign(row.beats, row.written), row.watchlist)
         elif row.kind == "part":
             owners[row.name] = row.id
         else:
-            watchlist = row.watchlist
-    return Roll(members, owners, watchlist)
+            watchlist, since = row.watchlist, row.beats
+    return Roll(members, owners, watchlist, since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ JOIN: Final = _limited(
     "FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock"
 )
 GO_BY: Final = text("UPDATE replicas SET watchlist = :watchlist WHERE id = :id AND watchlist <> :watchlist")
+# `since` only ever rises, whatever the clock does: where it is lower than it was, the database went back in time.
 PUT_IN_FORCE: Final = text(
     "INSERT INTO in_force (id, watchlist, since) "
     "VALUES (1, :watchlist, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (id) DO UPDATE "
-    "SET watchlist = excluded.watchlist, since = excluded.since WHERE in_force.watchlist <> excluded.watchlist"
+    "SET watchlist = excluded.watchlist, since = greatest(excluded.since, in_force.since + 1) "
+    "WHERE in_force.watchlist <> excluded.watchlist"
 )
 MAKE_PART: Final = text(
     "INSERT INTO parts (name, since) VALUES (:part, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
@@ -58,7 +60,7 @@ OUTCOME: Final = text(f"SELECT written, {_LIMITS} FROM replicas WHERE id = :id F
 LOOK: Final = text(
     "SELECT 'replica' AS kind, id, name, beats, written, watchlist FROM replicas "
     "UNION ALL SELECT 'part', owner, name, 0, 0, '' FROM parts "
-    "UNION ALL SELECT 'in force', '', '', 0, 0, watchlist FROM in_force"
+    "UNION ALL SELECT 'in force', '', '', since, 0, watchlist FROM in_force"
 )
 # What a frozen worker left open holds its row, and no time-out ends that surely: it may be frozen amid what it sends,
 # and psycopg ends each `executemany` with a Flush behind its Sync, upon which the server no longer counts as idle.
