@@ -40,6 +40,7 @@ TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=10), read=timedelta(seconds
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes: 100 runs with 160 kB of error text each
 PAGE: Final = 100  # the API's own maximum
 LONGEST_VALIDATOR: Final = 256  # characters: there is one for each sync
+MUTE_FOR: Final = 0.1  # seconds between two looks at whether one may ask again
 RETRY_AFTER_429: Final = timedelta(seconds=30)  # where the API does not say
 
 
@@ -90,9 +91,11 @@ class Gate:
     """What one workspace's requests pass: concurrency, rate, and pauses that the API asked for.
 
     The rate limiter is a leaky bucket: never more than `rate` in a second beyond one burst of that size.
+    `may_ask` is looked at when all else is waited for: the process may have stood still meanwhile, and lost its place.
     """
 
-    def __init__(self, rate: float, concurrency: int) -> None:
+    def __init__(self, rate: float, concurrency: int, may_ask: Callable[[], bool] = lambda: True) -> None:
+        self._may_ask = may_ask
         self._slots = asyncio.Semaphore(concurrency)
         self.free = concurrency
         """How many more requests may be under way, besides those that are and those that wait for a place."""
@@ -151,8 +154,11 @@ class Gate:
                     if not patient:
                         raise Throttled(timedelta(seconds=ceil(wait)))
                     await asyncio.sleep(wait)
-                await self._limiter.acquire()
-                is_through = not self.paused_for()
+                if self._may_ask():
+                    await self._limiter.acquire()
+                    is_through = self._may_ask() and not self.paused_for()
+                else:
+                    await asyncio.sleep(MUTE_FOR)
             self._count()
         finally:
             if not is_through:
@@ -323,6 +329,7 @@ def client_of(
     patient: bool,
     version: Version | None = None,
     gate: Gate | None = None,
+    may_ask: Callable[[], bool] = lambda: True,
     on_throttled: Callable[[Throttled], Awaitable[None]] | None = None,
     on_lying_validators: Callable[[], object] = lambda: None,
     meter: WorkspaceMeter = NO_WORKSPACE_METER,
@@ -332,7 +339,7 @@ def client_of(
     return CensusClient(
         session,
         version or version_of(settings),
-        gate or Gate(settings.max_requests_per_second, settings.max_concurrent_requests),
+        gate or Gate(settings.max_requests_per_second, settings.max_concurrent_requests, may_ask),
         patient=patient,
         on_throttled=on_throttled,
         on_lying_validators=on_lying_validators,

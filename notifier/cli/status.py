@@ -18,6 +18,7 @@ from notifier.cli.whereabouts import databases_in_use
 from notifier.model.api_version import REMEDY, ApiVersion, ending
 from notifier.model.check import Check, in_words
 from notifier.model.errors import NotifierError, WatchlistError
+from notifier.model.part import kind_of, workspace_part
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.database import database_at
@@ -36,6 +37,7 @@ from notifier.watchlist.database import DatabasePlace, ServerUrl
 from notifier.watchlist.reading.place import default_database
 
 MOST_SYNCS: Final = 50
+WORKSPACE: Final = kind_of(workspace_part(""))
 REPLICA_LASTS: Final = timedelta(seconds=15)  # by then a silent one is replaced
 NOBODY_WORKS: Final = (
     "Nobody works: another watchlist than that of any replica was loaded last. Give them that one; or send one whose "
@@ -164,6 +166,14 @@ def _state_of(replica: ReplicaView) -> Text:
     return Text("works", "green") if replica.parts else Text("stands by")
 
 
+def _parts_of(replica: ReplicaView) -> str:
+    """Of many workspaces only how many they are, so that what else it has is to be seen; --json names all."""
+    workspaces = [part for part in replica.parts if kind_of(part) == WORKSPACE]
+    others = [part for part in replica.parts if kind_of(part) != WORKSPACE]
+    many = len(workspaces) > MOST_NAMED
+    return ", ".join([*others, counted(len(workspaces), "workspace")] if many else [*others, *workspaces])
+
+
 def _replicas_table(view: Status, now: datetime) -> Table:
     rows = [
         (
@@ -171,7 +181,7 @@ def _replicas_table(view: Status, now: datetime) -> Table:
             _state_of(replica),
             plain(replica.version),
             ago(now - replica.silence, now),
-            ", ".join(replica.parts),
+            _parts_of(replica),
         )
         for replica in view.replicas
     ]

@@ -75,6 +75,7 @@ class Resources:
                     settings,
                     session,
                     patient=patient,
+                    may_ask=lambda: self.store.seat.trusted,
                     on_throttled=health.throttled,
                     on_lying_validators=partial(log.warning, VALIDATORS_LIE, workspace=name),
                     meter=meter,

@@ -38,6 +38,8 @@ class Shift:
             self._begin(known, group)
             while True:
                 held, leaving = seat.parts, seat.leaving
+                if known - held and seat.is_shared and seat.trusted:
+                    log.info("parts of the work go to another worker", parts=sorted(known - held))
                 for part in known - held:
                     self._over[part].set()
                 self._begin(held - known, group)
@@ -86,7 +88,7 @@ class Shift:
 
     async def _give(self, part: str) -> None:
         await self._worker.store.give([part])
-        log.info("a part of the work is given away", part=part)
+        log.debug("a part of the work is given away", part=part)
 
     async def _work_at(self, part: str) -> None:
         if part == UPKEEP:

@@ -261,8 +261,8 @@ class Replica:
             moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
         if moved is None:
             self._lose("its place was taken, or the database went back in time")
-            return
-        self._renewed_at = begun
+        else:
+            self._renewed_at = begun
 
     def _leave(self, life: _Life, connection: Connection) -> None:
         with connection.begin():

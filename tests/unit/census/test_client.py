@@ -548,6 +548,26 @@ def test_a_pause_that_begins_while_requests_wait_for_the_rate_holds_them_too() -
     in_virtual_time(story)
 
 
+def test_who_may_not_ask_any_more_asks_nothing_though_requests_wait_for_the_rate() -> None:
+    """A process that stood still has all of its burst when it goes on; its workspace is another worker's by then."""
+
+    async def story() -> None:
+        trusted, passed = True, list[float]()
+        gate = Gate(5, 16, lambda: trusted)
+        async with asyncio.TaskGroup() as requests:
+            for _ in range(12):
+                requests.create_task(through(gate, passed))
+            await asyncio.sleep(0.1)
+            before, trusted = len(passed), False
+            await asyncio.sleep(60)
+            assert len(passed) == before == 5
+            trusted = True
+        assert len(passed) == 12
+        assert busiest_second(passed) <= 10
+
+    in_virtual_time(story)
+
+
 def test_a_pause_is_never_shortened_and_may_grow_while_it_is_waited_out() -> None:
     async def story() -> None:
         gate, passed = Gate(10, 16), list[float]()

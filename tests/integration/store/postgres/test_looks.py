@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from notifier.cli.status import _replicas_table
+from notifier.cli.status import _parts_of, _replicas_table
 from notifier.store.views.status import read_status
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.postgres.kit import change_at
@@ -37,3 +37,13 @@ def test_the_worker_is_there_as_soon_as_one_has_a_place(url: str) -> None:
     worker = read_status(ServerUrl(url), ()).worker
     assert worker is not None
     assert (worker.version, worker.started_at.timestamp(), worker.last_seen_at.timestamp()) == ("1.0", 1, 9)
+
+
+def test_of_many_workspaces_of_a_replica_people_are_told_how_many(url: str) -> None:
+    change_at(url, "INSERT INTO replicas VALUES ('1', 'one', 1, '0', '', '', 0, 0, 0, 0)")
+    change_at(url, "INSERT INTO replicas VALUES ('2', 'two', 1, '0', '', '', 0, 0, 0, 0)")
+    change_at(url, "INSERT INTO parts SELECT 'workspace:' || n, '1', 0 FROM generate_series(1, 6) AS n")
+    change_at(url, "INSERT INTO parts VALUES ('upkeep', '1', 0), ('workspace:a', '2', 0), ('slack', '2', 0)")
+    one, two = read_status(ServerUrl(url), ()).replicas
+    assert _parts_of(one) == "upkeep, 6 workspaces"
+    assert _parts_of(two) == "slack, workspace:a"

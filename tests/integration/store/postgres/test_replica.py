@@ -149,6 +149,24 @@ async def test_where_somebody_deleted_which_watchlist_is_in_force_the_workers_go
 
 
 @pytest.mark.asyncio
+async def test_after_a_backup_of_before_a_change_of_the_watchlist_the_workers_go_on_by_the_changed_one(
+    url: str,
+) -> None:
+    async with workers(url, "a", "b") as [changed, old]:
+        await old.look()
+        ((since,),) = rows_at(url, "SELECT since FROM in_force")
+        changed.seat.wants(["everything"], "the changed watchlist")
+        await changed.look()
+        await old.look()
+        change_at(url, "UPDATE in_force SET watchlist = 'the watchlist', since = %s", since)
+        change_at(url, "DELETE FROM replicas")
+        for worker in (old, changed, old, changed):
+            worker.seat.anew()
+            await worker.look()
+        assert rows_at(url, "SELECT watchlist FROM in_force") == [("the changed watchlist",)]
+
+
+@pytest.mark.asyncio
 async def test_counters_that_somebody_deleted_begin_anew_and_are_heard_of(url: str) -> None:
     async with workers(url, "a") as [worker]:
         await worker.look()
