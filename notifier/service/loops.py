@@ -101,7 +101,8 @@ class Loops:
         try:
             if self._worker.store.seat.is_shared:
                 handing = asyncio.create_task(self._hand_over(), name="hand over")
-            await asyncio.wait((self._delivering, hurrying, *replaced.ending), timeout=GRACE)
+            giving = (handing,) if handing is not None else ()
+            await asyncio.wait((self._delivering, hurrying, *giving, *replaced.ending), timeout=GRACE)
             await _end(self._delivering)
             await replaced.end()
             if handing is None:
@@ -114,6 +115,7 @@ class Loops:
         worker = self._worker
         await self._farewell()  # before another writes what it knows of the workspaces
         worker.store.seat.wants((), "")
+        await worker.close_inboxes()
         watching = [part for part in parts_of(worker.watchlist) if part not in worker.receivers]
         async with asyncio.TaskGroup() as giving:
             giving.create_task(self._give(watching))
@@ -121,8 +123,7 @@ class Loops:
                 giving.create_task(self._give_when_over(part))
 
     async def _give_when_over(self, part: str) -> None:
-        for name in self._worker.receivers[part]:
-            await self._worker.deliverer.over(name)
+        await self._worker.attempts_over(part)
         await self._give([part])
 
     async def _give(self, parts: Sequence[str]) -> None:

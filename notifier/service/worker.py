@@ -17,7 +17,7 @@ from notifier.model.api_version import retires_on
 from notifier.model.delivery import ReceiverState
 from notifier.model.identity import Id
 from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
-from notifier.model.part import UPKEEP, workspace_of, workspace_part
+from notifier.model.part import UPKEEP, kind_of, workspace_of, workspace_part
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
 from notifier.service.heartbeat import open_heartbeat
@@ -25,10 +25,11 @@ from notifier.service.liveness import Liveness, open_liveness
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
 from notifier.service.parts import fingerprint, parts_of, receivers_of
 from notifier.service.resources import Line, Resources
+from notifier.service.standby import hint_boxes
 from notifier.store.store import Store
 from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
-from notifier.watching.hint_box import HintBox, Pickup
+from notifier.watching.hint_box import Pickup
 from notifier.watching.inbox import Inbox
 from notifier.watching.listings import Listings
 from notifier.watching.outage import Outage
@@ -103,9 +104,24 @@ class Worker:
         elif part != UPKEEP:
             name = workspace_of(part)
             del self.watching[name]
-            self.inboxes.pop(name, None)
             self.pickups.pop(name, None)
+            if (inbox := self.inboxes.pop(name, None)) is not None:
+                await inbox.close()
             await self.resources.let_go(name)
+
+    async def attempts_over(self, part: str) -> None:
+        """Waits until no attempt is under way any more for a part: of this worker, or of those before it, whose
+        watchlists may have named others."""
+        if kind_of(part) in {UPKEEP, kind_of(workspace_part(""))}:
+            return
+        gone = self.deliverer.unfinished() - self.watchlist.receivers.keys()
+        for name in (*self.receivers.get(part, ()), *gone):
+            await self.deliverer.over(name)
+
+    async def close_inboxes(self) -> None:
+        """Webhooks of Census are for whoever watches next from now on; returns once what is being kept is."""
+        while self.inboxes:
+            await self.inboxes.popitem()[1].close()
 
     async def tidy(self, states: Mapping[str, WorkspaceState] | None = None) -> None:
         """Ends and forgets what the watchlist no longer names. Raises StoreError."""
@@ -114,6 +130,8 @@ class Worker:
         await store.delivering.abandon_all_but([*self.watchlist.receivers, *leaving], datetime.now(UTC))
         known = states if states is not None else await store.watching.workspaces()
         for gone in known.keys() - named.keys():
+            if not store.seat.is_unanimous:  # any more: one of them may have loaded what names it
+                return
             await _let_go(self.watchlist, known[gone], store.watching, self.deliverer)
         self.is_tidy = True
 
@@ -141,15 +159,7 @@ class Worker:
         """Who takes the webhooks of each workspace, whoever watches it at that moment."""
         if not self.store.seat.is_shared:
             return self.inboxes
-        hooks = {name: each.lifecycle_webhook for name, each in self.watchlist.workspaces.items()}
-        others = {
-            name: HintBox(
-                hook.secret.get_secret_value(), name, self.watchlist.workspaces[name].app_url, self.store.watching
-            )
-            for name, hook in hooks.items()
-            if hook is not None
-        }
-        return ChainMap[str, WebhookInbox](self.inboxes, others)  # type: ignore[arg-type]  # which nobody writes to
+        return ChainMap[str, WebhookInbox](self.inboxes, hint_boxes(self.watchlist, self.store))  # type: ignore[arg-type]  # which nobody writes to
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
@@ -201,7 +211,8 @@ class Worker:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
         await self.try_database()
         for watcher in self.watchers:
-            await self.store.watching.save_workspace(watcher.health.state)
+            if self.watching.get(watcher.name) is watcher:  # else another may know more of it by now
+                await self.store.watching.save_workspace(watcher.health.state)
 
     async def try_database(self) -> None:
         """Writes the least there is. Raises StoreError."""
@@ -233,12 +244,13 @@ async def open_worker(
     store = resources.store
     want(store, watchlist)
     async with AsyncExitStack() as stack:
-        await resources.keep_only(watchlist)
-        deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store.delivering, before)
+        held = store.seat.parts
+        await resources.keep_only(watchlist, held)
+        builders = await _builders(watchlist, resources, stack, once=once)
+        deliverer = Deliverer(builders, store.delivering, before, may_forget=lambda: store.seat.is_unanimous)
         watching: dict[str, WorkspaceWatcher] = {}
         liveness = await stack.enter_async_context(open_liveness(watchlist, store, watching.values()))
         worker = Worker(watchlist, resources, deliverer, receivers_of(watchlist), once, liveness, watching)
-        held = store.seat.parts
         states = await store.watching.workspaces() if held else None
         for part in parts_of(watchlist):
             if part in held:

@@ -126,7 +126,7 @@ class Store:
             await self._prune_finished(cutoff)
         for row in await self._reader.read(retention.CROWDED_SYNCS):
             if workspaces is None or row.workspace in workspaces:
-                await self._prune_snapshots(row.workspace, row.sync_id, cutoff, raise_floor)
+                await self._prune_snapshots(row.workspace, row.sync_id, cutoff, raise_floor, workspaces)
 
     async def _prune_finished(self, cutoff: datetime) -> None:
         many = {"cutoff": cutoff, "most": PRUNE_AT_ONCE}
@@ -139,11 +139,16 @@ class Store:
             )
 
     async def _prune_snapshots(
-        self, workspace: str, sync_id: Id, cutoff: datetime, raise_floor: Callable[[str, Id, datetime], None]
+        self,
+        workspace: str,
+        sync_id: Id,
+        cutoff: datetime,
+        raise_floor: Callable[[str, Id, datetime], None],
+        workspaces: Container[str] | None,
     ) -> None:
         key = {"of_workspace": workspace, "of_sync_id": sync_id, "cutoff": cutoff}
         (left,) = await self._reader.read(retention.OLD_SNAPSHOTS, **key)
-        if not left.number:
+        if not left.number or (workspaces is not None and workspace not in workspaces):  # any more
             return
         # Of the same instant some may go and some stay: what goes lies below the floor.
         newest = left.newest and left.newest + MICROSECOND

@@ -10,6 +10,7 @@ from notifier.model.errors import AlreadyRunning
 from notifier.model.event import EventType, Observation
 from notifier.model.incident import Check, Incident
 from notifier.model.sync import WorkspaceState
+from notifier.service.parts import parts_of
 from notifier.service.resources import open_resources
 from notifier.service.worker import open_worker
 from notifier.store.database import database_at
@@ -38,7 +39,7 @@ async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path
             for name, settings in first.workspaces.items()
         }
         second = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k, poll_interval: 61s}")
-        await resources.keep_only(second)
+        await resources.keep_only(second, parts_of(second))
         again = {
             name: await resources.line(name, settings, WorkspaceState(name), patient=True)
             for name, settings in second.workspaces.items()
