@@ -1,6 +1,7 @@
 """What a worker's transaction does behind its fence: what was asked for, and the counters that others look at."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -8,6 +9,13 @@ from notifier.store.postgres import statements as sql
 from notifier.store.sql.parts import Group
 from notifier.store.sql.replicas import ADD_HINT
 from notifier.store.sql.watching import ADD_DELIVERY
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One stay of a worker; the ID is never used again."""
+
+    id: str
 
 
 def execute(groups: Sequence[Group], connection: Connection) -> None:
@@ -23,3 +31,10 @@ def execute(groups: Sequence[Group], connection: Connection) -> None:
 def appends(groups: Sequence[Group]) -> bool:
     """Whether there are new deliveries among it."""
     return any(statement is ADD_DELIVERY for statement, _ in groups)
+
+
+def give(life: Life, watchlist: str, parts: Sequence[str], connection: Connection) -> None:
+    """What of these parts is this worker's is nobody's any more. Raises DBAPIError."""
+    connection.execute(sql.GO_BY, {"id": life.id, "watchlist": watchlist})
+    for part in parts:
+        connection.execute(sql.GIVE, {"id": life.id, "part": part})
