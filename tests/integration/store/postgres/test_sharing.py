@@ -184,3 +184,50 @@ async def test_parts_of_one_that_is_dead_are_the_others_after_a_lease(url: str) 
         await pass_time(LEASE + 1, a, b)
         await agree(a, b)
         assert (len(a.seat.parts), len(b.seat.parts)) == (3, 3)
+
+
+@pytest.mark.asyncio
+async def test_a_look_while_a_part_is_given_does_not_bring_it_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with workers(url, "a", "b") as [a, b]:
+        want("w", a)
+        await agree(a)
+        want("w", b)
+        await pass_time(REST, a, b)
+        leaving, write = a.seat.leaving, a.writing.run
+
+        async def late(work: Any) -> None:
+            monkeypatch.setattr(a.writing, "run", write)
+            await a.look()
+            await write(work)
+
+        monkeypatch.setattr(a.writing, "run", late)
+        await a.seat.give(leaving, a.writing)
+        assert not a.seat.leaving
+
+
+@pytest.mark.asyncio
+async def test_a_watchlist_in_force_that_somebody_took_out_of_the_table_is_there_again(url: str) -> None:
+    async with workers(url, "a") as [a]:
+        want("w", a)
+        await agree(a)
+        change_at(url, "DELETE FROM in_force")
+        await agree(a)
+        assert rows_at(url, "SELECT watchlist FROM in_force") == [("w",)]
+        assert a.seat.parts == set(ONE)
+
+
+@pytest.mark.asyncio
+async def test_what_a_new_watchlist_lacks_is_worked_at_no_more_at_once_and_all_agree_once_it_is_given(url: str) -> None:
+    async with workers(url, "a", "b") as [a, b]:
+        want("old", a, b)
+        await agree(a, b)
+        fewer = [part for part in ONE if part not in a.seat.parts]
+        want("new", a, b, parts=tuple(fewer))
+        assert not a.seat.parts
+        for _ in range(2):
+            await a.look()
+            await b.look()
+        assert a.seat.leaving
+        assert [each.seat.is_unanimous for each in (a, b)] == [False, False]
+        await agree(a, b)
+        assert [each.seat.is_unanimous for each in (a, b)] == [True, True]
