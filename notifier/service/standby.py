@@ -12,8 +12,6 @@ from notifier.service.liveness import Liveness
 from notifier.service.metrics import Sources
 from notifier.service.resources import Resources
 from notifier.service.systemd import Systemd
-from notifier.store.store import Store
-from notifier.watching.hint_box import HintBox
 from notifier.watchlist.models import Watchlist
 from notifier.web.worker import WorkerFacts, not_polled
 
@@ -29,16 +27,6 @@ class Elsewhere:
 
     async def take(self, body: bytes) -> None:
         raise StoreUnavailable("another worker watches this workspace")
-
-
-def hint_boxes(watchlist: Watchlist, store: Store) -> dict[str, HintBox]:
-    """By workspace, who takes its webhooks while another worker watches it."""
-    hooks = {name: (each.app_url, each.lifecycle_webhook) for name, each in watchlist.workspaces.items()}
-    return {
-        name: HintBox(hook.secret.get_secret_value(), name, app_url, store.watching)
-        for name, (app_url, hook) in hooks.items()
-        if hook is not None
-    }
 
 
 def liveness_standing_by(resources: Resources) -> Liveness:

@@ -25,11 +25,10 @@ from notifier.service.liveness import Liveness, open_liveness
 from notifier.service.metrics import Metrics, Sources, WorkspaceGauges
 from notifier.service.parts import fingerprint, parts_of, receivers_of
 from notifier.service.resources import Line, Resources
-from notifier.service.standby import hint_boxes
 from notifier.store.store import Store
 from notifier.store.watching import WatchingStore
 from notifier.watching.health import Health
-from notifier.watching.hint_box import Pickup
+from notifier.watching.hint_box import Pickup, hint_boxes
 from notifier.watching.inbox import Inbox
 from notifier.watching.listings import Listings
 from notifier.watching.outage import Outage
@@ -159,7 +158,7 @@ class Worker:
         """Who takes the webhooks of each workspace, whoever watches it at that moment."""
         if not self.store.seat.is_shared:
             return self.inboxes
-        return ChainMap[str, WebhookInbox](self.inboxes, hint_boxes(self.watchlist, self.store))  # type: ignore[arg-type]  # which nobody writes to
+        return ChainMap[str, WebhookInbox](self.inboxes, hint_boxes(self.watchlist.workspaces, self.store.watching))  # type: ignore[arg-type]  # which nobody writes to
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""

@@ -73,7 +73,7 @@ async def test_forgetting_stops_when_the_workers_come_to_differ(monkeypatch: pyt
     monkeypatch.setattr(service, "_let_go", let_go)
     worker, _ = a_worker(seat=seat, delivering=SimpleNamespace(abandon_all_but=abandon), watching=None)
     await worker.tidy(cast(Any, {"a": "a", "b": "b"}))
-    assert (forgotten, worker.is_tidy) == (["a"], False)
+    assert (len(forgotten), worker.is_tidy) == (1, False)
     seat.is_unanimous = True
     await worker.tidy(cast(Any, {"b": "b"}))
     assert worker.is_tidy
@@ -126,11 +126,12 @@ async def test_who_is_told_to_stop_hands_over_to_the_end(monkeypatch: pytest.Mon
             await asyncio.sleep(0)
         done.append("sign of life")
 
-    worker, _ = a_worker(seat=seat, hurry=hurry, give=give, try_it=slowly)
+    worker, deliverer = a_worker(seat=seat, hurry=hurry, give=give, try_it=slowly)
     worker.inboxes["a"] = cast(Any, Box(done))
     monkeypatch.setattr(loops, "_watch", lambda _: asyncio.sleep(3600))
     monkeypatch.setattr(loops, "parts_of", lambda _: (UPKEEP, "slack", "webhook:other", "workspace:a"))
     await Loops(worker).end(Replaced())
     assert done[:3] == ["sign of life", "wants ()", "closed"]
     assert sorted(done[3:]) == ["give ['slack']", f"give ['{UPKEEP}', 'workspace:a']", "give ['webhook:other']"]
+    assert set(deliverer.waited) == {"new", "other", "gone"}
     assert not worker.inboxes
