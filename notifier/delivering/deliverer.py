@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from notifier.delivering.due import STORE_RETRY
@@ -17,15 +18,22 @@ class Deliverer:
     """The queues of receivers: one that is slow or broken delays no other.
 
     `builders` make a receiver's queue from its state; those are delivered to that `begin` has named. `before` is the
-    deliverer that this one replaces: a receiver's queue begins when the attempts of its predecessor are over.
+    deliverer that this one replaces: a receiver's queue begins when the attempts of its predecessor are over. What is
+    left for receivers that have no builder any more is ended once it `may_forget`.
     """
 
     def __init__(
-        self, builders: Mapping[str, Builder], store: DeliveringStore, before: "Deliverer | None" = None
+        self,
+        builders: Mapping[str, Builder],
+        store: DeliveringStore,
+        before: "Deliverer | None" = None,
+        *,
+        may_forget: Callable[[], bool] = lambda: True,
     ) -> None:
         self._builders = builders
         self._store = store
         self._before = before
+        self._may_forget = may_forget
         self._queues: dict[str, ReceiverQueue] = {}
         self._over: dict[str, asyncio.Event] = {}
         self._ending: set[str] = set()
@@ -147,12 +155,11 @@ class Deliverer:
         """Ends what is left for a receiver that is gone, once the attempt that it still had is over."""
         await before.over(name)
         while not self._stopping.is_set():
-            try:
-                await self._store.abandon_all_but([*self._builders, *self.unfinished()], datetime.now(UTC))
-            except StoreUnavailable:
-                await asyncio.sleep(STORE_RETRY)
-            else:
-                return
+            with suppress(StoreUnavailable):
+                if self._may_forget():
+                    await self._store.abandon_all_but([*self._builders, *self.unfinished()], datetime.now(UTC))
+                    return
+            await asyncio.sleep(STORE_RETRY)
 
     def _is_ending(self, name: str) -> bool:
         return self._stopping.is_set() or name in self._ending

@@ -114,6 +114,7 @@ class Loops:
             return
         await self._farewell()  # before another writes what it knows of the workspaces
         worker.store.seat.wants((), "")
+        await worker.close_inboxes()
         watching = [part for part in parts_of(worker.watchlist) if part not in worker.receivers]
         async with asyncio.TaskGroup() as giving:
             giving.create_task(self._give(watching))
@@ -121,8 +122,7 @@ class Loops:
                 giving.create_task(self._give_when_over(part))
 
     async def _give_when_over(self, part: str) -> None:
-        for name in self._worker.receivers[part]:
-            await self._worker.deliverer.over(name)
+        await self._worker.attempts_over(part)
         await self._give([part])
 
     async def _give(self, parts: Sequence[str]) -> None:

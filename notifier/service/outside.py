@@ -43,11 +43,12 @@ class Outside:
             self._seen = self._seen or UNKNOWN
 
     async def _take_up(self, latest: Counters) -> None:
-        """At the first look all deliveries have just been read, or will be."""
+        """What commands did before the first look has just been read, or will be; what others appended since may have
+        been missed, if the look had to wait."""
         seen = self._seen
         if seen is not None and latest.commanded != seen.commanded:
             await self._deliverer.reload()
-        elif seen is not None and latest.appended != seen.appended:
+        elif latest.appended != (seen.appended if seen is not None else 0):
             self._deliverer.wake_all()
         if seen is None or latest.hinted != seen.hinted:  # what was read may have been so before this look
             self._hinted()

@@ -4,7 +4,7 @@ each workspace whose settings did not change."""
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ import notifier
 from notifier.census.client import CensusClient, client_of, new_census_session
 from notifier.model.errors import ProxyUnusable
 from notifier.model.meters import WorkspaceMeter
+from notifier.model.part import workspace_part
 from notifier.model.sync import WorkspaceState
 from notifier.receivers.pace import Paces
 from notifier.service.metrics import Metrics
@@ -58,10 +59,11 @@ class Resources:
     paces: Paces = field(default_factory=Paces)
     _lines: dict[str, Line] = field(default_factory=dict)
 
-    async def keep_only(self, watchlist: Watchlist) -> None:
-        """Closes the lines to workspaces that are gone or have other settings than before."""
+    async def keep_only(self, watchlist: Watchlist, parts: Container[str]) -> None:
+        """Closes the lines to workspaces that are gone, have other settings than before, or are none of these parts:
+        how one fares that another worker has watched meanwhile is in the database."""
         for name, line in list(self._lines.items()):
-            if watchlist.workspaces.get(name) != line.settings:
+            if watchlist.workspaces.get(name) != line.settings or workspace_part(name) not in parts:
                 await self.let_go(name)
 
     async def line(self, name: str, settings: Workspace, state: WorkspaceState, *, patient: bool) -> Line:

@@ -5,6 +5,7 @@ What works at a part is made anew each time that the part is taken: what makes a
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from notifier.watching.shared_listing import SharedListing
 log = structlog.get_logger(__name__)
 
 STORE_PATIENCE: Final = 1.0  # seconds before a part is taken or given another time
+GLANCE: Final = 0.1  # seconds between two looks at whether a part is this worker's again
 TIDY_EVERY: Final = timedelta(seconds=5)
 
 
@@ -65,15 +67,22 @@ class Shift:
         """From taking a part to giving it away. `before`: its last holding here, which may not be over."""
         if before is not None:
             await asyncio.wait([before])
+            await self._until_ours(part, over)  # that one may just have given it away
         if part not in self._worker.taken:
             await self._until_done(part, over, self._worker.take)
         if part in self._worker.taken:
             await _until(over, self._work_at(part))
             await self._worker.let_go(part)
-        for receiver in self._worker.receivers.get(part, ()):  # of the worker before, too
-            await self._worker.deliverer.over(receiver)
-        if part not in self._seat.parts:  # else it was planned for another only for a while
-            await self._until_done(part, None, self._give)
+        await self._worker.attempts_over(part)
+        # What is in its parts was planned for another only for a while; what was begun to be kept, is kept before it
+        # is taken again.
+        await self._until_done(part, None, self._give if part not in self._seat.parts else self._settle)
+
+    async def _until_ours(self, part: str, over: asyncio.Event) -> None:
+        while not over.is_set() and part not in self._seat.parts:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GLANCE):
+                    await over.wait()
 
     async def _until_done(self, part: str, over: asyncio.Event | None, act: Callable[[str], Awaitable[None]]) -> None:
         """Acts once the database can be written, or not at all once it is over."""
@@ -88,7 +97,12 @@ class Shift:
 
     async def _give(self, part: str) -> None:
         await self._worker.store.give([part])
+        self._worker.deliverer.wake_all()  # for what was kept of a poll that was ended: nobody was told
         log.debug("a part of the work is given away", part=part)
+
+    async def _settle(self, _: str) -> None:
+        await self._worker.store.try_it()
+        self._worker.deliverer.wake_all()
 
     async def _work_at(self, part: str) -> None:
         if part == UPKEEP:
@@ -115,10 +129,14 @@ class Shift:
     async def _tidy(self) -> None:
         """Once all workers go by the watchlist that this one does."""
         while not self._worker.is_tidy:
-            if self._seat.is_unanimous:
-                await self._until_done(UPKEEP, None, lambda _: self._worker.tidy())
-            else:
+            if not self._seat.is_unanimous:
                 await asyncio.sleep(TIDY_EVERY.total_seconds())
+                continue
+            try:
+                await self._worker.tidy()
+            except StoreUnavailable as error:  # and meanwhile they may come to differ
+                log.debug("put off: the database can't be used", part=UPKEEP, error=str(error))
+                await asyncio.sleep(STORE_PATIENCE)
 
 
 async def _until(over: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -10,36 +10,23 @@ from datetime import UTC, datetime
 
 import notifier
 from notifier.census.client import client_of, new_census_session
-from notifier.delivering.deliverer import Builder, Deliverer
-from notifier.delivering.queue import ReceiverQueue
-from notifier.judging.route import readers_of
+from notifier.delivering.deliverer import Deliverer
 from notifier.model.api_version import retires_on
-from notifier.model.delivery import ReceiverState
 from notifier.model.identity import Id
-from notifier.model.meters import NO_WORKSPACE_METER, WorkspaceMeter
-from notifier.model.part import UPKEEP, workspace_of, workspace_part
+from notifier.model.part import UPKEEP, kind_of, workspace_of, workspace_part
 from notifier.model.sync import Sync, WorkspaceState
 from notifier.receivers.senders import open_senders
+from notifier.service.building import builders_of, forget, watcher_of
 from notifier.service.heartbeat import open_heartbeat
 from notifier.service.liveness import Liveness, open_liveness
 from notifier.service.metrics import Metrics, SharedGauges, Sources, WorkspaceGauges
 from notifier.service.parts import fingerprint, parts_of, receivers_of
-from notifier.service.resources import Line, Resources
+from notifier.service.resources import Resources
 from notifier.store.store import Store
-from notifier.store.watching import WatchingStore
-from notifier.watching.health import Health
-from notifier.watching.hint_box import HintBox, Pickup
+from notifier.watching.hint_box import Pickup, hint_boxes
 from notifier.watching.inbox import Inbox
-from notifier.watching.listings import Listings
-from notifier.watching.outage import Outage
-from notifier.watching.poll import Observer
-from notifier.watching.record import Recorder
-from notifier.watching.roster import Roster
 from notifier.watching.watcher import WorkspaceWatcher
-from notifier.watchlist.checks import Checks, ChecksInForce
-from notifier.watchlist.covers import watches_of
 from notifier.watchlist.models import Watchlist
-from notifier.watchlist.receivers import Receiver
 from notifier.web.worker import WatchedNow, WebhookInbox, not_polled
 
 
@@ -103,9 +90,24 @@ class Worker:
         elif part != UPKEEP:
             name = workspace_of(part)
             del self.watching[name]
-            self.inboxes.pop(name, None)
             self.pickups.pop(name, None)
+            if (inbox := self.inboxes.pop(name, None)) is not None:
+                await inbox.close()
             await self.resources.let_go(name)
+
+    async def attempts_over(self, part: str) -> None:
+        """Waits until no attempt is under way any more for a part: of this worker, or of those before it, whose
+        watchlists may have named others."""
+        if kind_of(part) in {UPKEEP, kind_of(workspace_part(""))}:
+            return
+        gone = self.deliverer.unfinished() - self.watchlist.receivers.keys()
+        for name in (*self.receivers.get(part, ()), *gone):
+            await self.deliverer.over(name)
+
+    async def close_inboxes(self) -> None:
+        """Webhooks of Census are for whoever watches next from now on; returns once what is being kept is."""
+        while self.inboxes:
+            await self.inboxes.popitem()[1].close()
 
     async def tidy(self, states: Mapping[str, WorkspaceState] | None = None) -> None:
         """Ends and forgets what the watchlist no longer names. Raises StoreError."""
@@ -114,7 +116,9 @@ class Worker:
         await store.delivering.abandon_all_but([*self.watchlist.receivers, *leaving], datetime.now(UTC))
         known = states if states is not None else await store.watching.workspaces()
         for gone in known.keys() - named.keys():
-            await _let_go(self.watchlist, known[gone], store.watching, self.deliverer)
+            if not store.seat.is_unanimous:  # any more: one of them may have loaded what names it
+                return
+            await forget(self.watchlist, known[gone], store.watching, self.deliverer)
         self.is_tidy = True
 
     async def _take_workspace(self, part: str, states: Mapping[str, WorkspaceState] | None) -> None:
@@ -123,7 +127,7 @@ class Worker:
         known = states if states is not None else await self.store.watching.workspaces()
         state = replace(known.get(name, WorkspaceState(name)), app_url=settings.app_url, api=settings.api)
         line = await self.resources.line(name, settings, state, patient=not self.once)
-        watcher, inbox = _watcher(self.watchlist, name, line, self.store.watching, self.deliverer, once=self.once)
+        watcher, inbox = watcher_of(self.watchlist, name, line, self.store.watching, self.deliverer, once=self.once)
         self.watching[name] = watcher
         if inbox is not None:
             self.inboxes[name] = inbox
@@ -141,15 +145,7 @@ class Worker:
         """Who takes the webhooks of each workspace, whoever watches it at that moment."""
         if not self.store.seat.is_shared:
             return self.inboxes
-        hooks = {name: each.lifecycle_webhook for name, each in self.watchlist.workspaces.items()}
-        others = {
-            name: HintBox(
-                hook.secret.get_secret_value(), name, self.watchlist.workspaces[name].app_url, self.store.watching
-            )
-            for name, hook in hooks.items()
-            if hook is not None
-        }
-        return ChainMap[str, WebhookInbox](self.inboxes, others)  # type: ignore[arg-type]  # which nobody writes to
+        return ChainMap[str, WebhookInbox](self.inboxes, hint_boxes(self.watchlist.workspaces, self.store.watching))  # type: ignore[arg-type]  # which nobody writes to
 
     def workspaces_now(self) -> dict[str, WorkspaceGauges]:
         """How each workspace fares, for the metrics."""
@@ -208,7 +204,7 @@ class Worker:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""
         await self.try_database()
         for watcher in self.watchers:
-            if watcher.name in self.watching:  # by now: it may have been given away, and be another's to tell of
+            if self.watching.get(watcher.name) is watcher:  # else another may know more of it by now
                 await self.store.watching.save_workspace(watcher.health.state)
 
     async def try_database(self) -> None:
@@ -241,12 +237,13 @@ async def open_worker(
     store = resources.store
     want(store, watchlist)
     async with AsyncExitStack() as stack:
-        await resources.keep_only(watchlist)
-        deliverer = Deliverer(await _builders(watchlist, resources, stack, once=once), store.delivering, before)
+        held = store.seat.parts
+        await resources.keep_only(watchlist, held)
+        builders = await builders_of(watchlist, resources, stack, once=once)
+        deliverer = Deliverer(builders, store.delivering, before, may_forget=lambda: store.seat.is_unanimous)
         watching: dict[str, WorkspaceWatcher] = {}
         liveness = await stack.enter_async_context(open_liveness(watchlist, store, watching))
         worker = Worker(watchlist, resources, deliverer, receivers_of(watchlist), once, liveness, watching)
-        held = store.seat.parts
         states = await store.watching.workspaces() if held else None
         for part in parts_of(watchlist):
             if part in held:
@@ -272,75 +269,3 @@ async def rehearse(resources: Resources, watchlist: Watchlist) -> None:
             client_of(workspace, session, patient=False)
         if watchlist.heartbeat is not None:
             await stack.enter_async_context(open_heartbeat(watchlist.heartbeat))
-
-
-async def _builders(
-    watchlist: Watchlist, resources: Resources, stack: AsyncExitStack, *, once: bool
-) -> dict[str, Builder]:
-    senders = await stack.enter_async_context(
-        open_senders(watchlist.delivery.timeout, resources.tls, resources.paces, watchlist.server.public_url)
-    )
-    resources.paces.disband()  # those of a watchlist before this one begin nothing any more
-
-    def builder(name: str, settings: Receiver) -> Builder:
-        def build(state: ReceiverState) -> ReceiverQueue:
-            sender = senders.build(name, settings, state.note)
-            meter = resources.metrics.receiver(name)
-            return ReceiverQueue(sender, state, resources.store.delivering, watchlist.delivery, once=once, meter=meter)
-
-        return build
-
-    return {name: builder(name, settings) for name, settings in watchlist.receivers.items()}
-
-
-def _watcher(
-    watchlist: Watchlist, name: str, line: Line, store: WatchingStore, deliverer: Deliverer, *, once: bool
-) -> tuple[WorkspaceWatcher, Inbox | None]:
-    settings, health = line.settings, line.health
-    recorder = _recorder(watchlist, name, settings.app_url, store, deliverer, line.meter)
-    checks = watchlist.checks or Checks()
-    roster = Roster(name, watches_of(name, watchlist.watches), store, recorder, checks=checks)
-    outage = Outage(health, recorder, store, ChecksInForce.of(checks))
-    observer = Observer(line.client, store, recorder, is_listed=lambda: health.is_listed, may_lag=not once)
-    watcher = WorkspaceWatcher(settings, line.client, observer, roster, health, outage, meter=line.meter)
-    if (hook := settings.lifecycle_webhook) is None:
-        return watcher, None
-    inbox = Inbox(
-        hook.secret.get_secret_value(),
-        settings.app_url,
-        roster,
-        recorder,
-        store,
-        loaded=watcher.loaded,
-        poll_soon=watcher.poll_soon,
-    )
-    return watcher, inbox
-
-
-async def _let_go(watchlist: Watchlist, gone: WorkspaceState, store: WatchingStore, deliverer: Deliverer) -> None:
-    """Ends what was open of a workspace that the watchlist no longer names, and forgets the workspace."""
-    recorder = _recorder(watchlist, gone.name, gone.app_url or "", store, deliverer)
-    await Roster(gone.name, (), store, recorder, checks=Checks()).load(Listings())
-    outage = Outage(Health(WorkspaceState(gone.name), store.save_workspace), recorder, store, ChecksInForce())
-    await outage.load()
-    await outage.end()
-    await store.forget_workspace(gone.name)
-
-
-def _recorder(
-    watchlist: Watchlist,
-    workspace: str,
-    app_url: str,
-    store: WatchingStore,
-    deliverer: Deliverer,
-    meter: WorkspaceMeter = NO_WORKSPACE_METER,
-) -> Recorder:
-    return Recorder(
-        workspace,
-        app_url,
-        store,
-        routes=watchlist.routes,
-        readers=readers_of(watchlist.receivers),
-        recorded=deliverer.wake,
-        meter=meter,
-    )

@@ -5,7 +5,7 @@ webhook is one row, whose presence is a read.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -16,6 +16,7 @@ from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.model.notice import Notice
 from notifier.store.watching import MOST_HINTS, WatchingStore
 from notifier.watching.inbox import Inbox
+from notifier.watchlist.models import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,16 @@ class HintBox:
                 await self._store.add_hint(self._workspace, notice)
         except DatabaseUnusable as error:  # for which the worker ends; Census sends it again, to another
             raise StoreUnavailable(str(error)) from error
+
+
+def hint_boxes(workspaces: Mapping[str, Workspace], store: WatchingStore) -> dict[str, HintBox]:
+    """By workspace that has webhooks, who takes them while another replica watches it."""
+    hooks = {name: (each.app_url, each.lifecycle_webhook) for name, each in workspaces.items()}
+    return {
+        name: HintBox(hook.secret.get_secret_value(), name, app_url, store)
+        for name, (app_url, hook) in hooks.items()
+        if hook is not None
+    }
 
 
 class Pickup:

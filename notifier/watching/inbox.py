@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from notifier.census.lifecycle import is_signed, notice_of
+from notifier.model.errors import StoreUnavailable
 from notifier.model.event import CensusAlert
 from notifier.model.identity import Id
 from notifier.model.notice import Notice
@@ -38,6 +39,7 @@ class Inbox:
         self._store = store
         self._loaded = loaded
         self._poll_soon = poll_soon
+        self._is_closed = False
         self._keeping = asyncio.Lock()  # one alert after the other: two that are the same must not pass together
 
     def is_signed(self, body: bytes, signature: bytes | None) -> bool:
@@ -50,9 +52,22 @@ class Inbox:
         if notice is not None:
             await self.accept(notice)
 
+    async def close(self) -> None:
+        """The workspace is watched here no more: nothing is taken from now on, also of what waits; returns when what is
+        being kept is."""
+        self._is_closed = True
+        self._loaded.set()
+        async with self._keeping:
+            pass
+
     async def until_loaded(self) -> None:
-        """Waits until it is known what is watched."""
+        """Waits until it is known what is watched. Raises StoreUnavailable where that is another worker's to know."""
         await self._loaded.wait()
+        self._refuse_if_closed()
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("another worker watches this workspace")
 
     async def accept(self, notice: Notice) -> None:
         """Does what a webhook asks for that says this. Raises StoreUnavailable."""
@@ -66,5 +81,6 @@ class Inbox:
 
     async def _keep(self, target: SyncTarget, alert: CensusAlert) -> None:
         async with self._keeping:
+            self._refuse_if_closed()
             if not await self._store.has_told_alert(self._recorder.workspace, alert):
                 await self._recorder.take_alert(target, alert)

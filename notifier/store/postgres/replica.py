@@ -10,7 +10,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -26,7 +25,7 @@ from notifier.store.postgres.clock import for_ever, passed, until
 from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.roll import Roll, Todo, call_roll
-from notifier.store.postgres.transaction import appends, execute, give, join
+from notifier.store.postgres.transaction import Life, appends, execute, give, join
 from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.parts import Group
 from notifier.store.thread import ConnectionThread
@@ -43,13 +42,6 @@ NOBODY: Final = Roll({}, {}, None)
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
 
-@dataclass(frozen=True, slots=True)
-class _Life:
-    """One stay of this worker; the ID is never used again."""
-
-    id: str
-
-
 class Replica:
     """See `Seat`, which says what is what. Whatever writes runs in the writer's thread, one after the other."""
 
@@ -60,7 +52,7 @@ class Replica:
         self._introduction = introduction
         self._clock = clock
         self._attendance = Attendance()
-        self._life: _Life | None = None
+        self._life: Life | None = None
         self._written = 0
         self._renewed_at = clock()
         """When the last transaction that came to its end was begun: a slow answer must not stretch the trust."""
@@ -75,6 +67,8 @@ class Replica:
         """What this worker is to have."""
         self._owned: dict[str, float] = {}
         """Since when each of its parts is its own; what others did before may not be over yet."""
+        self._gifts = 0
+        """Moves when a part is given: what a look that was begun before has shown is no more."""
         self._alive: str | None = None
         """The name of another that has shown a new sign since it was first seen."""
         self._turns = 0
@@ -133,7 +127,7 @@ class Replica:
         await until(lambda: self.trusted == trusted)
 
     @property
-    def life(self) -> _Life | None:
+    def life(self) -> Life | None:
         return self._life
 
     @property
@@ -164,18 +158,24 @@ class Replica:
                 async with asyncio.TaskGroup() as loops:
                     look = for_ever(partial(self._look, writing, looking), LOOK, self._put_off)
                     loops.create_task(look, name="look at the others")
-                    loops.create_task(
-                        for_ever(partial(self._show_life, writing), LOOK, self._put_off), name="show life"
-                    )
+                    show = for_ever(partial(self._show_life, writing), LOOK, self._put_off)
+                    loops.create_task(show, name="show life")
             except BaseExceptionGroup as group:
                 raise first_of(group, StoreError) or group from group
 
     async def give(self, parts: Collection[str], writing: ConnectionThread) -> None:
-        life = self._life
+        if (life := self._life) is None:
+            return
+        self._forget(parts)
+        try:
+            await self._do(writing, partial(self._fenced, partial(give, life.id, self._watchlist, sorted(parts)), life))
+        finally:
+            self._forget(parts)  # which a look may have shown meanwhile
+
+    def _forget(self, parts: Collection[str]) -> None:
+        self._gifts += 1
         for part in parts:
             self._owned.pop(part, None)
-        if life is not None:
-            await self._do(writing, partial(self._fenced, partial(give, life.id, self._watchlist, sorted(parts)), life))
 
     def hurry(self) -> None:
         self._ending = True
@@ -220,7 +220,7 @@ class Replica:
         self._written += 1
         self._renewed_at = begun
 
-    def _was_committed(self, life: _Life, connection: Connection) -> bool:
+    def _was_committed(self, life: Life, connection: Connection) -> bool:
         """What became of a COMMIT whose answer was lost: asked until the database tells. Raises SeatLost.
 
         Meanwhile nothing else is written, and nothing is sent once the lease is over. At the end it is asked once."""
@@ -248,7 +248,7 @@ class Replica:
             await writing.run(work)
 
     def _join(self, connection: Connection) -> None:
-        begun, life = self._clock(), _Life(uuid.uuid4().hex)
+        begun, life = self._clock(), Life(uuid.uuid4().hex)
         with connection.begin():
             join(life.id, self._introduction, self._watchlist, connection)
         self._written, self._renewed_at, self._owned, self._life = 0, begun, {}, life
@@ -264,7 +264,7 @@ class Replica:
         else:
             self._renewed_at = begun
 
-    def _leave(self, life: _Life, connection: Connection) -> None:
+    def _leave(self, life: Life, connection: Connection) -> None:
         with connection.begin():
             connection.execute(sql.LEAVE, {"id": life.id, "written": self._written})
         self._life = None
@@ -296,9 +296,11 @@ class Replica:
             if not self._may_join:
                 return False
             await self._do(writing, self._join)
-        begun = self._clock()
+        begun, gifts = self._clock(), self._gifts
         with as_store_errors(self._place):
             roll = await looking.run(call_roll)
+        if gifts != self._gifts:
+            return True
         dead = self._attendance.look(roll.signs, begun, self._clock(), self._renewed_at)
         life = self._life
         if life is None:
@@ -315,7 +317,7 @@ class Replica:
             return True
         return False
 
-    def _note(self, life: _Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:
+    def _note(self, life: Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""
         self._alive = roll.anyone_moved(self._roll, life.id) or self._alive
         self._roll = roll
@@ -326,7 +328,7 @@ class Replica:
         else:
             self._say("another watchlist was loaded after this worker's, which stands by until its own is the same")
 
-    def _todo(self, life: _Life, roll: Roll, dead: Mapping[str, Sign]) -> Todo | None:
+    def _todo(self, life: Life, roll: Roll, dead: Mapping[str, Sign]) -> Todo | None:
         """What is to be written after a look; None for nothing."""
         free = {part for part, owner in roll.owners.items() if owner is None or owner in dead}
         todo = Todo(

@@ -1,6 +1,7 @@
 """What a worker's transactions do, each but the first behind its fence."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -10,6 +11,13 @@ from notifier.store.sql.parts import Group
 from notifier.store.sql.replicas import ADD_HINT
 from notifier.store.sql.revision import revisions
 from notifier.store.sql.watching import ADD_DELIVERY
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One stay of a worker; the ID is never used again."""
+
+    id: str
 
 
 def join(worker: str, introduction: Introduction, watchlist: str, connection: Connection) -> None:

@@ -9,7 +9,9 @@ import pytest
 from notifier.model.errors import AlreadyRunning
 from notifier.model.event import EventType, Observation
 from notifier.model.incident import Check, Incident
+from notifier.model.part import workspace_part
 from notifier.model.sync import WorkspaceState
+from notifier.service.parts import parts_of
 from notifier.service.resources import open_resources
 from notifier.service.worker import open_worker
 from notifier.store.database import database_at
@@ -38,7 +40,7 @@ async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path
             for name, settings in first.workspaces.items()
         }
         second = a_watchlist(tmp_path, "a: {api_key: k}", "b: {api_key: k, poll_interval: 61s}")
-        await resources.keep_only(second)
+        await resources.keep_only(second, parts_of(second))
         again = {
             name: await resources.line(name, settings, WorkspaceState(name), patient=True)
             for name, settings in second.workspaces.items()
@@ -50,7 +52,10 @@ async def test_the_line_to_a_workspace_lasts_as_long_as_its_settings_do(tmp_path
         assert set(series(resources.metrics, "last_successful_poll_timestamp_seconds")) == {"a", "b"}
         assert set(series(resources.metrics, "poll_lag_seconds")) == {"a", "b"}
         assert series(resources.metrics, "requests_total")["200/c"] == 0
-    assert again["a"].session.closed
+        # How a workspace fares that another worker has watched meanwhile is in the database.
+        await resources.keep_only(second, [workspace_part("b")])
+        assert [again["a"].session.closed, again["b"].session.closed] == [True, False]
+    assert again["b"].session.closed
 
 
 @pytest.mark.asyncio

@@ -9,6 +9,7 @@ import pytest
 from notifier.model.delivery import DeliveryState
 from notifier.model.event import CensusAlert, Event, EventType, Observation, run_story
 from notifier.model.sync import Mark, WatchedSync
+from notifier.store.sql import retention
 from notifier.store.store import Store, open_store
 from tests.integration.store.builders import (
     DAY,
@@ -308,3 +309,22 @@ async def test_an_alert_is_remembered_as_told_until_retention(store: Store) -> N
     assert await store.watching.has_told_alert("production", raised)
     await store.prune(seen_at + timedelta(seconds=1), nobody)
     assert not await store.watching.has_told_alert("production", raised)
+
+
+@pytest.mark.asyncio
+async def test_snapshots_of_a_workspace_that_another_worker_watches_by_now_are_left_to_that_one(
+    store: Store, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which holds the sync's mark in memory, and would take what is forgotten for news."""
+    await record_runs(store, range(1, 131))
+    watched, read = {"main"}, store._reader.read
+
+    async def slowly(statement: Any, /, **given: Any) -> Any:
+        found = await read(statement, **given)
+        if statement is retention.OLD_SNAPSHOTS:
+            watched.clear()
+        return found
+
+    monkeypatch.setattr(store._reader, "read", slowly)
+    await store.prune(CUTOFF, nobody, watched)
+    assert len(rows(database, "SELECT run_id FROM snapshots")) == 130

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from notifier.model.errors import StoreUnavailable
 from notifier.model.identity import Id
 from notifier.store.store import Store
 from notifier.watching.inbox import Inbox
@@ -58,3 +59,51 @@ async def test_an_alert_that_waited_while_its_sync_was_forgotten_is_not_told(sce
         target.gone = True
     await waiting
     assert scene.bodies() == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_known", [True, False], ids=["loaded", "not loaded yet"])
+async def test_an_inbox_of_a_workspace_that_another_worker_watches_now_takes_nothing(
+    scene: Scene, is_known: bool
+) -> None:
+    """Also of what waits in it: it would wait for ever, and all webhooks behind it."""
+    scene.sync(52)
+    roster, _ = await scene.roster(Watch(sync=52))
+    await scene.listed(roster)
+    loaded, hints = asyncio.Event(), list[Id]()
+    if is_known:
+        loaded.set()
+    inbox = Inbox("x", "https://x", roster, scene.recorder, scene.store.watching, loaded=loaded, poll_soon=hints.append)
+    waiting = asyncio.create_task(inbox.take(alert(1))) if not is_known else None
+    await settled()
+    await inbox.close()
+    if waiting is not None:
+        with pytest.raises(StoreUnavailable):
+            await waiting
+    with pytest.raises(StoreUnavailable):
+        await inbox.take(alert(2))
+    assert (scene.bodies(), hints) == ([], [])
+
+
+@pytest.mark.asyncio
+async def test_an_inbox_closes_when_the_alert_that_is_being_kept_is_and_keeps_none_behind_it(scene: Scene) -> None:
+    scene.sync(52)
+    roster, _ = await scene.roster(Watch(sync=52))
+    await scene.listed(roster)
+    loaded = asyncio.Event()
+    loaded.set()
+    inbox = Inbox(
+        "x", "https://x", roster, scene.recorder, scene.store.watching, loaded=loaded, poll_soon=lambda _: None
+    )
+    async with roster.syncs[52].lock:
+        first = asyncio.create_task(inbox.take(alert(1)))
+        await settled()
+        second = asyncio.create_task(inbox.take(alert(2)))
+        closing = asyncio.create_task(inbox.close())
+        await settled()
+        assert not closing.done()
+    await closing
+    assert first.done()
+    with pytest.raises(StoreUnavailable):
+        await second
+    assert [body["data"]["alert"]["id"] for body in scene.bodies()] == [1]
