@@ -34,6 +34,7 @@ class Seat:
 
     is_shared = True
     is_unanimous = False
+    trusted = True
 
     def __init__(self) -> None:
         self.parts: frozenset[str] = frozenset()

@@ -70,7 +70,7 @@ async def test_forgetting_stops_when_the_workers_come_to_differ(monkeypatch: pyt
         forgotten.append(gone)
         seat.is_unanimous = False
 
-    monkeypatch.setattr(service, "_let_go", let_go)
+    monkeypatch.setattr(service, "forget", let_go)
     worker, _ = a_worker(seat=seat, delivering=SimpleNamespace(abandon_all_but=abandon), watching=None)
     await worker.tidy(cast(Any, {"a": "a", "b": "b"}))
     assert (len(forgotten), worker.is_tidy) == (1, False)

@@ -157,6 +157,7 @@ async def test_after_a_backup_of_before_a_change_of_the_watchlist_the_workers_go
         ((since,),) = rows_at(url, "SELECT since FROM in_force")
         changed.seat.wants(["everything"], "the changed watchlist")
         await changed.look()
+        old.seat.wants(["everything"], "the changed watchlist")
         await old.look()
         change_at(url, "UPDATE in_force SET watchlist = 'the watchlist', since = %s", since)
         change_at(url, "DELETE FROM replicas")
