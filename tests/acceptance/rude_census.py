@@ -173,6 +173,7 @@ class Place:
         receivers: str | None = None,
         extra: str = "",
         more: str = "",
+        poll_interval: str = "1s",
         token_text: str = "${TOK}",  # noqa: S107 a variable's name
         key_text: str = "${KEY}",
         checks: str | None = "{failing: false, rejected_records: false, unreachable: false, reminders: false}",
@@ -193,7 +194,7 @@ class Place:
             lines.append(f"    group: {group}")
         lines += [
             f"    base_url: {base}" if base != "-" else "    region: us",
-            "    poll_interval: 1s",
+            f"    poll_interval: {poll_interval}",
             "    active_poll_interval: 300ms",
             "    max_requests_per_second: 100",
         ]

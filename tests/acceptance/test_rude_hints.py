@@ -119,12 +119,12 @@ def test_a_sync_that_the_trusted_list_shows_as_paused_is_not_called_stale(
 
 
 def test_what_the_list_announced_before_the_runs_show_it_was_announced(api: Announcing, place: Place) -> None:
-    """The list comes from the primary, the runs from a replica a second and a half behind."""
-    api.learned()
+    """The list comes from the primary, the runs from a replica behind it by less than the `poll_interval`."""
+    api.learned(poll_interval="3s")
     for sync_id in (2, 5):
         api.announces(sync_id, status="Failing")
         before = api.asked("/syncs")
-        assert place.until(lambda: api.asked("/syncs") >= before + 5, 30)  # noqa: B023 - called here only
+        assert place.until(lambda: api.asked("/syncs") >= before + 3, 30)  # noqa: B023 - called here only
         failed = api.appears(sync_id, "failed")
         assert place.until(lambda: api.told(failed), 60)  # noqa: B023 - called here only
     assert LOST not in place.log.read_text()
