@@ -39,10 +39,6 @@ from notifier.watchlist.reading.place import default_database
 MOST_SYNCS: Final = 50
 WORKSPACE: Final = kind_of(workspace_part(""))
 REPLICA_LASTS: Final = timedelta(seconds=15)  # by then a silent one is replaced
-NOBODY_WORKS: Final = (
-    "Nobody works: another watchlist than that of any replica was loaded last. Give them that one; or send one whose "
-    "watchlist is right SIGHUP, or restart it, and its own is in force."
-)
 MOST_NAMED: Final = 5  # workspaces in a line of text
 EXAMPLES = examples(
     ("notifier status", "all of it"),
@@ -126,8 +122,6 @@ def _show(view: Status, place: DatabasePlace, running: bool, incidents: Mapping[
         out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
     if isinstance(place, ServerUrl) and view.replicas:
         out.print(_replicas_table(view, now))
-        if all(replica.standing_by for replica in view.replicas):
-            out.print(NOBODY_WORKS, style="red")
     if incidents:
         out.print(_open_incidents(incidents), style="red")
     for line in endings(view.workspaces, now.date()):

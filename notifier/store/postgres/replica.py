@@ -323,7 +323,7 @@ class Replica:
         self._roll = roll
         self._owned = {part: self._owned.get(part, begun) for part in roll.parts_of(life.id)}
         self._planned = frozenset(part for part, worker in plan.items() if worker == life.id)
-        if self._watchlist in ("", roll.watchlist) or self._has_loaded:
+        if self._watchlist in ("", roll.watchlist) or self._has_loaded or not roll.able:
             self._say("")
         else:
             self._say("another watchlist was loaded after this worker's, which stands by until its own is the same")
