@@ -27,6 +27,13 @@ def test_what_migrate_warns_of_is_on_standard_error_and_the_rest_is_one_sentence
     assert "fsync = off" in ended.stderr
 
 
+ANOTHER = (
+    "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
+    "VALUES ('other', 'other', 1, '0', '0012', 'another', 1, 1)"
+)
+"""Who goes by another watchlist, and is taken for alive as long as a lease lasts."""
+
+
 @pytest.mark.slow
 def test_where_no_replica_is_none_is_shown_and_health_says_whose_is_missing(served: Workplace) -> None:
     served.run("migrate")
@@ -42,10 +49,7 @@ def test_a_replica_stands_by_while_another_watchlist_is_in_force_and_says_so(ser
     served.start()
     served.wait_for_log(works)
     with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
-            "VALUES ('other', 'other', 1, '0', '0012', 'another', 1, 1)"
-        )
+        connection.execute(ANOTHER)
         connection.execute("UPDATE in_force SET watchlist = 'another'")
         served.wait_for_log(
             "another watchlist was loaded after this worker's, which stands by until its own is the same"
@@ -69,11 +73,12 @@ def test_a_replica_stands_by_while_another_watchlist_is_in_force_and_says_so(ser
 
 @pytest.mark.slow
 def test_who_stands_by_puts_its_own_watchlist_in_force_again_upon_sighup(served: Workplace) -> None:
-    """Though nothing of it has changed: whoever brought another one has gone, and nobody would work."""
+    """Though nothing of it has changed: somebody brought another one by mistake."""
     works = "parts of the work are this worker's"
     served.start()
     served.wait_for_log(works)
     with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(ANOTHER)
         connection.execute("UPDATE in_force SET watchlist = 'another'")
     served.wait_for_log("another watchlist was loaded after this worker's, which stands by until its own is the same")
     assert served.worker is not None
