@@ -69,6 +69,8 @@ class PostgresRows:
             for rows in batches:
                 for row in rows:
                     copy.write_row(row)
+        # Else the first worker's reads are planned for an empty table.
+        self._connection.execute(SQL("ANALYZE {}").format(Identifier(table.name)))
 
     def last_number(self, table: Table) -> int:
         column = number_of(table)
@@ -96,8 +98,6 @@ class PostgresRows:
             self._connection.execute(SQL("DELETE FROM {}").format(Identifier(left)))
 
     def commit(self) -> None:
-        for table in self.tables:  # else the first worker's reads are planned for empty ones
-            self._connection.execute(SQL("ANALYZE {}").format(Identifier(table.name)))
         self._connection.commit()
 
     def _one(self, query: LiteralString | Composed, *given: object) -> Any:

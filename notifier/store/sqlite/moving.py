@@ -86,7 +86,9 @@ class SqliteEnd:
     def __init__(self, path: Path) -> None:
         self._path = path
         real = Path(os.path.realpath(path))  # SQLite keeps its files beside what a symbolic link points to
-        self._real, self._moved = real, real.with_name(real.name + ".moved")
+        self._real = real
+        named = real if path.is_symlink() else path  # as people named it, where that is the file itself
+        self._moved = named.with_name(named.name + ".moved")
 
     def __str__(self) -> str:
         return str(self._path)

@@ -1,5 +1,6 @@
 """A database that a command names by itself, as a watchlist would."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,6 @@ def test_a_variable_is_filled_in_and_a_file_that_one_names(tmp_path: Path) -> No
     ],
 )
 def test_what_is_wrong_is_said_without_the_value(value: str, said: str) -> None:
-    with pytest.raises(ValueError, match="^") as raised:
+    with pytest.raises(ValueError, match=re.escape(said)) as raised:
         place_of(value, {"ODD": "postgresql://notifier:canary@canary@host/name"})
-    assert said in str(raised.value)
     assert "canary" not in str(raised.value)
