@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import burst, commands, engines, growth, news, peers, requests, rest, rounds, start, told, upgrade
+from benchmarks import burst, commands, engines, growth, move, news, peers, requests, rest, rounds, start, told, upgrade
 from benchmarks.processes import Api
 from benchmarks.scene import Scene
 from benchmarks.table import Figure, rendered
@@ -29,6 +29,7 @@ ROWS: dict[str, Callable[[Scene], list[Figure]]] = {
     "start": start.measure,
     "commands": commands.measure,
     "upgrade": upgrade.measure,
+    "move": move.measure,
     "growth": growth.measure,
     "engines": engines.measure,
     "peers": peers.measure,

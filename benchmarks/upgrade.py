@@ -39,7 +39,7 @@ def measure(scene: Scene) -> list[Figure]:
     syncs, events = scene.size(2_000, 30), scene.size(1_000_000, 1_000)
     scene.directory.mkdir()
     database = scene.directory / "n.db"
-    _make(database, syncs, events)
+    make(database, syncs, events)
     before = database.stat().st_size
     (scene.directory / "watchlist.yaml").write_text(f"version: 1\ndatabase: sqlite:///{database}\n")
     began = time.monotonic()
@@ -61,7 +61,7 @@ def measure(scene: Scene) -> list[Figure]:
     ]
 
 
-def _make(database: Path, syncs: int, events: int) -> None:
+def make(database: Path, syncs: int, events: int) -> None:
     old_database.empty(database, "0008")
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA synchronous=OFF")

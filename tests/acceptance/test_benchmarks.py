@@ -23,6 +23,7 @@ SAYS = {
     "start": ("start with 30 syncs and 1,000 events",),
     "commands": ("start-up of `notifier status`", "start-up of `notifier status`, no byte code"),
     "upgrade": ("upgrade to 0009 with 30 syncs and 1,000 events",),
+    "move": ("a move of 1,000 events (", "a move of 1,000 events from PostgreSQL to SQLite"),
     "growth": ("growth: CPU per poll",),
     "engines": ("a commit of 1 change", "a commit of 20 changes", "a commit of 200 changes"),
     "peers": ("peers",),
@@ -32,7 +33,7 @@ SAYS = {
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.postgresql) if name == "engines" else name for name in ROWS]
+    "name", [pytest.param(name, marks=pytest.mark.postgresql) if name in ("engines", "move") else name for name in ROWS]
 )
 def test_a_benchmark_runs_and_prints_its_rows_of_the_table(name: str) -> None:
     root = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from notifier.model.errors import WatchlistError
 from notifier.watchlist.database import DEFAULT_DATABASE, DatabasePlace, database_place, database_url
 from notifier.watchlist.reading.compose import compose
 from notifier.watchlist.reading.interpolation import Resolver
-from notifier.watchlist.reading.nodes import MappingNode
+from notifier.watchlist.reading.nodes import START, Entry, MappingNode, ScalarNode
 from notifier.watchlist.reading.text import read_text
 
 _BY_ENVIRONMENT: Final = f"database: ${{NOTIFIER_DATABASE:-{DEFAULT_DATABASE}}}"
@@ -69,3 +69,13 @@ def database_of_line(line: str, env: Mapping[str, str]) -> DatabasePlace | None:
         return database_of(Resolver(env, "").mapping(root))
     except (WatchlistError, ValueError):
         return None
+
+
+def place_of(value: str, env: Mapping[str, str]) -> DatabasePlace:
+    """The database by what could stand behind `database:` in a watchlist. Raises ValueError, which shows no secret."""
+    resolver = Resolver(env, "")
+    entry = Entry(START, ScalarNode(START, value, plain=False))
+    data = resolver.mapping(MappingNode(START, {"database": entry}))
+    if resolver.problems:
+        raise ValueError(resolver.problems[0].message)
+    return database_of(data)
