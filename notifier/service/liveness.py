@@ -54,7 +54,7 @@ class Liveness:
 
     def ailment(self) -> str | None:
         """Why the worker is not healthy; None while it is."""
-        return ailment(self.vitals())
+        return self._store.seat.ailment or ailment(self.vitals())
 
     def trouble(self) -> str | None:
         """Why not all is well, here or with other workers; None while all is."""

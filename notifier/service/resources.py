@@ -26,7 +26,6 @@ from notifier.service.retention import SteadyPresent
 from notifier.store.database import database_at
 from notifier.store.seat import Introduction, replica_name
 from notifier.store.store import Store, open_store
-from notifier.store.views.status import read_worker
 from notifier.watching.health import Health
 from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.models import Watchlist, Workspace
@@ -55,9 +54,20 @@ class Resources:
     tls: ssl.SSLContext
     metrics: Metrics
     started_at: datetime
-    present: SteadyPresent
     paces: Paces = field(default_factory=Paces)
     _lines: dict[str, Line] = field(default_factory=dict)
+    _present: SteadyPresent | None = None
+
+    async def remember_the_present(self) -> None:
+        """Reads when a worker was last there, the first time: before this one leaves a sign of life. Raises
+        StoreError."""
+        if self._present is None:
+            self._present = SteadyPresent(await self.store.last_seen_at(), time.monotonic())
+
+    def present(self) -> datetime:
+        """What retention takes for now."""
+        wall, passed = datetime.now(UTC), time.monotonic()
+        return self._present.at(wall, passed) if self._present is not None else wall
 
     async def keep_only(self, watchlist: Watchlist, parts: Container[str]) -> None:
         """Closes the lines to workspaces that are gone, have other settings than before, or are none of these parts:
@@ -112,12 +122,10 @@ async def open_resources(place: DatabasePlace) -> AsyncIterator[Resources]:
     """Reserves, migrates and opens the database, and closes all of it again. Raises StoreError."""
     database = database_at(place)
     with database.reserved():
-        database.migrate()
-        before = read_worker(place)
-        present = SteadyPresent(before.last_seen_at if before is not None else None, time.monotonic())
+        database.prepare()
         async with open_store(place, _introduction()) as store:
             metrics = Metrics(notifier.__version__)
-            resources = Resources(store, ssl.create_default_context(), metrics, datetime.now(UTC), present)
+            resources = Resources(store, ssl.create_default_context(), metrics, datetime.now(UTC))
             try:
                 yield resources
             finally:

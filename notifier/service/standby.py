@@ -40,6 +40,12 @@ def facts_standing_by(
     """What the server knows while another does the work."""
     hooks = {name: each.lifecycle_webhook for name, each in watchlist.workspaces.items()}
 
+    def not_ready() -> str | None:
+        seat = resources.store.seat
+        if seat.is_overtaken:  # else an upgrade of all, one after the other, would wait for this one for ever
+            return None
+        return not_polled([name for name in watchlist.workspaces if workspace_part(name) not in seat.elsewhere])
+
     async def exposition() -> tuple[bytes, str]:
         await resources.metrics.refresh(Sources(dict, dict, _no_backlog))
         return await asyncio.to_thread(resources.metrics.exposition)
@@ -50,9 +56,7 @@ def facts_standing_by(
         watches=watchlist.watches,
         receivers=tuple(watchlist.receivers),
         ailment=liveness.ailment,
-        not_ready=lambda: not_polled(
-            [name for name in watchlist.workspaces if workspace_part(name) not in resources.store.seat.elsewhere]
-        ),
+        not_ready=not_ready,
         not_in_force=not_in_force,
         listed=tuple,
         watched=tuple,

@@ -1,7 +1,6 @@
 """One worker, built from a watchlist: the composition root. A reload builds another one with the same resources."""
 
 import asyncio
-import time
 from collections import ChainMap
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -216,8 +215,7 @@ class Worker:
 
     async def prune(self) -> None:
         """Removes what is older than the watchlist's retention, of this worker's parts. Raises StoreError."""
-        now = self.resources.present.at(datetime.now(UTC), time.monotonic())
-        cutoff = now - self.watchlist.retention
+        cutoff = self.resources.present() - self.watchlist.retention
         await self.store.prune(cutoff, self._raise_floor, self.watching, finished=UPKEEP in self.taken)
 
     def _raise_floor(self, workspace: str, sync_id: Id, floor: datetime) -> None:
@@ -236,6 +234,7 @@ async def open_worker(
     """
     store = resources.store
     want(store, watchlist)
+    await resources.remember_the_present()
     async with AsyncExitStack() as stack:
         held = store.seat.parts
         await resources.keep_only(watchlist, held)

@@ -61,8 +61,13 @@ class Database(Protocol):
     def reserved(self) -> AbstractContextManager[None]:
         """Meanwhile no other worker may migrate it, or use it where it bears only one. Raises AlreadyRunning."""
 
+    def prepare(self) -> bool:
+        """Creates or upgrades it, as far as nobody else can have a place there; True when that changed it. What is
+        left is upgraded by the seat, before it is trusted. Raises DatabaseUnusable with the remedy."""
+
     def migrate(self) -> bool:
-        """Creates or upgrades it; True when that changed it. Raises DatabaseUnusable with the remedy."""
+        """Creates or upgrades it, whoever works there: workers of older versions give their work away before. True
+        when that changed it. Raises DatabaseUnusable with the remedy."""
 
     def writing(self) -> "AbstractAsyncContextManager[ConnectionThread]":
         """The connection that writes, with a thread of its own. Raises DatabaseUnusable."""

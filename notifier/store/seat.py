@@ -113,6 +113,14 @@ class Seat(Protocol):
     def is_lost(self) -> bool:
         """Whether the place itself is gone, until `anew`."""
 
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether a newer version has the work, or is about to: this worker is trusted with none of it."""
+
+    @property
+    def ailment(self) -> str | None:
+        """Why this place is of no use and nobody else does the work either; None while that is not so."""
+
     def anew(self) -> None:
         """Whatever was done for the work that was lost has ended: another life may begin."""
 

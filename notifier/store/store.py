@@ -93,6 +93,10 @@ class Store:
         row = {"id": 1, "version": version, "started_at": started_at, "last_seen_at": last_seen_at}
         await self._writer.write((sql.SAVE_WORKER, [row]))
 
+    async def last_seen_at(self) -> datetime | None:
+        """When a worker last gave a sign of life; None where none has. Raises StoreError."""
+        return next((row.last_seen_at for row in await self._reader.read(sql.LAST_SEEN)), None)
+
     async def backlog(self) -> Backlog:
         """What waits, is dead or wrong now, for those who count it."""
         waiting, dead = await self._reader.read(sql.WAITING), await self._reader.read(sql.DEAD)

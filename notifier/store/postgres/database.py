@@ -1,5 +1,7 @@
 """A PostgreSQL server as the database of any number of workers. What needs SQLAlchemy loads it."""
 
+import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import psycopg
 from psycopg.rows import dict_row
 
+import notifier
 from notifier.model.errors import StoreError
 from notifier.store.postgres import connect as border
 from notifier.store.postgres import migration
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from notifier.store.thread import ConnectionThread
 
+MIGRATING: Final = "notifier migrate"  # its name among the replicas, as long as it waits for those of older versions
 LONGEST_LOOK: Final = "20s"
 # A command that is stopped at its terminal must not stop the worker.
 _HOLD: Final = "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"
@@ -44,7 +48,9 @@ class PostgresLook:
         "SELECT replicas.name, version, joined_at AS started_at, seen_at AS last_seen_at, "
         "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_at AS silent, "
         "coalesce(string_agg(parts.name, chr(10) ORDER BY parts.name), '') AS parts, "
-        "watchlist <> '' AND watchlist <> (SELECT watchlist FROM in_force) AS goes_by_another "
+        "watchlist <> '' AND watchlist <> (SELECT watchlist FROM in_force) AS goes_by_another, "
+        "revision < greatest((SELECT version_num FROM alembic_version), (SELECT max(revision) FROM replicas)) "
+        "AS is_older "
         "FROM replicas LEFT JOIN parts ON owner = replicas.id GROUP BY replicas.id ORDER BY replicas.name, joined_at"
     )
 
@@ -127,9 +133,10 @@ class PostgresDatabase:
             return next(look.rows(_ALIVE))["alive"] is True
 
     def silence_of(self, replica: str, now: datetime) -> timedelta | None:
-        """By the server's clock, whatever `now` is."""
-        with self.look() as look:
-            silent = [row["silent"] for row in look.rows(_SILENT) if row["name"] == replica]
+        """By the server's clock, whatever `now` is; also of one that stands by for another version's sake."""
+        with self._errors(), border.connect(self._place) as connection:
+            migration.check_made(self._place, connection)
+            silent = [row["silent"] for row in PostgresLook(connection).rows(_SILENT) if row["name"] == replica]
         return timedelta(microseconds=min(silent)) if silent else None
 
     def has_been_made(self) -> bool:
@@ -139,8 +146,11 @@ class PostgresDatabase:
         """Others may work on it; that only one migrates is a lock of the migration's own."""
         return nullcontext()
 
+    def prepare(self) -> bool:
+        return migration.prepare(self._place)
+
     def migrate(self) -> bool:
-        return migration.migrate(self._place)
+        return self.prepare() or (not self._is_current() and asyncio.run(self._take_over()))
 
     @asynccontextmanager
     async def writing(self) -> "AsyncIterator[ConnectionThread]":
@@ -178,6 +188,27 @@ class PostgresDatabase:
             with as_store_errors(self._place, opening=True):
                 thread = await stack.enter_async_context(own_thread(engine_for_thread(self._place, isolation)))
             yield thread
+
+    def _is_current(self) -> bool:
+        with self._errors(), border.connect(self._place) as connection:
+            return migration.state_of(connection)[0] == "current"
+
+    async def _take_over(self) -> bool:
+        """As a worker of this version does, and leaves. Raises StoreError."""
+        seat = self.seat(Introduction(MIGRATING, os.getpid(), notifier.__version__))
+        async with self.writing() as writing:
+            attending = asyncio.create_task(seat.run(writing))
+            trusted = asyncio.create_task(seat.until(trusted=True))
+            try:
+                await asyncio.wait((attending, trusted), return_when=asyncio.FIRST_COMPLETED)
+                if attending.done():
+                    attending.result()
+                return True
+            finally:
+                attending.cancel()
+                trusted.cancel()
+                await asyncio.gather(attending, trusted, return_exceptions=True)
+                await seat.leave(writing)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

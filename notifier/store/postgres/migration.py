@@ -7,12 +7,26 @@ import psycopg
 
 from notifier.model.errors import DatabaseUnusable
 from notifier.store.postgres.connect import OLDEST, Connection, connect, explain, is_refusal
-from notifier.store.sql.revision import SchemaState, refuse_older, refuse_others, schema_state, scripts_directory
+from notifier.store.sql.revision import (
+    SchemaState,
+    refuse_older,
+    refuse_others,
+    revisions,
+    schema_state,
+    scripts_directory,
+)
 from notifier.watchlist.database import ServerUrl
 
 PATIENCE: Final = 30.0  # seconds: a server and its workers are often started together
 PAUSE: Final = 0.5
 LOCK: Final = 0x6E6F74696669  # the key of our advisory lock: "notifi"
+SHARED_SINCE: Final = "0012"  # with that schema workers can see of which version each other is
+EXPEL_OLDER: Final = (
+    "DELETE FROM replicas WHERE revision < %s AND NOT EXISTS (SELECT FROM parts WHERE owner = replicas.id)"
+)
+# Whoever wants a part waits, and so does who orders something; what they are then told is that it is another's now.
+CLOSE: Final = "LOCK TABLE parts IN SHARE ROW EXCLUSIVE MODE; LOCK TABLE deliveries IN EXCLUSIVE MODE"
+HELD: Final = "SELECT name FROM parts WHERE owner IN (SELECT id FROM replicas WHERE revision < %s)"
 
 
 def state_of(connection: Connection) -> tuple[SchemaState, str | None]:
@@ -25,24 +39,32 @@ def state_of(connection: Connection) -> tuple[SchemaState, str | None]:
     return schema_state(names, revision), revision
 
 
+def check_made(place: ServerUrl, connection: Connection) -> None:
+    """For what all versions have in common. Raises DatabaseUnusable where there is no database of ours."""
+    state, revision = state_of(connection)
+    if revision is None:
+        refuse_others(place, state, revision)
+        raise DatabaseUnusable(f"{place}: no tables there yet; `notifier run` or `notifier migrate` makes them")
+
+
 def check_current(place: ServerUrl, connection: Connection) -> None:
     """Raises DatabaseUnusable unless the schema is this version's."""
     state, revision = state_of(connection)
+    check_made(place, connection)
     refuse_others(place, state, revision)
-    if state == "older" and revision is None:
-        raise DatabaseUnusable(f"{place}: no tables there yet; `notifier run` or `notifier migrate` makes them")
     refuse_older(place, state)
 
 
-def migrate(place: ServerUrl) -> bool:
-    """Creates or upgrades the tables; True when that changed them. Waits a while for a server that is not there yet.
+def prepare(place: ServerUrl) -> bool:
+    """Creates the tables where there are none; True when it did. Waits a while for a server that is not there yet.
 
+    What an older version made is for `migrate_beside`: workers of that version may be at work.
     Raises DatabaseUnusable with the remedy.
     """
     give_up, waits = time.monotonic() + PATIENCE, False
     while True:
         try:
-            return _migrate(place)
+            return _prepare(place)
         except psycopg.Error as error:
             ours = explain(place, error)
             if ours is None:
@@ -61,31 +83,63 @@ def _say_that_it_waits(why: Exception) -> None:
     structlog.get_logger(__name__).warning("the database can't be used yet; waiting half a minute", error=str(why))
 
 
-def _migrate(place: ServerUrl) -> bool:
+def _prepare(place: ServerUrl) -> bool:
     with connect(place) as connection:
         _check_server(place, connection)
         state, revision = state_of(connection)
     refuse_others(place, state, revision)
-    return state == "older" and _upgrade(place)
+    if state == "current" or (revision is not None and revision >= SHARED_SINCE):
+        return False
+    changed = _upgrade(place, opening=True)
+    with connect(place) as connection:
+        state, _ = state_of(connection)
+    if state == "older":
+        raise DatabaseUnusable(f"{place}: a worker of an older version is at work there; stop it first")
+    return changed
 
 
-def _upgrade(place: ServerUrl) -> bool:
+def migrate_beside(place: ServerUrl) -> bool:
+    """Upgrades where workers of older versions may have places, and none of them a part of the work; False where one
+    has, or all is done. What they had begun to write can't be written any more: they find that their places are taken.
+
+    Raises StoreError."""
+    try:
+        with connect(place) as connection:
+            _limit(connection)
+            connection.execute(EXPEL_OLDER, (revisions()[-1],))
+        return _upgrade(place, opening=False)
+    except psycopg.Error as error:
+        raise explain(place, error) or error from error
+
+
+def _upgrade(place: ServerUrl, *, opening: bool) -> bool:
     """In one transaction, and one worker at a time: who comes second finds that all is done."""
+    import alembic.command  # noqa: F401 - before the transaction: nobody else does anything while that is open
+
     from notifier.store.postgres.engine import as_store_errors, engine_for_looks
     from notifier.store.sql.upgrade import upgrade
 
-    with as_store_errors(place, opening=True), engine_for_looks(place, "READ COMMITTED").begin() as connection:
+    with as_store_errors(place, opening=opening), engine_for_looks(place, "READ COMMITTED").begin() as connection:
         driver: Any = connection.connection.driver_connection
-        # For the transaction: it holds behind a pooler too, and ends with it.
-        driver.execute("SELECT set_config('idle_in_transaction_session_timeout', '60s', true)")
+        _limit(driver)
         driver.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         state, revision = state_of(driver)
+        if state == "current":
+            return False
         if revision is None:
             driver.execute((scripts_directory() / "postgresql.sql").read_bytes())
-        elif state == "current":
-            return False
+        else:
+            driver.execute(CLOSE)
+            if driver.execute(HELD, (revisions()[-1],)).fetchone() is not None:
+                return False
         upgrade(connection, place)
         return True
+
+
+def _limit(connection: Connection) -> None:
+    """For the transaction: it holds behind a pooler too, and ends with it."""
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '10s', true)")
+    connection.execute("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)")
 
 
 def _check_server(place: ServerUrl, connection: Connection) -> None:

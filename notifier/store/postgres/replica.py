@@ -1,33 +1,30 @@
-"""One of several workers at one PostgreSQL server: what is its own, and how nobody else's writes get in between.
+"""One of several workers at one PostgreSQL server: what is its own, by what all can see of each other.
 
-The first statement of each transaction that writes is a fence: it moves a counter in this worker's row, which must
-stand where this worker left it. Who takes a dead worker's place deletes that row, if its counters still stand where
-they were seen. So one of the two finds nothing to write to. The same counter says what became of a COMMIT whose answer
-was lost.
+How its writes are made, and that it writes nothing where another has taken its place, is fence.py's.
 """
 
 import asyncio
-import time
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from notifier.model.errors import AlreadyRunning, SeatLost, StoreError, StoreUnavailable, first_of
-from notifier.store.attendance import LEASE, Attendance, Sign
+from notifier.model.errors import AlreadyRunning, StoreError, StoreUnavailable, first_of
+from notifier.store.attendance import Attendance, Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.postgres.clock import for_ever, passed, until
-from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
+from notifier.store.postgres.fence import Fence
 from notifier.store.postgres.roll import Roll, Todo, call_roll
-from notifier.store.postgres.transaction import Life, appends, execute, give, join
+from notifier.store.postgres.takeover import Versions
+from notifier.store.postgres.transaction import Life, appends, execute, give
 from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.parts import Group
+from notifier.store.sql.revision import revisions
 from notifier.store.thread import ConnectionThread
 from notifier.watchlist.database import ServerUrl
 
@@ -35,10 +32,8 @@ log = structlog.get_logger(__name__)
 
 LOOK: Final = 0.25  # seconds between two looks at the others
 BEAT: Final = 3.0  # seconds without a write after which one is made, so that three of them fit into a lease
-MARGIN: Final = 1.0  # seconds of a lease in which one does not trust it any more: two clocks may run unlike
 REST: Final = 1.25  # seconds between another's work and one's own: no destination is met twice in its interval
-RECONNECT: Final = 0.5  # seconds between two questions for the end of a commit
-NOBODY: Final = Roll({}, {}, None)
+NOBODY: Final = Roll({}, {}, None, None)
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
 
@@ -51,13 +46,10 @@ class Replica:
         self._place = place
         self._introduction = introduction
         self._clock = clock
+        self._fence = Fence(place, clock)
         self._attendance = Attendance()
-        self._life: Life | None = None
-        self._written = 0
-        self._renewed_at = clock()
-        """When the last transaction that came to its end was begun: a slow answer must not stretch the trust."""
-        self._may_join = True
-        self._ending = False
+        self._revision = revisions()[-1]
+        self._version = Versions(self._revision, clock)
         self._wanted: frozenset[str] = frozenset()
         self._watchlist = ""
         self._has_loaded = False
@@ -77,11 +69,11 @@ class Replica:
 
     @property
     def trusted(self) -> bool:
-        return self._life is not None and self._clock() < self._renewed_at + LEASE - MARGIN
+        return self._fence.holds and (self._version.may_work or bool(self._owned))
 
     @property
     def idle(self) -> timedelta:
-        return timedelta(seconds=self._clock() - self._renewed_at)
+        return timedelta(seconds=self._fence.idle)
 
     @property
     def parts(self) -> frozenset[str]:
@@ -96,7 +88,7 @@ class Replica:
 
     @property
     def elsewhere(self) -> frozenset[str]:
-        mine = self._life.id if self._life is not None else None
+        mine = self._fence.life.id if self._fence.life is not None else None
         return frozenset(part for part, owner in self._roll.owners.items() if owner not in (None, mine))
 
     @property
@@ -128,14 +120,22 @@ class Replica:
 
     @property
     def life(self) -> Life | None:
-        return self._life
+        return self._fence.life
 
     @property
     def is_lost(self) -> bool:
-        return not self._may_join
+        return self._fence.is_lost
 
     def anew(self) -> None:
-        self._may_join = True
+        self._fence.is_lost = False
+
+    @property
+    def is_overtaken(self) -> bool:
+        return self._version.is_overtaken
+
+    @property
+    def ailment(self) -> str | None:
+        return self._version.ailment
 
     async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
         """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look. Nothing
@@ -148,7 +148,8 @@ class Replica:
         def so() -> bool:
             if self._alive is not None:
                 raise AlreadyRunning(str(self._place), None, self._alive)
-            return self._life is not None and self._roll.members.keys() == {self._life.id} and holds()
+            life = self._fence.life
+            return life is not None and self._roll.members.keys() == {life.id} and holds()
 
         await until(so)
 
@@ -164,11 +165,12 @@ class Replica:
                 raise first_of(group, StoreError) or group from group
 
     async def give(self, parts: Collection[str], writing: ConnectionThread) -> None:
-        if (life := self._life) is None:
+        if (life := self._fence.life) is None:
             return
         self._forget(parts)
+        giving = partial(give, life.id, self._watchlist, sorted(parts))
         try:
-            await self._do(writing, partial(self._fenced, partial(give, life.id, self._watchlist, sorted(parts)), life))
+            await self._do(writing, partial(self._fence.write, giving, life))
         finally:
             self._forget(parts)  # which a look may have shown meanwhile
 
@@ -178,17 +180,17 @@ class Replica:
             self._owned.pop(part, None)
 
     def hurry(self) -> None:
-        self._ending = True
+        self._fence.hurry()
 
     async def leave(self, writing: ConnectionThread) -> None:
         self.hurry()
         self._owned = {}
-        life = self._life
+        life = self._fence.life
         if life is None:
             return
         try:
             async with asyncio.timeout(FAREWELL):
-                await self._do(writing, partial(self._leave, life))
+                await self._do(writing, partial(self._fence.leave, life))
         except (TimeoutError, StoreError) as error:
             log.warning("the others could not be told that this worker ends; they will notice", error=str(error))
 
@@ -196,51 +198,8 @@ class Replica:
 
     def transact(self, groups: Sequence[Group], life: object, connection: Connection) -> None:
         """One transaction behind the fence. Raises DBAPIError, and SeatLost where nothing may be written."""
-        self._fenced(partial(execute, groups), life, connection)
+        self._fence.write(partial(execute, groups), life, connection)
         self._turns += appends(groups)
-
-    def _fenced(self, work: Callable[[Connection], None], asked_in: object, connection: Connection) -> None:
-        life, begun = self._life, self._clock()
-        if life is None or life is not asked_in:
-            raise SeatLost(f"{self._place}: this worker has no place there now")
-        lost: DBAPIError | None = None
-        with connection.begin() as transaction:
-            if connection.execute(sql.FENCE, {"id": life.id, "written": self._written}).first() is None:
-                self._lose("its place was taken, or the database went back in time")
-                raise SeatLost(f"{self._place}: another worker has taken over")
-            work(connection)
-            try:
-                transaction.commit()
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                lost = error
-        if lost is not None and not self._was_committed(life, connection):
-            raise lost
-        self._written += 1
-        self._renewed_at = begun
-
-    def _was_committed(self, life: Life, connection: Connection) -> bool:
-        """What became of a COMMIT whose answer was lost: asked until the database tells. Raises SeatLost.
-
-        Meanwhile nothing else is written, and nothing is sent once the lease is over. At the end it is asked once."""
-        while True:
-            try:
-                connection.rollback()
-                written = connection.execute(sql.OUTCOME, {"id": life.id}).scalar()
-                connection.rollback()
-            except DBAPIError as error:
-                if not isinstance(explain(self._place, error), StoreUnavailable):
-                    raise
-                if self._ending:
-                    break
-                time.sleep(RECONNECT)
-            else:
-                if written in (self._written, self._written + 1):
-                    return bool(written == self._written + 1)
-                self._lose("its place was taken, or the database went back in time")
-                break
-        raise SeatLost(f"{self._place}: what became of the last commit is not known")
 
     async def _do(self, writing: ConnectionThread, work: Callable[[Connection], None]) -> None:
         """In the writer's thread, whose connection may have to be made first. Raises StoreError."""
@@ -248,31 +207,9 @@ class Replica:
             await writing.run(work)
 
     def _join(self, connection: Connection) -> None:
-        begun, life = self._clock(), Life(uuid.uuid4().hex)
-        with connection.begin():
-            join(life.id, self._introduction, self._watchlist, connection)
-        self._written, self._renewed_at, self._owned, self._life = 0, begun, {}, life
-
-    def _beat(self, connection: Connection) -> None:
-        life, begun = self._life, self._clock()
-        if life is None:
-            return
-        with connection.begin():
-            moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
-        if moved is None:
-            self._lose("its place was taken, or the database went back in time")
-        else:
-            self._renewed_at = begun
-
-    def _leave(self, life: Life, connection: Connection) -> None:
-        with connection.begin():
-            connection.execute(sql.LEAVE, {"id": life.id, "written": self._written})
-        self._life = None
-
-    def _lose(self, reason: str) -> None:
-        if self._life is not None:
-            log.warning("another worker may do the work now; this one begins anew", reason=reason)
-        self._life, self._owned, self._may_join = None, {}, False
+        self._owned = {}
+        self._version.forget()
+        self._fence.join(self._introduction, self._revision, self._watchlist, connection)
 
     def changes(self, connection: Connection) -> Counters:
         with connection.begin():
@@ -286,14 +223,14 @@ class Replica:
 
     async def _show_life(self, writing: ConnectionThread) -> bool:
         """Beside the looks: who has to wait for a write, as for another's turn, goes on looking."""
-        if self._life is not None and self._clock() - self._renewed_at >= BEAT - LOOK:
-            await self._do(writing, self._beat)
+        if self._fence.life is not None and self._fence.idle >= BEAT - LOOK:
+            await self._do(writing, self._fence.beat)
         return False
 
     async def _look(self, writing: ConnectionThread, looking: ConnectionThread) -> bool:
         """One look, and what follows from it; whether to look again at once."""
-        if self._life is None:
-            if not self._may_join:
+        if self._fence.life is None:
+            if self._fence.is_lost:
                 return False
             await self._do(writing, self._join)
         begun, gifts = self._clock(), self._gifts
@@ -301,50 +238,55 @@ class Replica:
             roll = await looking.run(call_roll)
         if gifts != self._gifts:
             return True
-        dead = self._attendance.look(roll.signs, begun, self._clock(), self._renewed_at)
-        life = self._life
+        dead = self._attendance.look(roll.signs, begun, self._clock(), self._fence.renewed_at)
+        life = self._fence.life
         if life is None:
             return False
         if life.id not in roll.members:
-            self._lose("its place was taken, or the database went back in time")
+            self._fence.lose(expected=self._version.is_newer(roll))
             return False
         dead.pop(life.id, None)
-        self._note(life, roll, roll.plan(self._wanted, dead), begun)
-        if (todo := self._todo(life, roll, dead)) is not None:
+        living = roll.without(dead)
+        self._note(life, roll, living, begun)
+        if (todo := self._todo(life, living, dead)) is not None:
             todo.announce(roll)
-            await self._do(writing, partial(self._fenced, todo.carry_out, life))
+            await self._do(writing, partial(self._fence.write, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
-        return False
+        return await self._version.upgrade(self._place, living)
 
-    def _note(self, life: Life, roll: Roll, plan: Mapping[str, str], begun: float) -> None:
+    def _note(self, life: Life, roll: Roll, living: Roll, begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""
         self._alive = roll.anyone_moved(self._roll, life.id) or self._alive
         self._roll = roll
         self._owned = {part: self._owned.get(part, begun) for part in roll.parts_of(life.id)}
-        self._planned = frozenset(part for part, worker in plan.items() if worker == life.id)
-        if self._watchlist in ("", roll.watchlist) or self._has_loaded or not roll.able:
+        self._planned = frozenset(part for part, worker in living.plan(self._wanted).items() if worker == life.id)
+        self._version.note(living)
+        if not self._version.may_work:
+            self._say(self._version.said, log.error if self._version.is_stranded else log.info)
+        elif self._watchlist in ("", roll.watchlist) or self._has_loaded or not living.able:
             self._say("")
         else:
             self._say("another watchlist was loaded after this worker's, which stands by until its own is the same")
 
-    def _todo(self, life: Life, roll: Roll, dead: Mapping[str, Sign]) -> Todo | None:
+    def _todo(self, life: Life, living: Roll, dead: Mapping[str, Sign]) -> Todo | None:
         """What is to be written after a look; None for nothing."""
-        free = {part for part, owner in roll.owners.items() if owner is None or owner in dead}
-        todo = Todo(
-            life.id,
-            dead,
-            make=sorted(self._wanted - roll.owners.keys()),
-            claim=sorted(self._planned & (free | (self._wanted - roll.owners.keys()))),
-            drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
-            watchlist=self._watchlist,
-            in_force=self._watchlist if self._has_loaded or roll.watchlist is None else "",
-            instead_of=roll.watchlist if self._watchlist and not (roll.able or self._has_loaded) else None,
-        )
-        return todo if todo.is_any(roll.members[life.id].watchlist) else None
+        todo = Todo(life.id, dead, watchlist=self._watchlist)
+        if self._version.may_work:
+            free = {part for part, owner in living.owners.items() if owner is None or owner in dead}
+            new = self._wanted - living.owners.keys()
+            todo = replace(
+                todo,
+                make=sorted(new),
+                claim=sorted(self._planned & (free | new)),
+                drop=sorted(free - self._wanted) if "upkeep" in self.parts and self.is_unanimous else [],
+                in_force=self._watchlist if self._has_loaded or living.watchlist is None else "",
+                instead_of=living.watchlist if self._watchlist and not (living.able or self._has_loaded) else None,
+            )
+        return todo if todo.is_any(living.members[life.id].watchlist) else None
 
-    def _say(self, sentence: str, **fields: Any) -> None:
+    def _say(self, sentence: str, say: Callable[..., None] = log.info, **fields: Any) -> None:
         """Once, until there is something else to say, or nothing."""
         if sentence and self._said != sentence:
-            log.info(sentence, **fields)
+            say(sentence, **fields)
         self._said = sentence

@@ -1,7 +1,7 @@
 """What all workers at one PostgreSQL server can see of each other, and what one of them does upon a look."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import Connection
@@ -21,6 +21,8 @@ class Member:
     sign: Sign
     watchlist: str
     """The fingerprint of the one that it goes by; empty while it wants no part."""
+    revision: str
+    """The newest schema that its version knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,17 @@ class Roll:
     """By part."""
     watchlist: str | None
     """The fingerprint of the one that is in force; None before any was."""
+    revision: str | None
+    """Of the schema that the database has; None before any look."""
+
+    def without(self, dead: Collection[str]) -> "Roll":
+        """The same, of the living: what the dead had is not counted as free yet."""
+        return replace(self, members={worker: each for worker, each in self.members.items() if worker not in dead})
+
+    @property
+    def newest(self) -> str:
+        """The newest schema that the database has, or any of the workers knows. Who knows an older one has no part."""
+        return max((self.revision or "", *(member.revision for member in self.members.values())))
 
     @property
     def signs(self) -> dict[str, Sign]:
@@ -55,14 +68,24 @@ class Roll:
 
     @property
     def able(self) -> frozenset[str]:
-        """Who goes by the watchlist in force, and may have parts."""
+        """Who goes by the watchlist in force, is of the newest version, and may have parts: once the database is."""
         return frozenset(
-            worker for worker, member in self.members.items() if member.watchlist and member.watchlist == self.watchlist
+            worker
+            for worker, member in self.members.items()
+            if member.watchlist
+            and member.watchlist == self.watchlist
+            and member.revision == self.newest == self.revision
         )
 
-    def plan(self, wanted: Collection[str], dead: Collection[str]) -> dict[str, str]:
-        """By part of those that are wanted, who is to have it: of the living that go by the watchlist in force."""
-        return share_out({part: self.owners.get(part) for part in wanted}, self.able - set(dead))
+    def plan(self, wanted: Collection[str]) -> dict[str, str]:
+        """By part of those that are wanted, who is to have it."""
+        return share_out({part: self.owners.get(part) for part in wanted}, self.able)
+
+    def older_with_parts(self) -> list[str]:
+        """The names of those who are not of the newest version and still have something to do."""
+        owning = set(self.owners.values())
+        older = (each for worker, each in self.members.items() if worker in owning and each.revision < self.newest)
+        return sorted(member.name for member in older)
 
     def is_unanimous(self, wanted: Collection[str]) -> bool:
         """Whether all go by the watchlist in force, and nobody has what is not wanted by it."""
@@ -74,15 +97,17 @@ def call_roll(connection: Connection) -> Roll:
     """One look, in one statement: what it shows was so at one moment."""
     members: dict[str, Member] = {}
     owners: dict[str, str | None] = {}
-    watchlist = None
+    watchlist = revision = None
     for row in connection.execute(sql.LOOK):
         if row.kind == "replica":
-            members[row.id] = Member(row.name, Sign(row.beats, row.written), row.watchlist)
+            members[row.id] = Member(row.name, Sign(row.beats, row.written), row.watchlist, row.revision)
         elif row.kind == "part":
             owners[row.name] = row.id
-        else:
+        elif row.kind == "in force":
             watchlist = row.watchlist
-    return Roll(members, owners, watchlist)
+        else:
+            revision = row.revision
+    return Roll(members, owners, watchlist, revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +117,14 @@ class Todo:
     worker: str
     dead: Mapping[str, Sign]
     """Whose place is taken, unless they have moved since."""
-    make: Sequence[str]
-    claim: Sequence[str]
-    drop: Sequence[str]
-    """Parts of the work that there are no more."""
     watchlist: str
-    in_force: str
+    make: Sequence[str] = ()
+    claim: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    """Parts of the work that there are no more."""
+    in_force: str = ""
     """The fingerprint of a watchlist that was loaded; empty for none."""
-    instead_of: str | None
+    instead_of: str | None = None
     """The one in force, where nobody goes by it any more: by this worker's the work goes on."""
 
     def is_any(self, known: str) -> bool:
@@ -119,12 +144,14 @@ class Todo:
         for worker, sign in self.dead.items():
             seen = {"id": worker, "beats": sign.beats, "written": sign.written}
             connection.execute(sql.FREE, seen)
+            connection.execute(sql.FREE_MIGRATION, seen)
             connection.execute(sql.EXPEL, seen)
         connection.execute(sql.GO_BY, {"id": self.worker, "watchlist": self.watchlist})
         if self.in_force:
             connection.execute(sql.PUT_IN_FORCE, {"watchlist": self.in_force})
         if self.instead_of is not None:
-            connection.execute(sql.PUT_BACK, {"watchlist": self.watchlist, "instead_of": self.instead_of})
+            back = {"id": self.worker, "watchlist": self.watchlist, "instead_of": self.instead_of}
+            connection.execute(sql.PUT_BACK, back)
         for statement, parts in ((sql.MAKE_PART, self.make), (sql.CLAIM, self.claim), (sql.DROP_PART, self.drop)):
             for part in parts:
                 connection.execute(statement, {"id": self.worker, "part": part})

@@ -7,6 +7,8 @@ from typing import Final
 
 from sqlalchemy import TextClause, text
 
+from notifier.store.postgres.migration import LOCK
+
 # The time-outs are the transaction's: they hold behind a pooler. Without the first, a worker that is frozen in a
 # transaction, or whose line was cut in it, would hold its locks for ever: nobody could take its place.
 _LIMITS: Final = (
@@ -20,6 +22,11 @@ def _limited(statement: str, *more: str) -> TextClause:
     return text(f"{statement} RETURNING {', '.join((_LIMITS, *more))}")
 
 
+# Not amid a migration: who has a place before it is told to give it up by whoever migrates.
+WAIT_FOR_MIGRATION: Final = text(
+    "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '10s', true)) "  # noqa: S608 - no value
+    f"SELECT pg_advisory_xact_lock_shared({LOCK}) FROM patience"
+)
 JOIN: Final = _limited(
     "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
     "SELECT :id, :name, :pid, :version, :revision, :watchlist, now, now "
@@ -33,7 +40,9 @@ PUT_IN_FORCE: Final = text(
 )
 PUT_BACK: Final = text(
     "UPDATE in_force SET watchlist = :watchlist, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
-    "WHERE watchlist = :instead_of AND NOT EXISTS (SELECT FROM replicas WHERE replicas.watchlist = :instead_of)"
+    "WHERE watchlist = :instead_of AND NOT EXISTS "
+    "(SELECT FROM replicas WHERE replicas.watchlist = :instead_of AND revision = "
+    "(SELECT me.revision FROM replicas AS me WHERE me.id = :id))"
 )
 MAKE_PART: Final = text(
     "INSERT INTO parts (name, since) VALUES (:part, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
@@ -66,9 +75,10 @@ BEAT: Final = _limited(
 )
 OUTCOME: Final = text(f"SELECT written, {_LIMITS} FROM replicas WHERE id = :id FOR UPDATE")  # noqa: S608 - no value
 LOOK: Final = text(
-    "SELECT 'replica' AS kind, id, name, beats, written, watchlist FROM replicas "
-    "UNION ALL SELECT 'part', owner, name, 0, 0, '' FROM parts "
-    "UNION ALL SELECT 'in force', '', '', 0, 0, watchlist FROM in_force"
+    "SELECT 'replica' AS kind, id, name, beats, written, watchlist, revision FROM replicas "
+    "UNION ALL SELECT 'part', owner, name, 0, 0, '', '' FROM parts "
+    "UNION ALL SELECT 'in force', '', '', 0, 0, watchlist, '' FROM in_force "
+    "UNION ALL SELECT 'schema', '', '', 0, 0, '', version_num FROM alembic_version"
 )
 # What a frozen worker left open holds its row, and no time-out ends that surely: it may be frozen amid what it sends,
 # and psycopg ends each `executemany` with a Flush behind its Sync, upon which the server no longer counts as idle.
@@ -78,10 +88,21 @@ FREE: Final = text(
     "JOIN pg_stat_activity AS holder ON holder.pid = held.pid AND holder.usename = current_user "
     "WHERE replicas.id = :id AND beats = :beats AND written = :written AND held.pid <> pg_backend_pid()"
 )
+# A migration that a frozen worker left open holds up everything.
+FREE_MIGRATION: Final = text(
+    "SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held JOIN pg_stat_activity AS holder USING (pid) "  # noqa: S608
+    "WHERE holder.usename = current_user AND held.locktype = 'advisory' AND held.granted "
+    "AND held.mode = 'ExclusiveLock' AND objsubid = 1 "
+    f"AND classid = {LOCK >> 32} AND objid = {LOCK & 0xFFFFFFFF} "
+    "AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND EXISTS (SELECT FROM replicas WHERE id = :id AND beats = :beats AND written = :written "
+    "AND revision > (SELECT version_num FROM alembic_version))"
+)
 EXPEL: Final = text("DELETE FROM replicas WHERE id = :id AND beats = :beats AND written = :written")
 CLAIM: Final = text(
     "UPDATE parts SET owner = :id, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
-    "WHERE name = :part AND owner IS NULL"
+    "WHERE name = :part AND owner IS NULL "
+    "AND EXISTS (SELECT FROM alembic_version JOIN replicas ON revision = version_num WHERE replicas.id = :id)"
 )
 GIVE: Final = text(
     "UPDATE parts SET owner = NULL, since = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "

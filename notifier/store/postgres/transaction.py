@@ -9,7 +9,6 @@ from notifier.store.postgres import statements as sql
 from notifier.store.seat import Introduction
 from notifier.store.sql.parts import Group
 from notifier.store.sql.replicas import ADD_HINT
-from notifier.store.sql.revision import revisions
 from notifier.store.sql.watching import ADD_DELIVERY
 
 
@@ -20,10 +19,11 @@ class Life:
     id: str
 
 
-def join(worker: str, introduction: Introduction, watchlist: str, connection: Connection) -> None:
+def join(worker: str, introduction: Introduction, revision: str, watchlist: str, connection: Connection) -> None:
     """Takes a place, under an ID that nobody ever had."""
     me = {"name": introduction.name, "pid": introduction.pid, "version": introduction.version}
-    connection.execute(sql.JOIN, {"id": worker, **me, "revision": revisions()[-1], "watchlist": watchlist})
+    connection.execute(sql.WAIT_FOR_MIGRATION)
+    connection.execute(sql.JOIN, {"id": worker, **me, "revision": revision, "watchlist": watchlist})
 
 
 def give(worker: str, watchlist: str, parts: Sequence[str], connection: Connection) -> None:

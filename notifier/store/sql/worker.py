@@ -6,6 +6,7 @@ from notifier.store.sql.parts import save
 from notifier.store.sql.schema import deliveries, incidents, worker
 
 SAVE_WORKER = save(worker)
+LAST_SEEN = select(worker.c.last_seen_at)
 
 # Literals, not parameters: SQLite then sees that its partial indexes answer the question. Of those that wait, the first
 # is the oldest.

@@ -28,7 +28,7 @@ class SqliteLook:
     yes = "1"
     replicas = (
         "SELECT '' AS name, version, started_at, last_seen_at, 0 AS silent, 'everything' AS parts, "
-        "0 AS goes_by_another FROM worker"
+        "0 AS goes_by_another, 0 AS is_older FROM worker"
     )
 
     def __init__(self, connection: SqliteConnection) -> None:
@@ -97,8 +97,11 @@ class SqliteDatabase:
     def reserved(self) -> AbstractContextManager[None]:
         return lock.worker_lock(self._path)
 
-    def migrate(self) -> bool:
+    def prepare(self) -> bool:
         return migration.migrate(self._path)
+
+    def migrate(self) -> bool:
+        return self.prepare()
 
     @asynccontextmanager
     async def writing(self) -> "AsyncIterator[ConnectionThread]":

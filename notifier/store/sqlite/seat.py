@@ -16,6 +16,8 @@ class SoleSeat:
     is_shared = False
     trusted = True
     is_lost = False
+    is_overtaken = False
+    ailment = None
     is_unanimous = True
     idle = None
     life = None

@@ -17,7 +17,6 @@ from notifier.store.views.overview import (
     WorkspaceView,
     open_incidents,
     overview_of,
-    worker_of,
 )
 from notifier.watchlist.database import DatabasePlace
 
@@ -89,12 +88,6 @@ class Status:
     receivers: tuple[ReceiverView, ...]
 
 
-def read_worker(place: DatabasePlace) -> WorkerView | None:
-    """The worker's last sign of life. Raises DatabaseUnusable."""
-    with database_at(place).look() as look:
-        return worker_of(look)
-
-
 def read_status(place: DatabasePlace, configured: Collection[str], replica: str = "") -> Status:
     """All that `status` shows; `configured` are the receivers of the watchlist, shown even before their first event.
 
@@ -121,10 +114,16 @@ def _replicas(look: Look, only: str) -> tuple[ReplicaView, ...]:
             last_seen_at=time_of(row["last_seen_at"]),
             silence=timedelta(microseconds=row["silent"]),
             parts=tuple(row["parts"].splitlines()),
-            standing_by="other watchlist" if row["goes_by_another"] else None,
+            standing_by=_why_it_stands_by(row),
         )
         for row in look.rows(look.replicas)
     )
+
+
+def _why_it_stands_by(row: Row) -> str | None:
+    if row["is_older"]:
+        return "older version"
+    return "other watchlist" if row["goes_by_another"] else None
 
 
 def _syncs(look: Look) -> tuple[SyncView, ...]:

@@ -19,12 +19,11 @@ from notifier.store.sqlite.files import check_file
 from notifier.store.sqlite.lock import worker_lock
 from notifier.store.store import Store, open_store
 from notifier.store.views.deliveries import DeliveryFilter, read_deliveries
-from notifier.store.views.status import read_status, read_worker, require_recent_worker
+from notifier.store.views.status import read_status, require_recent_worker
 from tests.integration.store.builders import DAY, FULL, NOW, an_event, an_observation, left_of_threads, rows
 
 LOOKS: list[Callable[[Path], object]] = [
     check_current,
-    read_worker,
     lambda path: read_status(path, []),
     lambda path: read_deliveries(path, DeliveryFilter(), 9),
     lambda path: retry_deliveries(path, DeliveryFilter(), NOW, []),
@@ -183,7 +182,7 @@ def damaged(database: Path) -> Path:
 
 def test_a_damaged_database_opens_but_what_meets_the_damage_says_so(damaged: Path) -> None:
     check_current(damaged)
-    said = refusals(damaged, *LOOKS[3:5])
+    said = refusals(damaged, *LOOKS[2:4])
     assert said == {f"{damaged}: the file is damaged; restore a backup"}
 
 
@@ -233,7 +232,7 @@ async def test_an_unavailable_store_inside_stays_that(database: Path) -> None:
 
 def test_a_good_database_passes_every_look(database: Path) -> None:
     check_file(database, may_create=False)
-    for look in LOOKS[:5]:
+    for look in LOOKS[:4]:
         look(database)
     with pytest.raises(DatabaseUnusable, match=r"notifier\.db: no worker has run yet"):
         require_recent_worker(database, "here", NOW, DAY)

@@ -27,7 +27,6 @@ from notifier.store.views.status import (
     Status,
     SyncView,
     read_status,
-    read_worker,
     require_recent_worker,
 )
 from tests.integration.store.builders import (
@@ -99,7 +98,6 @@ def filled(database: Path) -> Path:
 
 def test_an_empty_database_has_the_status_of_one(database: Path) -> None:
     assert read_status(database, []) == Status(None, (), (), (), ())
-    assert read_worker(database) is None
     assert read_deliveries(database, ALL, 10) == ()
 
 
@@ -139,7 +137,6 @@ async def test_the_status_is_all_that_the_worker_has_stored(store: Store, databa
             ReceiverView("unlisted", failing_since=NOW, last_error="500"),
         ),
     )
-    assert read_worker(database) == status.worker
 
 
 @pytest.mark.asyncio
@@ -413,14 +410,13 @@ def test_looking_leaves_a_database_that_opens_again(filled: Path) -> None:
 @pytest.mark.parametrize(
     "look",
     [
-        lambda path: read_worker(path),
         lambda path: read_status(path, []),
         lambda path: read_deliveries(path, ALL, 9),
         lambda path: read_events(path, EventFilter(), 9),
         lambda path: retry_deliveries(path, ALL, NOW, BOTH),
         lambda path: require_recent_worker(path, "here", NOW, DAY),
     ],
-    ids=["worker", "status", "deliveries", "events", "retry", "recent worker"],
+    ids=["status", "deliveries", "events", "retry", "recent worker"],
 )
 def test_a_command_on_a_missing_database_says_who_makes_it(tmp_path: Path, look: Callable[[Path], object]) -> None:
     path = tmp_path / "notifier.db"

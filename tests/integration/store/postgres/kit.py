@@ -84,8 +84,8 @@ class Worker:
 
     @property
     def id(self) -> str:
-        assert self.seat._life is not None
-        return self.seat._life.id
+        assert self.seat.life is not None
+        return self.seat.life.id
 
     async def close(self) -> None:
         await self.writing.close()

@@ -116,7 +116,7 @@ def test_what_can_not_be_connected_to_is_a_sentence_at_once(
     """Also where it is no server's answer: psycopg tells no SQLSTATE of those who were not let in."""
     monkeypatch.setattr(migration, "PATIENCE", -1.0)
     place = ServerUrl(change(url))
-    for use in (migration.migrate, lambda place: PostgresDatabase(place).check_current()):
+    for use in (migration.prepare, lambda place: PostgresDatabase(place).check_current()):
         with pytest.raises(DatabaseUnusable) as raised:
             use(place)
         assert words in str(raised.value)
@@ -131,7 +131,7 @@ def test_who_is_refused_is_told_without_a_wait(url: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(migration, "PATIENCE", 0.2)
     for wrong in (url.replace("canary", "another"), url + "x"):
         with pytest.raises(DatabaseUnusable):
-            migration.migrate(ServerUrl(wrong))
+            migration.prepare(ServerUrl(wrong))
     assert waited == []
 
 
@@ -192,7 +192,7 @@ def test_a_database_of_another_encoding_is_refused(postgres_server: Postgres, en
             "TEMPLATE template0 OWNER notifier"
         )
         with pytest.raises(DatabaseUnusable, match=f"encoding must be UTF8; it is {encoding}"):
-            migration.migrate(ServerUrl(postgres_server.url(name)))
+            migration.prepare(ServerUrl(postgres_server.url(name)))
         admin.execute(f"DROP DATABASE {name}")
 
 
@@ -241,5 +241,5 @@ def test_a_server_that_restarts_is_for_now(own_postgres: OwnPostgres) -> None:
         connect(ServerUrl(url))
     assert type(explain(ServerUrl(url), raised.value)) is StoreUnavailable
     own_postgres.start()
-    assert migration.migrate(ServerUrl(url))
+    assert migration.prepare(ServerUrl(url))
     assert name_of(url) in str(ServerUrl(url))

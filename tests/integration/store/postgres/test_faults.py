@@ -10,7 +10,8 @@ from sqlalchemy import event
 from faults.line import Line
 from notifier.model.errors import SeatLost, StoreUnavailable
 from notifier.store.attendance import LEASE
-from notifier.store.postgres.replica import MARGIN, REST
+from notifier.store.postgres.fence import MARGIN
+from notifier.store.postgres.replica import REST
 from notifier.store.store import Store, open_store
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.builders import FULL
@@ -181,7 +182,7 @@ async def test_trust_ends_a_margin_before_the_lease_from_the_beginning_of_the_la
         await worker.look()
         await pass_time(2.0, worker)
         begun = worker.clock.now
-        execute = worker.seat._fenced
+        execute = worker.seat._fence.write
 
         def slow(work: Any, life: object, connection: Any) -> None:
             def worked(connection: Any) -> None:
@@ -190,7 +191,7 @@ async def test_trust_ends_a_margin_before_the_lease_from_the_beginning_of_the_la
 
             execute(worked, life, connection)
 
-        worker.seat._fenced = slow  # type: ignore[method-assign,assignment]
+        worker.seat._fence.write = slow  # type: ignore[method-assign,assignment]
         await worker.write("slow")
         worker.clock.now = begun + LEASE - MARGIN - 0.01
         assert worker.seat.parts

@@ -50,9 +50,9 @@ def expel_all(url: str) -> int:
 async def test_a_worker_frozen_in_a_transaction_can_be_expelled(url: str, work: str) -> None:
     async with workers(url, "frozen") as [frozen]:
         await frozen.look()
-        seat, life = frozen.seat, frozen.seat._life
+        fence, life = frozen.seat._fence, frozen.seat.life
         assert life is not None
-        frozen_work = {"beat": seat._beat, "leave": lambda connection: seat._leave(life, connection)}[work]
+        frozen_work = {"beat": fence.beat, "leave": lambda connection: fence.leave(life, connection)}[work]
         with frozen_before_its_commit(frozen, frozen_work):
             assert expel_all(url) == 1
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 
 from notifier.cli.status import _parts_of, _replicas_table
+from notifier.store.sql.revision import revisions
 from notifier.store.views.status import read_status
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.postgres.kit import change_at
@@ -14,9 +15,10 @@ def test_a_replica_is_silent_by_the_servers_clock_whatever_that_of_who_looks_say
     change_at(
         url,
         "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
-        "SELECT name, name, 1, '0', '0011', '', now, now + sight FROM "
+        "SELECT name, name, 1, '0', %s, '', now, now + sight FROM "
         "(VALUES ('alive', 3600000000), ('gone', -3600000000)) AS them (name, sight), "
         "(SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock",
+        revisions()[-1],
     )
     view = read_status(ServerUrl(url), ())
     console = Console(width=100)

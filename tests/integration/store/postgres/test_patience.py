@@ -29,10 +29,10 @@ def test_who_waits_for_the_server_says_why_once(monkeypatch: pytest.MonkeyPatch)
             raise refusals.pop(0)
         return True
 
-    monkeypatch.setattr(migration, "_migrate", refusing)
+    monkeypatch.setattr(migration, "_prepare", refusing)
     monkeypatch.setattr(migration, "PAUSE", 0.0)
     with capture_logs() as logs:
-        assert migration.migrate(ServerUrl("postgresql://here/notifier"))
+        assert migration.prepare(ServerUrl("postgresql://here/notifier"))
     assert [(entry["event"], entry["error"]) for entry in logs] == [
         ("the database can't be used yet; waiting half a minute", "postgresql://here/notifier: not there")
     ]

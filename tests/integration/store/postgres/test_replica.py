@@ -13,6 +13,7 @@ from faults.line import Line
 from notifier.model.errors import DatabaseUnusable, SeatLost, StoreUnavailable
 from notifier.store.postgres.database import PostgresDatabase
 from notifier.store.postgres.engine import PostgresThread, engine_for_thread
+from notifier.store.postgres.fence import Fence
 from notifier.store.postgres.replica import Replica
 from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.replicas import ADD_HINT
@@ -196,7 +197,7 @@ async def test_a_connection_that_can_not_be_made_anew_for_a_beat_is_the_server_s
             way.close()
             for _ in range(2):  # the connection that there was, and one that would be new
                 with pytest.raises(StoreUnavailable):
-                    await worker.seat._do(worker.writing, worker.seat._beat)
+                    await worker.seat._do(worker.writing, worker.seat._fence.beat)
 
 
 # --- two lives ---
@@ -208,18 +209,18 @@ async def test_what_was_asked_for_in_a_life_is_not_written_in_the_next(
 ) -> None:
     """Though its caller was cancelled, with all of the life that had ended."""
     inside, go_on = threading.Event(), threading.Event()
-    fenced, joined = Replica._fenced, Replica._join
+    written, joined = Fence.write, Replica._join
 
-    def slow(seat: Replica, *given: Any) -> None:
+    def slow(fence: Fence, *given: Any) -> None:
         if not inside.is_set():
             inside.set()
             go_on.wait(60)
-        fenced(seat, *given)
+        written(fence, *given)
 
     async with open_store(ServerUrl(url)) as store:
         seat = store.seat
         await settled(store)
-        monkeypatch.setattr(Replica, "_fenced", slow)
+        monkeypatch.setattr(Fence, "write", slow)
         first = asyncio.create_task(store._writer.write(a_sign_of_life("first")))
         await until(inside.is_set)
         second = asyncio.create_task(store._writer.write(a_sign_of_life("second")))
@@ -259,8 +260,8 @@ async def test_a_new_life_does_not_own_what_the_old_one_did(url: str) -> None:
         first.seat.anew()
         await first.writing.run(partial(first.seat._join))
         first.clock.now += 2.0
-        await first.seat._do(first.writing, first.seat._beat)
-        assert first.seat.trusted
+        await first.seat._do(first.writing, first.seat._fence.beat)
+        assert first.seat._fence.holds
         assert not first.seat.parts
         assert kept(url) is None
 
@@ -298,13 +299,13 @@ async def test_a_worker_that_was_expelled_while_its_commit_was_unanswered_writes
     async with workers(far_url, "a") as [worker]:
         await worker.look()
         line.lose_commit()
-        asking = worker.seat._was_committed
+        asking = worker.seat._fence.was_committed
 
         def expelled(*given: Any) -> bool:
             change_at(url, "DELETE FROM replicas")
             return asking(*given)
 
-        monkeypatch.setattr(worker.seat, "_was_committed", expelled)
+        monkeypatch.setattr(worker.seat._fence, "was_committed", expelled)
         with pytest.raises(SeatLost):
             await worker.write("mine")
         assert worker.seat.is_lost
