@@ -40,6 +40,8 @@ class Fence:
         """None without a row."""
         self.is_lost = False
         """Whether a life has ended, and what was done in it may not have."""
+        self.is_in_the_way = False
+        """Whether it is no wonder when the row goes: a newer version takes over."""
         self._written = 0
         self._renewed_at = clock()
         """When the last transaction that came to its end was begun: a slow answer must not stretch the trust."""
@@ -64,9 +66,9 @@ class Fence:
         """The process is about to end: nothing is asked until it is answered any more."""
         self._ending = True
 
-    def lose(self, *, expected: bool = False) -> None:
+    def lose(self) -> None:
         """The row is gone. Nothing is written until another one may be taken."""
-        if self.life is not None and not expected:
+        if self.life is not None and not self.is_in_the_way:
             log.warning("another worker may do the work now; this one begins anew", reason=TAKEN)
         self.life, self.is_lost = None, True
 

@@ -242,8 +242,9 @@ class Replica:
         life = self._fence.life
         if life is None:
             return False
+        self._fence.is_in_the_way = roll.newest > self._revision
         if life.id not in roll.members:
-            self._fence.lose(expected=self._version.is_newer(roll))
+            self._fence.lose()
             return False
         dead.pop(life.id, None)
         living = roll.without(dead)
@@ -263,7 +264,7 @@ class Replica:
         self._planned = frozenset(part for part, worker in living.plan(self._wanted).items() if worker == life.id)
         self._version.note(living)
         if not self._version.may_work:
-            self._say(self._version.said, log.error if self._version.is_stranded else log.info)
+            self._say(self._version.said, log.error if self.ailment else log.info)
         elif self._watchlist in ("", roll.watchlist) or self._has_loaded or not living.able:
             self._say("")
         else:

@@ -10,9 +10,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from notifier.store.postgres.migration import migrate_beside
 from notifier.store.postgres.roll import Roll
 from notifier.watchlist.database import ServerUrl
+
+log = structlog.get_logger(__name__)
 
 PATIENCE: Final = 60.0  # seconds without a worker of the database's version, until one that can't work is ailing
 
@@ -51,16 +55,7 @@ class Versions:
         elif not self.is_overtaken:
             self.said = OLDER if living.older_with_parts() else ""
         else:
-            self.said = STRANDED if self.is_stranded else NEWER
-
-    @property
-    def is_stranded(self) -> bool:
-        """Whether nobody is there who could do the work."""
-        return self._stranded_since is not None
-
-    def is_newer(self, roll: Roll) -> bool:
-        """Whether a newer version has the work, or is about to: it takes the places of those who have none of it."""
-        return roll.newest > self._mine
+            self.said = self.ailment or NEWER
 
     def forget(self) -> None:
         """What the last look has shown is of a life that is over."""
@@ -79,4 +74,7 @@ class Versions:
         if not due or living.older_with_parts():
             return False
         # Not in the writer's thread: signs of life go on, however long it takes.
-        return await asyncio.to_thread(migrate_beside, place)
+        if not await asyncio.to_thread(migrate_beside, place):
+            return False
+        log.info("the database was brought to this version's schema", database=str(place), schema=self._mine)
+        return True

@@ -60,7 +60,8 @@ class Old(Worker):
         self.seat._version = takeover.Versions(OLD, clock)
 
     async def give(self) -> None:
-        await self.seat.give(self.seat.leaving, self.writing)
+        if self.seat.leaving:
+            await self.seat.give(self.seat.leaving, self.writing)
 
 
 @asynccontextmanager
@@ -127,7 +128,7 @@ async def test_a_newer_version_waits_until_the_older_ones_have_given_their_parts
 
 @pytest.mark.usefixtures("newer")
 @pytest.mark.asyncio
-async def test_the_older_ones_stand_by_and_say_why(url: str) -> None:
+async def test_the_older_ones_stand_by_and_say_why(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     async with an_old_one_and_a_new_one(url) as (old, new):
         await new.look()
         await old.look()
@@ -135,6 +136,7 @@ async def test_the_older_ones_stand_by_and_say_why(url: str) -> None:
         await new.look()
         await old.look()
         assert old.seat.is_lost, "its place was taken by whoever migrated"
+        assert "another worker may do the work now" not in capsys.readouterr().out
         old.seat.anew()
         await old.look()
         await pass_time(2 * LEASE, old, new)
