@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import AlreadyRunning, StoreError, StoreUnavailable, first_of
 from notifier.store.attendance import Attendance, Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.postgres.clock import for_ever, passed, until
+from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.fence import Fence
 from notifier.store.postgres.roll import Roll, Todo, call_roll
@@ -66,6 +68,7 @@ class Replica:
         self._turns = 0
         """How often this worker has moved the counter of deliveries."""
         self._said = ""
+        self._lacks_a_connection = False
 
     @property
     def trusted(self) -> bool:
@@ -234,8 +237,7 @@ class Replica:
                 return False
             await self._do(writing, self._join)
         begun, gifts = self._clock(), self._gifts
-        with as_store_errors(self._place):
-            roll = await looking.run(call_roll)
+        roll = await self._seen(writing, looking)
         if gifts != self._gifts:
             return True
         dead = self._attendance.look(roll.signs, begun, self._clock(), self._fence.renewed_at)
@@ -255,6 +257,23 @@ class Replica:
             self._has_loaded &= self._watchlist != todo.in_force
             return True
         return await self._version.upgrade(self._place, living)
+
+    async def _seen(self, writing: ConnectionThread, looking: ConnectionThread) -> Roll:
+        """By a connection of its own, which waits for no write. By the one that writes where there is no other to be
+        had, as in a server that lets in no more: who only seemed to live would keep its parts from all others."""
+        with as_store_errors(self._place):
+            try:
+                roll = await looking.run(call_roll)
+            except DBAPIError as error:
+                ours = explain(self._place, error)
+                if self._fence.idle >= BEAT or not isinstance(ours, StoreUnavailable):
+                    raise
+                if not self._lacks_a_connection:
+                    log.warning("there is no connection to look by; the one that writes is used", error=str(ours))
+                self._lacks_a_connection = True
+                return await writing.run(call_roll)
+            self._lacks_a_connection = False
+            return roll
 
     def _note(self, life: Life, roll: Roll, living: Roll, begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""

@@ -98,7 +98,9 @@ def call_roll(connection: Connection) -> Roll:
     members: dict[str, Member] = {}
     owners: dict[str, str | None] = {}
     watchlist = revision = None
-    for row in connection.execute(sql.LOOK):
+    with connection.begin():
+        seen = connection.execute(sql.LOOK).all()
+    for row in seen:
         if row.kind == "replica":
             members[row.id] = Member(row.name, Sign(row.beats, row.written), row.watchlist, row.revision)
         elif row.kind == "part":

@@ -14,7 +14,7 @@ from notifier.model.errors import DatabaseUnusable, SeatLost, StoreUnavailable
 from notifier.store.postgres.database import PostgresDatabase
 from notifier.store.postgres.engine import PostgresThread, engine_for_thread
 from notifier.store.postgres.fence import Fence
-from notifier.store.postgres.replica import Replica
+from notifier.store.postgres.replica import BEAT, REST, Replica
 from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.replicas import ADD_HINT
 from notifier.store.store import open_store
@@ -198,6 +198,30 @@ async def test_a_connection_that_can_not_be_made_anew_for_a_beat_is_the_server_s
             for _ in range(2):  # the connection that there was, and one that would be new
                 with pytest.raises(StoreUnavailable):
                     await worker.seat._do(worker.writing, worker.seat._fence.beat)
+
+
+@pytest.mark.asyncio
+async def test_who_has_no_connection_to_look_by_looks_by_the_one_that_writes(
+    url: str, postgres_server: Postgres
+) -> None:
+    """As where the server lets in no more: nobody may seem to live and not take what is planned for it."""
+    async with workers(url, "a") as [worker]:
+        with ExitStack() as way:
+            line = way.enter_context(Line(postgres_server.port))
+            nowhere = ServerUrl(postgres_server.url(name_of(url), line.port))
+            able, worker.looking = worker.looking, PostgresThread(engine_for_thread(nowhere, "AUTOCOMMIT"))
+            way.close()
+            with capture_logs() as told:
+                await worker.look()
+                worker.clock.now += REST
+                await worker.look()
+            assert worker.seat.parts == {"everything"}
+            assert [each["log_level"] for each in told if "no connection to look by" in each["event"]] == ["warning"]
+            worker.clock.now += BEAT  # for so long it has not written either
+            with pytest.raises(StoreUnavailable):
+                await worker.seat._look(worker.writing, worker.looking)
+            await worker.looking.close()
+            worker.looking = able
 
 
 # --- two lives ---
