@@ -16,6 +16,7 @@ NotifierError
     ├── StoreUnavailable    full or locked for now: nothing was written, try again
     │   └── SeatLost        another worker does the work now: nothing was written; what was done for it ends
     ├── DatabaseUnusable    wrong file, wrong version, not writable: stop               (exit code 1)
+    │   └── AnothersVersion it is from an older or a newer one: a worker may stand by until it is not
     └── AlreadyRunning      another worker holds the database's lock: stop              (exit code 1)
 """
 
@@ -124,6 +125,10 @@ class SeatLost(StoreUnavailable):
 
 class DatabaseUnusable(StoreError):
     """For good: not a database, damaged, from a newer version, not writable."""
+
+
+class AnothersVersion(DatabaseUnusable):
+    """The database's schema is an older or a newer version's; carries the remedy."""
 
 
 class AlreadyRunning(StoreError):

@@ -44,6 +44,8 @@ def facts_standing_by(
         seat = resources.store.seat
         if seat.is_overtaken:  # else an upgrade of all, one after the other, would wait for this one for ever
             return None
+        if seat.stands_aside:
+            return "the database is not brought to this version's schema yet"
         return not_polled([name for name in watchlist.workspaces if workspace_part(name) not in seat.elsewhere])
 
     async def exposition() -> tuple[bytes, str]:

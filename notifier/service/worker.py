@@ -164,6 +164,8 @@ class Worker:
     def not_ready(self) -> str | None:
         """Which workspace nobody watches, or this worker has neither read since the start nor found unreachable. None
         once all is well."""
+        if self.store.seat.is_overtaken:
+            return None
         others = self.store.seat.elsewhere
 
         def waits(name: str) -> bool:

@@ -118,6 +118,14 @@ class Seat(Protocol):
         """Whether a newer version has the work, or is about to: this worker is trusted with none of it."""
 
     @property
+    def is_alive(self) -> bool:
+        """Whether this worker could say in time that it lives, or waits for a migration before it does."""
+
+    @property
+    def stands_aside(self) -> bool:
+        """Whether it is for another version's sake that this worker is not trusted: nothing is wrong with it."""
+
+    @property
     def ailment(self) -> str | None:
         """Why this place is of no use and nobody else does the work either; None while that is not so."""
 

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from notifier.model.errors import StoreError
+from notifier.model.errors import AnothersVersion, StoreError
 from notifier.web.access import Admission, Door, is_passed_on
 from notifier.web.answers import HEADERS, answer
 from notifier.web.api import Api
@@ -105,6 +105,8 @@ def _answering(browsers: Browsers, lasting: frozenset[object]) -> Middleware:
             return browsers.refuse(request, error.status, error.reason.lower(), allow)
         except WrongParameter as error:
             return browsers.refuse(request, 400, str(error))
+        except AnothersVersion:  # as the log has said once, unlike all else that may be wrong
+            return browsers.refuse(request, 503, "another version of the notifier does the work; this worker stands by")
         except StoreError as error:
             log.warning("a request could not be answered", path=request.path, error=str(error))
             return browsers.refuse(request, 503, "the database can't be read or written now; the log says why")

@@ -137,6 +137,14 @@ class Replica:
         return self._version.is_overtaken
 
     @property
+    def is_alive(self) -> bool:
+        return self._fence.holds or self._version.stands_aside
+
+    @property
+    def stands_aside(self) -> bool:
+        return self._version.stands_aside
+
+    @property
     def ailment(self) -> str | None:
         return self._version.ailment
 

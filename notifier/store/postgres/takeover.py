@@ -36,6 +36,8 @@ class Versions:
         self._stranded_since: float | None = None
         self.may_work = False
         """Whether this worker's version is the newest, and the database's."""
+        self.stands_aside = False
+        """Whether it can't work as long as the versions are as they are."""
         self.is_overtaken = False
         """Whether there is a newer one, at work or about to be."""
         self.said = ""
@@ -45,6 +47,7 @@ class Versions:
         """A look has shown these."""
         newest = living.newest
         self.may_work = newest == self._mine == living.revision
+        self.stands_aside = living.revision is not None and not self.may_work
         self.is_overtaken = newest > self._mine
         if not self.is_overtaken or any(each.revision > self._mine for each in living.members.values()):
             self._stranded_since = None

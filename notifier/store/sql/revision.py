@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import notifier
-from notifier.model.errors import DatabaseUnusable
+from notifier.model.errors import AnothersVersion, DatabaseUnusable
 
 SchemaState = Literal["current", "older", "newer", "stranger"]
 
@@ -35,7 +35,7 @@ def schema_state(tables: Collection[str], revision: str | None) -> SchemaState:
 def refuse_others(database: object, state: SchemaState, revision: str | None) -> None:
     """Raises DatabaseUnusable for a database that this version can't bring up to date."""
     if state == "newer":
-        raise DatabaseUnusable(
+        raise AnothersVersion(
             f"{database} is from a newer version of the notifier (schema {revision}); "
             "install that version, or restore a backup"
         )
@@ -46,4 +46,4 @@ def refuse_others(database: object, state: SchemaState, revision: str | None) ->
 def refuse_older(database: object, state: SchemaState) -> None:
     """For who only looks: raises DatabaseUnusable where migrations are due."""
     if state == "older":
-        raise DatabaseUnusable(f"{database} is from an older version; run `notifier migrate`")
+        raise AnothersVersion(f"{database} is from an older version; run `notifier migrate`")

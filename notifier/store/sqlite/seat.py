@@ -16,7 +16,9 @@ class SoleSeat:
     is_shared = False
     trusted = True
     is_lost = False
+    is_alive = True
     is_overtaken = False
+    stands_aside = False
     ailment = None
     is_unanimous = True
     idle = None

@@ -20,6 +20,7 @@ from notifier.service import run as service
 from notifier.service.reload import Reloads
 from notifier.service.systemd import Systemd
 from notifier.simulator import SimulatorThread
+from notifier.store.sql.revision import revisions
 from notifier.watchlist.reading.source import WatchlistFile
 from notifier.web import socket as door
 from tests.acceptance.workplace import Workplace
@@ -312,3 +313,40 @@ async def test_a_line_that_is_away_for_longer_than_a_lease_ends_no_life_and_send
         assert not [entry for entry in logs if entry["log_level"] == "critical"]
         await until(lambda: rows_at(url, "SELECT state FROM deliveries") == [("delivered",)])
     assert len(simulator.sink.accepted) == 1
+
+
+# --- another version ---
+
+
+NEWER = (
+    "INSERT INTO replicas (id, name, pid, version, revision, watchlist, joined_at, seen_at) "
+    "VALUES ('newer', 'newer', 1, '2', '9001', '', 0, 0)"
+)
+
+
+async def is_well(worker: Served) -> bool:
+    return [(await fetched(worker, path))[0] for path in ("/healthz", "/readyz")] == [200, 200]
+
+
+@pytest.mark.asyncio
+async def test_who_gives_way_to_a_newer_version_is_well_and_goes_on_if_that_one_dies(
+    site: Site, url: str, simulator: SimulatorThread
+) -> None:
+    async with served(site) as worker:
+        await until(lambda: is_watching(url))
+        change_at(url, NEWER)
+        await until(lambda: owner(url) is None)
+        async with asyncio.timeout(5):  # long before the newer one is missed
+            while not await is_well(worker) or await sent_webhook(worker) != 503:
+                await asyncio.sleep(0.02)
+        change_at(url, "UPDATE alembic_version SET version_num = '9001'")
+        status, page = await fetched(worker, "/api/status")
+        assert status == 503
+        why = {"error": "another version of the notifier does the work; this worker stands by"}
+        assert json.loads(page) == why
+        change_at(url, "UPDATE alembic_version SET version_num = %s", revisions()[-1])
+        await until(lambda: owner(url) is not None)
+        simulator.add_run(52, status="failed")
+        await asyncio.to_thread(simulator.sink.wait_for, 1)
+        assert await is_well(worker)
+    assert rows_at(url, "SELECT name FROM replicas") == []
