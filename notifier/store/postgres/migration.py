@@ -102,14 +102,16 @@ def migrate_beside(place: ServerUrl) -> bool:
     """Upgrades where workers of older versions may have places, and none of them a part of the work; False where one
     has, or all is done. What they had begun to write can't be written any more: they find that their places are taken.
 
-    Raises StoreError."""
+    Raises StoreError; any fault but the server's is one for good, or it would be tried for ever while nobody works."""
+    from sqlalchemy.exc import DBAPIError
+
     try:
         with connect(place) as connection:
             _limit(connection)
             connection.execute(EXPEL_OLDER, (revisions()[-1],))
         return _upgrade(place, opening=False)
-    except psycopg.Error as error:
-        raise explain(place, error) or error from error
+    except (psycopg.Error, DBAPIError) as error:
+        raise explain(place, error) or explain(place, error, opening=True) or error from error
 
 
 def _upgrade(place: ServerUrl, *, opening: bool) -> bool:

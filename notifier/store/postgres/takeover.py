@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
 from notifier.store.postgres.migration import migrate_beside
 from notifier.store.postgres.roll import Roll
 from notifier.watchlist.database import ServerUrl
@@ -19,6 +20,9 @@ from notifier.watchlist.database import ServerUrl
 log = structlog.get_logger(__name__)
 
 PATIENCE: Final = 60.0  # seconds without a worker of the database's version, until one that can't work is ailing
+# Whoever waits to take over keeps the others from working, so it must not for long. It ends, and they go on.
+LONGEST_WAIT: Final = 120.0  # seconds: no attempt to deliver takes as long
+LONGEST_TRY: Final = 30.0  # seconds, of a migration that must wait for what others do, as for a backup
 
 NEWER: Final = "a worker of a newer version is there; this one stands by"
 STRANDED: Final = "the database is from a newer version, of which no worker is there; this one can only stand by"
@@ -34,6 +38,8 @@ class Versions:
         self._mine = mine
         self._clock = clock
         self._stranded_since: float | None = None
+        self._waits_since: float | None = None
+        self._tries_since: float | None = None
         self.may_work = False
         """Whether this worker's version is the newest, and the database's."""
         self.stands_aside = False
@@ -72,12 +78,32 @@ class Versions:
         return STRANDED
 
     async def upgrade(self, place: ServerUrl, living: Roll) -> bool:
-        """Migrates, once that is this worker's to do; whether it did. Raises StoreError."""
-        due = living.revision is not None and living.revision < self._mine == living.newest
-        if not due or living.older_with_parts():
+        """Migrates, once that is this worker's to do; whether it did. Raises StoreError, for good once others have
+        waited long enough."""
+        if living.revision is None or not living.revision < self._mine == living.newest:
+            self._waits_since = self._tries_since = None
             return False
-        # Not in the writer's thread: signs of life go on, however long it takes.
-        if not await asyncio.to_thread(migrate_beside, place):
+        if older := living.older_with_parts():
+            self._waits_since = self._clock() if self._waits_since is None else self._waits_since
+            if self._clock() - self._waits_since > LONGEST_WAIT:
+                raise DatabaseUnusable(
+                    f"{place} can't be brought to this version's schema: {', '.join(older)} of an older version "
+                    "still has parts of the work; stop it"
+                )
             return False
+        self._tries_since = self._clock() if self._tries_since is None else self._tries_since
+        try:
+            # Not in the writer's thread: signs of life go on, however long it takes.
+            if not await asyncio.to_thread(migrate_beside, place):
+                return False
+        except StoreUnavailable as error:
+            if self._clock() - self._tries_since <= LONGEST_TRY:
+                raise
+            raise DatabaseUnusable(f"{error}; so it can't be brought to this version's schema now") from error
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("the migration failed by a fault of the notifier; please report it")
+            raise DatabaseUnusable(f"{place} can't be brought to this version's schema: {error}") from error
         log.info("the database was brought to this version's schema", database=str(place), schema=self._mine)
         return True

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
 
 from notifier.model.errors import DatabaseUnusable, SeatLost, StoreUnavailable
 from notifier.store.attendance import LEASE
@@ -339,19 +340,76 @@ async def test_what_a_frozen_one_left_open_of_a_migration_ends_with_its_place(ur
         assert old.seat.parts == {WORK}
 
 
+@contextmanager
+def in_use(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody reads for long, as a backup does; who migrates waits for a moment only."""
+    with monkeypatch.context() as patch, psycopg.connect(url) as held:
+        patch.setattr(migration, "_limit", lambda connection: connection.execute("SET LOCAL lock_timeout = '50ms'"))
+        held.execute("SELECT FROM deliveries")
+        yield
+
+
 @pytest.mark.usefixtures("newer")
 @pytest.mark.asyncio
 async def test_a_migration_that_can_not_be_now_is_tried_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with an_old_one_and_a_new_one(url) as (old, new):
         await old.seat.leave(old.writing)
-        with monkeypatch.context() as patch, psycopg.connect(url) as held:
-            patch.setattr(migration, "_limit", lambda connection: connection.execute("SET LOCAL lock_timeout = '50ms'"))
-            held.execute("SELECT FROM deliveries")
-            with pytest.raises(StoreUnavailable, match="another transaction holds a lock"):
-                await new.look()
+        with in_use(url, monkeypatch), pytest.raises(StoreUnavailable, match="another transaction holds a lock"):
+            await new.look()
         assert revision_at(url) == OLD
         await new.look()
         assert revision_at(url) == REVISION
+
+
+# --- who can't take over keeps nobody from working ---
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_a_newer_one_that_can_not_migrate_for_half_a_minute_ends_and_says_why(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        await old.seat.leave(old.writing)
+        with in_use(url, monkeypatch):
+            begun = new.clock.now
+            while new.clock.now <= begun + takeover.LONGEST_TRY:
+                with pytest.raises(StoreUnavailable):
+                    await new.look()
+                new.clock.now += 10
+            with pytest.raises(DatabaseUnusable, match=r"holds a lock.*so it can't be brought to this version's"):
+                await new.look()
+        assert revision_at(url) == OLD
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_a_newer_one_ends_where_an_older_one_that_lives_keeps_its_parts(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        await pass_time(takeover.LONGEST_WAIT, old, new)
+        assert not new.seat.trusted
+        with pytest.raises(DatabaseUnusable, match="schema: old of an older version still has parts of the work; stop"):
+            await pass_time(2, old, new)
+        assert revision_at(url) == OLD
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.parametrize(
+    "fault", [TypeError("a bug"), ProgrammingError("CREATE", {}, psycopg.errors.SyntaxError("a bug"))]
+)
+@pytest.mark.asyncio
+async def test_a_migration_that_fails_by_our_fault_is_not_tried_for_ever(
+    url: str, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise fault
+
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        await old.seat.leave(old.writing)
+        monkeypatch.setattr(upgrade, "upgrade", fails)
+        with pytest.raises(DatabaseUnusable, match="a bug"):
+            await new.look()
+        assert revision_at(url) == OLD
 
 
 # --- nobody of the database's version is there ---
