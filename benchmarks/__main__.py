@@ -14,7 +14,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import burst, commands, engines, growth, move, news, peers, requests, rest, rounds, start, told, upgrade
+from benchmarks import (
+    absence,
+    burst,
+    commands,
+    engines,
+    growth,
+    move,
+    news,
+    peers,
+    requests,
+    rest,
+    rounds,
+    start,
+    told,
+    upgrade,
+)
 from benchmarks.processes import Api
 from benchmarks.scene import Scene
 from benchmarks.table import Figure, rendered
@@ -33,6 +48,7 @@ ROWS: dict[str, Callable[[Scene], list[Figure]]] = {
     "growth": growth.measure,
     "engines": engines.measure,
     "peers": peers.measure,
+    "absence": absence.measure,
 }
 
 

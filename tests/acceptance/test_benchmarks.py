@@ -27,13 +27,14 @@ SAYS = {
     "growth": ("growth: CPU per poll",),
     "engines": ("a commit of 1 change", "a commit of 20 changes", "a commit of 200 changes"),
     "peers": ("peers",),
+    "absence": ("one of three workers: SIGTERM",),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.postgresql) if name in ("engines", "move") else name for name in ROWS]
+    "name", [pytest.param(name, marks=pytest.mark.postgresql) if name in ("engines", "move", "absence") else name for name in ROWS]
 )
 def test_a_benchmark_runs_and_prints_its_rows_of_the_table(name: str) -> None:
     root = Path(__file__).parents[2]
