@@ -59,13 +59,16 @@ def run(
     if not once:
         source = WatchlistFile(config, os.environ)
         watchlist = source.load()
+        log.name_replica(watchlist.database_place, os.environ)
         spare_the_collector()
         with asyncio.Runner(loop_factory=new_loop()) as runner:
             runner.run(service.run(watchlist, Reloads(source, watchlist)))
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    watchlist = load(config)
+    log.name_replica(watchlist.database_place, os.environ)
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        done = runner.run(run_once(load(config)))
+        done = runner.run(run_once(watchlist))
     for workspace, reason in done.unread.items():
         stderr.tell(f"notifier: not all of the workspace {workspace} could be read: {plain(reason)}")
     if done.pending or done.died:

@@ -6,13 +6,19 @@ Never a URL that holds a secret, never a body. A reader that stands still stops 
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from notifier.service.stderr import OUTLET, line
+from notifier.store.seat import replica_name
+from notifier.watchlist.database import DatabasePlace, ServerUrl
+
+_EVERYWHERE: Final[dict[str, str]] = {}
+"""The fields that all lines of the process have, from whichever of its threads: a context variable would be in some."""
 
 
 class LogFormat(StrEnum):
@@ -30,6 +36,16 @@ class LogLevel(StrEnum):
 
 def _drop_absent(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _add_everywhere(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
+    return {**fields, **_EVERYWHERE}
+
+
+def name_replica(place: DatabasePlace, env: Mapping[str, str]) -> None:
+    """From now on each line says which replica speaks, where there may be several: at a server."""
+    if isinstance(place, ServerUrl):
+        _EVERYWHERE["replica"] = replica_name(env)
 
 
 class _OutletLogger:
@@ -53,11 +69,13 @@ class _OutletHandler(logging.Handler):
 
 def configure(style: LogFormat, level: LogLevel) -> None:
     """Sets up logging for the process. Libraries' own warnings pass through the same door."""
+    _EVERYWHERE.clear()
     readable = style is LogFormat.CONSOLE or (style is LogFormat.AUTO and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         _drop_absent,
+        _add_everywhere,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if readable:

@@ -63,11 +63,14 @@ def test_a_replica_stands_by_while_another_watchlist_is_in_force_and_says_so(ser
     assert other["standing_by"] is None
     assert "stands by: other watchlist" in served.run("status").stdout
     served.wait_for_log("nobody goes by the watchlist that was loaded last any more; the work goes on by this worker's")
-    served.wait_for_log(works, times=2)  # the other is silent, and its place is taken
+    served.wait_for_log(works, times=2)
+    (taken,) = (line for line in served.logged() if line["event"] == "another worker is silent; its place is taken")
+    assert (taken["replica"], taken["silent_replica"]) == ("worker-1", "other")
     served.write_watchlist(receivers=served.hooks("hook", "second"))
     served.wait_for_log(works, times=3)
     (replica,) = json.loads(served.run("status", "--json").stdout)["replicas"]
     assert replica["standing_by"] is None
+    assert {line["replica"] for line in served.logged()} == {"worker-1"}
     assert served.stop() == 0
 
 

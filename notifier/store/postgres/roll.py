@@ -139,7 +139,7 @@ class Todo:
         if self.instead_of is not None:
             log.warning("nobody goes by the watchlist that was loaded last any more; the work goes on by this worker's")
         for worker in self.dead:
-            log.warning("another worker is silent; its place is taken", replica=roll.members[worker].name)
+            log.warning("another worker is silent; its place is taken", silent_replica=roll.members[worker].name)
 
     def carry_out(self, connection: Connection) -> None:
         """What comes behind the fence."""

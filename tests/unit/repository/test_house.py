@@ -90,6 +90,18 @@ def test_whoever_says_that_it_is_pure_is_held_to_it() -> None:
     assert {name for name in listed if not _is_there(name)} == set()
 
 
+def test_no_line_of_the_log_gives_another_replica_the_field_of_the_one_that_speaks() -> None:
+    said = {
+        f"{name}:{node.lineno}"
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if isinstance(node.func.value, ast.Name) and node.func.value.id == "log"
+        if any(keyword.arg == "replica" for keyword in node.keywords)
+    }
+    assert said == set()
+
+
 def _is_there(name: str) -> bool:
     place = ROOT / "notifier" / name.replace(".", "/")
     return place.is_dir() or place.with_suffix(".py").is_file()

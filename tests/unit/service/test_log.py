@@ -3,14 +3,18 @@
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
 
 import pytest
 import structlog
 
-from notifier.service.log import LogFormat, LogLevel, configure
+from notifier.service.log import LogFormat, LogLevel, configure, name_replica
 from notifier.service.stderr import OUTLET, flush, tell
+from notifier.watchlist.database import ServerUrl
 
 
 class Terminal(io.StringIO):
@@ -196,3 +200,49 @@ def test_a_last_sentence_comes_after_what_was_logged_before(capfd: pytest.Captur
     first, second = said(capfd).splitlines()
     assert json.loads(first)["event"] == "x"
     assert second == "notifier: that was all"
+
+
+SERVER = ServerUrl("postgresql://notifier@db.example.com/notifier")
+
+
+@pytest.fixture
+def _unnamed_again() -> Iterator[None]:
+    yield
+    configure(LogFormat.JSON, LogLevel.INFO)
+
+
+@pytest.mark.usefixtures("_unnamed_again")
+def test_at_a_server_each_line_says_which_replica_speaks_also_from_threads_and_of_libraries(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    configure(LogFormat.JSON, LogLevel.INFO)
+    log = structlog.get_logger()
+    log.info("before its name is known")
+    name_replica(SERVER, {"NOTIFIER_REPLICA": "worker-1"})
+    log.info("x")
+    logging.getLogger("aiohttp.server").error("y")
+    thread = Thread(target=lambda: log.info("z"))
+    thread.start()
+    thread.join()
+    named = [(line["event"], line.get("replica")) for line in lines(capfd)]
+    assert named == [("before its name is known", None), *((event, "worker-1") for event in "xyz")]
+    assert json.loads(OUTLET.notice(3))["replica"] == "worker-1"
+    configure(LogFormat.CONSOLE, LogLevel.INFO)
+    name_replica(SERVER, {"NOTIFIER_REPLICA": "worker-1"})
+    structlog.get_logger().info("x")
+    assert "replica=worker-1" in said(capfd)
+
+
+@pytest.mark.usefixtures("_unnamed_again")
+def test_without_a_name_a_replica_has_its_hosts(capfd: pytest.CaptureFixture[str]) -> None:
+    configure(LogFormat.JSON, LogLevel.INFO)
+    name_replica(SERVER, {})
+    structlog.get_logger().info("x")
+    assert [line["replica"] for line in lines(capfd)] == [os.uname().nodename]
+
+
+def test_at_a_file_where_there_is_one_worker_lines_name_none(capfd: pytest.CaptureFixture[str]) -> None:
+    configure(LogFormat.JSON, LogLevel.INFO)
+    name_replica(Path("notifier.db"), {"NOTIFIER_REPLICA": "worker-1"})
+    structlog.get_logger().info("x")
+    assert all("replica" not in line for line in lines(capfd))
