@@ -1,6 +1,6 @@
 """What the log says at a start and at a reload: what is in force, and what of it may not be meant or does not work."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import structlog
@@ -8,7 +8,9 @@ import structlog
 import notifier
 from notifier.judging.advice import dead_routes, deaf_workspaces, noisy_receivers, passed_over_routes, short_secrets
 from notifier.model.api_version import REMEDY, days_left, retires_on
+from notifier.model.part import workspace_part
 from notifier.service.worker import Worker
+from notifier.watchlist.database import ServerUrl
 from notifier.watchlist.models import Watchlist, Workspace
 
 log = structlog.get_logger(__name__)
@@ -22,18 +24,32 @@ def log_start(watchlist: Watchlist, listen: str | None) -> None:
 
 
 async def log_work(worker: Worker, today: date) -> None:
-    """What whoever began the work with this worker should know."""
+    """What whoever began the work with this worker should know. Where there may be several, what ends is said by
+    `log_endings_of`."""
     _warn(worker.watchlist)
-    log_endings(worker.watchlist.workspaces, today)
+    if not worker.store.seat.is_shared:
+        log_endings(worker.watchlist.workspaces, today)
     await _recall_what_is_broken(worker)
 
 
 def log_reload(watchlist: Watchlist, before: Watchlist, today: date) -> None:
-    """`before`: the watchlist that was in force. Of a workspace that stays as it was, it is not told anew what ends."""
+    """`before`: the watchlist that was in force. Of a workspace that stays as it was, it is not told anew what ends;
+    where there may be several workers, `log_endings_of` says it."""
     log.info("watchlist reloaded", **_figures(watchlist))
     _warn(watchlist)
+    if isinstance(watchlist.database_place, ServerUrl):
+        return
     brought = {name: each for name, each in watchlist.workspaces.items() if before.workspaces.get(name) != each}
     log_endings(brought, today)
+
+
+def log_endings_of(worker: Worker, parts: Collection[str], today: date) -> None:
+    """Warns of the workspaces among parts that are this worker's now, of each once in the life of the process as long
+    as it stays as it is: of several workers the one says it that reads the workspace."""
+    warned = worker.resources.warned
+    ours = {name: each for name, each in worker.watchlist.workspaces.items() if workspace_part(name) in parts}
+    log_endings({name: each for name, each in ours.items() if warned.get(name) != each}, today)
+    warned.update(ours)
 
 
 def log_endings(workspaces: Mapping[str, Workspace], today: date) -> None:

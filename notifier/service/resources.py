@@ -55,6 +55,8 @@ class Resources:
     metrics: Metrics
     started_at: datetime
     paces: Paces = field(default_factory=Paces)
+    warned: dict[str, Workspace] = field(default_factory=dict)
+    """By name, the workspaces of whose API's end this process has warned where it was due, as they were then."""
     _lines: dict[str, Line] = field(default_factory=dict)
     _present: SteadyPresent | None = None
 

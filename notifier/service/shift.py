@@ -6,13 +6,14 @@ What works at a part is made anew each time that the part is taken: what makes a
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
 from notifier.model.errors import StoreUnavailable
 from notifier.model.part import UPKEEP, workspace_of
+from notifier.service.notices import log_endings_of
 from notifier.service.worker import Worker
 from notifier.watching.shared_listing import SharedListing
 
@@ -53,6 +54,7 @@ class Shift:
     def _begin(self, parts: frozenset[str], group: asyncio.TaskGroup) -> None:
         if parts and self._seat.is_shared:
             log.info("parts of the work are this worker's", parts=sorted(parts))
+            log_endings_of(self._worker, parts, datetime.now(UTC).date())
         for part in parts:
             self._begin_to_hold(part, group)
 

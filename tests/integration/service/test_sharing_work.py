@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.service import run as service
 from notifier.service import shift
@@ -18,6 +19,7 @@ from tests.integration.store.postgres.kit import change_at, rows_at, until
 from tests.postgres.server import Postgres
 
 pytestmark = pytest.mark.slow
+ENDS = "a workspace is read by a version of the Census API that Census ends"
 
 
 @pytest.fixture
@@ -121,6 +123,21 @@ async def test_the_work_is_shared_with_who_comes_and_taken_over_from_who_goes(cr
             await crew.tells(2, "xyz")
         await crew.shared(6)
         await crew.tells(2, "xyz")
+
+
+@pytest.mark.asyncio
+async def test_that_an_api_ends_is_said_by_who_takes_the_workspace_and_not_by_who_is_only_there(crew: Crew) -> None:
+    for name in "ab":
+        crew.write(name, "m", "xyz")
+    with capture_logs() as logs:
+        async with crew.worker("a"):
+            await crew.watching("m")
+            async with crew.worker("b"):
+                await crew.shared(2, 3)
+    began = [line for line in logs if line["event"] == "parts of the work are this worker's"]
+    taken = [line for line in began if "workspace:m" in line["parts"]]
+    assert [line["workspace"] for line in logs if line["event"] == ENDS] == ["m"] * len(taken)
+    assert len([line for line in logs if line["event"] == "notifier started"]) == 2
 
 
 def names(crew: Crew) -> str:

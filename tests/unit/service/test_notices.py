@@ -1,13 +1,16 @@
 """What the log says of workspaces that are read by a version of the API whose end is announced."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from notifier.model.api_version import REMEDY
-from notifier.service.notices import log_endings, log_reload
+from notifier.service.notices import log_endings, log_endings_of, log_reload
 from notifier.watchlist.models import Watchlist, Workspace
 from tests.builders import a_watch_of_all, a_webhook
 
@@ -49,3 +52,41 @@ def test_a_reload_warns_of_what_it_brings_and_says_nothing_anew_of_what_stays() 
     assert [line for line in logs if line["log_level"] == "warning"] == [
         told(workspace) for workspace in ("changes", "falls_back", "comes")
     ]
+
+
+# --- where there may be several workers ---
+
+
+def taking(parts: Iterable[str], workspaces: dict[str, Workspace], warned: dict[str, Workspace]) -> list[object]:
+    """Which workspaces a worker warns of that has just taken these parts."""
+    watchlist = SimpleNamespace(workspaces=workspaces)
+    worker = SimpleNamespace(watchlist=watchlist, resources=SimpleNamespace(warned=warned))
+    with capture_logs() as logs:
+        log_endings_of(cast(Any, worker), [f"workspace:{part}" for part in parts], TODAY)
+    assert logs == [told(str(line["workspace"])) for line in logs]
+    return [line["workspace"] for line in logs]
+
+
+def test_of_several_workers_the_one_that_takes_a_workspace_warns_of_it_and_does_so_once() -> None:
+    workspaces, warned = {"a": OLD, "b": OLD, "c": OLD, "new": NEW}, dict[str, Workspace]()
+    assert taking(["a", "new"], workspaces, warned) == ["a"]
+    assert taking(["a", "b", "elsewhere"], workspaces, warned) == ["b"]
+    assert taking([*workspaces], workspaces, warned) == ["c"]
+    assert taking([*workspaces], workspaces, warned) == []
+
+
+def test_a_workspace_that_a_reload_changes_is_warned_of_anew_once_it_is_taken() -> None:
+    slower = OLD.model_copy(update={"poll_interval": timedelta(hours=1)})
+    warned = dict[str, Workspace]()
+    assert taking(["a"], {"a": OLD}, warned) == ["a"]
+    assert taking(["a"], {"a": slower}, warned) == ["a"]
+    assert taking(["a"], {"a": BOTH}, warned) == []
+    assert taking(["a"], {"a": slower}, warned) == ["a"]
+
+
+def test_where_there_may_be_several_workers_a_reload_leaves_it_to_who_takes_the_workspace() -> None:
+    place = {"database": "postgresql://notifier@db.example.com/notifier"}
+    before, after = (a_watchlist(a=each).model_copy(update=place) for each in (NEW, OLD))
+    with capture_logs() as logs:
+        log_reload(after, before, TODAY)
+    assert [line["log_level"] for line in logs] == ["info"]

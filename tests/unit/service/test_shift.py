@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -69,6 +70,7 @@ class Work:
         self.is_shared = False  # the lists of syncs
         self.store = self.deliverer = self.liveness = self
         self.watching = self
+        self.watchlist = self.resources = SimpleNamespace(workspaces={}, warned={})
 
     def __getitem__(self, workspace: str) -> "Watcher":
         return Watcher(self, workspace)
