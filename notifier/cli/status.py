@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,13 +18,14 @@ from notifier.cli.whereabouts import databases_in_use
 from notifier.model.api_version import REMEDY, ApiVersion, ending
 from notifier.model.check import Check, in_words
 from notifier.model.errors import NotifierError, WatchlistError
-from notifier.model.part import kind_of, workspace_part
 from notifier.model.times import counted, spoken
 from notifier.service.vitals import SIGN_OF_LIFE_LASTS
 from notifier.store.database import database_at
 from notifier.store.seat import replica_name
 from notifier.store.views.overview import WorkspaceView
 from notifier.store.views.status import (
+    MOST_NAMED,
+    ReplicaState,
     ReplicaView,
     RunView,
     Status,
@@ -37,9 +38,6 @@ from notifier.watchlist.database import DatabasePlace, ServerUrl
 from notifier.watchlist.reading.place import default_database
 
 MOST_SYNCS: Final = 50
-WORKSPACE: Final = kind_of(workspace_part(""))
-REPLICA_LASTS: Final = timedelta(seconds=15)  # by then a silent one is replaced
-MOST_NAMED: Final = 5  # workspaces in a line of text
 EXAMPLES = examples(
     ("notifier status", "all of it"),
     ("notifier status --json | jq '.receivers[].pending'", "what waits"),
@@ -152,30 +150,19 @@ def _some_of(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _state_of(replica: ReplicaView) -> Text:
-    if replica.silence >= REPLICA_LASTS:
-        return Text("silent", "red")
-    if replica.standing_by is not None:
-        return Text(f"stands by: {replica.standing_by}", "yellow")
-    return Text("works", "green") if replica.parts else Text("stands by")
-
-
-def _parts_of(replica: ReplicaView) -> str:
-    """Of many workspaces only how many they are, so that what else it has is to be seen; --json names all."""
-    workspaces = [part for part in replica.parts if kind_of(part) == WORKSPACE]
-    others = [part for part in replica.parts if kind_of(part) != WORKSPACE]
-    many = len(workspaces) > MOST_NAMED
-    return ", ".join([*others, counted(len(workspaces), "workspace")] if many else [*others, *workspaces])
+def _style_of(replica: ReplicaView) -> str:
+    of_state = {ReplicaState.WORKS: "green", ReplicaState.SILENT: "red"}
+    return of_state.get(replica.state, "yellow" if replica.standing_by else "")
 
 
 def _replicas_table(view: Status, now: datetime) -> Table:
     rows = [
         (
             replica.name,
-            _state_of(replica),
+            Text(replica.state_in_words, _style_of(replica)),
             plain(replica.version),
             ago(now - replica.silence, now),
-            _parts_of(replica),
+            ", ".join(replica.parts_in_words),
         )
         for replica in view.replicas
     ]

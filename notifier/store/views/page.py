@@ -22,6 +22,7 @@ from notifier.store.views.deliveries import in_state
 from notifier.store.views.events import EventView, event_of, newest_events
 from notifier.store.views.overview import Overview, overview_of
 from notifier.store.views.runs import NEWEST_RUNS, RunSummary, newest_run, run_summary_of
+from notifier.store.views.status import ReplicaView, replicas_of
 from notifier.watchlist.database import DatabasePlace
 
 SyncKey = tuple[str, Id]  # workspace, sync
@@ -98,6 +99,10 @@ class PageReader:
     def health(self, configured: Collection[str]) -> Overview:
         """`configured`: the receivers of the watchlist; others are shown while they have unfinished deliveries."""
         return overview_of(self._plain, configured, with_removed=True)
+
+    def replicas(self) -> tuple[ReplicaView, ...]:
+        """The workers that there are, as `notifier status` shows them."""
+        return replicas_of(self._plain)
 
     def watched(self, workspaces: Collection[str], sync_id: Id | None = None) -> tuple[SyncRow, ...]:
         """The watched syncs of these workspaces, all or only those with an ID."""

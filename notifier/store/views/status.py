@@ -3,12 +3,15 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from notifier.model.check import Check
 from notifier.model.errors import DatabaseUnusable
 from notifier.model.identity import Id, in_order
+from notifier.model.part import kind_of, workspace_part
+from notifier.model.times import counted
 from notifier.store.database import database_at
 from notifier.store.sql.stored import Look, Row, identity_of, maybe_identity, maybe_time, time_of
 from notifier.store.views.overview import (
@@ -20,6 +23,10 @@ from notifier.store.views.overview import (
 )
 from notifier.watchlist.database import DatabasePlace
 
+REPLICA_LASTS: Final = timedelta(seconds=15)  # by then a silent one is replaced
+MOST_NAMED: Final = 5  # workspaces in a line of text
+
+_WORKSPACE: Final = kind_of(workspace_part(""))
 _SYNCS: Final = """
 SELECT syncs.*, run.run_id, run.status AS run_status, run.error_code AS run_error, run.updated_at AS run_updated_at
 FROM syncs LEFT JOIN snapshots AS run ON run.id = (
@@ -59,6 +66,14 @@ class SyncView:
     """Why they can't be read."""
 
 
+class ReplicaState(StrEnum):
+    """How one of several workers is."""
+
+    WORKS = "works"
+    STANDS_BY = "stands by"
+    SILENT = "silent"
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
     """One of the workers at a database."""
@@ -75,6 +90,28 @@ class ReplicaView:
     """What of the work is its own."""
     standing_by: str | None = None
     """Why it takes no part in the work; None where it may."""
+
+    @property
+    def state(self) -> ReplicaState:
+        """What people want to know first."""
+        if self.silence >= REPLICA_LASTS:
+            return ReplicaState.SILENT
+        return ReplicaState.WORKS if self.parts and self.standing_by is None else ReplicaState.STANDS_BY
+
+    @property
+    def state_in_words(self) -> str:
+        """With the reason, where there is one: `stands by: other watchlist`."""
+        if self.state is ReplicaState.STANDS_BY and self.standing_by is not None:
+            return f"{self.state}: {self.standing_by}"
+        return self.state.value
+
+    @property
+    def parts_in_words(self) -> tuple[str, ...]:
+        """Of many workspaces only how many they are, so that what else it has is to be seen."""
+        workspaces = [part for part in self.parts if kind_of(part) == _WORKSPACE]
+        others = [part for part in self.parts if kind_of(part) != _WORKSPACE]
+        many = len(workspaces) > MOST_NAMED
+        return (*others, counted(len(workspaces), "workspace")) if many else (*others, *workspaces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +133,7 @@ def read_status(place: DatabasePlace, configured: Collection[str], replica: str 
     with database_at(place).look() as look:
         seen = overview_of(look, configured, with_removed=False)
         workspaces, receivers = tuple(seen.workspaces.values()), tuple(seen.receivers.values())
-        return Status(seen.worker, _replicas(look, replica), workspaces, _syncs(look), receivers)
+        return Status(seen.worker, replicas_of(look, replica), workspaces, _syncs(look), receivers)
 
 
 def count_open(place: DatabasePlace) -> Mapping[Check, int]:
@@ -105,14 +142,15 @@ def count_open(place: DatabasePlace) -> Mapping[Check, int]:
         return open_incidents(look)
 
 
-def _replicas(look: Look, only: str) -> tuple[ReplicaView, ...]:
+def replicas_of(look: Look, only: str = "") -> tuple[ReplicaView, ...]:
+    """The workers that there are. `only`: the name of the one that can be the only one."""
     return tuple(
         ReplicaView(
             name=row["name"] or only,
             version=row["version"],
             started_at=time_of(row["started_at"]),
             last_seen_at=time_of(row["last_seen_at"]),
-            silence=timedelta(microseconds=row["silent"]),
+            silence=timedelta(microseconds=max(row["silent"], 0)),  # the server's clock may have been put back
             parts=tuple(row["parts"].splitlines()),
             standing_by=_why_it_stands_by(row),
         )

@@ -16,6 +16,7 @@ from notifier.store.orders import retry_deliveries
 from notifier.store.views.deliveries import DeliveryFilter
 from notifier.store.views.overview import ReceiverView, WorkspaceView
 from notifier.store.views.page import RUNS_SHOWN, PageReader, SyncKey, looked_at
+from notifier.watchlist.database import ServerUrl
 from notifier.watchlist.values import LARGEST_ID
 from notifier.web.browser import Browsers, see
 from notifier.web.page.chart import chart_of
@@ -119,17 +120,12 @@ class Pages:
     async def _page(self, make: Callable[[], bytes]) -> web.Response:
         return self._browsers.answer(200, await self._threads.run(make))
 
-    def _front_page(
-        self,
-        here: Here,
-        wanted: Wanted,
-        troubles: Troubles,
-        visit: Visit,
-    ) -> bytes:
+    def _front_page(self, here: Here, wanted: Wanted, troubles: Troubles, visit: Visit) -> bytes:
         now, links = datetime.now(UTC), Links(here.facts.workspaces)
         with looked_at(here.facts.database) as look:
             watched = [*here.watched, *here.others(look)]
             health = look.health(here.facts.receivers)
+            replicas = look.replicas() if isinstance(here.facts.database, ServerUrl) else ()
             incidents = [incident_line(each, links) for each in look.open_incidents()]
             last_runs = look.last_runs()
             with_incident = {each.key for each in incidents if each.key is not None}
@@ -145,6 +141,7 @@ class Pages:
                 now=now,
                 worker=health.worker,
                 headline=here.headline(troubles, workspaces, receivers, unread),
+                replicas=replicas,
                 workspaces=workspaces,
                 receivers=receivers,
                 many_workspaces=len(workspaces) > 1,

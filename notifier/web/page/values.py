@@ -8,6 +8,7 @@ from notifier.model.api_version import REMEDY
 from notifier.store.views.overview import ReceiverView, WorkerView, WorkspaceView
 from notifier.store.views.page import MOST_INCIDENTS, SyncKey, Unfinished, UnreadSync
 from notifier.store.views.runs import RunSummary
+from notifier.store.views.status import ReplicaView
 from notifier.web.page.chart import Chart
 from notifier.web.page.syncs import Board, State, Wanted
 from notifier.web.page.words import EventLine, Headline, IncidentLine
@@ -53,6 +54,8 @@ class FrontPage(LivePage):
 
     worker: WorkerView | None
     headline: Headline
+    replicas: Sequence[ReplicaView]
+    """None of them where there can be no other worker."""
     workspaces: Sequence[WorkspaceView]
     receivers: Sequence[ReceiverView]
     remedy: str = REMEDY

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from notifier.cli.status import _parts_of, _replicas_table
+from notifier.cli.status import _replicas_table
 from notifier.store.sql.revision import revisions
 from notifier.store.views.status import read_status
 from notifier.watchlist.database import ServerUrl
@@ -47,5 +47,5 @@ def test_of_many_workspaces_of_a_replica_people_are_told_how_many(url: str) -> N
     change_at(url, "INSERT INTO parts SELECT 'workspace:' || n, '1', 0 FROM generate_series(1, 6) AS n")
     change_at(url, "INSERT INTO parts VALUES ('upkeep', '1', 0), ('workspace:a', '2', 0), ('slack', '2', 0)")
     one, two = read_status(ServerUrl(url), ()).replicas
-    assert _parts_of(one) == "upkeep, 6 workspaces"
-    assert _parts_of(two) == "slack, workspace:a"
+    assert one.parts_in_words == ("upkeep", "6 workspaces")
+    assert two.parts_in_words == ("slack", "workspace:a")
