@@ -13,7 +13,7 @@ from rich.text import Text
 
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, AsJson, Config, look_up, tell_what_lacks
-from notifier.cli.terminal import ago, brief, console, long, plain, print_json, short, styled, table
+from notifier.cli.terminal import DASH, ago, brief, console, long, plain, print_json, short, styled, table
 from notifier.cli.whereabouts import databases_in_use
 from notifier.model.api_version import REMEDY, ApiVersion, ending
 from notifier.model.check import Check, in_words
@@ -38,6 +38,7 @@ from notifier.watchlist.database import DatabasePlace, ServerUrl
 from notifier.watchlist.reading.place import default_database
 
 MOST_SYNCS: Final = 50
+LONGEST_NAME: Final = 30  # characters of a replica's name that stay on one line: what tells pods apart is at the end
 EXAMPLES = examples(
     ("notifier status", "all of it"),
     ("notifier status --json | jq '.receivers[].pending'", "what waits"),
@@ -118,12 +119,12 @@ def _show(view: Status, place: DatabasePlace, running: bool, incidents: Mapping[
         seen = ago(view.worker.last_seen_at, now)
         version = plain(view.worker.version)
         out.print(Text("Worker", "bold cyan"), state, f"· version {version} · last sign of life {seen}")
-    if isinstance(place, ServerUrl) and view.replicas:
-        out.print(_replicas_table(view, now))
     if incidents:
         out.print(_open_incidents(incidents), style="red")
     for line in endings(view.workspaces, now.date()):
         out.print(line, style="yellow")
+    if isinstance(place, ServerUrl) and view.replicas:
+        out.print(_replicas_table(view, now))
     out.print(_workspaces_table(view, now), _receivers_table(view), _syncs_table(view, now), sep="\n")
     if len(view.syncs) > MOST_SYNCS:
         more = counted(len(view.syncs) - MOST_SYNCS, "more sync")
@@ -162,11 +163,13 @@ def _replicas_table(view: Status, now: datetime) -> Table:
             Text(replica.state_in_words, _style_of(replica)),
             plain(replica.version),
             ago(now - replica.silence, now),
-            ", ".join(replica.parts_in_words),
+            ", ".join(replica.parts_in_words) or DASH,
         )
         for replica in view.replicas
     ]
-    columns = (long("name"), short("state"), short("version"), short("last sign of life"), long("parts"))
+    fits = all(len(replica.name) <= LONGEST_NAME for replica in view.replicas)
+    name = short("name") if fits else long("name")
+    columns = (name, long("state"), short("version"), long("last sign of life"), long("parts"))
     return table(*columns, rows=rows, title="\nReplicas")
 
 

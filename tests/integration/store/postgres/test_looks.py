@@ -6,8 +6,9 @@ from rich.console import Console
 
 from notifier.cli.status import _replicas_table
 from notifier.store.sql.revision import revisions
-from notifier.store.views.status import read_status
+from notifier.store.views.status import ReplicaView, Status, read_status
 from notifier.watchlist.database import ServerUrl
+from tests.integration.store.builders import NOW
 from tests.integration.store.postgres.kit import change_at
 
 
@@ -49,3 +50,39 @@ def test_of_many_workspaces_of_a_replica_people_are_told_how_many(url: str) -> N
     one, two = read_status(ServerUrl(url), ()).replicas
     assert one.parts_in_words == ("upkeep", "6 workspaces")
     assert two.parts_in_words == ("slack", "workspace:a")
+
+
+def a_replica(name: str, *parts: str, standing_by: str | None = None) -> ReplicaView:
+    return ReplicaView(name, "0.1.0", NOW, NOW, timedelta(0), parts, standing_by)
+
+
+def lines_of(width: int, *replicas: ReplicaView) -> list[str]:
+    console = Console(width=width)
+    with console.capture() as shown:
+        console.print(_replicas_table(Status(None, replicas, (), (), ()), NOW))
+    return [line.rstrip() for line in shown.get().splitlines()]
+
+
+def test_no_part_is_torn_on_a_narrow_terminal_though_one_stands_by() -> None:
+    lines = lines_of(
+        80,
+        a_replica("worker-1", "upkeep", "webhook:pager", "workspace:marketing"),
+        a_replica("worker-2", "webhook:warehouse", "workspace:production"),
+        a_replica("worker-3", standing_by="other watchlist"),
+    )
+    assert lines[2:] == [
+        "name      state                version  last sign of life  parts",
+        "worker-1  works                0.1.0    0 s ago            upkeep,",
+        "                                                           webhook:pager,",
+        "                                                           workspace:marketing",
+        "worker-2  works                0.1.0    0 s ago            webhook:warehouse,",
+        "                                                           workspace:production",
+        "worker-3  stands by: other     0.1.0    0 s ago            -",
+        "          watchlist",
+    ]
+
+
+def test_what_tells_the_pods_of_one_deployment_apart_stays_on_its_line() -> None:
+    pods = [f"notifier-7d9c5b8f6-{end}" for end in ("4xk2p", "9qwzt")]
+    lines = lines_of(80, *(a_replica(pod, "upkeep", *(f"workspace:{n}" for n in range(6))) for pod in pods))
+    assert [line.split()[0] for line in lines if line.startswith("notifier")] == pods
