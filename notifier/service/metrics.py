@@ -58,6 +58,8 @@ class SharedGauges:
     """Those of this worker."""
     replicas: int | None
     """How many workers there are; None where another says it."""
+    others: Collection[str] = ()
+    """Parts that are not this worker's, be they another's or nobody's: of one that dies the others still speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,8 @@ class Metrics:
 
 
 def _of_shared(shared: SharedGauges) -> Families:
-    held = dict.fromkeys(sorted(shared.parts), 1.0)
-    yield _family("part_held", "1 for each part of the work that this worker has.", "part", held)
+    held = {part: float(part in shared.parts) for part in sorted({*shared.parts, *shared.others})}
+    yield _family("part_held", "1 for each part of the work that this worker has, 0 for others.", "part", held)
     if shared.replicas is not None:
         replicas = GaugeMetricFamily(f"{NAMESPACE}_replicas", "Workers that have a place at the database.")
         replicas.add_metric([], shared.replicas)

@@ -9,7 +9,8 @@ from notifier.model.delivery import Backlog
 from notifier.model.errors import StoreUnavailable
 from notifier.model.part import workspace_part
 from notifier.service.liveness import Liveness
-from notifier.service.metrics import Sources
+from notifier.service.metrics import SharedGauges, Sources
+from notifier.service.parts import parts_of
 from notifier.service.resources import Resources
 from notifier.service.systemd import Systemd
 from notifier.watchlist.models import Watchlist
@@ -49,7 +50,9 @@ def facts_standing_by(
         return not_polled([name for name in watchlist.workspaces if workspace_part(name) not in seat.elsewhere])
 
     async def exposition() -> tuple[bytes, str]:
-        await resources.metrics.refresh(Sources(dict, dict, _no_backlog))
+        # Where nobody has a place, as while the database is away, this is all that says that nobody works.
+        shared = SharedGauges((), None, parts_of(watchlist))
+        await resources.metrics.refresh(Sources(dict, dict, _no_backlog, lambda: shared))
         return await asyncio.to_thread(resources.metrics.exposition)
 
     return WorkerFacts(

@@ -199,7 +199,10 @@ class Worker:
     def _shared(self) -> SharedGauges | None:
         if not self.store.seat.is_shared:
             return None
-        return SharedGauges(frozenset(self.taken), self.store.seat.members if UPKEEP in self.taken else None)
+        seat, taken = self.store.seat, frozenset(self.taken)
+        # Who has nothing may go by another watchlist, and know parts that there are not.
+        others = (seat.elsewhere | seat.nobodys if taken else seat.elsewhere) - taken
+        return SharedGauges(taken, seat.members if UPKEEP in taken else None, others)
 
     async def sign_of_life(self) -> None:
         """Tells `status` that the worker is well, and what it knows of its workspaces."""

@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
 from notifier.model.delivery import Backlog, DeliveryState
 from notifier.model.incident import Check, Incident
@@ -18,14 +21,16 @@ from notifier.model.meters import PollOutcome, WorkspaceMeter
 from notifier.model.sync import Labels
 from notifier.service.metrics import Metrics, SharedGauges, Sources
 from notifier.service.resources import open_resources
+from notifier.service.standby import facts_standing_by
 from notifier.service.worker import Worker, open_worker
 from notifier.simulator import Body, CensusSimulator, Fault, Reset, Status, WebhookSink
 from notifier.store.sql import worker as sql
 from notifier.store.store import Store
 from notifier.watching.poll import Observer
 from notifier.watching.target import SyncTarget
-from notifier.watchlist.models import Watch, Watchlist
+from notifier.watchlist.models import Watch, Watchlist, Workspace
 from notifier.watchlist.reading.load import load_watchlist
+from tests.builders import a_watch_of_all, a_webhook
 from tests.exposition import Series, nonzero, series
 from tests.integration.store.builders import FULL, MINUTE, NOW, a_settlement, an_event, an_observation, rows
 from tests.integration.watching.kit import LONG_AGO, LoopClock, Scene, a_scene, created
@@ -315,3 +320,20 @@ async def test_who_has_what_is_shown_where_there_may_be_several_and_how_many_by_
     assert await shown(None) == ({}, {})
     assert await shown(SharedGauges({"slack", "workspace:a b"}, None)) == ({"slack": 1.0, "workspace:a b": 1.0}, {})
     assert await shown(SharedGauges({"upkeep"}, 3)) == ({"upkeep": 1.0}, {"": 3.0})
+    assert await shown(SharedGauges({"slack"}, None, {"upkeep"})) == ({"slack": 1.0, "upkeep": 0.0}, {})
+
+
+@pytest.mark.asyncio
+async def test_who_has_no_place_says_that_it_has_no_part_lest_all_are_silent_while_the_database_is_away() -> None:
+    watchlist = Watchlist(
+        version=1,
+        workspaces={"a": Workspace(api_key=SecretStr("canary-api-key"))},
+        watches=(a_watch_of_all(workspace="a"),),
+        receivers={"hook": a_webhook()},
+    )
+    metrics = Metrics("1")
+    resources = SimpleNamespace(metrics=metrics, store=SimpleNamespace(place=None))
+    liveness = SimpleNamespace(ailment=None)
+    facts = facts_standing_by(*cast(Any, (resources, watchlist, liveness, lambda: None)))
+    await facts.exposition()
+    assert series(metrics, "part_held") == {"upkeep": 0.0, "webhook:hook": 0.0, "workspace:a": 0.0}

@@ -11,6 +11,7 @@ from notifier.model.part import UPKEEP
 from notifier.service import loops
 from notifier.service import worker as service
 from notifier.service.loops import Loops, Replaced
+from notifier.service.metrics import SharedGauges
 from notifier.service.worker import Worker
 
 
@@ -135,3 +136,21 @@ async def test_who_is_told_to_stop_hands_over_to_the_end(monkeypatch: pytest.Mon
     assert sorted(done[3:]) == ["give ['slack']", f"give ['{UPKEEP}', 'workspace:a']", "give ['webhook:other']"]
     assert set(deliverer.waited) == {"new", "other", "gone"}
     assert not worker.inboxes
+
+
+@pytest.mark.parametrize(
+    ("taken", "others"),
+    [
+        # Who has nothing may go by another watchlist: it speaks of what is there, not of what it alone wants.
+        (set[str](), {"slack", "workspace:a"}),
+        ({"slack"}, {"workspace:a", "workspace:new"}),
+        ({"slack", "workspace:new"}, {"workspace:a"}),
+    ],
+)
+def test_a_worker_tells_of_the_parts_of_others_too_lest_those_of_one_that_died_vanish(
+    taken: set[str], others: set[str]
+) -> None:
+    elsewhere, nobodys = frozenset({"slack", "workspace:a"}), frozenset({"workspace:new"})
+    worker, _ = a_worker(seat=SimpleNamespace(is_shared=True, elsewhere=elsewhere, nobodys=nobodys, members=3))
+    worker.taken = taken
+    assert worker._shared() == SharedGauges(frozenset(taken), None, frozenset(others))
