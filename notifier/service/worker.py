@@ -163,10 +163,13 @@ class Worker:
 
     def not_ready(self) -> str | None:
         """Which workspace nobody watches, or this worker has neither read since the start nor found unreachable. None
-        once all is well."""
+        once all is well, and for a worker that has no part beside others that have: it may go by another watchlist, of
+        whose workspaces some are nobody's as long as that one is not in force."""
         if self.store.seat.is_overtaken:
             return None
         others = self.store.seat.elsewhere
+        if others and not self.taken:
+            return None
 
         def waits(name: str) -> bool:
             if name in self.watching:

@@ -154,3 +154,20 @@ def test_a_worker_tells_of_the_parts_of_others_too_lest_those_of_one_that_died_v
     worker, _ = a_worker(seat=SimpleNamespace(is_shared=True, elsewhere=elsewhere, nobodys=nobodys, members=3))
     worker.taken = taken
     assert worker._shared() == SharedGauges(frozenset(taken), None, frozenset(others))
+
+
+@pytest.mark.parametrize(
+    ("taken", "elsewhere", "waits_for"),
+    [
+        (set[str](), frozenset[str](), "not polled yet: a, third"),  # the first, at its start
+        ({"slack"}, frozenset({"workspace:a"}), "not polled yet: third"),
+        (set[str](), frozenset({"slack", "workspace:a"}), None),  # others go by a watchlist without the third
+    ],
+)
+def test_who_has_no_part_beside_others_is_ready_though_a_workspace_of_its_watchlist_is_nobodys(
+    taken: set[str], elsewhere: frozenset[str], waits_for: str | None
+) -> None:
+    worker, _ = a_worker(seat=SimpleNamespace(is_shared=True, is_overtaken=False, elsewhere=elsewhere))
+    worker.watchlist.workspaces.update(cast(Any, {"a": None, "third": None}))
+    worker.taken = taken
+    assert worker.not_ready() == waits_for
