@@ -29,12 +29,17 @@ SAYS = {
     "peers": ("peers",),
     "absence": ("one of three workers: SIGTERM",),
 }
+OF_POSTGRESQL = ("engines", "move", "absence")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.postgresql) if name in ("engines", "move", "absence") else name for name in ROWS]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.postgresql) if name in ("engines", "move", "absence") else name
+        for name in ROWS
+    ],
 )
 def test_a_benchmark_runs_and_prints_its_rows_of_the_table(name: str) -> None:
     root = Path(__file__).parents[2]
