@@ -196,10 +196,10 @@ def plain(directory: Path, workspace: Workspace, syncs: int, rate: float) -> Pro
     )
 
 
-def wait_until(condition: Callable[[], bool], within: float) -> None:
+def wait_until(condition: Callable[[], bool], within: float, every: float = LOOK_EVERY) -> None:
     """Looks now and then until it holds. Raises TimeoutError."""
     give_up = time.monotonic() + within
     while not condition():
         if time.monotonic() > give_up:
             raise TimeoutError(f"waited {within:g} s in vain")
-        time.sleep(LOOK_EVERY)
+        time.sleep(every)

@@ -27,6 +27,12 @@ from tests.postgres.server import own_server
 
 STAYS: Final = 3.0
 """Seconds in which no part changes hands once all have what they are to have."""
+MOST_AWAITED: Final = 120.0
+"""Seconds until they must have."""
+AT_ONCE: Final = 5
+"""Changes."""
+EVERY: Final = 0.5
+"""Seconds between two looks: a look at all workspaces costs the simulator something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class _Size:
         return self.workspaces * self.syncs / self.interval
 
 
-FULL: Final = _Size((1, 2, 3, 5, 1), workspaces=10, syncs=2_000, interval=20, rest=10, changes=1_000, making=8)
+FULL: Final = _Size((1, 2, 3, 5, 1), workspaces=10, syncs=2_000, interval=20, rest=10, changes=2_000, making=8)
 SMOKE: Final = _Size((1, 2), workspaces=2, syncs=20, interval=1, rest=2, changes=10, making=1)
 
 
@@ -116,7 +122,7 @@ class _Stage:
     def begin(self) -> None:
         """Makes the tables and all baselines, with one worker that ends again."""
         with self._replica(0):
-            wait_until(lambda: self._polls() >= self._size.workspaces * self._size.syncs, 300)
+            wait_until(lambda: self._polls() >= self._size.workspaces * self._size.syncs, 300, EVERY)
 
     def measure(self, count: int) -> _Measured:
         """Starts so many, waits until they have settled, looks, makes changes, waits for the messages."""
@@ -125,14 +131,14 @@ class _Stage:
         polls = self._polls()
         with ExitStack() as stack:
             replicas = [stack.enter_context(self._replica(number)) for number in range(count)]
-            wait_until(lambda: self._polls() >= polls + self._size.workspaces * self._size.syncs, 300)
+            wait_until(lambda: self._polls() >= polls + self._size.workspaces * self._size.syncs, 300, EVERY)
             shares = self._settled(count)
             started = self._look(replicas)
             time.sleep(self._size.rest)
             rested = self._look(replicas)
             self._make_changes()
             time.sleep(max(rested.server.at + self._size.making + self._size.interval + 1 - time.monotonic(), 0))
-            wait_until(lambda: sum(space.count("posts") for space in self._spaces) >= self._size.changes, 120)
+            wait_until(lambda: sum(space.count("posts") for space in self._spaces) >= self._size.changes, 120, EVERY)
             ended = self._look(replicas)
             memory = [replica.memory("VmRSS") / 1e6 for replica in replicas]
             seen = [space.seen() for space in self._spaces]
@@ -157,27 +163,25 @@ class _Stage:
         return Process([NOTIFIER, "run"], directory)
 
     def _settled(self, count: int) -> list[int]:
-        """How many parts each has, once that stays and nobody hurries any more."""
-        shares, since, polls = self._database.shares(), time.monotonic(), self._polls()
-        give_up = since + 120
-        while len(shares) != count or time.monotonic() < since + STAYS:
-            if time.monotonic() > give_up:
-                raise TimeoutError(f"{count} replicas do not come to rest: {shares}")
-            time.sleep(1)
-            now, polled = self._database.shares(), self._polls()
-            if now != shares or polled - polls > 1.3 * self._size.wanted:
-                shares, since = now, time.monotonic()
-            polls = polled
-        return shares
+        """How many parts each has, once that stays and polls come at their pace, or can't within a minute."""
+        begun = time.monotonic()
+        while (waited := time.monotonic() - begun) < MOST_AWAITED:
+            shares, polls, at = self._database.shares(), self._polls(), time.monotonic()
+            time.sleep(STAYS)
+            pace = (self._polls() - polls) / (time.monotonic() - at) / self._size.wanted
+            stays = len(shares) == count and shares == self._database.shares()
+            if stays and (abs(pace - 1) < 0.1 or waited > MOST_AWAITED / 2):
+                return shares
+        raise TimeoutError(f"{count} replicas do not come to rest: {shares}")
 
     def _make_changes(self) -> None:
-        """At even distances, each of another sync."""
-        begun, size = time.monotonic(), self._size
-        everywhere = range(size.workspaces * size.syncs)
-        for number, place in enumerate(self._chance.sample(everywhere, size.changes)):
-            time.sleep(max(begun + number * size.making / size.changes - time.monotonic(), 0))
-            which, sync = divmod(place, size.syncs)
-            self._spaces[which].tell("add_runs", [sync + 1])
+        """At even distances, each of another sync: some of one workspace at a time, in turns."""
+        begun, size, spaces = time.monotonic(), self._size, self._spaces
+        chosen = [self._chance.sample(range(1, size.syncs + 1), size.changes // len(spaces)) for _ in spaces]
+        steps = [(at, which) for at in range(0, size.changes // len(spaces), AT_ONCE) for which in range(len(spaces))]
+        for number, (at, which) in enumerate(steps):
+            time.sleep(max(begun + number * size.making / len(steps) - time.monotonic(), 0))
+            spaces[which].tell("add_runs", chosen[which][at : at + AT_ONCE])
 
     def _polls(self) -> int:
         return sum(space.count("polls") for space in self._spaces)
