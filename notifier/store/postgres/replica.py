@@ -39,6 +39,7 @@ MARGIN: Final = 1.0  # seconds of a lease in which one does not trust it any mor
 REST: Final = 1.25  # seconds between another's work and one's own: no destination is met twice in its interval
 RECONNECT: Final = 0.5  # seconds between two questions for the end of a commit
 NOBODY: Final = Roll({}, {}, None)
+GONE: Final = "its place was taken, or the database went back in time"
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
 
@@ -181,10 +182,8 @@ class Replica:
         self._ending = True
 
     async def leave(self, writing: ConnectionThread) -> None:
-        self.hurry()
-        self._owned = {}
-        life = self._life
-        if life is None:
+        self._ending, self._owned = True, {}
+        if (life := self._life) is None:
             return
         try:
             async with asyncio.timeout(FAREWELL):
@@ -206,7 +205,7 @@ class Replica:
         lost: DBAPIError | None = None
         with connection.begin() as transaction:
             if connection.execute(sql.FENCE, {"id": life.id, "written": self._written}).first() is None:
-                self._lose("its place was taken, or the database went back in time")
+                self._lose(GONE)
                 raise SeatLost(f"{self._place}: another worker has taken over")
             work(connection)
             try:
@@ -238,7 +237,7 @@ class Replica:
             else:
                 if written in (self._written, self._written + 1):
                     return bool(written == self._written + 1)
-                self._lose("its place was taken, or the database went back in time")
+                self._lose(GONE)
                 break
         raise SeatLost(f"{self._place}: what became of the last commit is not known")
 
@@ -260,7 +259,7 @@ class Replica:
         with connection.begin():
             moved = connection.execute(sql.BEAT, {"id": life.id, "written": self._written}).first()
         if moved is None:
-            self._lose("its place was taken, or the database went back in time")
+            self._lose(GONE)
         else:
             self._renewed_at = begun
 
@@ -277,6 +276,8 @@ class Replica:
     def changes(self, connection: Connection) -> Counters:
         with connection.begin():
             seen = {row.name: row.value for row in connection.execute(sql.COUNTERS)}
+        if self._attendance.is_short_of_some(seen.get("appended", 0), self._life):
+            self._lose(GONE)
         return Counters(seen.get("commanded", 0), seen.get("appended", 0) - self._turns, seen.get("hinted", 0))
 
     # --- looks ---
@@ -302,11 +303,10 @@ class Replica:
         if gifts != self._gifts:
             return True
         dead = self._attendance.look(roll.signs, begun, self._clock(), self._renewed_at)
-        life = self._life
-        if life is None:
+        if (life := self._life) is None:
             return False
-        if life.id not in roll.members:
-            self._lose("its place was taken, or the database went back in time")
+        if self._attendance.is_behind(roll.signs, life) or life.id not in roll.members:
+            self._lose(GONE)
             return False
         dead.pop(life.id, None)
         self._note(life, roll, roll.plan(self._wanted, dead), begun)
