@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from faults.line import Line
 from faults.row import must
 from tests.postgres.server import OwnPostgres
@@ -33,12 +35,11 @@ class Pair:
     def follow(self, *, synchronous: bool) -> None:
         """Makes the one that does not work a standby of the other; returns when it has all that there is."""
         self.line.mend(lost=True)
-        self.standby.follow(self.primary, self.line.port)
-        names = "*" if synchronous else ""
         wanted = "sync" if synchronous else "async"
         with self.primary.admin() as connection:
-            connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'".encode())
-            connection.execute("SELECT pg_reload_conf()")
+            _wait_for(connection, "")  # the standby gets a copy of the settings too, and has none when it is promoted
+            self.standby.follow(self.primary, self.line.port)
+            _wait_for(connection, "*" if synchronous else "")
             end = time.monotonic() + PATIENCE
             while (states := connection.execute(STATE.encode()).fetchall()) != [(wanted,)]:
                 must(time.monotonic() < end, f"the standby does not follow as {wanted}: {states}")
@@ -79,3 +80,9 @@ class Pair:
 
 def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _wait_for(connection: psycopg.Connection, standbys: str) -> None:
+    """From now on each commit waits for these."""
+    connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'".encode())
+    connection.execute("SELECT pg_reload_conf()")
