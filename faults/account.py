@@ -158,10 +158,11 @@ def settle(
 
 
 def arrivals(simulator: SimulatorThread) -> dict[str, list[Arrival]]:
-    """What each receiver got, in the order in which it came; of Slack what was accepted."""
+    """What each of the three got, in the order in which it came; of Slack what was accepted."""
     came: dict[str, list[Arrival]] = {name: [] for name in (*WEBHOOKS, CHANNEL)}
     for webhook in simulator.sink.received:
-        came[webhook.path[1:]].append(Arrival(webhook.at, webhook.headers["webhook-id"], webhook.body))
+        if (name := webhook.path[1:]) in came:
+            came[name].append(Arrival(webhook.at, webhook.headers["webhook-id"], webhook.body))
     for request in simulator.slack.requests:
         if request.method == POST and request.accepted:
             metadata = request.arguments["metadata"]

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,8 @@ class Crew:
         """Between the server and a worker of this name, where it has one of its own."""
         self._admin: psycopg.Connection | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.around: dict[str, Mapping[str, str]] = {}
+        """By name, what else a worker's environment holds."""
         self.away: set[str] = set()
         """Those that are there and can do nothing: frozen, or cut off."""
         workplace.database = "${DATABASE_URL}"
@@ -103,6 +105,7 @@ class Crew:
             url = self.server.url(self.database, self.lines[name].port) if name in self.lines else self._url
             url = f"{url}?application_name={name}"
             environment = {**self.workplace.environment, "DATABASE_URL": url, "NOTIFIER_REPLICA": name}
+            environment |= self.around.get(name, {})
             with self.log(name).open("ab") as log:
                 self.workers[name] = subprocess.Popen(
                     [COMMAND, "run"], cwd=self.workplace.directory, env=environment, stderr=log
@@ -276,10 +279,10 @@ class Crew:
 
 
 @contextmanager
-def a_server() -> Iterator[OwnPostgres]:
+def a_server(settings: Mapping[str, str] | None = None) -> Iterator[OwnPostgres]:
     """A server of the row's own. Failed says what to install."""
     try:
-        with own_server() as server:
+        with own_server(settings) as server:
             yield server
     except RuntimeError as wrong:
         must(False, f"this row needs PostgreSQL's programs: {wrong}")

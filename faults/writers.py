@@ -5,6 +5,7 @@ so what it writes is always written by the life that has the part at that moment
 that is whoever has its part; the upkeep may write all of it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from faults.account import WEBHOOKS
@@ -58,9 +59,9 @@ _WRITES: Final = (
 )
 
 
-def log_writers(crew: Crew) -> None:
+def log_writers(crew: Crew, webhooks: Sequence[str] = WEBHOOKS) -> None:
     """From now on each row that is changed is logged, in its own transaction."""
-    hooks = f"ARRAY[{', '.join(repr(f'receiver:{name}') for name in WEBHOOKS)}]"
+    hooks = f"ARRAY[{', '.join(repr(f'receiver:{name}') for name in webhooks)}]"
     with crew.server.admin(crew.database) as connection:
         connection.execute(_LOG)
         for table, part in TABLES.items():

@@ -3,6 +3,7 @@
 FAULTS_NOTE gets each statement of the command's SQL before it runs, a line each; before the FAULTS_DIE_AT-th (0: none)
 the process dies. FAULTS_STEPS gets what a command does by the drivers of databases and to names of files, in the same
 way; before the FAULTS_STOP_AT-th step the process stops. FAULTS_TASKS gets the number of asyncio tasks, once a second.
+FAULTS_MIGRATIONS is where the migrations are: of a program that is newer than this one.
 """
 
 import asyncio
@@ -79,6 +80,15 @@ def note_steps(note: Path, die_at: int, stop_at: int) -> None:
             setattr(kind, name, noted(name, getattr(kind, name)))
 
 
+def be_newer(migrations: Path) -> None:
+    """Before anybody has taken from these modules what they say."""
+    import notifier
+    from notifier.store.sql import revision
+
+    vars(notifier)["__version__"] = "999.0.0"
+    vars(revision)["scripts_directory"] = lambda: migrations
+
+
 def count_tasks(note: Path) -> None:
     """For ever, in a thread."""
     known: Sized = vars(asyncio.tasks)["_all_tasks"]  # of every loop; asyncio.all_tasks() knows one, from inside
@@ -97,5 +107,7 @@ if "FAULTS_STEPS" in os.environ:
         int(os.environ.get("FAULTS_DIE_AT", "0")),
         int(os.environ.get("FAULTS_STOP_AT", "0")),
     )
+if "FAULTS_MIGRATIONS" in os.environ:
+    be_newer(Path(os.environ["FAULTS_MIGRATIONS"]))
 if "FAULTS_TASKS" in os.environ:
     threading.Thread(target=count_tasks, args=(Path(os.environ["FAULTS_TASKS"]),), daemon=True).start()

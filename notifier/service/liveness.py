@@ -48,7 +48,7 @@ class Liveness:
         return Vitals(
             loops_alive=not any(loop.done() for loop in self._loops),
             # Who stands by writes nothing but that it is alive; what its last write came to, when it worked, is over.
-            database_works=seat.is_alive if self._stands_by else self._store.works,
+            database_works=seat.is_alive if self._stands_by or seat.stands_aside else self._store.works,
             written_before=self._store.idle,
             workspaces=tuple(self._vitals_of(watcher) for watcher in self._watchers),
         )

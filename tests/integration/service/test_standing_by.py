@@ -350,3 +350,25 @@ async def test_who_gives_way_to_a_newer_version_is_well_and_goes_on_if_that_one_
         await asyncio.to_thread(simulator.sink.wait_for, 1)
         assert await is_well(worker)
     assert rows_at(url, "SELECT name FROM replicas") == []
+
+
+@pytest.mark.asyncio
+async def test_who_has_given_all_away_for_a_newer_version_is_well_also_before_it_shows_that_it_stands_by(
+    site: Site, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about_to_show, go_on, show = asyncio.Event(), asyncio.Event(), service._Service._show
+
+    async def slowly(*given: Any) -> None:
+        about_to_show.set()
+        await go_on.wait()
+        await show(*given)
+
+    async with served(site) as worker:
+        await until_ready(worker)
+        monkeypatch.setattr(service._Service, "_show", slowly)
+        change_at(url, NEWER)
+        await about_to_show.wait()
+        was_well = await is_well(worker)
+        go_on.set()
+        assert was_well
+        assert owner(url) is None
