@@ -10,16 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from faults.account import WEBHOOKS
 from faults.crew import NAMES, Crew
 from faults.crew_files import Files
 from faults.doors import PATHS, Doors
 from faults.row import must, say
+from notifier.store.postgres.migration import LOCK
+from notifier.store.sql.revision import revisions
+from tests.acceptance.story import Story
 from tests.acceptance.workplace import COMMAND
+from tests.postgres.newer import REVISION
 
 INSIDE: Final = Path(__file__).with_name("inside")
 NEWEST: Final = "fourth"
 """The first of the newer program."""
 OLDER: Final = "older version"
+OF_AMBER: Final = 51
+"""A sync of the first workspace."""
+AT_WORK: Final = 1.0
+"""Seconds in which a newer one that waits for nobody would have begun to migrate."""
+SCHEMA: Final = "SELECT version_num FROM alembic_version"
+MIGRATING: Final = (
+    "SELECT FROM pg_stat_activity WHERE application_name = %s AND state = 'idle in transaction' "
+    "AND query LIKE 'ALTER TABLE deliveries ADD COLUMN of_the_newer%%'"
+)
+WAITS: Final = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
 
 
 @dataclass(slots=True)
@@ -32,6 +47,7 @@ class Scene:
     newer: Path
     """The migrations of the newer program."""
     chance: random.Random
+    story: Story
     done: dict[str, list[float]]
     """By what was done, after how many seconds all was well."""
 
@@ -42,6 +58,27 @@ def start_newer(scene: Scene, name: str, takes: float) -> None:
     scene.crew.start(name)
 
 
+def start_amid_work(scene: Scene, takes: float) -> None:
+    """The first newer one has a place when both webhooks were asked and have not answered: it waits until whoever sent
+    to them has kept what they say in the end."""
+    crew, sink = scene.crew, scene.crew.simulator.sink
+    with crew.server.admin(crew.database) as connection:
+        connection.autocommit = False
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))  # upon which who joins waits
+        start_newer(scene, NEWEST, takes)
+        crew.wait_until(lambda: crew.look(WAITS, NEWEST))
+        hooks, hanging = len(sink.received), sink.hang()
+        run = crew.simulator.add_run(OF_AMBER, status="completed")
+        scene.story.runs.append(run["id"])
+        crew.wait_until(lambda: len(sink.received) >= hooks + len(WEBHOOKS))
+        connection.rollback()
+    crew.wait_until(lambda: NEWEST in dict(crew.lives()))
+    time.sleep(AT_WORK)
+    schema, migrating = crew.look(SCHEMA), crew.look(MIGRATING, NEWEST)
+    hanging.clear()
+    must(schema == [(revisions()[-1],)] and not migrating, f"it migrated while messages were under way: {schema}")
+
+
 def newer(scene: Scene, takes: float = 0.0) -> dict[str, str]:
     """What makes a process the newer program, whose migration takes so many seconds."""
     return {"PYTHONPATH": str(INSIDE), "FAULTS_MIGRATIONS": str(scene.newer), "NEWER_TAKES": f"{takes:.1f}"}
@@ -50,7 +87,10 @@ def newer(scene: Scene, takes: float = 0.0) -> dict[str, str]:
 def take_over(scene: Scene) -> None:
     """As an orchestrator upgrades: a newer one is started beside, then each of the older is replaced by a newer one."""
     began = time.monotonic()
-    start_newer(scene, NEWEST, scene.chance.uniform(0, 2))
+    if scene.crew.look(SCHEMA) == [(REVISION,)]:
+        start_newer(scene, NEWEST, 0)
+    else:
+        start_amid_work(scene, scene.chance.uniform(0, 2))
     must_have_taken_all(scene, began, "took all")
 
 

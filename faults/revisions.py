@@ -38,7 +38,8 @@ INSERT INTO watch.hands (transaction, part, owner) SELECT pg_current_xact_id()::
 """
 _HANDS: Final = (
     "SELECT pg_xact_commit_timestamp(transaction)::text, transaction::text, part, owner, name, revision "
-    "FROM watch.hands LEFT JOIN watch.lives ON life = owner ORDER BY pg_xact_commit_timestamp(transaction), place"
+    "FROM watch.hands LEFT JOIN watch.lives ON life = owner "
+    "ORDER BY pg_xact_commit_timestamp(transaction), transaction::text, place"
 )
 _MIGRATED: Final = "SELECT revision FROM watch.schemas ORDER BY pg_xact_commit_timestamp(transaction)"
 _STRAY_WRITES: Final = (

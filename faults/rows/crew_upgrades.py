@@ -23,12 +23,17 @@ from faults.crew_files import (
     parts_of,
 )
 from faults.crew_upgrade import (
+    MIGRATING,
     NEWEST,
+    OF_AMBER,
+    SCHEMA,
+    WAITS,
     Scene,
     is_done,
     must_have_taken_all,
     must_stand_by,
     replace_each,
+    start_amid_work,
     start_newer,
     stop,
     take_over,
@@ -47,16 +52,9 @@ from tests.postgres.server import OwnPostgres
 SYNCS = (51, 52, 53, 54, 55, 56, 57)
 OF_GONE = 54
 """The sync of the workspace that the new watchlist does not name: no story is told of it."""
-OF_AMBER = 51
 MANY = (*NAMES, NEWEST)
 LONGEST = 8.0
 """Seconds that a migration takes at most. PostgreSQL ends one that does nothing for ten."""
-MIGRATING = (
-    "SELECT FROM pg_stat_activity WHERE application_name = %s AND state = 'idle in transaction' "
-    "AND query LIKE 'ALTER TABLE deliveries ADD COLUMN of_the_newer%%'"
-)
-SCHEMA = "SELECT version_num FROM alembic_version"
-WAITS = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
 EVENTS_OF = "SELECT count(*) FROM events WHERE sync_id = %s"
 TO = "SELECT event_id FROM deliveries WHERE receiver = %s"
 FROZEN = 20.0
@@ -114,7 +112,7 @@ def killed_after(scene: Scene) -> None:
 
 
 def _start_migrating(scene: Scene, takes: float) -> None:
-    start_newer(scene, NEWEST, takes)
+    start_amid_work(scene, takes)
     scene.crew.wait_until(lambda: scene.crew.look(MIGRATING, NEWEST))
 
 
@@ -220,14 +218,8 @@ def _one_story(
     server: OwnPostgres, newer: Path, size: Size, number: int, plan: Sequence[Fault], done: dict[str, list[float]]
 ) -> Figures:
     with _a_scene(server, newer, size, number, done) as scene:
-        crew = scene.crew
-        story = Story(
-            crew.simulator,
-            [each for each in SYNCS if each != OF_GONE],
-            size.chance(number),
-            size.pick((0.2, 0.8), (0.05, 0.3)),
-        )
-        going_on = _begin(scene, story)
+        crew, story = scene.crew, scene.story
+        going_on = _begin(scene)
         with story.told():
             for fault in plan:
                 fault(scene)
@@ -246,7 +238,7 @@ def _one_story(
             scene.doors.leave(name)
         crew.must_stop_well()
         return {
-            **_settled(scene, story),
+            **_settled(scene),
             "from the start of the newer one to the last, not asked for": gaps,
             "well, whenever asked": well,
         }
@@ -259,10 +251,12 @@ def _a_scene(
     with a_crew(server, Asked()) as crew, closing(Files(crew, MANY)) as files, Doors(files.ports) as doors:
         crew.again = again(size)
         crew.simulator.sink.answer(delay=0.08)
-        yield Scene(crew, files, doors, newer, size.chance(100 + number), done)
+        syncs = [each for each in SYNCS if each != OF_GONE]
+        story = Story(crew.simulator, syncs, size.chance(number), size.pick((0.2, 0.8), (0.05, 0.3)))
+        yield Scene(crew, files, doors, newer, size.chance(100 + number), story, done)
 
 
-def _begin(scene: Scene, story: Story) -> int:
+def _begin(scene: Scene) -> int:
     """Three work, all is logged, and of what the new file does not name there is something; a run of it, under way."""
     crew = scene.crew
     crew.start_watching(NAMES, SYNCS)
@@ -271,17 +265,17 @@ def _begin(scene: Scene, story: Story) -> int:
     log_revisions(crew)
     log_forgetting(crew)
     run, going_on = (crew.simulator.add_run(OF_GONE, status=status)["id"] for status in ("failed", "working"))
-    story.runs += [run, going_on]
+    scene.story.runs += [run, going_on]
     crew.wait_until(lambda: all(left_of_the_old(crew).values()))
     for name in NAMES:
         watch(scene, name)
     return int(going_on)
 
 
-def _settled(scene: Scene, story: Story) -> Figures:
+def _settled(scene: Scene) -> Figures:
     crew = scene.crew
     recorded = [row for row in crew.recorded() if row[1] not in (SILENT, ADDED)]
-    figures = settle(recorded, crew.simulator, story, [])  # nobody was killed who had a part
+    figures = settle(recorded, crew.simulator, scene.story, [])  # nobody was killed who had a part
     due = [event_id for (event_id,) in crew.look(TO, ADDED)]
     came = [each.headers["webhook-id"] for each in crew.simulator.sink.received if each.path == f"/{ADDED}"]
     must(due and sorted(came) == sorted(due), f"{ADDED} was to get {len(due)} messages, and got {len(came)}")
