@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.store.attendance import LONGEST_ABSENCE
 from notifier.store.postgres.migration import migrate_beside
 from notifier.store.postgres.roll import Roll
 from notifier.watchlist.database import ServerUrl
@@ -40,6 +41,7 @@ class Versions:
         self._stranded_since: float | None = None
         self._waits_since: float | None = None
         self._tries_since: float | None = None
+        self._seen_at: float | None = None
         self.may_work = False
         """Whether this worker's version is the newest, and the database's."""
         self.stands_aside = False
@@ -51,6 +53,7 @@ class Versions:
 
     def note(self, living: Roll) -> None:
         """A look has shown these."""
+        self._forget_what_was_not_seen()
         newest = living.newest
         self.may_work = newest == self._mine == living.revision
         self.stands_aside = living.revision is not None and not self.may_work
@@ -66,6 +69,13 @@ class Versions:
         else:
             self.said = self.ailment or NEWER
 
+    def _forget_what_was_not_seen(self) -> None:
+        """Who was frozen, or could not reach the database, has waited for nobody in that time."""
+        now = self._clock()
+        if self._seen_at is not None and now - self._seen_at > LONGEST_ABSENCE:
+            self._stranded_since = self._waits_since = self._tries_since = None
+        self._seen_at = now
+
     def forget(self) -> None:
         """What the last look has shown is of a life that is over."""
         self.may_work = False
@@ -77,9 +87,9 @@ class Versions:
             return None
         return STRANDED
 
-    async def upgrade(self, place: ServerUrl, living: Roll) -> bool:
+    async def upgrade(self, place: ServerUrl, living: Roll, worker: str) -> bool:
         """Migrates, once that is this worker's to do; whether it did. Raises StoreError, for good once others have
-        waited long enough."""
+        waited long enough. `worker`: its ID."""
         if living.revision is None or not living.revision < self._mine == living.newest:
             self._waits_since = self._tries_since = None
             return False
@@ -94,7 +104,7 @@ class Versions:
         self._tries_since = self._clock() if self._tries_since is None else self._tries_since
         try:
             # Not in the writer's thread: signs of life go on, however long it takes.
-            if not await asyncio.to_thread(migrate_beside, place):
+            if not await asyncio.to_thread(migrate_beside, place, worker):
                 return False
         except StoreUnavailable as error:
             if self._clock() - self._tries_since <= LONGEST_TRY:
@@ -105,5 +115,7 @@ class Versions:
         except Exception as error:
             log.exception("the migration failed by a fault of the notifier; please report it")
             raise DatabaseUnusable(f"{place} can't be brought to this version's schema: {error}") from error
+        finally:
+            self._seen_at = self._clock()
         log.info("the database was brought to this version's schema", database=str(place), schema=self._mine)
         return True
