@@ -142,7 +142,7 @@ class Replica:
 
     @property
     def is_alive(self) -> bool:
-        return self._fence.holds or self._version.stands_aside
+        return self._fence.holds or self._version.only_waits
 
     @property
     def stands_aside(self) -> bool:
@@ -266,7 +266,12 @@ class Replica:
         if self._fence.life is None:
             if self._fence.is_lost:
                 return False
-            await self._do(writing, self._join)
+            try:
+                await self._do(writing, self._join)
+            except StoreUnavailable:
+                await self._seen(writing, looking)
+                self._version.hear()  # as amid a migration, which nobody can join
+                raise
         begun, gifts = self._clock(), self._gifts
         roll = await self._seen(writing, looking)
         if gifts != self._gifts:

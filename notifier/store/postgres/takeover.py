@@ -21,6 +21,7 @@ from notifier.watchlist.database import ServerUrl
 log = structlog.get_logger(__name__)
 
 PATIENCE: Final = 60.0  # seconds without a worker of the database's version, until one that can't work is ailing
+ANSWER_LASTS: Final = 20.0  # seconds: amid a migration a try to join takes ten
 # Whoever waits to take over keeps the others from working, so it must not for long. It ends, and they go on.
 LONGEST_WAIT: Final = 120.0  # seconds: no attempt to deliver takes as long
 LONGEST_TRY: Final = 30.0  # seconds, of a migration that must wait for what others do, as for a backup
@@ -42,6 +43,7 @@ class Versions:
         self._waits_since: float | None = None
         self._tries_since: float | None = None
         self._seen_at: float | None = None
+        self._heard_at = clock()
         self.may_work = False
         """Whether this worker's version is the newest, and the database's."""
         self.stands_aside = False
@@ -75,6 +77,16 @@ class Versions:
         if self._seen_at is not None and now - self._seen_at > LONGEST_ABSENCE:
             self._stranded_since = self._waits_since = self._tries_since = None
         self._seen_at = now
+        self.hear()
+
+    def hear(self) -> None:
+        """The database has answered."""
+        self._heard_at = self._clock()
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether nothing is wrong with it, though it may have no place: a database that is away says nothing."""
+        return self.stands_aside and self._clock() - self._heard_at < ANSWER_LASTS
 
     def forget(self) -> None:
         """What the last look has shown is of a life that is over."""

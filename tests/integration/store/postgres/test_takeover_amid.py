@@ -6,11 +6,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
-from notifier.model.errors import AlreadyRunning, AnothersVersion, DatabaseUnusable, SeatLost
+from notifier.model.errors import AlreadyRunning, AnothersVersion, DatabaseUnusable, SeatLost, StoreUnavailable
 from notifier.store.migrate import migrate
 from notifier.store.orders import retry_deliveries
 from notifier.store.postgres import migration, takeover
+from notifier.store.postgres import statements as sql
 from notifier.store.postgres.replica import REST
 from notifier.store.views.deliveries import DeliveryFilter
 from notifier.watchlist.database import ServerUrl
@@ -154,6 +156,33 @@ async def test_migrate_ends_where_a_still_newer_version_took_its_place(url: str)
             await until(waiting.done)
         with pytest.raises(DatabaseUnusable, match="newer version"):
             waiting.result()
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_who_waits_for_a_migration_is_alive_as_long_as_the_database_answers(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        await new.look()
+        await old.look()
+        await old.give()
+        with migrating(monkeypatch) as begun:
+            looking = asyncio.create_task(new.look())
+            await until(begun.is_set)
+            await old.look()
+            old.seat._fence.lose()  # as it is once that is committed
+            old.seat.anew()
+            hurried = text(sql.WAIT_FOR_MIGRATION.text.replace("10s", "50ms"))
+            monkeypatch.setattr(sql, "WAIT_FOR_MIGRATION", hurried)
+            old.clock.now += takeover.ANSWER_LASTS
+            assert not old.seat.is_alive
+            with pytest.raises(StoreUnavailable, match="holds a lock"):
+                await old.look()
+            assert old.seat.is_alive
+            old.clock.now += takeover.ANSWER_LASTS
+            assert not old.seat.is_alive
+        await looking
 
 
 @pytest.mark.asyncio
