@@ -20,7 +20,7 @@ help:
 	@echo "make demo-replicas  three workers at one PostgreSQL, one of them killed (Debian: postgresql)"
 	@echo "make test    all tests; those of the status page need a Chromium, some a PostgreSQL (as root on Debian installed)"
 	@echo "make test-fast  in a minute: those without processes of the worker, and without the slow ones"
-	@echo "make bench   measures what it costs and how quick it is, about half an hour (ROWS=\"rest burst\"); docs/performance.md"
+	@echo "make bench   measures what it costs and how quick it is, three quarters of an hour (ROWS=\"rest burst\"); docs/performance.md"
 	@echo "make faults  the worker under kills, power loss, bad disks, hostile servers (faults-short: a little of each)"
 	@echo "make mutants which changes to the code no test would notice (FILES=\"notifier/judging/diff.py\"); CONTRIBUTING.md"
 	@echo "make check   format, lint, types, layers, dependencies, the committed schema, the compose file"

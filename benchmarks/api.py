@@ -50,7 +50,7 @@ class Workspace:
         self.requests = 0
         self.connections = 0
         self.first_poll_at: float | None = None
-        self.asked: list[tuple[float, float]] = []  # of each poll while recording: when it came, when it was answered
+        self.asked: list[tuple[float, float, int]] = []  # while recording: when a poll came, its answer, of which sync
         self.happened: dict[int, float] = {}  # by run: when it changed
         self.changed: dict[int, float] = {}  # by run: when the answer that shows its change was written
         self.posts: list[tuple[float, bytes]] = []
@@ -318,7 +318,7 @@ class Connection(asyncio.Protocol):
         workspace.is_seen(sync_id)
         self._write(body)
         if workspace.recording:
-            workspace.asked.append((came_at, monotonic()))
+            workspace.asked.append((came_at, monotonic(), sync_id))
 
     def _run(self, workspace: Workspace, run_id: int) -> None:
         workspace.is_seen((run_id - FIRST_RUN) // 1_000)

@@ -99,8 +99,7 @@ class Process:
     @property
     def cpu(self) -> float:
         """Seconds of CPU used so far, of all its threads; to the nanosecond, unlike /proc's ticks."""
-        clock = (~self._process.pid << 3) | 2  # what clock_getcpuclockid(3) gives on Linux
-        return time.clock_gettime(clock)
+        return cpu_of(self._process.pid)
 
     def memory(self, name: str) -> int:
         """VmHWM, VmRSS ... of /proc, in bytes."""
@@ -119,6 +118,12 @@ class Process:
         self._process.wait(30)
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used so far."""
+    clock = (~pid << 3) | 2  # what clock_getcpuclockid(3) gives on Linux
+    return time.clock_gettime(clock)
+
+
 def worker(
     directory: Path,
     workspace: Workspace,
@@ -130,6 +135,7 @@ def worker(
     hints: bool = True,
     rest: str = "",
     cores: set[int] | None = None,
+    notifier: Path = NOTIFIER,
 ) -> Process:
     """`notifier run` in a directory of its own. `rest`: watches, receivers and routes, if not all to one webhook."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -147,7 +153,7 @@ workspaces:
     hints: {str(hints).lower()}
 {rest or everything}"""
     )
-    return Process([NOTIFIER, "run"], directory, cores=cores)
+    return Process([notifier, "run"], directory, cores=cores)
 
 
 @contextmanager
@@ -190,10 +196,10 @@ def plain(directory: Path, workspace: Workspace, syncs: int, rate: float) -> Pro
     )
 
 
-def wait_until(condition: Callable[[], bool], within: float) -> None:
+def wait_until(condition: Callable[[], bool], within: float, every: float = LOOK_EVERY) -> None:
     """Looks now and then until it holds. Raises TimeoutError."""
     give_up = time.monotonic() + within
     while not condition():
         if time.monotonic() > give_up:
             raise TimeoutError(f"waited {within:g} s in vain")
-        time.sleep(LOOK_EVERY)
+        time.sleep(every)

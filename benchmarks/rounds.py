@@ -47,6 +47,6 @@ def _rounds(scene: Scene, workspace: Workspace, syncs: int, concurrency: int) ->
     ]
 
 
-def _length(asked: list[tuple[float, float]]) -> float:
+def _length(asked: list[tuple[float, float, int]]) -> float:
     """Seconds from the first request to the last answer."""
-    return max(answered for _, answered in asked) - min(came for came, _ in asked)
+    return max(answered for _, answered, _ in asked) - min(came for came, _, _ in asked)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import Api
+from benchmarks.processes import ROOT, Api
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,8 @@ class Scene:
     api: Api
     directory: Path
     smoke: bool
+    checkouts: tuple[Path, Path] = (ROOT, ROOT)
+    """Two of this project, with their environments, for the row that compares them."""
 
     def size(self, full: int, smoke: int) -> int:
         """A number of something; the second where it is only about whether it works."""

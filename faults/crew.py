@@ -46,8 +46,8 @@ STAYS: Final = 2.0
 class Asked:
     """What a row wants of its crew."""
 
-    port: int | None = None
-    """Of something between the workers and the server."""
+    ports: tuple[int, ...] = ()
+    """Where the workers find the server, if not at its own: of something in between, or of several servers."""
     rate: float = 200
     """How often a second each workspace may be asked."""
     living: tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class Crew:
         self.simulator = simulator
         self.server = server
         self.database = name_of(url)
-        self._url = server.url(self.database, asked.port)
+        self._url = server.url(self.database, *asked.ports)
         self._parts = (
             {UPKEEP, "slack"} | {f"webhook:{name}" for name in WEBHOOKS} | set(map(workspace_part, simulator.each))
         )
@@ -156,6 +156,13 @@ class Crew:
             worker.wait(timeout=15)
         if self._admin is not None:
             self._admin.close()
+
+    def moved(self, server: OwnPostgres) -> None:
+        """The database is there now, and looked at there."""
+        self.server = server
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
 
     # --- what is seen of them ---
 
@@ -280,13 +287,11 @@ def a_server() -> Iterator[OwnPostgres]:
 
 @contextmanager
 def a_crew(server: OwnPostgres, asked: Asked = Asked()) -> Iterator[Crew]:
-    """A database with nothing in it, and no worker yet. Whatever was done there, nobody has seen a traceback."""
-    with (
-        tempfile.TemporaryDirectory(prefix="faults.") as directory,
-        Workspaces() as simulator,
-        server.database() as url,
-    ):
-        crew = Crew(Workplace(Path(directory), simulator), simulator, server, url, asked)
+    """A database with nothing in it, and no worker yet. Whatever was done there, nobody has seen a traceback.
+
+    The database goes with its server, which may not be the one that has it in the end."""
+    with tempfile.TemporaryDirectory(prefix="faults.") as directory, Workspaces() as simulator:
+        crew = Crew(Workplace(Path(directory), simulator), simulator, server, server.create(), asked)
         try:
             yield crew
         finally:

@@ -140,6 +140,14 @@ class Line:
 
         self._do(change)
 
+    def lead_to(self, port: int) -> None:
+        """Who connects from now on comes there, as where an address was moved. Connections stay."""
+
+        def change() -> None:
+            self._onward = port
+
+        self._do(change)
+
     def close(self) -> None:
         """Resets all connections, on both sides. New ones are taken."""
 

@@ -97,7 +97,7 @@ def outages(size: Size) -> Figures:
     """One trouble after the other, under a story that goes on; in the long form a full disk too, on its own."""
     if not size.short:
         leave_the_others_mounts()
-    with a_server() as server, Line(server.port) as line, a_crew(server, Asked(line.port)) as crew:
+    with a_server() as server, Line(server.port) as line, a_crew(server, Asked((line.port,))) as crew:
         crew.simulator.sink.answer(delay=0.03)
         crew.start_watching(NAMES, SYNCS)
         crew.wait_until_settled()

@@ -4,21 +4,20 @@ import base64
 import hashlib
 import hmac
 import json
-import string
 import time
 import urllib.error
 import urllib.request
 from asyncio import StreamWriter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from random import Random
 from typing import Final
-from urllib.parse import quote
 
+from faults.canaries import NAMES, Canaries
 from faults.hostile import Asked, HostileServer, answers, resets, silent
 from faults.place import a_workplace
 from faults.row import Figures, Row, Size, fail, must
+from faults.secret_url import of_a_server
 from faults.seen import must_be_sound, running, write
 from notifier.simulator import SimulatorThread
 from tests.acceptance.workplace import Workplace
@@ -26,54 +25,8 @@ from tests.acceptance.workplace import Workplace
 CRITERION: Final = (
     "at debug level, whatever servers give back: no twelve characters in a row of any secret, as it is or in base64, "
     "hexadecimal or quoted for a URL, in a log, an output, a page, a metric, the process' arguments, the database or "
-    "its WAL, before and after kill -9"
+    "its WAL, before and after kill -9; of a PostgreSQL URL also in what the server logs and knows of its connections"
 )
-SHORTEST_LEAK: Final = 12
-LETTERS: Final = string.ascii_letters + string.digits
-NAMES: Final = (
-    *("API_KEY", "ECHOED_KEY", "REFUSED_KEY", "BOT_TOKEN", "SLACK_PATH", "HOOK_PATH", "HOOK_QUERY", "HOOK_HOST"),
-    *("WHSEC", "HEADER", "BEARER", "SERVER_TOKEN", "LIFECYCLE", "HEARTBEAT", "PROXY_USER", "PROXY_PASSWORD"),
-)
-"""Variables of the environment, each with a secret; some are made of a canary and something around it."""
-
-
-class Canaries:
-    """What must be found nowhere."""
-
-    def __init__(self, chance: Random) -> None:
-        self.plain = {name: "".join(chance.choices(LETTERS, k=36)) for name in NAMES}
-        self.plain["HOOK_HOST"] = self.plain["HOOK_HOST"].lower()
-        self.environment = dict(self.plain)
-        self.environment["WHSEC"] = "whsec_" + base64.b64encode(self.plain["WHSEC"].encode()).decode()
-        self.environment["BOT_TOKEN"] = f"xoxb-{self.plain['BOT_TOKEN']}"
-        self.environment["HEADER"] = f'a "b" \\ {self.plain["HEADER"]} é%&'.replace("é", "e")
-        self._pieces = {piece: name for name, text in self._written() for piece in pieces(text)}
-
-    def _written(self) -> Iterator[tuple[str, bytes]]:
-        """Each secret in each way in which it may be written."""
-        for name in NAMES:
-            for text in {self.plain[name], self.environment[name]}:
-                raw = text.encode()
-                yield name, raw
-                yield name, raw.hex().encode()
-                yield name, quote(text, safe="").encode()
-                yield name, text.lower().encode()
-                for shift in range(3):  # wherever it stands in what was encoded
-                    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-                        yield name, encode(b"\0" * shift + raw)[4 if shift else 0 : -4]
-
-    def in_(self, content: bytes) -> dict[str, bytes]:
-        """The secrets of which there is a part, and that part."""
-        found = {}
-        for piece in pieces(content):
-            if piece in self._pieces:
-                found[self._pieces[piece]] = piece
-        return found
-
-
-def pieces(content: bytes) -> Iterator[bytes]:
-    """All runs of twelve bytes."""
-    return (content[at : at + SHORTEST_LEAK] for at in range(len(content) - SHORTEST_LEAK + 1))
 
 
 async def echo(asked: Asked, writer: StreamWriter) -> None:
@@ -157,6 +110,7 @@ class _Trial:
         self._keep_files("after SIGTERM")
         self._make_mistakes()
         must_be_sound(self.workplace)
+        self.seen |= of_a_server(self.canaries, self.size)
         leaks = {name: found for name, content in self.seen.items() if (found := self.canaries.in_(content))}
         must(not leaks, f"secrets: {leaks}")
         must(b"HTTP 404" in self.seen["worker.log after kill -9"], "nothing has failed")

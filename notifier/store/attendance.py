@@ -37,6 +37,23 @@ class Attendance:
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
         self._looked_at: float | None = None
+        self._written: tuple[object, Mapping[str, int]] = None, {}
+        """In which life of one's own, and how far each worker had come at its last look, however long ago that was."""
+        self._appended: tuple[object, int] = None, 0
+
+    def is_behind(self, signs: Mapping[str, Sign], life: object) -> bool:
+        """Whether a look shows less than one before it in this life: the database went back in time, as by a fail-over
+        that lost commits. What one has read of others may not be there any more, though one's own writes are."""
+        known, before = self._written
+        self._written = life, {worker: sign.written for worker, sign in signs.items()}
+        return life is known and any(sign.written < before.get(worker, 0) for worker, sign in signs.items())
+
+    def is_short_of_some(self, appended: int, life: object) -> bool:
+        """The same of how often deliveries were added. In the writer's thread, which may be late: without a life there
+        is nothing to lose."""
+        known, before = self._appended
+        self._appended = life, appended
+        return life is not None and life is known and appended < before
 
     def look(
         self, signs: Mapping[str, Sign], begun: float, ended: float, renewed: float | None = None

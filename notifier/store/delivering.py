@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from notifier.model.delivery import Message, PendingDelivery, Posted, ReceiverState, Settlement, Shown, Story
+from notifier.model.errors import StoreUnavailable
 from notifier.model.event import run_story
 from notifier.model.identity import Id
 from notifier.store.reader import DatabaseReader
@@ -60,12 +61,15 @@ class DeliveringStore:
 
     async def message(self, event_id: str, receiver: str = "") -> Message:
         """An event as it is sent to a receiver, by itself."""
-        (row,) = await self._reader.read(sql.EVENT, event_id=event_id, receiver=receiver)
+        rows = await self._reader.read(sql.EVENT, event_id=event_id, receiver=receiver)
+        _must_be_there(rows, 1)
+        row = rows[0]
         return Message(row.id, row.type, row.body, mentions=mentions_of(row.mentions))
 
     async def story(self, receiver: str, name: str, delivery_ids: Sequence[int]) -> Message:
         """The first of a receiver's deliveries of one story, with what is known of that story; the others follow it."""
         rows = await self._reader.read(sql.STORY_EVENTS, ids=list(delivery_ids))
+        _must_be_there(rows, len(delivery_ids))
         story = await self._story(receiver, name, rows)
         first, *others = (
             Message(row.id, row.type, row.body, quiet=row.quiet, mentions=mentions_of(row.mentions)) for row in rows
@@ -130,3 +134,10 @@ class DeliveringStore:
                 (sql.SAVE_POSTED, [{**row, "reference": shown.posted.reference, "event_id": shown.posted.event_id}])
             )
         await self._writer.write(*groups)
+
+
+def _must_be_there(rows: Sequence[Row[Any]], count: int) -> None:
+    """What waits is never taken away: but a server may lose it, whose fail-over another worker's commits do not
+    survive. Until that is noticed nothing of it is told."""
+    if len(rows) < count:
+        raise StoreUnavailable("what is to be sent is not in the database any more; it went back in time")

@@ -26,20 +26,33 @@ SAYS = {
     "move": ("a move of 1,000 events (", "a move of 1,000 events from PostgreSQL to SQLite"),
     "growth": ("growth: CPU per poll",),
     "engines": ("a commit of 1 change", "a commit of 20 changes", "a commit of 200 changes"),
+    "change": (
+        "20 changes to a webhook and to Slack: CPU of the worker",
+        "20 changes to a webhook and to Slack: commits",
+        "20 changes to a webhook and to Slack: rows that PostgreSQL wrote",
+    ),
+    "replicas": (
+        "1, 2 replicas: parts of each",
+        "1, 2 replicas: polls a second at rest, of 40 wanted",
+        "1, 2 replicas: writing transactions a change",
+        "1, 2 replicas: change to message",
+    ),
+    "pair": (
+        "new beside old, `notifier status`: CPU",
+        "new beside old, `notifier run --once`, 20 syncs: peak memory",
+        "new beside old, a change to a webhook: CPU",
+    ),
     "peers": ("peers",),
     "absence": ("one of three workers: SIGTERM",),
 }
-OF_POSTGRESQL = ("engines", "move", "absence")
+
+ON_POSTGRESQL = ("engines", "move", "change", "replicas", "absence")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.postgresql) if name in ("engines", "move", "absence") else name
-        for name in ROWS
-    ],
+    "name", [pytest.param(name, marks=pytest.mark.postgresql) if name in ON_POSTGRESQL else name for name in ROWS]
 )
 def test_a_benchmark_runs_and_prints_its_rows_of_the_table(name: str) -> None:
     root = Path(__file__).parents[2]

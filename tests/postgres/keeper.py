@@ -4,8 +4,8 @@
 
 A process of its own, since PostgreSQL has nothing that ends it with whoever started it. To hold it is to be connected:
 to the first socket, or to the one whose path is told there. A connection ends with its process, also with one that is
-killed. Each is told in one line of JSON where the server is, and may then ask: `stop MODE`, `start`. Should this
-process be killed, the server gets SIGQUIT from the kernel; only its directory stays.
+killed. Each is told in one line of JSON where the server is, and may then ask: `stop MODE`, `start`, `follow CONNINFO`.
+Should this process be killed, the server gets SIGQUIT from the kernel; only its directory stays.
 """
 
 import ctypes
@@ -99,10 +99,21 @@ class Keeper:
         command = [f"{self._programs}/initdb", "--pgdata", f"{self._directory}/data", "--username", "postgres"]
         command += ["--auth", "scram-sha-256", "--pwfile", str(told), "--no-sync", "--encoding", "UTF8"]
         command += ["--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US"]
+        self._run(command)
+        told.unlink()
+
+    def follow(self, conninfo: str) -> None:
+        """Becomes a standby of another server, at its own port: what was in it is gone."""
+        self.stop("immediate")
+        shutil.rmtree(self._directory / "data")
+        command = [f"{self._programs}/pg_basebackup", "--pgdata", f"{self._directory}/data", "--dbname", conninfo]
+        self._run([*command, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync"])
+        self.start()
+
+    def _run(self, command: list[str]) -> None:
         made = subprocess.run(command, **self._around(), capture_output=True, text=True, check=False)
         if made.returncode:
-            raise RuntimeError(f"initdb: {made.stdout}{made.stderr}")
-        told.unlink()
+            raise RuntimeError(f"{Path(command[0]).name}: {made.stdout}{made.stderr}")
 
     def start(self) -> None:
         """It takes connections when this returns; the first time at a port that is free."""
@@ -167,6 +178,8 @@ class Keeper:
         try:
             if command == "stop":
                 self.stop(argument)
+            elif command == "follow":
+                self.follow(argument)
             else:
                 self.start()
         except RuntimeError as wrong:

@@ -101,9 +101,11 @@ class Postgres:
         """Of the server's first process."""
         return int((self.directory / "data/postmaster.pid").read_text().split()[0])
 
-    def url(self, database: str, port: int | None = None) -> str:
-        """Of a database, for the role that owns it; at another port where something stands in between."""
-        return f"postgresql://{ROLE}:{quote(self.password, safe='')}@{self.host}:{port or self.port}/{database}"
+    def url(self, database: str, *ports: int) -> str:
+        """Of a database, for the role that owns it; at other ports where something stands in between, or several
+        servers are one's."""
+        hosts = ",".join(f"{self.host}:{port}" for port in ports or (self.port,))
+        return f"postgresql://{ROLE}:{quote(self.password, safe='')}@{hosts}/{database}"
 
     def admin(self, database: str = "postgres") -> psycopg.Connection:
         """A connection of the superuser's, that commits each statement."""
@@ -186,6 +188,18 @@ class OwnPostgres(Postgres):
         """Stop and start."""
         self.stop(mode)
         self.start()
+
+    def follow(self, primary: Postgres, port: int) -> None:
+        """Becomes a standby of that one, which it reaches at that port: with all that it has, also its passwords."""
+        self._forget()
+        self.password, password = primary.password, primary._hold.facts["admin_password"]
+        self._hold.ask(f"follow host={primary.host} port={port} user=postgres password={password}")
+        self._hold.facts["admin_password"] = password
+
+    def promote(self) -> None:
+        """It takes writes when this returns."""
+        with self.admin() as connection:
+            connection.execute("SELECT pg_promote()")
 
 
 def name_of(url: str) -> str:

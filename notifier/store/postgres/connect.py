@@ -107,7 +107,7 @@ def explain(place: ServerUrl, error: BaseException, *, opening: bool = False) ->
     if not isinstance(error, psycopg.Error):
         return None
     state = error.sqlstate or ""
-    said = f"{place}: {_reason(error, state)}"
+    said = f"{place}: {_reason(place, error, state)}"
     if any(state.startswith(known) for known in FOR_GOOD):
         return DatabaseUnusable(said)
     is_cut = not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
@@ -128,9 +128,22 @@ def is_refusal(error: BaseException) -> bool:
     return _REFUSAL.search(str(error)) is not None
 
 
-def _reason(error: psycopg.Error, state: str) -> str:
+def _reason(place: ServerUrl, error: psycopg.Error, state: str) -> str:
     """Ours, and the server's own sentence: without its details, which show rows."""
     known = {**FOR_NOW, **FOR_GOOD}
     ours = next((known[each] for each in sorted(known, key=len, reverse=True) if state.startswith(each)), None)
-    theirs = " ".join((error.diag.message_primary or str(error)).split())[:MOST_OF_TEXT]
+    said = _without_passwords(place, error.diag.message_primary or str(error))
+    theirs = " ".join(said.split())[:MOST_OF_TEXT]
     return f"{ours} ({state}: {theirs})" if ours and state else theirs
+
+
+def _without_passwords(place: ServerUrl, text: str) -> str:
+    """Whoever is taken for the server may say what it was told."""
+    try:
+        asked = conninfo_to_dict(place.url)
+    except psycopg.ProgrammingError:  # nobody was told anything
+        return text
+    for name in ("password", "sslpassword"):
+        if secret := asked.get(name):
+            text = text.replace(str(secret), "***")
+    return text

@@ -248,6 +248,8 @@ class Replica:
     def changes(self, connection: Connection) -> Counters:
         with connection.begin():
             seen = {row.name: row.value for row in connection.execute(sql.COUNTERS)}
+        if self._attendance.is_short_of_some(seen.get("appended", 0), self._fence.life):
+            self._fence.lose()
         return Counters(seen.get("commanded", 0), seen.get("appended", 0) - self._turns, seen.get("hinted", 0))
 
     # --- looks ---
@@ -277,11 +279,10 @@ class Replica:
         if gifts != self._gifts:
             return True
         dead = self._attendance.look(roll.signs, begun, self._clock(), self._fence.renewed_at)
-        life = self._fence.life
-        if life is None:
+        if (life := self._fence.life) is None:
             return False
         self._fence.is_in_the_way = roll.newest > self._revision
-        if life.id not in roll.members:
+        if self._attendance.is_behind(roll.signs, life) or life.id not in roll.members:
             self._fence.lose()
             return False
         dead.pop(life.id, None)

@@ -21,6 +21,7 @@ from notifier.model.delivery import (
     Retry,
     Shown,
 )
+from notifier.model.errors import StoreUnavailable
 from notifier.model.event import Addressee, Event, EventType
 from notifier.model.incident import Check
 from notifier.receivers.pace import Turnstile
@@ -512,3 +513,12 @@ async def test_a_runs_message_is_given_up_by_the_run_once_the_receiver_has_made_
     async with running(stage.queue().run()):
         await until_quiet()
     assert rows(store.place, "SELECT story, event_id FROM posted") == [("inc_1", "evt_2")]
+
+
+@pytest.mark.asyncio
+async def test_of_what_is_not_in_the_database_any_more_nothing_is_told(store: Store) -> None:
+    """As after a fail-over of the server that lost what another worker had recorded: it is noticed soon."""
+    with pytest.raises(StoreUnavailable, match="not in the database any more"):
+        await store.delivering.message("evt_lost", "growth")
+    with pytest.raises(StoreUnavailable, match="not in the database any more"):
+        await store.delivering.story("growth", "run:main:52:1", [1, 2])

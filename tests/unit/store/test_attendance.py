@@ -150,3 +150,46 @@ def test_a_look_that_takes_as_long_as_it_may_still_counts() -> None:
         said = attendance.look({"a": Sign(1, 1)}, now, now + LONGEST_GAP)
         now += 2 * LONGEST_GAP
     assert said == {"a": Sign(1, 1)}
+
+
+# --- a database that went back in time ---
+
+written = st.dictionaries(st.sampled_from("abc"), st.integers(0, 5))
+LIFE, NEXT = object(), object()
+
+
+@given(st.lists(st.tuples(written, st.sampled_from([LIFE, NEXT])), max_size=8))
+def test_a_look_is_behind_where_one_who_was_there_at_the_last_of_this_life_had_written_more(
+    looks: list[tuple[dict[str, int], object]],
+) -> None:
+    attendance, last, before = Attendance(), dict[str, int](), LIFE
+    for roll, life in looks:
+        expected = life is before and any(roll[worker] < last[worker] for worker in roll.keys() & last.keys())
+        assert attendance.is_behind({worker: Sign(0, count) for worker, count in roll.items()}, life) == expected
+        last, before = roll, life
+
+
+def test_a_sign_of_life_that_is_lost_says_nothing_of_what_was_written() -> None:
+    """Where the server's own settings let it answer before it keeps something, a crash takes these back."""
+    attendance = Attendance()
+    assert not attendance.is_behind({"a": Sign(5, 1)}, LIFE)
+    assert not attendance.is_behind({"a": Sign(4, 1)}, LIFE)
+
+
+def test_that_what_was_seen_is_forgotten_for_silence_is_no_reason_to_forget_how_far_others_had_come() -> None:
+    attendance = Attendance()
+    for begun, count, behind in ((0.0, 5, False), (1_000.0, 4, True), (1_001.0, 4, False)):
+        signs = {"a": Sign(0, count)}
+        assert attendance.is_behind(signs, LIFE) == behind
+        attendance.look(signs, begun, begun)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([LIFE, NEXT, None])), max_size=8))
+def test_deliveries_are_missing_where_fewer_were_appended_than_at_the_last_look_of_this_life(
+    looks: list[tuple[int, object]],
+) -> None:
+    attendance, last, before = Attendance(), 0, object()
+    for count, life in looks:
+        expected = life is not None and life is before and count < last
+        assert attendance.is_short_of_some(count, life) == expected
+        last, before = count, life

@@ -88,6 +88,22 @@ def test_a_row_is_never_shown(url: str) -> None:
     assert "canary" not in str(ours)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:can%40ary%25@h/d",
+        "postgresql://u@h/d?password=can%40ary%25",
+        "postgresql://u@h/d?sslpassword=can%40ary%25",
+    ],
+)
+def test_a_password_that_a_server_repeats_is_never_shown(url: str) -> None:
+    """Nor is a part of it, where the sentence is cut off."""
+    for before in ("", "x" * 297):
+        ours = explain(ServerUrl(url), psycopg.OperationalError(f"{before}no, not can@ary%"))
+        assert ours is not None
+        assert "can" not in str(ours)
+
+
 def test_a_connection_that_an_administrator_ended_is_over_and_for_now(url: str, postgres_server: Postgres) -> None:
     with connect(ServerUrl(url)) as connection:
         postgres_server.terminate_backends(url)

@@ -224,6 +224,59 @@ async def test_who_has_no_connection_to_look_by_looks_by_the_one_that_writes(
             worker.looking = able
 
 
+@pytest.mark.asyncio
+async def test_who_saw_what_the_database_has_lost_begins_anew_though_it_lost_nothing_of_its_own(url: str) -> None:
+    """What it has read of others, as deliveries that it is to send, may not be there any more, and others may get
+    their numbers."""
+    async with workers(url, "a", "b") as [a, b]:
+        await a.look()
+        await b.look()
+        await a.write("one")
+        await b.look()
+        change_at(url, "UPDATE replicas SET written = written - 1 WHERE name = 'a'")
+        with capture_logs() as logs:
+            await b.look()
+        assert b.seat.is_lost
+        assert "went back in time" in logs[0]["reason"]
+        b.seat.anew()
+        await b.look()
+        assert b.seat.life
+        assert not b.seat.is_lost
+
+
+@pytest.mark.asyncio
+async def test_who_saw_deliveries_that_the_database_has_lost_begins_anew(url: str) -> None:
+    async with workers(url, "a") as [worker]:
+        await worker.look()
+        change_at(url, "UPDATE counters SET value = value + 2 WHERE name = 'appended'")
+        await worker.writing.run(worker.seat.changes)
+        change_at(url, "UPDATE counters SET value = value - 1 WHERE name = 'appended'")
+        await worker.writing.run(worker.seat.changes)
+        assert worker.seat.is_lost
+
+
+@pytest.mark.asyncio
+async def test_a_life_is_not_lost_for_what_the_one_before_it_has_seen(url: str) -> None:
+    """The thread that writes may be late: it sees what is missing when the place has been given up already."""
+    async with workers(url, "a") as [worker]:
+        await worker.look()
+        await worker.write("one")
+        await worker.look()
+        change_at(url, "UPDATE counters SET value = value + 2 WHERE name = 'appended'")
+        await worker.writing.run(worker.seat.changes)
+        change_at(url, "UPDATE counters SET value = value - 1 WHERE name = 'appended'")
+        change_at(url, "UPDATE replicas SET written = written - 1")
+        with pytest.raises(SeatLost):
+            await worker.write("two")
+        worker.seat.anew()
+        await worker.writing.run(worker.seat.changes)
+        assert not worker.seat.is_lost
+        await worker.look()
+        await worker.writing.run(worker.seat.changes)
+        assert worker.seat.life
+        assert not worker.seat.is_lost
+
+
 # --- two lives ---
 
 
