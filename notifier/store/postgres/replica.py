@@ -57,9 +57,8 @@ class Replica:
         self._watchlist = ""
         self._has_loaded = False
         """Whether that watchlist is yet to be put in force."""
-        self._roll = NOBODY
-        self._seen_at = clock()
-        """When the look was begun that showed it."""
+        self._roll, self._seen_at = NOBODY, clock()
+        """What the last look showed, and when that was begun."""
         self._wants_to_be_alone = False
         self._planned: frozenset[str] = frozenset()
         """What this worker is to have."""
