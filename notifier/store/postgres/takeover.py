@@ -40,6 +40,7 @@ class Versions:
         self._mine = mine
         self._clock = clock
         self._stranded_since: float | None = None
+        self._is_unknown = False
         self._waits_since: float | None = None
         self._tries_since: float | None = None
         self._seen_at: float | None = None
@@ -64,7 +65,8 @@ class Versions:
             self._stranded_since = None
         elif self._stranded_since is None:
             self._stranded_since = self._clock()
-        if living.revision is None:
+        self._is_unknown = living.revision is None
+        if self._is_unknown:
             self.said = UNKNOWN
         elif not self.is_overtaken:
             self.said = OLDER if living.older_with_parts() else ""
@@ -95,6 +97,8 @@ class Versions:
     @property
     def ailment(self) -> str | None:
         """Why nobody may count on this worker; None while one of a newer version does the work."""
+        if self._is_unknown:
+            return UNKNOWN
         if self._stranded_since is None or self._clock() - self._stranded_since < PATIENCE:
             return None
         return STRANDED

@@ -442,9 +442,11 @@ async def test_nothing_is_done_at_a_database_that_says_no_version(url: str) -> N
         change_at(url, "DELETE FROM alembic_version")
         await old.look()
         assert not old.seat.parts
+        assert old.seat.ailment == takeover.UNKNOWN, "nobody works"
         change_at(url, "INSERT INTO alembic_version VALUES (%s)", OLD)
         await pass_time(REST + 1, old)
         assert old.seat.parts == {WORK}
+        assert old.seat.ailment is None
 
 
 # --- by hand, and seen from outside ---
