@@ -119,7 +119,8 @@ class Seat(Protocol):
 
     @property
     def is_alive(self) -> bool:
-        """Whether this worker could say in time that it lives, or waits for a migration before it does."""
+        """Whether this worker could say in time that it lives, or waits for a migration before it does. False where the
+        database does not answer."""
 
     @property
     def stands_aside(self) -> bool:

@@ -101,6 +101,8 @@ class PostgresDatabase:
                 connection.execute(text(_HOLD))
                 # Waits for the workers' transactions, and they for it: rows that both want can be no deadlock.
                 connection.execute(text("LOCK TABLE deliveries IN SHARE ROW EXCLUSIVE MODE"))
+                # What it waited for may have been a migration.
+                migration.check_current(self._place, self.plain(connection)._connection)
                 connection.execute(COMMANDED)
             yield connection
 
@@ -195,19 +197,22 @@ class PostgresDatabase:
 
     async def _take_over(self) -> bool:
         """As a worker of this version does, and leaves. Raises StoreError."""
-        seat = self.seat(Introduction(MIGRATING, os.getpid(), notifier.__version__))
+        from notifier.store.postgres.replica import Replica
+
+        seat = Replica(self._place, Introduction(MIGRATING, os.getpid(), notifier.__version__))
         async with self.writing() as writing:
             attending = asyncio.create_task(seat.run(writing))
-            trusted = asyncio.create_task(seat.until(trusted=True))
+            migrated = asyncio.create_task(seat.until_migrated())
             try:
-                await asyncio.wait((attending, trusted), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((attending, migrated), return_when=asyncio.FIRST_COMPLETED)
                 if attending.done():
                     attending.result()
+                await migrated
                 return True
             finally:
                 attending.cancel()
-                trusted.cancel()
-                await asyncio.gather(attending, trusted, return_exceptions=True)
+                migrated.cancel()
+                await asyncio.gather(attending, migrated, return_exceptions=True)
                 await seat.leave(writing)
 
     @contextmanager

@@ -19,14 +19,18 @@ from notifier.watchlist.database import ServerUrl
 
 PATIENCE: Final = 30.0  # seconds: a server and its workers are often started together
 PAUSE: Final = 0.5
+SOON: Final = "1s"  # for a lock that a frozen worker may hold: looks must go on, that it is seen to be dead
 LOCK: Final = 0x6E6F74696669  # the key of our advisory lock: "notifi"
 SHARED_SINCE: Final = "0012"  # with that schema workers can see of which version each other is
-EXPEL_OLDER: Final = (
-    "DELETE FROM replicas WHERE revision < %s AND NOT EXISTS (SELECT FROM parts WHERE owner = replicas.id)"
-)
 # Whoever wants a part waits, and so does who orders something; what they are then told is that it is another's now.
 CLOSE: Final = "LOCK TABLE parts IN SHARE ROW EXCLUSIVE MODE; LOCK TABLE deliveries IN EXCLUSIVE MODE"
 HELD: Final = "SELECT name FROM parts WHERE owner IN (SELECT id FROM replicas WHERE revision < %s)"
+# Who is amid a write may wait for what this transaction has locked: it is not waited for.
+EXPEL_OLDER: Final = (
+    "DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE revision < %s FOR UPDATE SKIP LOCKED)"
+)
+OLDER: Final = "SELECT id FROM replicas WHERE revision < %s"
+MIGRATES: Final = "census-notifier migrates for "  # and the ID of whose migration it is: so a connection is named
 
 
 def state_of(connection: Connection) -> tuple[SchemaState, str | None]:
@@ -90,7 +94,7 @@ def _prepare(place: ServerUrl) -> bool:
     refuse_others(place, state, revision)
     if state == "current" or (revision is not None and revision >= SHARED_SINCE):
         return False
-    changed = _upgrade(place, opening=True)
+    changed = _upgrade(place)
     with connect(place) as connection:
         state, _ = state_of(connection)
     if state == "older":
@@ -98,44 +102,60 @@ def _prepare(place: ServerUrl) -> bool:
     return changed
 
 
-def migrate_beside(place: ServerUrl) -> bool:
+def migrate_beside(place: ServerUrl, worker: str) -> bool:
     """Upgrades where workers of older versions may have places, and none of them a part of the work; False where one
-    has, or all is done. What they had begun to write can't be written any more: they find that their places are taken.
+    has, or another migrates, or all is done. What they had begun to write can't be written any more: they find that
+    their places are taken. `worker`: the ID of the one that does it.
 
     Raises StoreError; any fault but the server's is one for good, or it would be tried for ever while nobody works."""
     from sqlalchemy.exc import DBAPIError
 
     try:
-        with connect(place) as connection:
-            _limit(connection)
-            connection.execute(EXPEL_OLDER, (revisions()[-1],))
-        return _upgrade(place, opening=False)
+        return _upgrade(place, worker)
     except (psycopg.Error, DBAPIError) as error:
         raise explain(place, error) or explain(place, error, opening=True) or error from error
 
 
-def _upgrade(place: ServerUrl, *, opening: bool) -> bool:
-    """In one transaction, and one worker at a time: who comes second finds that all is done."""
+def _upgrade(place: ServerUrl, worker: str | None = None) -> bool:
+    """In one transaction, and one worker at a time: who comes second finds that all is done. A worker that has a place
+    waits for nobody, but comes back: it has to look at the others, of whom whoever migrates may be dead."""
     import alembic.command  # noqa: F401 - before the transaction: nobody else does anything while that is open
 
     from notifier.store.postgres.engine import as_store_errors, engine_for_looks
     from notifier.store.sql.upgrade import upgrade
 
+    opening = worker is None
     with as_store_errors(place, opening=opening), engine_for_looks(place, "READ COMMITTED").begin() as connection:
         driver: Any = connection.connection.driver_connection
         _limit(driver)
-        driver.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        if opening:
+            driver.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        elif driver.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone() != (True,):
+            return False
         state, revision = state_of(driver)
-        if state == "current":
+        if state == "current" or (revision is not None and not _is_ours(driver, worker)):
             return False
         if revision is None:
             driver.execute((scripts_directory() / "postgresql.sql").read_bytes())
-        else:
-            driver.execute(CLOSE)
-            if driver.execute(HELD, (revisions()[-1],)).fetchone() is not None:
-                return False
         upgrade(connection, place)
         return True
+
+
+def _is_ours(driver: Connection, worker: str | None) -> bool:
+    """Whether the database is this transaction's alone, and nobody of an older version has a part of the work; where a
+    worker takes over, nor a place."""
+    mine = (revisions()[-1],)
+    if worker is not None:
+        driver.execute("SELECT set_config('application_name', %s, true)", (MIGRATES + worker,))
+        driver.execute("SELECT set_config('lock_timeout', %s, true)", (SOON,))
+    driver.execute(CLOSE)
+    _limit(driver)
+    if driver.execute(HELD, mine).fetchone() is not None:
+        return False
+    if worker is not None:
+        driver.execute(EXPEL_OLDER, mine)
+        return driver.execute(OLDER, mine).fetchone() is None
+    return True
 
 
 def _limit(connection: Connection) -> None:

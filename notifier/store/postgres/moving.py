@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from notifier.model.errors import DatabaseUnusable
 from notifier.store.postgres import connect as border
-from notifier.store.postgres.migration import state_of
+from notifier.store.postgres.migration import check_current, state_of
 from notifier.store.sql.moving import BATCH, OF_ALL, OF_SERVERS, Batches, columns_of, number_of
 from notifier.store.sql.revision import refuse_others
 from notifier.watchlist.database import ServerUrl
@@ -148,6 +148,7 @@ class PostgresEnd:
             connection.execute(_CLOSE)  # before the first look, which the transaction keeps to
             self._claim(connection)
             self._refuse_living(connection)
+            check_current(self._place, connection)
             yield PostgresRows(self._place, connection)
             connection.rollback()
 
@@ -158,6 +159,7 @@ class PostgresEnd:
             self._claim(connection)
             connection.execute(_CLOSE)
             self._refuse_living(connection)
+            check_current(self._place, connection)
             yield PostgresRows(self._place, connection)
             connection.rollback()
 

@@ -26,7 +26,7 @@ from notifier.store.postgres.takeover import Versions
 from notifier.store.postgres.transaction import Life, appends, execute, give
 from notifier.store.seat import Counters, Introduction
 from notifier.store.sql.parts import Group
-from notifier.store.sql.revision import revisions
+from notifier.store.sql.revision import refuse_others, revisions
 from notifier.store.thread import ConnectionThread
 from notifier.watchlist.database import ServerUrl
 
@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 LOOK: Final = 0.25  # seconds between two looks at the others
 BEAT: Final = 3.0  # seconds without a write after which one is made, so that three of them fit into a lease
 REST: Final = 1.25  # seconds between another's work and one's own: no destination is met twice in its interval
+SIGHT: Final = 1.0  # seconds for which a look says what all go by: less than who takes a new part has it rest
 NOBODY: Final = Roll({}, {}, None, None)
 FAREWELL: Final = 2.0  # seconds for giving the work away at the end
 
@@ -56,7 +57,9 @@ class Replica:
         self._watchlist = ""
         self._has_loaded = False
         """Whether that watchlist is yet to be put in force."""
-        self._roll = NOBODY
+        self._roll, self._seen_at = NOBODY, clock()
+        """What the last look showed, and when that was begun."""
+        self._wants_to_be_alone = False
         self._planned: frozenset[str] = frozenset()
         """What this worker is to have."""
         self._owned: dict[str, float] = {}
@@ -104,7 +107,7 @@ class Replica:
 
     @property
     def is_unanimous(self) -> bool:
-        mine = self._roll.watchlist == self._watchlist
+        mine = self._roll.watchlist == self._watchlist and self._clock() - self._seen_at < SIGHT
         return self.trusted and mine and self._roll.is_unanimous(self._wanted)
 
     def wants(self, parts: Collection[str], watchlist: str) -> None:
@@ -138,7 +141,7 @@ class Replica:
 
     @property
     def is_alive(self) -> bool:
-        return self._fence.holds or self._version.stands_aside
+        return self._fence.holds or self._version.only_waits
 
     @property
     def stands_aside(self) -> bool:
@@ -151,6 +154,7 @@ class Replica:
     async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
         """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look. Nothing
         is wanted before that: parts of those that live would move, and another watchlist would stop them."""
+        self._wants_to_be_alone = True
         await self._until_alone(lambda: True)
         self.wants(parts, watchlist)
         await self._until_alone(lambda: self.parts == self._wanted)
@@ -159,10 +163,28 @@ class Replica:
         def so() -> bool:
             if self._alive is not None:
                 raise AlreadyRunning(str(self._place), None, self._alive)
+            self._go_on_waiting()
             life = self._fence.life
             return life is not None and self._roll.members.keys() == {life.id} and holds()
 
         await until(so)
+
+    async def until_migrated(self) -> None:
+        """Waits until the database has this version's schema. Raises AnothersVersion."""
+
+        def so() -> bool:
+            self._go_on_waiting()
+            return self.trusted
+
+        await until(so)
+
+    def _go_on_waiting(self) -> None:
+        """For who has done nothing yet: another place is as good as the one that was taken. Raises AnothersVersion
+        where a newer version has come before, for which no command stands by."""
+        if self.is_lost:
+            self.anew()
+        if self._roll.revision is not None and self._roll.revision > self._revision:
+            refuse_others(self._place, "newer", self._roll.revision)
 
     async def run(self, writing: ConnectionThread) -> None:
         async with lazy_thread(engine_for_thread(self._place, "AUTOCOMMIT")) as looking:
@@ -245,7 +267,12 @@ class Replica:
         if self._fence.life is None:
             if self._fence.is_lost:
                 return False
-            await self._do(writing, self._join)
+            try:
+                await self._do(writing, self._join)
+            except StoreUnavailable:
+                await self._seen(writing, looking)
+                self._version.hear()  # as amid a migration, which nobody can join
+                raise
         begun, gifts = self._clock(), self._gifts
         roll = await self._seen(writing, looking)
         if gifts != self._gifts:
@@ -265,7 +292,9 @@ class Replica:
             await self._do(writing, partial(self._fence.write, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
-        return await self._version.upgrade(self._place, living)
+        if self._wants_to_be_alone and len(living.members) > 1:  # and may be refused
+            return False
+        return await self._version.upgrade(self._place, living, life.id)
 
     async def _seen(self, writing: ConnectionThread, looking: ConnectionThread) -> Roll:
         """By a connection of its own, which waits for no write. By the one that writes where there is no other to be
@@ -287,7 +316,7 @@ class Replica:
     def _note(self, life: Life, roll: Roll, living: Roll, begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""
         self._alive = roll.anyone_moved(self._roll, life.id) or self._alive
-        self._roll = roll
+        self._roll, self._seen_at = roll, begun
         self._owned = {part: self._owned.get(part, begun) for part in roll.parts_of(life.id)}
         self._planned = frozenset(part for part, worker in living.plan(self._wanted).items() if worker == life.id)
         self._version.note(living)

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import TextClause, text
 
-from notifier.store.postgres.migration import LOCK
+from notifier.store.postgres.migration import LOCK, MIGRATES
 
 # The time-outs are the transaction's: they hold behind a pooler. Without the first, a worker that is frozen in a
 # transaction, or whose line was cut in it, would hold its locks for ever: nobody could take its place.
@@ -88,10 +88,11 @@ FREE: Final = text(
     "JOIN pg_stat_activity AS holder ON holder.pid = held.pid AND holder.usename = current_user "
     "WHERE replicas.id = :id AND beats = :beats AND written = :written AND held.pid <> pg_backend_pid()"
 )
-# A migration that a frozen worker left open holds up everything.
+# A migration that a frozen worker left open holds up everything; one of another is none of its business.
 FREE_MIGRATION: Final = text(
     "SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held JOIN pg_stat_activity AS holder USING (pid) "  # noqa: S608
-    "WHERE holder.usename = current_user AND held.locktype = 'advisory' AND held.granted "
+    f"WHERE holder.usename = current_user AND holder.application_name = '{MIGRATES}' || :id "
+    "AND held.locktype = 'advisory' AND held.granted "
     "AND held.mode = 'ExclusiveLock' AND objsubid = 1 "
     f"AND classid = {LOCK >> 32} AND objid = {LOCK & 0xFFFFFFFF} "
     "AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from notifier.model.errors import DatabaseUnusable, StoreError, StoreUnavailable
+from notifier.store.attendance import LONGEST_ABSENCE
 from notifier.store.postgres.migration import migrate_beside
 from notifier.store.postgres.roll import Roll
 from notifier.watchlist.database import ServerUrl
@@ -20,6 +21,7 @@ from notifier.watchlist.database import ServerUrl
 log = structlog.get_logger(__name__)
 
 PATIENCE: Final = 60.0  # seconds without a worker of the database's version, until one that can't work is ailing
+ANSWER_LASTS: Final = 20.0  # seconds: amid a migration a try to join takes ten
 # Whoever waits to take over keeps the others from working, so it must not for long. It ends, and they go on.
 LONGEST_WAIT: Final = 120.0  # seconds: no attempt to deliver takes as long
 LONGEST_TRY: Final = 30.0  # seconds, of a migration that must wait for what others do, as for a backup
@@ -38,8 +40,11 @@ class Versions:
         self._mine = mine
         self._clock = clock
         self._stranded_since: float | None = None
+        self._is_unknown = False
         self._waits_since: float | None = None
         self._tries_since: float | None = None
+        self._seen_at: float | None = None
+        self._heard_at = clock()
         self.may_work = False
         """Whether this worker's version is the newest, and the database's."""
         self.stands_aside = False
@@ -51,6 +56,7 @@ class Versions:
 
     def note(self, living: Roll) -> None:
         """A look has shown these."""
+        self._forget_what_was_not_seen()
         newest = living.newest
         self.may_work = newest == self._mine == living.revision
         self.stands_aside = living.revision is not None and not self.may_work
@@ -59,12 +65,30 @@ class Versions:
             self._stranded_since = None
         elif self._stranded_since is None:
             self._stranded_since = self._clock()
-        if living.revision is None:
+        self._is_unknown = living.revision is None
+        if self._is_unknown:
             self.said = UNKNOWN
         elif not self.is_overtaken:
             self.said = OLDER if living.older_with_parts() else ""
         else:
             self.said = self.ailment or NEWER
+
+    def _forget_what_was_not_seen(self) -> None:
+        """Who was frozen, or could not reach the database, has waited for nobody in that time."""
+        now = self._clock()
+        if self._seen_at is not None and now - self._seen_at > LONGEST_ABSENCE:
+            self._stranded_since = self._waits_since = self._tries_since = None
+        self._seen_at = now
+        self.hear()
+
+    def hear(self) -> None:
+        """The database has answered."""
+        self._heard_at = self._clock()
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether nothing is wrong with it, though it may have no place: a database that is away says nothing."""
+        return self.stands_aside and self._clock() - self._heard_at < ANSWER_LASTS
 
     def forget(self) -> None:
         """What the last look has shown is of a life that is over."""
@@ -73,13 +97,15 @@ class Versions:
     @property
     def ailment(self) -> str | None:
         """Why nobody may count on this worker; None while one of a newer version does the work."""
+        if self._is_unknown:
+            return UNKNOWN
         if self._stranded_since is None or self._clock() - self._stranded_since < PATIENCE:
             return None
         return STRANDED
 
-    async def upgrade(self, place: ServerUrl, living: Roll) -> bool:
+    async def upgrade(self, place: ServerUrl, living: Roll, worker: str) -> bool:
         """Migrates, once that is this worker's to do; whether it did. Raises StoreError, for good once others have
-        waited long enough."""
+        waited long enough. `worker`: its ID."""
         if living.revision is None or not living.revision < self._mine == living.newest:
             self._waits_since = self._tries_since = None
             return False
@@ -94,7 +120,7 @@ class Versions:
         self._tries_since = self._clock() if self._tries_since is None else self._tries_since
         try:
             # Not in the writer's thread: signs of life go on, however long it takes.
-            if not await asyncio.to_thread(migrate_beside, place):
+            if not await asyncio.to_thread(migrate_beside, place, worker):
                 return False
         except StoreUnavailable as error:
             if self._clock() - self._tries_since <= LONGEST_TRY:
@@ -105,5 +131,7 @@ class Versions:
         except Exception as error:
             log.exception("the migration failed by a fault of the notifier; please report it")
             raise DatabaseUnusable(f"{place} can't be brought to this version's schema: {error}") from error
+        finally:
+            self._seen_at = self._clock()
         log.info("the database was brought to this version's schema", database=str(place), schema=self._mine)
         return True

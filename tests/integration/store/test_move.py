@@ -16,6 +16,7 @@ from faults import old_database
 from notifier.model.errors import DatabaseUnusable
 from notifier.store.migrate import check_current, migrate
 from notifier.store.move import Moved, move
+from notifier.store.postgres.database import PostgresDatabase
 from notifier.store.postgres.moving import PostgresRows
 from notifier.store.sql.revision import revisions, scripts_directory
 from notifier.store.sql.schema import metadata
@@ -309,6 +310,29 @@ def test_a_server_with_a_living_replica_is_refused(places: Places, which: str) -
     change_at(held.url, JOIN, 0)
     assert refused(source, target).startswith(f"{held} is in use by the replica worker-1; stop all of them before")
     assert is_empty(target)
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_a_server_that_a_newer_version_has_upgraded_meanwhile_is_refused(
+    places: Places, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places.full("postgresql"), places.empty("postgresql")
+    overtaken = source if which == "source" else target
+    assert isinstance(overtaken, ServerUrl)
+    migrated = PostgresDatabase.migrate
+
+    def and_then(database: PostgresDatabase) -> bool:
+        done = migrated(database)
+        if str(database) == str(overtaken):
+            change_at(overtaken.url, "UPDATE alembic_version SET version_num = '9001'")
+        return done
+
+    monkeypatch.setattr(PostgresDatabase, "migrate", and_then)
+    assert "is from a newer version" in refused(source, target)
+    if which == "source":
+        assert is_empty(target)
+    else:
+        assert rows_at(overtaken.url, "SELECT FROM events") == []
 
 
 def test_a_replica_that_is_long_silent_has_no_place_at_what_was_moved(places: Places) -> None:

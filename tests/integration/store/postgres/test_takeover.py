@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,7 +19,7 @@ from notifier.store.attendance import LEASE
 from notifier.store.migrate import migrate
 from notifier.store.postgres import migration, takeover
 from notifier.store.postgres import statements as sql
-from notifier.store.postgres.migration import LOCK
+from notifier.store.postgres.migration import LOCK, MIGRATES
 from notifier.store.postgres.replica import REST
 from notifier.store.sql import revision as of_revisions
 from notifier.store.sql import upgrade
@@ -28,19 +27,10 @@ from notifier.store.views.status import read_status, require_recent_worker
 from notifier.watchlist.database import ServerUrl
 from tests.integration.store.builders import NOW
 from tests.integration.store.postgres.kit import WORK, Clock, Worker, change_at, kept, pass_time, rows_at, until
-from tests.postgres.newer import REVISION, make_newer
+from tests.postgres.newer import REVISION
 
 OLD = of_revisions.revisions()[-1]
 MIGRATED = "SELECT count(*) FROM pg_tables WHERE tablename = 'of_the_newer'"
-
-
-@pytest.fixture
-def newer(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on this version is newer than the one that made the database."""
-    assert revision_at(url) == OLD
-    scripts = make_newer(tmp_path / "migrations")
-    for module in (of_revisions, upgrade, migration):
-        monkeypatch.setattr(module, "scripts_directory", lambda: scripts)
 
 
 def revision_at(url: str) -> str:
@@ -299,7 +289,7 @@ async def test_an_older_one_that_claims_amid_a_migration_has_nothing_after_it(
     async with an_old_one_and_a_new_one(url) as (old, _):
         await old.seat.give([WORK], old.writing)
         with ThreadPoolExecutor(1) as threads, migrating(monkeypatch) as begun:
-            upgrading = threads.submit(partial(migration._upgrade, ServerUrl(url), opening=False))
+            upgrading = threads.submit(partial(migration._upgrade, ServerUrl(url)))
             await until(begun.is_set)
             mine = {"id": old.id, "part": WORK}
 
@@ -317,7 +307,7 @@ async def test_an_older_one_that_claims_amid_a_migration_has_nothing_after_it(
 @pytest.mark.asyncio
 async def test_an_older_one_that_claims_before_a_migration_keeps_what_it_has(url: str) -> None:
     async with an_old_one_and_a_new_one(url) as (old, _):
-        assert migration.migrate_beside(ServerUrl(url)) is False
+        assert migration.migrate_beside(ServerUrl(url), "new") is False
         assert revision_at(url) == OLD
         await old.write("old")
         assert kept(url) == "old"
@@ -331,6 +321,7 @@ async def test_what_a_frozen_one_left_open_of_a_migration_ends_with_its_place(ur
         await old.look()
         await old.give()
         with psycopg.connect(url) as frozen:
+            frozen.execute("SELECT set_config('application_name', %s, true)", (MIGRATES + new.id,))
             frozen.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             frozen.execute("LOCK TABLE parts IN SHARE ROW EXCLUSIVE MODE")
             await pass_time(LEASE + 1, old)
@@ -451,9 +442,11 @@ async def test_nothing_is_done_at_a_database_that_says_no_version(url: str) -> N
         change_at(url, "DELETE FROM alembic_version")
         await old.look()
         assert not old.seat.parts
+        assert old.seat.ailment == takeover.UNKNOWN, "nobody works"
         change_at(url, "INSERT INTO alembic_version VALUES (%s)", OLD)
         await pass_time(REST + 1, old)
         assert old.seat.parts == {WORK}
+        assert old.seat.ailment is None
 
 
 # --- by hand, and seen from outside ---
