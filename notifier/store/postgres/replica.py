@@ -284,7 +284,7 @@ class Replica:
         if self._attendance.is_behind(roll.signs, life) or life.id not in roll.members:
             self._fence.lose()
             return False
-        dead.pop(life.id, None)
+        dead = {worker: sign for worker, sign in dead.items() if worker not in (life.id, *roll.in_nobodys_way)}
         living = roll.without(dead)
         self._note(life, roll, living, begun)
         if (todo := self._todo(life, living, dead)) is not None:

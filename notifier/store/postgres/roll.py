@@ -48,6 +48,16 @@ class Roll:
         return max((self.revision or "", *(member.revision for member in self.members.values())))
 
     @property
+    def in_nobodys_way(self) -> frozenset[str]:
+        """Who is not of the newest version and has no part, as long as the database waits for its migration: that takes
+        their places, and they can give no sign of life as long as it does."""
+        if self.revision == self.newest:
+            return frozenset()
+        owning = set(self.owners.values())
+        older = {worker for worker, each in self.members.items() if each.revision < self.newest}
+        return frozenset(older - owning)
+
+    @property
     def signs(self) -> dict[str, Sign]:
         """By ID, how far each worker's counters have come."""
         return {worker: member.sign for worker, member in self.members.items()}

@@ -211,3 +211,33 @@ async def test_all_go_by_one_watchlist_only_as_long_as_that_is_seen(url: str) ->
         await one.seat._show_life(one.writing)
         assert one.seat.trusted
         assert not one.seat.is_unanimous
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_an_older_one_whose_place_a_migration_takes_is_not_taken_for_one_that_holds_all_up(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can give no sign of life as long as that takes. Who ends the transaction that holds a dead one's row would end
+    the migration, and so each that takes longer than a lease."""
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        another = Worker(ServerUrl(url), "another", old.clock)
+        try:
+            await new.look()
+            await another.look()
+            await old.look()
+            await old.give()
+            with migrating(monkeypatch) as begun:
+                looking = asyncio.create_task(new.look())
+                await until(begun.is_set)
+                for _ in range(15):
+                    old.clock.now += 1
+                    await new.seat._show_life(new.writing)
+                    async with asyncio.timeout(5):
+                        await another.look()
+                assert not looking.done()
+            await looking
+            assert revision_at(url) == REVISION
+            assert rows_at(url, "SELECT count(*) FROM of_the_newer") == [(1,)]
+        finally:
+            await another.close()
