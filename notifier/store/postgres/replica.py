@@ -63,6 +63,7 @@ class Replica:
         """Since when each of its parts is its own; what others did before may not be over yet."""
         self._gifts = 0
         """Moves when a part is given: what a look that was begun before has shown is no more."""
+        self._wants_to_be_alone = False
         self._alive: str | None = None
         """The name of another that has shown a new sign since it was first seen."""
         self._turns = 0
@@ -151,6 +152,7 @@ class Replica:
     async def take_alone(self, parts: Collection[str], watchlist: str) -> None:
         """Whoever is there and shows no sign of life within a lease is dead, and taken away by the next look. Nothing
         is wanted before that: parts of those that live would move, and another watchlist would stop them."""
+        self._wants_to_be_alone = True
         await self._until_alone(lambda: True)
         self.wants(parts, watchlist)
         await self._until_alone(lambda: self.parts == self._wanted)
@@ -264,6 +266,8 @@ class Replica:
             await self._do(writing, partial(self._fence.write, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
+        if self._wants_to_be_alone and living.members.keys() != {life.id}:
+            return False  # else those of older versions that live would find a database that they can't work at
         return await self._version.upgrade(self._place, living)
 
     async def _seen(self, writing: ConnectionThread, looking: ConnectionThread) -> Roll:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
-from notifier.model.errors import DatabaseUnusable, SeatLost, StoreUnavailable
+from notifier.model.errors import AlreadyRunning, DatabaseUnusable, SeatLost, StoreUnavailable
 from notifier.store.attendance import LEASE
 from notifier.store.migrate import migrate
 from notifier.store.postgres import migration, takeover
@@ -189,6 +189,41 @@ async def test_if_the_newer_one_dies_before_it_has_migrated_the_older_ones_go_on
         assert not old.seat.trusted
         await pass_time(1 + REST + 1, old)
         assert old.seat.parts == {WORK}
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_a_newer_one_that_wants_to_be_alone_does_not_migrate_where_older_ones_live(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        round_by_itself = asyncio.create_task(new.seat.take_alone([WORK], "the watchlist"))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await new.look()
+            await old.look()
+            await old.give()
+        await old.write("old")  # a sign of life
+        await new.look()
+        with pytest.raises(AlreadyRunning, match="old"):
+            await round_by_itself
+        assert revision_at(url) == OLD
+        await new.seat.leave(new.writing)
+        await pass_time(REST + 1, old)
+        assert old.seat.parts == {WORK}
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_a_newer_one_that_wants_to_be_alone_migrates_once_it_is(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (_, new):
+        round_by_itself = asyncio.create_task(new.seat.take_alone([WORK], "the watchlist"))
+        await asyncio.sleep(0)
+        await pass_time(LEASE + 1, new)  # the old one has died
+        assert revision_at(url) == REVISION
+        while not round_by_itself.done():
+            await pass_time(REST, new)
+            await asyncio.sleep(0)
+        await round_by_itself
+        assert new.seat.parts == {WORK}
 
 
 @pytest.mark.usefixtures("newer")
