@@ -259,7 +259,7 @@ class Replica:
             self._fence.lose()
             return False
         dead.pop(life.id, None)
-        living = roll.without(dead)
+        living = self._version.heeded(roll.without(dead))
         self._note(life, roll, living, begun)
         if (todo := self._todo(life, living, dead)) is not None:
             todo.announce(roll)
