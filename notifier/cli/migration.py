@@ -7,7 +7,7 @@ import typer
 
 from notifier.cli.help import Panel, examples
 from notifier.cli.options import DEFAULT_CONFIG, OURS_ALONE, Config, look_up
-from notifier.service import log
+from notifier.service import log, stderr
 from notifier.store.database import database_at
 from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.reading.place import place_of
@@ -17,6 +17,7 @@ EXAMPLES = examples(
     ("notifier migrate --from sqlite:///notifier.db", "moves what that one holds to the watchlist's database"),
     ("notifier migrate --from '${OLD_DATABASE_URL}'", "the same, by a variable, or a file that …_FILE names"),
 )
+INTERRUPTED = "notifier: interrupted; say the same once more: it begins anew, or ends what only the last step lacks"
 From = Annotated[
     str | None,
     typer.Option(
@@ -65,7 +66,11 @@ def _place(value: str) -> DatabasePlace:
 def _move(source: DatabasePlace, target: DatabasePlace, *, keep: bool) -> None:
     from notifier.store.move import move  # which needs what no migration does
 
-    moved = move(source, target, keep=keep)
+    try:
+        moved = move(source, target, keep=keep)
+    except (KeyboardInterrupt, SystemExit):  # a signal; a kill is no other
+        stderr.tell(INTERRUPTED)
+        raise
     for table, number in moved.rows.items():
         typer.echo(f"{number:>12,} {table}")
     typer.echo(f"{target}: {'held all of that already' if moved.was_there else 'holds all of that now'}")

@@ -98,6 +98,9 @@ def move(source: DatabasePlace, target: DatabasePlace, *, keep: bool) -> Moved:
     with ExitStack() as stack:
         stack.enter_context(old.alone())
         stack.enter_context(new.alone())
+        if _is_current(target) and not _is_current(source):  # else a move that can't be would leave the source newer
+            with new.target() as here:
+                _refuse_filled(old, new, here)
         database_at(source).migrate()
         database_at(target).migrate()
         with old.source() as from_there, new.target() as here:
@@ -116,15 +119,30 @@ def _end(place: DatabasePlace) -> End:
     return PostgresEnd(place)
 
 
+def _is_current(place: DatabasePlace) -> bool:
+    """Of this version's schema, and so with whatever a move that had come to its end brought."""
+    try:
+        database_at(place).check_current()
+    except DatabaseUnusable:
+        return False
+    return True
+
+
+def _refuse_filled(old: End, new: End, target: Rows) -> None:
+    """Raises DatabaseUnusable where the target holds anything."""
+    if any(map(target.count, target.tables)):
+        raise DatabaseUnusable(
+            f"{new} is not empty, and what it holds is not what {old} holds; `database` must name an empty one "
+            "(if all was moved there before, and workers went on there since, put the old one away by hand)"
+        )
+
+
 def _moved(old: End, source: Rows, new: End, target: Rows) -> tuple[dict[str, int], bool]:
     tables = [table for table in source.tables if table in target.tables]
     counts = {table.name: source.count(table) for table in tables}
     if any(map(target.count, target.tables)):
         if not all(_hold_the_same(table, source, target) for table in tables):
-            raise DatabaseUnusable(
-                f"{new} is not empty, and what it holds is not what {old} holds; `database` must name an empty one "
-                "(if all was moved there before, and workers went on there since, put the old one away by hand)"
-            )
+            _refuse_filled(old, new, target)
         return counts, True
     target.make_room()
     for table in tables:

@@ -1,6 +1,8 @@
 """`notifier migrate --from`, as it is used: from a file to a server and back, with a worker on each."""
 
+import signal
 import sqlite3
+import subprocess
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -8,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from notifier.simulator import SimulatorThread
-from tests.integration.store.postgres.kit import rows_at
+from tests.integration.store.postgres.kit import holding, rows_at
 
 from .conftest import Workplace
+from .workplace import COMMAND
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 FILE = "sqlite:///n.db"
+WAITS = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'snapshots'::regclass"
 
 
 @pytest.fixture
@@ -95,7 +99,10 @@ def test_a_worker_with_the_old_setting_tells_nothing_a_second_time(
     there.environment["DATABASE_URL"] = postgres_url
     assert there.run("migrate", "--from", FILE).returncode == 0
     there.environment["DATABASE_URL"] = FILE
-    assert there.run("run", "--once").returncode == 0
+    for warned in (1, 0):  # when the new file is made, which is when it is new to people
+        ended = there.run("run", "--once")
+        assert ended.returncode == 0
+        assert ended.stderr.count("where an earlier move left its database") == warned
     assert list(told(simulator).values()) == [1]
 
 
@@ -119,3 +126,28 @@ def test_a_file_that_is_kept_is_left_as_it_is(there: Workplace, postgres_url: st
     assert ended.returncode == 0, ended.stderr
     assert "n.db is as it was: remove it" in ended.stdout
     assert (there.directory / "n.db").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_move_that_is_interrupted_says_what_to_do(
+    there: Workplace, postgres_url: str, number: signal.Signals
+) -> None:
+    there.start_watching(52)
+    assert there.stop() == 0
+    there.environment["DATABASE_URL"] = postgres_url
+    assert there.run("migrate").returncode == 0
+    with holding(postgres_url, "LOCK TABLE snapshots") as held:
+        moving = subprocess.Popen(
+            [COMMAND, "migrate", "--from", FILE],
+            cwd=there.directory,
+            env=there.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        there.wait_until(lambda: held.execute(WAITS).fetchall())
+        moving.send_signal(number)
+        _, said = moving.communicate(timeout=60)
+    assert moving.returncode == 128 + number
+    assert "notifier: interrupted; say the same once more" in said
+    assert "Traceback" not in said
+    assert there.run("migrate", "--from", FILE).returncode == 0

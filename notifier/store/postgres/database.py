@@ -49,8 +49,8 @@ class PostgresLook:
         "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_at AS silent, "
         "coalesce(string_agg(parts.name, chr(10) ORDER BY parts.name), '') AS parts, "
         "watchlist <> '' AND watchlist <> (SELECT watchlist FROM in_force) AS goes_by_another, "
-        "revision < greatest((SELECT version_num FROM alembic_version), (SELECT max(revision) FROM replicas)) "
-        "AS is_older "
+        "revision < (SELECT version_num FROM alembic_version) "
+        "OR (revision < (SELECT max(revision) FROM replicas) AND count(parts.name) = 0) AS is_older "
         "FROM replicas LEFT JOIN parts ON owner = replicas.id GROUP BY replicas.id ORDER BY replicas.name, joined_at"
     )
 

@@ -12,16 +12,15 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from notifier.model.errors import AlreadyRunning, StoreError, StoreUnavailable, first_of
 from notifier.store.attendance import Attendance, Sign
 from notifier.store.postgres import statements as sql
 from notifier.store.postgres.clock import for_ever, passed, until
-from notifier.store.postgres.connect import explain
 from notifier.store.postgres.engine import as_store_errors, engine_for_thread, lazy_thread
 from notifier.store.postgres.fence import Fence
-from notifier.store.postgres.roll import Roll, Todo, call_roll
+from notifier.store.postgres.roll import Roll, Todo
+from notifier.store.postgres.sight import Sight
 from notifier.store.postgres.takeover import Versions
 from notifier.store.postgres.transaction import Life, appends, execute, give
 from notifier.store.seat import Counters, Introduction
@@ -51,6 +50,7 @@ class Replica:
         self._clock = clock
         self._fence = Fence(place, clock)
         self._attendance = Attendance()
+        self._sight = Sight(place)
         self._revision = revisions()[-1]
         self._version = Versions(self._revision, clock)
         self._wanted: frozenset[str] = frozenset()
@@ -66,12 +66,12 @@ class Replica:
         """Since when each of its parts is its own; what others did before may not be over yet."""
         self._gifts = 0
         """Moves when a part is given: what a look that was begun before has shown is no more."""
+        self._wants_to_be_alone = False
         self._alive: str | None = None
         """The name of another that has shown a new sign since it was first seen."""
         self._turns = 0
         """How often this worker has moved the counter of deliveries."""
         self._said = ""
-        self._lacks_a_connection = False
 
     @property
     def trusted(self) -> bool:
@@ -270,11 +270,11 @@ class Replica:
             try:
                 await self._do(writing, self._join)
             except StoreUnavailable:
-                await self._seen(writing, looking)
+                await self._sight.look(writing, looking, mute=True)
                 self._version.hear()  # as amid a migration, which nobody can join
                 raise
         begun, gifts = self._clock(), self._gifts
-        roll = await self._seen(writing, looking)
+        roll = await self._sight.look(writing, looking, mute=self._fence.idle >= BEAT)
         if gifts != self._gifts:
             return True
         dead = self._attendance.look(roll.signs, begun, self._clock(), self._fence.renewed_at)
@@ -285,33 +285,16 @@ class Replica:
             self._fence.lose()
             return False
         dead = {worker: sign for worker, sign in dead.items() if worker not in (life.id, *roll.in_nobodys_way)}
-        living = roll.without(dead)
+        living = self._version.heeded(roll.without(dead))
         self._note(life, roll, living, begun)
         if (todo := self._todo(life, living, dead)) is not None:
             todo.announce(roll)
             await self._do(writing, partial(self._fence.write, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
             return True
-        if self._wants_to_be_alone and len(living.members) > 1:  # and may be refused
-            return False
+        if self._wants_to_be_alone and living.members.keys() != {life.id}:
+            return False  # else those of older versions would find a database that they can't work at
         return await self._version.upgrade(self._place, living, life.id)
-
-    async def _seen(self, writing: ConnectionThread, looking: ConnectionThread) -> Roll:
-        """By a connection of its own, which waits for no write. By the one that writes where there is no other to be
-        had, as in a server that lets in no more: who only seemed to live would keep its parts from all others."""
-        with as_store_errors(self._place):
-            try:
-                roll = await looking.run(call_roll)
-            except DBAPIError as error:
-                ours = explain(self._place, error)
-                if self._fence.idle >= BEAT or not isinstance(ours, StoreUnavailable):
-                    raise
-                if not self._lacks_a_connection:
-                    log.warning("there is no connection to look by; the one that writes is used", error=str(ours))
-                self._lacks_a_connection = True
-                return await writing.run(call_roll)
-            self._lacks_a_connection = False
-            return roll
 
     def _note(self, life: Life, roll: Roll, living: Roll, begun: float) -> None:
         """What a look has shown: who is there, what is this worker's, and what it is to have."""

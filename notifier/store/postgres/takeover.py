@@ -25,10 +25,13 @@ ANSWER_LASTS: Final = 20.0  # seconds: amid a migration a try to join takes ten
 # Whoever waits to take over keeps the others from working, so it must not for long. It ends, and they go on.
 LONGEST_WAIT: Final = 120.0  # seconds: no attempt to deliver takes as long
 LONGEST_TRY: Final = 30.0  # seconds, of a migration that must wait for what others do, as for a backup
+# Who is started again at once whenever its migration fails must not keep the others from working for ever.
+TURN: Final = 60.0  # seconds for which the older ones work after that; the next one waits, for less than LONGEST_WAIT
 
 NEWER: Final = "a worker of a newer version is there; this one stands by"
 STRANDED: Final = "the database is from a newer version, of which no worker is there; this one can only stand by"
 OLDER: Final = "workers of an older version have not given all their parts away yet; this one waits for that"
+FAILED: Final = "a worker of a newer version ended before it had migrated; for a minute none is given way to"
 UNKNOWN: Final = "the database does not say which version it is from (alembic_version is empty); nothing is done"
 
 
@@ -45,6 +48,10 @@ class Versions:
         self._tries_since: float | None = None
         self._seen_at: float | None = None
         self._heard_at = clock()
+        self._newer: frozenset[str] = frozenset()
+        """The IDs of those that knew a newer schema, at the last look."""
+        self._works_until: float | None = None
+        """Until when no newer one is given way to, as one has just failed."""
         self.may_work = False
         """Whether this worker's version is the newest, and the database's."""
         self.stands_aside = False
@@ -53,6 +60,20 @@ class Versions:
         """Whether there is a newer one, at work or about to be."""
         self.said = ""
         """What people should know of it."""
+
+    def heeded(self, living: Roll) -> Roll:
+        """A look has shown these: without the newer ones, where one of them has just failed to take over."""
+        newer = frozenset(worker for worker, each in living.members.items() if each.revision > self._mine)
+        gone, self._newer = self._newer - newer, newer
+        if living.revision != self._mine:  # one has not failed, or the work is not this version's
+            self._works_until = None
+            return living
+        if self._works_until is not None and self._clock() >= self._works_until:
+            self._works_until = None
+        if gone and self._works_until is None:  # who fails while it waits has kept nobody from anything
+            self._works_until = self._clock() + TURN
+            log.warning(FAILED)
+        return living if self._works_until is None else living.without(newer)
 
     def note(self, living: Roll) -> None:
         """A look has shown these."""

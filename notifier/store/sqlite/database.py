@@ -98,10 +98,19 @@ class SqliteDatabase:
         return lock.worker_lock(self._path)
 
     def prepare(self) -> bool:
-        return migration.migrate(self._path)
+        moved = Path(f"{self._path}.moved")
+        if not self._path.exists() and moved.exists():
+            import structlog  # which a look at the status needs not
+
+            structlog.get_logger(__name__).warning(
+                "a new database is made, where an earlier move left its database: does `database` name the new one?",
+                database=str(self._path),
+                moved=str(moved),
+            )
+        return self.migrate()
 
     def migrate(self) -> bool:
-        return self.prepare()
+        return migration.migrate(self._path)
 
     @asynccontextmanager
     async def writing(self) -> "AsyncIterator[ConnectionThread]":

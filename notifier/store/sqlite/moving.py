@@ -88,7 +88,7 @@ class SqliteEnd:
         real = Path(os.path.realpath(path))  # SQLite keeps its files beside what a symbolic link points to
         self._real = real
         named = real if path.is_symlink() else path  # as people named it, where that is the file itself
-        self._moved = named.with_name(named.name + ".moved")
+        self._moved = named.parent / f"{named.name}.moved"  # also of one that has no name, as "."
 
     def __str__(self) -> str:
         return str(self._path)

@@ -289,6 +289,22 @@ def test_where_nothing_is_there_nothing_is_moved_nor_made(places: Places, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("other", ["sqlite", "postgresql"])
+def test_an_older_source_stays_as_it_is_where_the_target_is_not_empty(places: Places, other: str) -> None:
+    source, target = places.file("0011"), places.full(other)
+    before = source.read_bytes()
+    assert "is not empty, and what it holds is not what" in refused(source, target)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_a_directory_is_refused(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for directory in (Path(), Path("/"), tmp_path):
+        one, other = (directory, places.empty("sqlite")) if which == "source" else (places.file(), directory)
+        assert f"{directory} is a directory; `database` must name a file" in refused(one, other)
+
+
 @pytest.mark.parametrize("which", ["source", "target"])
 def test_a_file_with_a_worker_is_refused(places: Places, which: str) -> None:
     source, target = places.file(), places.empty("sqlite")

@@ -11,14 +11,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
-from notifier.model.errors import DatabaseUnusable, SeatLost, StoreUnavailable
+from notifier.model.errors import AlreadyRunning, DatabaseUnusable, SeatLost, StoreUnavailable
 from notifier.store.attendance import LEASE
 from notifier.store.migrate import migrate
 from notifier.store.postgres import migration, takeover
 from notifier.store.postgres import statements as sql
+from notifier.store.postgres.database import PostgresLook
 from notifier.store.postgres.migration import LOCK, MIGRATES
 from notifier.store.postgres.replica import REST
 from notifier.store.sql import revision as of_revisions
@@ -36,6 +38,12 @@ MIGRATED = "SELECT count(*) FROM pg_tables WHERE tablename = 'of_the_newer'"
 def revision_at(url: str) -> str:
     ((revision,),) = rows_at(url, "SELECT version_num FROM alembic_version")
     return str(revision)
+
+
+def older_at(url: str) -> dict[str, bool]:
+    """Of whom people are told that it stands by for its version."""
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        return {row["name"]: row["is_older"] for row in connection.execute(PostgresLook.replicas.encode())}
 
 
 def owner_at(url: str) -> str | None:
@@ -179,6 +187,84 @@ async def test_if_the_newer_one_dies_before_it_has_migrated_the_older_ones_go_on
         assert not old.seat.trusted
         await pass_time(1 + REST + 1, old)
         assert old.seat.parts == {WORK}
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+@pytest.mark.parametrize("says_so", [True, False], ids=["ends", "dies"])
+async def test_newer_ones_that_fail_again_and_again_do_not_keep_the_older_ones_from_working(
+    url: str, capsys: pytest.CaptureFixture[str], says_so: bool
+) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        await new.look()
+        await old.look()
+        await old.give()
+        if says_so:
+            await new.seat.leave(new.writing)
+        second = Worker(ServerUrl(url), "second", old.clock)  # started again at once, and just before its migration
+        second.seat._version.upgrade = stands_still  # type: ignore[method-assign]
+        try:
+            await second.look()
+            await pass_time(LEASE + REST + 1, second, old)
+            assert "a worker of a newer version ended before it had migrated" in capsys.readouterr().out
+            assert old.seat.parts == {WORK}
+            assert older_at(url) == {"old": False, "second": False}  # `status` says that it works
+            third = Worker(ServerUrl(url), "third", old.clock)  # what fails while it waits adds nothing to that
+            await third.look()
+            await old.look()
+            await third.seat.leave(third.writing)
+            await third.close()
+            await pass_time(takeover.TURN - LEASE, second, old)
+            await old.write("old")
+            assert kept(url) == "old"
+            await pass_time(LEASE, second, old)
+            assert old.seat.leaving == {WORK}
+            await old.give()
+            assert older_at(url) == {"old": True, "second": False}
+            del second.seat._version.upgrade
+            await second.look()
+            assert revision_at(url) == REVISION
+        finally:
+            await second.close()
+
+
+async def stands_still(place: ServerUrl, living: object, worker: str) -> bool:
+    return False
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_a_newer_one_that_wants_to_be_alone_does_not_migrate_where_older_ones_live(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        round_by_itself = asyncio.create_task(new.seat.take_alone([WORK], "the watchlist"))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await new.look()
+            await old.look()
+            await old.give()
+        await old.write("old")  # a sign of life
+        await new.look()
+        with pytest.raises(AlreadyRunning, match="old"):
+            await round_by_itself
+        assert revision_at(url) == OLD
+        await new.seat.leave(new.writing)
+        await pass_time(REST + 1, old)
+        assert old.seat.parts == {WORK}
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_a_newer_one_that_wants_to_be_alone_migrates_once_it_is(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (_, new):
+        round_by_itself = asyncio.create_task(new.seat.take_alone([WORK], "the watchlist"))
+        await asyncio.sleep(0)
+        await pass_time(LEASE + 1, new)  # the old one has died
+        assert revision_at(url) == REVISION
+        while not round_by_itself.done():
+            await pass_time(REST, new)
+            await asyncio.sleep(0)
+        await round_by_itself
+        assert new.seat.parts == {WORK}
 
 
 @pytest.mark.usefixtures("newer")
