@@ -119,7 +119,7 @@ async def test_who_finds_another_migrating_looks_on_and_ends_none_but_that_of_th
                     another.clock.now += 1
                     await new.seat._show_life(new.writing)
                     looked = asyncio.create_task(another.look())
-                    await asyncio.wait([looked, looking], timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait([looked, looking], timeout=5, return_when=asyncio.FIRST_COMPLETED)
                     if not looked.done():
                         break
             await looking
