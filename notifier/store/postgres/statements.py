@@ -96,8 +96,7 @@ FREE_MIGRATION: Final = text(
     "AND held.mode = 'ExclusiveLock' AND objsubid = 1 "
     f"AND classid = {LOCK >> 32} AND objid = {LOCK & 0xFFFFFFFF} "
     "AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    "AND EXISTS (SELECT FROM replicas WHERE id = :id AND beats = :beats AND written = :written "
-    "AND revision > (SELECT version_num FROM alembic_version))"
+    "AND EXISTS (SELECT FROM replicas WHERE id = :id AND beats = :beats AND written = :written)"
 )
 EXPEL: Final = text("DELETE FROM replicas WHERE id = :id AND beats = :beats AND written = :written")
 CLAIM: Final = text(

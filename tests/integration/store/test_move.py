@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from sqlalchemy import Table
 
 from faults import old_database
 from notifier.model.errors import DatabaseUnusable
@@ -18,6 +19,7 @@ from notifier.store.migrate import check_current, migrate
 from notifier.store.move import Moved, move
 from notifier.store.postgres.database import PostgresDatabase
 from notifier.store.postgres.moving import PostgresRows
+from notifier.store.sql.moving import Batches
 from notifier.store.sql.revision import revisions, scripts_directory
 from notifier.store.sql.schema import metadata
 from notifier.store.sqlite.lock import worker_lock
@@ -185,6 +187,24 @@ def test_what_fails_at_any_table_moves_nothing_and_the_next_move_moves_all(
             assert content(source) == before
     move(source, target, keep=False)
     assert content(target) == before
+
+
+@on_each_way
+def test_where_not_all_rows_arrive_nothing_is_moved(
+    places: Places, one: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places.full(one), places.empty(other)
+    before = content(source)
+    rows: type[SqliteRows | PostgresRows] = SqliteRows if other == "sqlite" else PostgresRows
+    add: Callable[..., None] = rows.add
+
+    def add_some(target_rows: Any, table: Table, batches: Batches) -> None:
+        add(target_rows, table, iter(()) if table.name == "posted" else batches)
+
+    monkeypatch.setattr(rows, "add", add_some)
+    assert f"not all rows of {source} arrived" in refused(source, target)
+    assert is_empty(target)
+    assert content(source) == before
 
 
 def _failing(method: Callable[..., None], number: int) -> Callable[..., None]:

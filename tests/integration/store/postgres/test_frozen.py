@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Connection, event
 
 from notifier.model.errors import DatabaseUnusable
+from notifier.store.attendance import LEASE
 from notifier.store.postgres.database import PostgresDatabase
 from notifier.watchlist.database import ServerUrl
-from tests.integration.store.postgres.kit import Worker, workers
+from tests.integration.store.postgres.kit import Worker, pass_time, rows_at, workers
 
 LONGER_THAN_IT_MAY: Final = "60s"
 
@@ -55,6 +56,18 @@ async def test_a_worker_frozen_in_a_transaction_can_be_expelled(url: str, work: 
         frozen_work = {"beat": fence.beat, "leave": lambda connection: fence.leave(life, connection)}[work]
         with frozen_before_its_commit(frozen, frozen_work):
             assert expel_all(url) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_that_no_time_out_ends_is_ended_with_the_place_of_who_left_it_open(url: str) -> None:
+    async with workers(url, "frozen", "other") as [frozen, other]:
+        await frozen.look()
+        with psycopg.connect(url) as held:
+            held.execute("UPDATE replicas SET beats = beats + 1")
+            await pass_time(LEASE + 1, other)
+            with pytest.raises(psycopg.OperationalError):
+                held.execute("SELECT 1")
+        assert rows_at(url, "SELECT name FROM replicas") == [("other",)]
 
 
 @pytest.mark.slow

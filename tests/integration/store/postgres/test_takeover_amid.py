@@ -110,6 +110,7 @@ async def test_who_finds_another_migrating_looks_on_and_ends_none_but_that_of_th
         another = Worker(ServerUrl(url), "another", old.clock)
         try:
             await old.seat.leave(old.writing)
+            await another.writing.run(another.seat._join)
             change_at(url, "INSERT INTO replicas VALUES ('dead', 'dead', 1, '', %s, '', 0, 0)", REVISION)
             with migrating(monkeypatch) as begun:
                 looking = asyncio.create_task(new.look())
@@ -118,7 +119,7 @@ async def test_who_finds_another_migrating_looks_on_and_ends_none_but_that_of_th
                     another.clock.now += 1
                     await new.seat._show_life(new.writing)
                     looked = asyncio.create_task(another.look())
-                    await asyncio.wait([looked, looking], timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait([looked, looking], timeout=5, return_when=asyncio.FIRST_COMPLETED)
                     if not looked.done():
                         break
             await looking
@@ -126,6 +127,18 @@ async def test_who_finds_another_migrating_looks_on_and_ends_none_but_that_of_th
             assert rows_at(url, "SELECT count(*) FROM of_the_newer") == [(1,)]
         finally:
             await another.close()
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_who_finds_another_migrating_does_not_wait_for_it(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, _):
+        await old.seat.leave(old.writing)
+        with psycopg.connect(url) as other:
+            other.execute("SELECT pg_advisory_xact_lock(%s)", (migration.LOCK,))
+            assert migration.migrate_beside(ServerUrl(url), "me") is False
+        assert revision_at(url) == OLD
+        assert migration.migrate_beside(ServerUrl(url), "me") is True
 
 
 @pytest.mark.usefixtures("newer")
