@@ -44,7 +44,7 @@ def facts_standing_by(
     def not_ready() -> str | None:
         seat = resources.store.seat
         if seat.is_overtaken:  # else an upgrade of all, one after the other, would wait for this one for ever
-            return None
+            return seat.ailment
         if seat.stands_aside:
             return "the database is not brought to this version's schema yet"
         return not_polled([name for name in watchlist.workspaces if workspace_part(name) not in seat.elsewhere])

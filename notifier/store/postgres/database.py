@@ -34,6 +34,11 @@ _PULSE: Final = (
 _SILENT: Final = (
     "SELECT name, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_at AS silent FROM replicas"
 )
+# As `Versions.ailment` has it: where nobody of the database's version is there, none of an older one is of any use.
+_IS_WORKED_AT: Final = (
+    "SELECT FROM replicas WHERE revision >= (SELECT version_num FROM alembic_version) "
+    "AND seen_at > (extract(epoch FROM clock_timestamp()) - 60) * 1000000"
+)
 # Within 15 s, five times as long as a living one is silent.
 _ALIVE: Final = (
     "SELECT count(*) > 0 AS alive FROM replicas WHERE seen_at > (extract(epoch FROM clock_timestamp()) - 15) * 1000000"
@@ -138,6 +143,8 @@ class PostgresDatabase:
         """By the server's clock, whatever `now` is; also of one that stands by for another version's sake."""
         with self._errors(), border.connect(self._place) as connection:
             migration.check_made(self._place, connection)
+            if connection.execute(_IS_WORKED_AT).fetchone() is None:
+                migration.check_current(self._place, connection)
             silent = [row["silent"] for row in PostgresLook(connection).rows(_SILENT) if row["name"] == replica]
         return timedelta(microseconds=min(silent)) if silent else None
 

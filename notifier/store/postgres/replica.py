@@ -66,7 +66,6 @@ class Replica:
         """Since when each of its parts is its own; what others did before may not be over yet."""
         self._gifts = 0
         """Moves when a part is given: what a look that was begun before has shown is no more."""
-        self._wants_to_be_alone = False
         self._alive: str | None = None
         """The name of another that has shown a new sign since it was first seen."""
         self._turns = 0
@@ -291,7 +290,7 @@ class Replica:
             todo.announce(roll)
             await self._do(writing, partial(self._fence.write, todo.carry_out, life))
             self._has_loaded &= self._watchlist != todo.in_force
-            return True
+            return not dead  # whose places another may be taking just now
         if self._wants_to_be_alone and living.members.keys() != {life.id}:
             return False  # else those of older versions would find a database that they can't work at
         return await self._version.upgrade(self._place, living, life.id)

@@ -153,7 +153,8 @@ class Todo:
 
     def carry_out(self, connection: Connection) -> None:
         """What comes behind the fence."""
-        for worker, sign in self.dead.items():
+        may_expel = bool(self.dead) and connection.execute(sql.MAY_EXPEL).scalar()
+        for worker, sign in self.dead.items() if may_expel else ():
             seen = {"id": worker, "beats": sign.beats, "written": sign.written}
             connection.execute(sql.FREE, seen)
             connection.execute(sql.FREE_MIGRATION, seen)

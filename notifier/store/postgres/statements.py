@@ -80,6 +80,8 @@ LOOK: Final = text(
     "UNION ALL SELECT 'in force', '', '', 0, 0, watchlist, '' FROM in_force "
     "UNION ALL SELECT 'schema', '', '', 0, 0, '', version_num FROM alembic_version"
 )
+# One at a time: whoever deletes the row of one that is dead holds it too, and is not to be ended for that.
+MAY_EXPEL: Final = text(f"SELECT pg_try_advisory_xact_lock({LOCK + 1})")
 # What a frozen worker left open holds its row, and no time-out ends that surely: it may be frozen amid what it sends,
 # and psycopg ends each `executemany` with a Flush behind its Sync, upon which the server no longer counts as idle.
 FREE: Final = text(

@@ -138,7 +138,9 @@ class Versions:
                     "still has parts of the work; stop it"
                 )
             return False
-        self._tries_since = self._clock() if self._tries_since is None else self._tries_since
+        if self._tries_since is None:
+            self._tries_since = self._clock()
+            log.info("the database is being brought to this version's schema", database=str(place), schema=self._mine)
         try:
             # Not in the writer's thread: signs of life go on, however long it takes.
             if not await asyncio.to_thread(migrate_beside, place, worker):

@@ -11,6 +11,7 @@ from faults.line import Line
 from notifier.model.errors import SeatLost, StoreUnavailable
 from notifier.store.attendance import LEASE
 from notifier.store.postgres.fence import MARGIN
+from notifier.store.postgres.migration import LOCK
 from notifier.store.postgres.replica import REST
 from notifier.store.store import Store, open_store
 from notifier.watchlist.database import ServerUrl
@@ -19,6 +20,7 @@ from tests.integration.store.postgres.kit import (
     Worker,
     a_sign_of_life,
     change_at,
+    holding,
     kept,
     pass_time,
     rows_at,
@@ -235,3 +237,19 @@ async def test_a_database_that_went_back_in_time_is_noticed_by_the_next_write_an
         await pass_time(LEASE + 1.0, worker)
         assert owner(url) == worker.id
         assert len(rows_at(url, "SELECT FROM replicas")) == 1
+
+
+@pytest.mark.asyncio
+async def test_two_that_take_a_dead_ones_place_at_once_end_nothing_of_each_other(url: str) -> None:
+    """Who deletes the row of one that is dead holds it, as a frozen one does that is to be ended."""
+    async with workers(url, "a", "b") as [dead, other]:
+        await dead.look()
+        await other.look()
+        taking = "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s)) DELETE FROM replicas USING mine "
+        with holding(url, taking + "WHERE replicas.id = %s", LOCK + 1, dead.id) as another:
+            await pass_time(LEASE + 1, other)
+            assert owner(url) == dead.id
+            another.execute("SELECT 1")  # it was not ended
+            another.commit()
+        await other.look()
+        assert owner(url) == other.id

@@ -568,7 +568,9 @@ async def test_a_container_is_well_whichever_version_the_database_is_from(url: s
         await old.look()
         old.seat.anew()
         await old.look()
-        change_at(url, "UPDATE alembic_version SET version_num = '9002'")
         require_recent_worker(ServerUrl(url), "old", NOW, timedelta(seconds=15))
+        change_at(url, "UPDATE alembic_version SET version_num = '9002'")  # of which nobody is there
+        with pytest.raises(DatabaseUnusable, match="from a newer version"):
+            require_recent_worker(ServerUrl(url), "old", NOW, timedelta(seconds=15))
         with pytest.raises(DatabaseUnusable, match="from a newer version"):
             read_status(ServerUrl(url), ())
