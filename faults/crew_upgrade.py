@@ -16,6 +16,7 @@ from faults.crew_files import Files
 from faults.doors import PATHS, Doors
 from faults.row import must, say
 from notifier.store.postgres.migration import LOCK
+from notifier.store.postgres.takeover import TURN
 from notifier.store.sql.revision import revisions
 from tests.acceptance.story import Story
 from tests.acceptance.workplace import COMMAND
@@ -31,7 +32,8 @@ AT_WORK: Final = 1.0
 """Seconds in which a newer one that waits for nobody would have begun to migrate."""
 SCHEMA: Final = "SELECT version_num FROM alembic_version"
 MIGRATING: Final = (
-    "SELECT FROM pg_stat_activity WHERE application_name = %s AND state = 'idle in transaction' "
+    "SELECT FROM pg_stat_activity JOIN replicas ON application_name LIKE '%%migrates for ' || replicas.id "
+    "WHERE name = %s AND state = 'idle in transaction' "
     "AND query LIKE 'ALTER TABLE deliveries ADD COLUMN of_the_newer%%'"
 )
 WAITS: Final = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
@@ -50,6 +52,8 @@ class Scene:
     story: Story
     done: dict[str, list[float]]
     """By what was done, after how many seconds all was well."""
+    turn: float = 0.0
+    """Until when the older ones give way to none, since one has failed (time.monotonic())."""
 
 
 def start_newer(scene: Scene, name: str, takes: float) -> None:
@@ -58,10 +62,21 @@ def start_newer(scene: Scene, name: str, takes: float) -> None:
     scene.crew.start(name)
 
 
+def older_went_on(scene: Scene) -> None:
+    """A newer one has failed."""
+    scene.turn = time.monotonic() + TURN
+
+
+def wait_for_a_turn(scene: Scene) -> None:
+    """Until the older ones give way again."""
+    time.sleep(max(0.0, scene.turn - time.monotonic()))
+
+
 def start_amid_work(scene: Scene, takes: float) -> None:
     """The first newer one has a place when both webhooks were asked and have not answered: it waits until whoever sent
     to them has kept what they say in the end."""
     crew, sink = scene.crew, scene.crew.simulator.sink
+    wait_for_a_turn(scene)
     with crew.server.admin(crew.database) as connection:
         connection.autocommit = False
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))  # upon which who joins waits
@@ -90,6 +105,8 @@ def take_over(scene: Scene) -> None:
     if scene.crew.look(SCHEMA) == [(REVISION,)]:
         start_newer(scene, NEWEST, 0)
     else:
+        wait_for_a_turn(scene)
+        began = time.monotonic()
         start_amid_work(scene, scene.chance.uniform(0, 2))
     must_have_taken_all(scene, began, "took all")
 

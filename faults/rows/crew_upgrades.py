@@ -32,11 +32,13 @@ from faults.crew_upgrade import (
     is_done,
     must_have_taken_all,
     must_stand_by,
+    older_went_on,
     replace_each,
     start_amid_work,
     start_newer,
     stop,
     take_over,
+    wait_for_a_turn,
     watch,
 )
 from faults.doors import PATHS, Doors
@@ -72,6 +74,7 @@ Fault = Callable[[Scene], None]
 
 def killed_before(scene: Scene) -> None:
     """As soon as it has a place, and the older ones are about to give their parts away."""
+    wait_for_a_turn(scene)
     start_newer(scene, NEWEST, scene.chance.uniform(2, LONGEST))
     scene.crew.wait_until(lambda: NEWEST in dict(scene.crew.lives()))
     began = _kill(scene)
@@ -94,6 +97,7 @@ def frozen_within(scene: Scene) -> None:
     _older_must_go_on(scene, "frozen in its migration", began, FROZEN_AGAIN)
     time.sleep(max(0.0, began + FROZEN - time.monotonic()))
     scene.crew.thaw(NEWEST)
+    wait_for_a_turn(scene)
     must_have_taken_all(scene, time.monotonic(), "took all after it was frozen")
 
 
@@ -132,6 +136,7 @@ def _older_must_go_on(scene: Scene, what: str, began: float, limit: float) -> No
     logs = "\n".join(crew.told(name) for name in NAMES) if took > limit else ""
     must(took <= limit, f"{what}: {took:.1f} s later a part had nobody; the logs:\n{logs}")
     must(crew.look(SCHEMA) == [(revisions()[-1],)], f"{what}: the schema is {crew.look(SCHEMA)}")
+    older_went_on(scene)
     crew.wait_until_polled()
     is_done(scene, what, took)
 

@@ -13,9 +13,9 @@ from notifier.watchlist.database import DatabasePlace
 from notifier.watchlist.reading.place import place_of
 
 EXAMPLES = examples(
-    ("notifier migrate", "before the worker starts, if you like"),
-    ("notifier migrate --from sqlite:///notifier.db", "moves what that one holds to the watchlist's database"),
-    ("notifier migrate --from '${OLD_DATABASE_URL}'", "the same, by a variable, or a file that …_FILE names"),
+    ("notifier migrate", "before the worker starts"),
+    ("notifier migrate --from sqlite:///notifier.db", "moves all of that"),
+    ("notifier migrate --from '${OLD_DATABASE_URL}'", "the same, by a variable"),
 )
 INTERRUPTED = "notifier: interrupted; say the same once more: it begins anew, or ends what only the last step lacks"
 From = Annotated[
@@ -24,7 +24,7 @@ From = Annotated[
         "--from",
         metavar="URL",
         help="First moves all of this database, with no worker on either, to the watchlist's, which must be empty. "
-        "All or nothing. A URL as `database` has it, ${NAME} included.",
+        "All or nothing. A URL as the watchlist has it, ${NAME} included.",
     ),
 ]
 Keep = Annotated[

@@ -147,7 +147,7 @@ def test_a_move_that_is_interrupted_says_what_to_do(
         there.wait_until(lambda: held.execute(WAITS).fetchall())
         moving.send_signal(number)
         _, said = moving.communicate(timeout=60)
-    assert moving.returncode == 128 + number
+    assert moving.returncode == 128 + number, said
     assert "notifier: interrupted; say the same once more" in said
     assert "Traceback" not in said
     assert there.run("migrate", "--from", FILE).returncode == 0
