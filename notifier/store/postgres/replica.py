@@ -283,8 +283,9 @@ class Replica:
         if self._attendance.is_behind(roll.signs, life) or life.id not in roll.members:
             self._fence.lose()
             return False
-        dead = {worker: sign for worker, sign in dead.items() if worker not in (life.id, *roll.in_nobodys_way)}
+        dead.pop(life.id, None)
         living = self._version.heeded(roll.without(dead))
+        dead = {worker: sign for worker, sign in dead.items() if worker not in roll.in_nobodys_way}
         self._note(life, roll, living, begun)
         if (todo := self._todo(life, living, dead)) is not None:
             todo.announce(roll)

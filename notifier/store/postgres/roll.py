@@ -49,8 +49,9 @@ class Roll:
 
     @property
     def in_nobodys_way(self) -> frozenset[str]:
-        """Who is not of the newest version and has no part, as long as the database waits for its migration: that takes
-        their places, and they can give no sign of life as long as it does."""
+        """Whose place nobody takes though they be dead: who is not of the newest version and has no part, as long as
+        the database waits for its migration. That takes their places, and they can give no sign of life while it
+        does."""
         if self.revision == self.newest:
             return frozenset()
         owning = set(self.owners.values())

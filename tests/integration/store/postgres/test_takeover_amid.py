@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from notifier.model.errors import AlreadyRunning, AnothersVersion, DatabaseUnusable, SeatLost, StoreUnavailable
+from notifier.store.attendance import LEASE
 from notifier.store.migrate import migrate
 from notifier.store.orders import retry_deliveries
 from notifier.store.postgres import migration, takeover
@@ -30,9 +31,11 @@ from tests.integration.store.postgres.kit import (
 )
 from tests.integration.store.postgres.test_takeover import (
     OLD,
+    Old,
     an_old_one_and_a_new_one,
     migrating,
     revision_at,
+    stands_still,
 )
 from tests.postgres.newer import REVISION
 
@@ -254,3 +257,43 @@ async def test_an_older_one_whose_place_a_migration_takes_is_not_taken_for_one_t
             assert rows_at(url, "SELECT count(*) FROM of_the_newer") == [(1,)]
         finally:
             await another.close()
+
+
+# --- an older one that died when it had no part any more ---
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_who_wants_to_be_alone_does_not_wait_for_it(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        await old.seat.give([WORK], old.writing)
+        new.seat.wants((), "")
+        taking = asyncio.create_task(new.seat.take_alone([WORK], "the watchlist"))
+        async with asyncio.timeout(30):
+            while not taking.done():
+                await pass_time(0.5, new)
+                await asyncio.sleep(0.02)
+        await taking
+        assert revision_at(url) == REVISION
+        assert new.seat.parts == {WORK}
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.asyncio
+async def test_nothing_is_planned_for_it_while_the_others_have_their_turn(url: str) -> None:
+    async with an_old_one_and_a_new_one(url) as (old, new):
+        dead = Old(ServerUrl(url), "dead", old.clock)
+        waiting = Worker(ServerUrl(url), "waiting", old.clock)
+        waiting.seat._version.upgrade = stands_still  # type: ignore[method-assign]
+        old.seat.wants([WORK, "upkeep"], "the watchlist")
+        try:
+            await dead.look()
+            for worker in (new, old):
+                await worker.look()
+            await old.give()
+            await new.seat.leave(new.writing)
+            await pass_time(LEASE + REST + 2, waiting, old)
+            assert old.seat.parts == {WORK, "upkeep"}
+        finally:
+            await dead.close()
+            await waiting.close()
